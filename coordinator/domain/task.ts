@@ -1,0 +1,115 @@
+/**
+ * What a step is made of. These types have the shape of furrow.v1's messages without being generated
+ * from them: the compiler checks at each border that they still fit, and the domain stays free of
+ * generated code.
+ */
+export interface File {
+  /** Relative: no `..`, no leading slash, no control characters. */
+  readonly name: string;
+  /** 64 lower-case hexadecimal digits. */
+  readonly sha256: string;
+  readonly sizeBytes: number;
+}
+
+export interface VideoEncoding {
+  readonly encoder: string;
+  readonly crf: number;
+  readonly preset: string;
+  /** Pixels; 0 keeps the source's shape. */
+  readonly width: number;
+  /** Pixels; 0 keeps the source's shape. */
+  readonly height: number;
+  /** 0 takes the unit's CPUs. */
+  readonly threads: number;
+}
+
+export interface AudioEncoding {
+  readonly encoder: string;
+  /** Bits a second for each track; 0 takes the encoder's default. */
+  readonly bitrateBps: number;
+}
+
+export type TaskKind =
+  | {
+      readonly $case: 'command';
+      readonly value: {
+        readonly argv: readonly string[];
+        readonly environment: { readonly [name: string]: string };
+      };
+    }
+  | { readonly $case: 'noop'; readonly value: Record<never, never> }
+  | { readonly $case: 'split'; readonly value: { readonly source: string; readonly pieceMs: number } }
+  | { readonly $case: 'encode'; readonly value: { readonly video: VideoEncoding | undefined } }
+  | {
+      readonly $case: 'audio';
+      readonly value: { readonly source: string; readonly audio: AudioEncoding | undefined };
+    }
+  | { readonly $case: 'concat'; readonly value: { readonly source: string; readonly film: string } }
+  | {
+      readonly $case: 'proveFilm';
+      readonly value: { readonly source: string; readonly film: string };
+    };
+
+export interface Task {
+  readonly kind?: TaskKind | undefined;
+}
+
+export type ParameterKind =
+  | { readonly $case: 'count'; readonly value: number }
+  | { readonly $case: 'values'; readonly value: { readonly values: readonly string[] } }
+  | {
+      readonly $case: 'forEach';
+      readonly value: { readonly step: string; readonly pattern: string };
+    };
+
+export interface ParameterSpace {
+  readonly kind?: ParameterKind | undefined;
+}
+
+export type InputKind =
+  | { readonly $case: 'file'; readonly value: File }
+  | {
+      readonly $case: 'outputs';
+      readonly value: { readonly step: string; readonly pattern: string };
+    }
+  | { readonly $case: 'item'; readonly value: boolean };
+
+export interface Input {
+  readonly kind?: InputKind | undefined;
+}
+
+export interface OutputPattern {
+  readonly pattern: string;
+  readonly keep: boolean;
+  readonly optional: boolean;
+}
+
+/** What one unit needs while it runs; zero means none. */
+export interface Demand {
+  readonly cpuMillis: number;
+  readonly ramBytes: number;
+  readonly gpus: number;
+  /** On each of these GPUs. */
+  readonly vramBytes: number;
+  readonly scratchBytes: number;
+  readonly encoderSessions: number;
+  readonly attributes: readonly string[];
+}
+
+/** When a unit is given up; zero takes the farm's default. */
+export interface Limits {
+  readonly maxAttempts: number;
+  readonly runTimeoutMs: number;
+  readonly stallTimeoutMs: number;
+}
+
+export interface StepSpec {
+  readonly name: string;
+  readonly dependsOn: readonly string[];
+  readonly parameters?: ParameterSpace | undefined;
+  readonly task?: Task | undefined;
+  readonly inputs: readonly Input[];
+  readonly outputs: readonly OutputPattern[];
+  readonly demand?: Demand | undefined;
+  readonly limits?: Limits | undefined;
+}

@@ -1,0 +1,41 @@
+/**
+ * The one error that crosses module borders. `code` decides the gRPC status and the exit code (one
+ * table each, in coordinator/grpc and cli); `reason` is stable and meant for programs; `message` is
+ * one line for people that names the thing and the remedy.
+ */
+export type ErrorCode =
+  | 'invalid' // the request cannot be right: mend it
+  | 'not-found'
+  | 'conflict' // exists already, with other content
+  | 'failed-precondition' // not in this state
+  | 'exhausted' // disk or quota is full
+  | 'unauthenticated'
+  | 'forbidden'
+  | 'unavailable' // try again later
+  | 'timed-out'
+  | 'aborted' // by the user or by shutdown
+  | 'data-loss' // stored bytes are not what they should be
+  | 'internal';
+
+const RETRYABLE: ReadonlySet<ErrorCode> = new Set(['unavailable', 'timed-out']);
+
+export class FurrowError extends Error {
+  override readonly name = 'FurrowError';
+  readonly code: ErrorCode;
+  /** Upper snake case, such as CLIENT_ID_REUSED. */
+  readonly reason: string;
+  readonly retryable: boolean;
+
+  constructor(code: ErrorCode, reason: string, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.code = code;
+    this.reason = reason;
+    this.retryable = RETRYABLE.has(code);
+  }
+}
+
+/** One line of whatever was thrown. */
+export function messageOf(thrown: unknown): string {
+  const text = thrown instanceof Error ? thrown.message : String(thrown);
+  return text.replace(/\s+/g, ' ').trim();
+}

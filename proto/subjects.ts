@@ -1,0 +1,17 @@
+/** NATS subjects and streams: the one place that spells them. Ids in subjects are [a-zA-Z0-9-]. */
+export const JOURNAL_STREAM = 'FURROW_JOURNAL';
+export const JOURNAL_SUBJECT = 'furrow.journal';
+export const LOG_STREAM = 'FURROW_LOG';
+export const LOG_SUBJECTS = 'furrow.log.>';
+/** Advisory only: whose turn it might be to lead. */
+export const LEADER_BUCKET = 'FURROW_LEADER';
+
+export const grantSubject = (agentId: string, session: string): string =>
+  `furrow.grant.${agentId}.${session}`;
+export const resultSubject = (agentId: string): string => `furrow.result.${agentId}`;
+export const RESULT_SUBJECTS = 'furrow.result.*';
+export const progressSubject = (jobId: string, agentId: string): string =>
+  `furrow.progress.${jobId}.${agentId}`;
+export const PROGRESS_SUBJECTS = 'furrow.progress.>';
+export const logSubject = (jobId: string, agentId: string): string =>
+  `furrow.log.${jobId}.${agentId}`;
