@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# Sets up what is missing, then is the program: `npm start`, `npm run demo -- FILE`.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+bash "$root/deploy/setup.sh"
+exec node "$root/dist/cli/main.js" "$@"
