@@ -5,6 +5,9 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 PATH="$PWD/node_modules/.bin:$PATH"
 
+mark=$(mktemp)
+trap 'rm -f "$mark" "$mark.list"' EXIT
+
 # stale STAMP PATH...: the stamp holds the list of files it was made from (so a deleted or renamed
 # file counts too) and is older than none of them.
 files() { find "$@" \( -path proto/gen -prune \) -o -type f \( -name '*.ts' -o -name '*.proto' -o -name '*.json' -o -name '*.yaml' \) -print 2>/dev/null | LC_ALL=C sort; }
@@ -21,12 +24,11 @@ while IFS= read -r file; do proto_sources+=("$file"); done < <(find proto -path 
 
 if ((${#proto_sources[@]} > 0)) && stale proto/gen/.stamp "${proto_sources[@]}" buf.yaml buf.gen.yaml package-lock.json; then
   echo 'generating proto/gen'
-  # Into being before the generation, so that a .proto edited meanwhile is newer than the stamp.
-  mark=$(mktemp)
+  # The stamp gets the time before the work, so that a file edited meanwhile is newer than it.
+  touch "$mark"
   buf generate
   files "${proto_sources[@]}" buf.yaml buf.gen.yaml package-lock.json >"$mark.list"
   cp "$mark.list" proto/gen/.stamp && touch -r "$mark" proto/gen/.stamp
-  rm -f "$mark" "$mark.list"
 fi
 
 sources=(package-lock.json tsconfig.json tsconfig.build.json)
@@ -38,9 +40,8 @@ if stale dist/.stamp "${sources[@]}"; then
   # A changed list of files may leave a stale .js behind: start afresh then.
   [[ -f dist/.stamp && "$(cat dist/.stamp)" == "$(files "${sources[@]}")" ]] || rm -rf dist
   mkdir -p dist
-  mark=$(mktemp)
+  touch "$mark"
   tsc -p tsconfig.build.json
   files "${sources[@]}" >"$mark.list"
   cp "$mark.list" dist/.stamp && touch -r "$mark" dist/.stamp
-  rm -f "$mark" "$mark.list"
 fi

@@ -260,10 +260,19 @@ install_ffmpeg() {
   die 'ffmpeg and ffprobe are needed. Install them with:' "  $command" 'Then run this again.'
 }
 
+python_with_grpc() {
+  local python
+  for python in python3 /usr/bin/python3; do
+    have "$python" && "$python" -c 'import google.protobuf, grpc' 2>/dev/null && return
+  done
+  return 1
+}
+
 install_test_tools() {
-  # examples/ has a service in Python.
-  have python3 && python3 -c 'import grpc' 2>/dev/null && return
-  install_debian_packages "the tests run the Python example" python3-grpcio && return
+  # examples/ has a service in Python. A python3 of one's own on PATH does not see Debian's packages, so
+  # the system's is tried as well; the tests choose in the same order.
+  python_with_grpc && return
+  install_debian_packages 'the tests run the Python example' python3-grpcio && python_with_grpc && return
   die 'The tests run the Python example, which needs grpcio. Install it with:' \
     "  $(have apt-get && echo 'sudo apt-get install -y python3-grpcio' || echo 'python3 -m pip install --user grpcio')" \
     'Then run this again.'
