@@ -1,0 +1,88 @@
+/**
+ * What lies where under $FURROW_HOME (default ~/.furrow), and farm.json: where this machine's farm
+ * listens. farm.json is written by the coordinator once it listens and names the process, so that a
+ * file left behind by a crash is not mistaken for a running farm.
+ */
+import { randomBytes } from 'node:crypto';
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { z } from 'zod';
+import { FurrowError } from './furrow-error.ts';
+
+/** Paths under one root; none of them need exist. */
+export interface FurrowHome {
+  readonly root: string;
+  /** The farm's token; see token-file.ts. */
+  readonly tokenFile: string;
+  readonly farmFile: string;
+  readonly coordinatorDir: string;
+  readonly natsDir: string;
+  /** State of one agent. */
+  agentDir(name: string): string;
+}
+
+/** The state root that was asked for, else $FURROW_HOME, else ~/.furrow. */
+export function furrowHome(
+  asked: string | undefined,
+  environment: NodeJS.ProcessEnv = process.env,
+): FurrowHome {
+  const root = resolve(asked || environment['FURROW_HOME'] || join(homedir(), '.furrow'));
+  return {
+    root,
+    tokenFile: join(root, 'token'),
+    farmFile: join(root, 'farm.json'),
+    coordinatorDir: join(root, 'coordinator'),
+    natsDir: join(root, 'nats'),
+    agentDir: (name) => join(root, 'agents', name),
+  };
+}
+
+const farmFileSchema = z.object({
+  /** HOST:PORT of the gRPC server. */
+  grpc: z.string().min(1),
+  /** Base address of the HTTP server. */
+  http: z.string().min(1),
+  /** nats-server addresses. */
+  nats: z.array(z.string()),
+  /** The coordinator's process. */
+  pid: z.number().int().positive(),
+});
+
+/** Where this machine's farm listens. */
+export type FarmFile = Readonly<z.infer<typeof farmFileSchema>>;
+
+/** farm.json, or undefined when there is none. FurrowError: invalid FARM_FILE_MALFORMED. */
+export async function readFarmFile(path: string): Promise<FarmFile | undefined> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+  try {
+    return farmFileSchema.parse(JSON.parse(text));
+  } catch (error) {
+    const remedy = `${path} cannot be read: remove it, or name the farm with --farm HOST:PORT`;
+    throw new FurrowError('invalid', 'FARM_FILE_MALFORMED', remedy, { cause: error });
+  }
+}
+
+/** Replaces farm.json in one step, readable by its owner only. */
+export async function writeFarmFile(path: string, farm: FarmFile): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  const draft = `${path}.${process.pid}.${randomBytes(4).toString('hex')}`;
+  try {
+    const file = await open(draft, 'wx', 0o600);
+    try {
+      await file.writeFile(`${JSON.stringify(farm, null, 2)}\n`);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(draft, path);
+  } finally {
+    await rm(draft, { force: true });
+  }
+}
