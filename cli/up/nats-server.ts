@@ -1,0 +1,253 @@
+/**
+ * The private nats-server of `furrow up`: a child on loopback, in its own process group so that a
+ * Ctrl-C of the terminal reaches it only through us, after the coordinator has drained. A server
+ * left by an earlier `furrow up` that was killed is ended, never used again: its token and options
+ * may be old, and two servers on one store would destroy it.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { connect } from 'nats';
+import { z } from 'zod';
+import { FurrowError, messageOf } from '../../kit/furrow-error.ts';
+import type { Logger } from '../../kit/log.ts';
+import { isRunning, processStart } from '../../kit/process-identity.ts';
+import type { NatsBinary } from './nats-binary.ts';
+import { monitorPath, natsConfig } from './nats-config.ts';
+
+export interface NatsServerOptions {
+  readonly binary: NatsBinary;
+  /** Holds store, configuration, log and pid: $FURROW_HOME/nats. */
+  readonly directory: string;
+  readonly token: string;
+  /** 0 takes a free one. A restart passes the port of the run before: clients come back to it. */
+  readonly port: number;
+  /** 0 takes a free one. */
+  readonly monitorPort: number;
+  readonly maxFileStoreBytes: number | undefined;
+  readonly log: Logger;
+}
+
+export interface NatsExit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+export interface NatsServer {
+  readonly url: string;
+  readonly port: number;
+  readonly monitorPort: number;
+  /** Where the coordinator reads that the server fsyncs. Holds a secret: not for argument lists. */
+  readonly monitorUrl: string;
+  readonly pid: number;
+  readonly exited: Promise<NatsExit>;
+  /** Asks it to end, and kills it after the grace. */
+  stop(graceMs: number): Promise<void>;
+}
+
+const READY_TIMEOUT_MS = 30_000;
+const POLL_MS = 50;
+const ORPHAN_GRACE_MS = 5_000;
+const LOG_TAIL_LINES = 3;
+
+/**
+ * Resolves once JetStream answers. FurrowError: failed-precondition NATS_OWNED (another `furrow up`
+ * runs here), PORT_IN_USE, NATS_START_FAILED; timed-out NATS_NOT_READY.
+ */
+export async function startNatsServer(options: NatsServerOptions): Promise<NatsServer> {
+  await mkdir(options.directory, { recursive: true, mode: 0o700 });
+  await endOrphan(options.directory, options.log);
+  const port = await claimPort(options.port);
+  const monitorPort = await claimPort(options.monitorPort);
+  const configPath = join(options.directory, 'nats-server.conf');
+  const config = natsConfig({ ...options, port, monitorPort });
+  await writePrivate(configPath, config);
+
+  const child = await spawnServer(options, configPath);
+  const exited = new Promise<NatsExit>((resolve) => {
+    child.once('exit', (code, signal) => resolve({ code, signal }));
+  });
+  const server: NatsServer = {
+    url: `nats://127.0.0.1:${port}`,
+    port,
+    monitorPort,
+    monitorUrl: `http://127.0.0.1:${monitorPort}${monitorPath(options.token)}`,
+    pid: child.pid ?? 0,
+    exited,
+    stop: async (graceMs) => {
+      const isGone = child.exitCode !== null || child.signalCode !== null;
+      if (!isGone) await endProcess(server.pid, exited, graceMs);
+      await rm(recordPath(options.directory), { force: true });
+    },
+  };
+  try {
+    await writeRecord(options.directory, server.pid);
+    await waitUntilReady(server, options);
+  } catch (error) {
+    await server.stop(0);
+    throw error;
+  }
+  options.log.info(
+    { pid: server.pid, url: server.url, version: options.binary.version },
+    'nats-server started',
+  );
+  return server;
+}
+
+/** Its output goes to a file: a pipe would break, and end it, when we are killed. */
+async function spawnServer(options: NatsServerOptions, config: string): Promise<ChildProcess> {
+  const log = logPath(options.directory);
+  await rename(log, `${log}.1`).catch(() => undefined);
+  const output = openSync(log, 'a', 0o600);
+  try {
+    const child = spawn(options.binary.path, ['-c', config], {
+      stdio: ['ignore', output, output],
+      detached: true,
+      cwd: options.directory,
+    });
+    await new Promise((resolve, reject) => {
+      child.once('spawn', resolve);
+      child.once('error', reject);
+    });
+    return child;
+  } catch (error) {
+    const message = `cannot start ${options.binary.path}: ${messageOf(error)}`;
+    throw new FurrowError('failed-precondition', 'NATS_START_FAILED', message, { cause: error });
+  } finally {
+    closeSync(output);
+  }
+}
+
+async function waitUntilReady(server: NatsServer, options: NatsServerOptions): Promise<void> {
+  let ended: NatsExit | undefined;
+  void server.exited.then((exit) => (ended = exit));
+  const deadline = performance.now() + READY_TIMEOUT_MS;
+  while (performance.now() < deadline) {
+    if (ended !== undefined) {
+      const message = `nats-server ended at once: ${await lastLines(options.directory)}`;
+      throw new FurrowError('failed-precondition', 'NATS_START_FAILED', message);
+    }
+    if (await answers(server.url, options.token)) return;
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+  const seconds = READY_TIMEOUT_MS / 1000;
+  const message = `nats-server does not answer after ${seconds} s: see ${logPath(options.directory)}`;
+  throw new FurrowError('timed-out', 'NATS_NOT_READY', message);
+}
+
+/** Whether JetStream takes requests: the port opens before the streams are recovered. */
+async function answers(url: string, token: string): Promise<boolean> {
+  try {
+    const nats = await connect({ servers: url, token, reconnect: false, timeout: 2_000 });
+    try {
+      const reply = await nats.request('$JS.API.INFO', '', { timeout: 1_000 });
+      return !('error' in reply.json<object>());
+    } finally {
+      await nats.close();
+    }
+  } catch {
+    return false;
+  }
+}
+
+const recordSchema = z.object({
+  pid: z.number().int().positive(),
+  start: z.string(),
+  ownerPid: z.number().int().positive(),
+  ownerStart: z.string(),
+});
+
+async function endOrphan(directory: string, log: Logger): Promise<void> {
+  const text = await readFile(recordPath(directory), 'utf8').catch(() => '');
+  const parsed = recordSchema.safeParse(parseJson(text));
+  if (!parsed.success) return;
+  const { pid, start, ownerPid, ownerStart } = parsed.data;
+  if (!isRunning(pid, start)) return;
+  if (ownerPid !== process.pid && isRunning(ownerPid, ownerStart)) {
+    const message = `furrow up (pid ${ownerPid}) already runs a farm in ${directory}: stop it first, or choose another FURROW_HOME`;
+    throw new FurrowError('failed-precondition', 'NATS_OWNED', message);
+  }
+  log.warn({ pid }, 'ending the nats-server that an earlier run left');
+  await endProcess(pid, whenGone(pid, start), ORPHAN_GRACE_MS);
+}
+
+async function whenGone(pid: number, start: string): Promise<void> {
+  while (isRunning(pid, start)) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+}
+
+/** TERM, grace, KILL. */
+async function endProcess(pid: number, gone: Promise<unknown>, graceMs: number): Promise<void> {
+  let isGone = false;
+  const ended = gone.then(() => (isGone = true));
+  signalProcess(pid, 'SIGTERM');
+  let timer: NodeJS.Timeout | undefined;
+  const grace = new Promise((resolve) => (timer = setTimeout(resolve, graceMs)));
+  await Promise.race([ended, grace]);
+  clearTimeout(timer);
+  if (!isGone) signalProcess(pid, 'SIGKILL');
+  await ended;
+}
+
+function signalProcess(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
+async function writeRecord(directory: string, pid: number): Promise<void> {
+  const record = {
+    pid,
+    start: processStart(pid) ?? '',
+    ownerPid: process.pid,
+    ownerStart: processStart(process.pid) ?? '',
+  };
+  await writePrivate(recordPath(directory), `${JSON.stringify(record)}\n`);
+}
+
+async function writePrivate(path: string, text: string): Promise<void> {
+  await writeFile(`${path}.new`, text, { mode: 0o600 });
+  await rename(`${path}.new`, path);
+}
+
+async function lastLines(directory: string): Promise<string> {
+  const text = await readFile(logPath(directory), 'utf8').catch(() => '');
+  const lines = text.split('\n').filter((line) => line.trim() !== '');
+  // Without the pid and the time of each line.
+  const tail = lines.slice(-LOG_TAIL_LINES).map((line) => line.replace(/^\[\d+\] \S+ \S+ /, ''));
+  return tail.length > 0 ? tail.join('; ') : `see ${logPath(directory)}`;
+}
+
+/**
+ * The port itself, or any free one for 0. Asked before the start: a foreign server on the port would
+ * answer in place of ours.
+ */
+async function claimPort(wanted: number): Promise<number> {
+  const server = createServer();
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(wanted, '127.0.0.1', resolve);
+    });
+  } catch (error) {
+    const message = `cannot use port ${wanted} for NATS (${messageOf(error)}): stop what uses it, or choose another port`;
+    throw new FurrowError('failed-precondition', 'PORT_IN_USE', message, { cause: error });
+  }
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return typeof address === 'object' && address !== null ? address.port : wanted;
+}
+
+const recordPath = (directory: string): string => join(directory, 'process.json');
+const logPath = (directory: string): string => join(directory, 'nats-server.log');
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

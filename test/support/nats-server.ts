@@ -1,0 +1,87 @@
+/** A real private nats-server for one test file: its own port, store and token. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { findNatsServer } from '../../cli/up/nats-binary.ts';
+import { startNatsServer, type NatsServer } from '../../cli/up/nats-server.ts';
+import { createLog } from '../../kit/log.ts';
+import { connectNats, type NatsConnection } from '../../kit/nats-connection.ts';
+
+export interface TestNats {
+  readonly url: string;
+  readonly port: number;
+  readonly monitorUrl: string;
+  readonly token: string;
+  readonly directory: string;
+  pid(): number;
+  /** SIGKILL, as a crash does; resolves when it is gone. */
+  kill(): Promise<void>;
+  /** Ends it in order. */
+  stop(): Promise<void>;
+  /** Starts it again on the same port and store. */
+  start(): Promise<void>;
+  /** SIGSTOP and SIGCONT. */
+  pause(): void;
+  resume(): void;
+  /** A connection that `close` closes too. */
+  connect(name: string, port?: number): Promise<NatsConnection>;
+  /** Ends it and removes its store. */
+  close(): Promise<void>;
+}
+
+export interface TestNatsOptions {
+  /** Keeps the test's store small. */
+  readonly maxFileStoreBytes?: number;
+}
+
+const PACKAGE_ROOT = join(import.meta.dirname, '..', '..');
+
+export async function startTestNats(options: TestNatsOptions = {}): Promise<TestNats> {
+  const directory = await mkdtemp(join(tmpdir(), 'furrow-nats-'));
+  const token = 'test-token-of-forty-three-characters-000000';
+  const binary = await findNatsServer(PACKAGE_ROOT, process.env);
+  const log = createLog({ role: 'test', level: 'silent' });
+  const launch = (port: number, monitorPort: number): Promise<NatsServer> =>
+    startNatsServer({
+      binary,
+      directory,
+      token,
+      port,
+      monitorPort,
+      maxFileStoreBytes: options.maxFileStoreBytes,
+      log,
+    });
+  let server = await launch(0, 0);
+  const { url, port, monitorUrl, monitorPort } = server;
+  const connections: NatsConnection[] = [];
+  const signal = (name: NodeJS.Signals): boolean => process.kill(server.pid, name);
+  return {
+    url,
+    port,
+    monitorUrl,
+    token,
+    directory,
+    pid: () => server.pid,
+    kill: async () => {
+      signal('SIGKILL');
+      await server.exited;
+    },
+    stop: () => server.stop(5_000),
+    start: async () => {
+      server = await launch(port, monitorPort);
+    },
+    pause: () => void signal('SIGSTOP'),
+    resume: () => void signal('SIGCONT'),
+    connect: async (name, otherPort) => {
+      const servers = [otherPort === undefined ? url : `nats://127.0.0.1:${otherPort}`];
+      const nats = await connectNats({ servers, token, name });
+      connections.push(nats);
+      return nats;
+    },
+    close: async () => {
+      await Promise.all(connections.map((nats) => nats.close()));
+      await server.stop(0);
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
