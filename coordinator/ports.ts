@@ -2,9 +2,10 @@
  * What the core asks of the outside. Adapters implement these; the command loop and the simulator
  * use nothing else.
  */
+import type { GrantOrder } from './domain/assignment.ts';
+import type { StopOrder } from './domain/decide.ts';
 import type { Fact } from './domain/facts.ts';
-import type { Verdict } from './domain/decide.ts';
-import type { Token } from './domain/token.ts';
+import type { JobView } from './domain/views.ts';
 
 /** A commit as it stands in the journal. */
 export interface CommitRecord {
@@ -19,20 +20,15 @@ export interface CommitRecord {
 
 /**
  * The outcome of one append.
- * - `committed`: on disk; `sequence` is its place.
+ * - `committed`: on disk; `sequence` is its place, `number` the commit's.
  * - `superseded`: another writer's commit stands there: step down and exit.
- * - `refused`: the store takes no appends (full, too large): stop deciding, say so, try again later.
+ * - `refused`: the store takes no appends (full, too large) and has not taken this one: stop
+ *   deciding, say so, offer the same facts again later.
  */
 export type AppendOutcome =
-  | { readonly state: 'committed'; readonly sequence: number }
+  | { readonly state: 'committed'; readonly number: number; readonly sequence: number }
   | { readonly state: 'superseded'; readonly message: string }
   | { readonly state: 'refused'; readonly message: string };
-
-/** An encoded, measured commit that can be sent and sent again byte for byte. */
-export interface SealedCommit {
-  readonly number: number;
-  readonly bytes: Uint8Array;
-}
 
 /**
  * The leader's journal. One append is in flight at a time; the adapter resolves doubt by itself
@@ -47,22 +43,21 @@ export interface Journal {
   append(facts: readonly Fact[], epoch: number, atMs: number): Promise<AppendOutcome>;
 }
 
-/** What the agent answered to a grant. */
-export type GrantAnswer =
-  | { readonly state: 'answered'; readonly refused: readonly GrantRefusal[] }
-  /** Nobody listens on that subject: a refusal of all. */
-  | { readonly state: 'no-responders' }
-  /** No answer in time: unknown, not free. */
-  | { readonly state: 'unknown' };
-
-export interface GrantRefusal {
-  readonly token: Token;
-  readonly reason: string;
+/** A commit that is on disk, and what it changed for those who look on. */
+export interface Committed {
+  readonly number: number;
+  readonly sequence: number;
+  readonly atMs: number;
+  readonly facts: readonly Fact[];
+  /** Jobs that it touched, as they were right after it. */
+  readonly views: readonly JobView[];
 }
 
-/** Where blobs are: what the domain must know of them. */
-export interface BlobIndex {
-  has(sha256: string): boolean;
+/** What the command loop causes outside. All of it is on disk before it is said. */
+export interface Effects {
+  grant(order: GrantOrder): void;
+  stop(order: StopOrder): void;
+  committed(commit: Committed): void;
+  /** Another coordinator leads: nothing may be said or done any more. */
+  superseded(message: string): void;
 }
-
-export type { Verdict };

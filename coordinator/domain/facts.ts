@@ -113,6 +113,19 @@ export interface LeaseEnded {
   readonly atMs: number;
 }
 
+/** An agent came back with a lease that had expired but was not granted anew: it goes on. */
+export interface LeaseResumed {
+  readonly type: 'LeaseResumed';
+  readonly token: Token;
+  readonly job: number;
+  readonly step: number;
+  readonly unit: number;
+  readonly agentId: string;
+  readonly session: string;
+  readonly gpuIds: readonly string[];
+  readonly atMs: number;
+}
+
 /** Failed and cancelled units were queued again, with fresh counters. */
 export interface UnitsRequeued {
   readonly type: 'UnitsRequeued';
@@ -170,6 +183,7 @@ export type Fact =
   | LeasesGranted
   | ResultsAccepted
   | LeaseEnded
+  | LeaseResumed
   | UnitsRequeued
   | JobCancelled
   | JobPaused

@@ -38,7 +38,10 @@ export type TaskKind =
       };
     }
   | { readonly $case: 'noop'; readonly value: Record<never, never> }
-  | { readonly $case: 'split'; readonly value: { readonly source: string; readonly pieceMs: number } }
+  | {
+      readonly $case: 'split';
+      readonly value: { readonly source: string; readonly pieceMs: number };
+    }
   | { readonly $case: 'encode'; readonly value: { readonly video: VideoEncoding | undefined } }
   | {
       readonly $case: 'audio';
@@ -51,7 +54,7 @@ export type TaskKind =
     };
 
 export interface Task {
-  readonly kind?: TaskKind | undefined;
+  readonly kind: TaskKind | undefined;
 }
 
 export type ParameterKind =
@@ -63,7 +66,7 @@ export type ParameterKind =
     };
 
 export interface ParameterSpace {
-  readonly kind?: ParameterKind | undefined;
+  readonly kind: ParameterKind | undefined;
 }
 
 export type InputKind =
@@ -75,7 +78,7 @@ export type InputKind =
   | { readonly $case: 'item'; readonly value: boolean };
 
 export interface Input {
-  readonly kind?: InputKind | undefined;
+  readonly kind: InputKind | undefined;
 }
 
 export interface OutputPattern {
@@ -106,10 +109,10 @@ export interface Limits {
 export interface StepSpec {
   readonly name: string;
   readonly dependsOn: readonly string[];
-  readonly parameters?: ParameterSpace | undefined;
-  readonly task?: Task | undefined;
+  readonly parameters: ParameterSpace | undefined;
+  readonly task: Task | undefined;
   readonly inputs: readonly Input[];
   readonly outputs: readonly OutputPattern[];
-  readonly demand?: Demand | undefined;
-  readonly limits?: Limits | undefined;
+  readonly demand: Demand | undefined;
+  readonly limits: Limits | undefined;
 }

@@ -1,0 +1,111 @@
+/** What an agent must be told to run units of a step: their files by content, resolved. */
+import { jobOf, outputsOf, stepOf } from './apply.ts';
+import type { LeasesGranted } from './facts.ts';
+import type { Farm, Job, StepRun } from './farm.ts';
+import { jobId } from './farm.ts';
+import type { File, StepSpec } from './task.ts';
+import type { Token } from './token.ts';
+
+/** Leases to hand to one agent in one message. */
+export interface GrantOrder {
+  readonly agentId: string;
+  readonly session: string;
+  readonly number: number;
+  readonly steps: readonly GrantedStep[];
+}
+
+export interface GrantedStep {
+  readonly jobId: string;
+  readonly spec: StepSpec;
+  /** Limits with the farm's defaults. */
+  readonly limits: StepRun['limits'];
+  readonly inputs: readonly File[];
+  readonly leases: readonly GrantedLease[];
+}
+
+export interface GrantedLease {
+  readonly token: Token;
+  readonly unit: number;
+  readonly attempt: number;
+  readonly value: string;
+  readonly item: File | undefined;
+  readonly gpuIds: readonly string[];
+}
+
+/** The messages that carry these grants; leases that ended meanwhile are left out. */
+export function grantOrders(farm: Farm, facts: readonly LeasesGranted[]): GrantOrder[] {
+  const orders = new Map<string, GrantOrder & { readonly steps: GrantedStep[] }>();
+  for (const fact of facts) {
+    const granted = grantedStep(farm, fact);
+    if (granted === undefined) continue;
+    const { agentId, session, grantNumber } = fact;
+    const key = `${agentId} ${session} ${grantNumber}`;
+    const order = orders.get(key) ?? { agentId, session, number: grantNumber, steps: [] };
+    orders.set(key, order);
+    order.steps.push(granted);
+  }
+  return [...orders.values()];
+}
+
+function grantedStep(farm: Farm, fact: LeasesGranted): GrantedStep | undefined {
+  const job = jobOf(farm, fact.job);
+  const step = stepOf(farm, fact.job, fact.step);
+  const leases = fact.units.flatMap((unit, offset): GrantedLease[] => {
+    const lease = farm.leases.get((fact.firstToken + offset) as Token);
+    if (lease === undefined) return [];
+    const { token, attempt, gpuIds } = lease;
+    return [{ token, unit, attempt, value: valueOf(step, unit), item: step.items[unit], gpuIds }];
+  });
+  if (leases.length === 0) return undefined;
+  return {
+    jobId: jobId(job.number),
+    spec: step.spec,
+    limits: step.limits,
+    inputs: commonInputs(job, step),
+    leases,
+  };
+}
+
+/** Files that every unit of the step is given. */
+function commonInputs(job: Job, step: StepRun): File[] {
+  return step.spec.inputs.flatMap((input): readonly File[] => {
+    switch (input.kind?.$case) {
+      case 'file':
+        return [input.kind.value];
+      case 'outputs': {
+        const { step: name, pattern } = input.kind.value;
+        const producer = job.steps.find((other) => other.spec.name === name);
+        return producer === undefined ? [] : withUniqueNames(producer, pattern);
+      }
+      default:
+        return [];
+    }
+  });
+}
+
+/** `{value}` of a unit; empty when the step has none. */
+function valueOf(step: StepRun, unit: number): string {
+  const kind = step.spec.parameters?.kind;
+  return kind?.$case === 'values' ? (kind.value.values[unit] ?? '') : '';
+}
+
+/**
+ * Outputs under their own names. Where several units left files of one name, all get their unit's
+ * number in front, so that none hides another.
+ */
+function withUniqueNames(producer: StepRun, pattern: string): File[] {
+  const files = outputsOf(producer, pattern);
+  if (new Set(files.map((file) => file.name)).size === files.length) return files;
+  const outputs = [...(producer.units?.outputs ?? [])].toSorted(([a], [b]) => a - b);
+  const matching = new Set(files);
+  return outputs.flatMap(([unit, left]) =>
+    left
+      .filter((file) => matching.has(file))
+      .map((file) => ({ ...file, name: prefixed(file.name, unit) })),
+  );
+}
+
+function prefixed(name: string, unit: number): string {
+  const slash = name.lastIndexOf('/') + 1;
+  return `${name.slice(0, slash)}${String(unit).padStart(5, '0')}-${name.slice(slash)}`;
+}

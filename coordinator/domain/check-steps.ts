@@ -1,0 +1,188 @@
+/** Whether a DAG can be run at all; the first thing that is wrong, in one line. */
+import type { AgentLiveness } from './liveness.ts';
+import { fitsWhenEmpty, gib } from './demand.ts';
+import { newStepRuns, type StepRun } from './farm.ts';
+import { faultOfName, isSha256, isStepName } from './names.ts';
+import type { Demand, File, StepSpec } from './task.ts';
+
+const MAX_STEPS = 1_000;
+const MAX_UNITS = 10_000_000;
+
+/** The first fault of a job's steps, or undefined. */
+export function faultOfSteps(steps: readonly StepSpec[]): string | undefined {
+  if (steps.length === 0) return 'the job has no steps: give at least one';
+  if (steps.length > MAX_STEPS)
+    return `the job has ${steps.length} steps; the most is ${MAX_STEPS}`;
+  const names = new Set<string>();
+  for (const step of steps) {
+    if (!isStepName(step.name)) {
+      return `step name ${quote(step.name)}: use 1–64 letters, digits, - and _`;
+    }
+    if (names.has(step.name)) return `two steps are named ${quote(step.name)}: rename one`;
+    names.add(step.name);
+  }
+  for (const step of steps) {
+    const fault = faultOfStep(step, names);
+    if (fault !== undefined) return `step ${step.name}: ${fault}`;
+  }
+  return faultOfOrder(newStepRuns(steps));
+}
+
+function faultOfStep(step: StepSpec, names: ReadonlySet<string>): string | undefined {
+  for (const name of step.dependsOn) {
+    if (!names.has(name)) return `depends on ${quote(name)}, which is no step of this job`;
+  }
+  return (
+    faultOfTask(step) ??
+    faultOfParameters(step, names) ??
+    faultOfInputs(step, names) ??
+    faultOfOutputs(step)
+  );
+}
+
+function faultOfTask(step: StepSpec): string | undefined {
+  const task = step.task?.kind;
+  if (task === undefined) return 'has no task: say what it does';
+  if (task.$case === 'command' && (task.value.argv[0] ?? '') === '') {
+    return 'its command names no program';
+  }
+  return undefined;
+}
+
+function faultOfParameters(step: StepSpec, names: ReadonlySet<string>): string | undefined {
+  const kind = step.parameters?.kind;
+  switch (kind?.$case) {
+    case undefined:
+      return undefined;
+    case 'count':
+      if (kind.value >= 1 && kind.value <= MAX_UNITS) return undefined;
+      return `has a count of ${kind.value}; it must be from 1 to ${MAX_UNITS}`;
+    case 'values':
+      return kind.value.values.length > 0 ? undefined : 'has an empty list of values';
+    case 'forEach':
+      return names.has(kind.value.step)
+        ? faultOfPattern(kind.value.pattern)
+        : `fans out over ${quote(kind.value.step)}, which is no step of this job`;
+  }
+}
+
+function faultOfInputs(step: StepSpec, names: ReadonlySet<string>): string | undefined {
+  for (const input of step.inputs) {
+    switch (input.kind?.$case) {
+      case undefined:
+        return 'has an input of no kind';
+      case 'file': {
+        const fault = faultOfFile(input.kind.value);
+        if (fault !== undefined) return fault;
+        break;
+      }
+      case 'outputs': {
+        const { step: producer, pattern } = input.kind.value;
+        if (!names.has(producer)) {
+          return `takes outputs of ${quote(producer)}, which is no step of this job`;
+        }
+        const fault = faultOfPattern(pattern);
+        if (fault !== undefined) return fault;
+        break;
+      }
+      case 'item':
+        if (step.parameters?.kind?.$case !== 'forEach') {
+          return 'takes its fan-out input, but does not fan out over a step';
+        }
+    }
+  }
+  return undefined;
+}
+
+function faultOfOutputs(step: StepSpec): string | undefined {
+  for (const output of step.outputs) {
+    const fault = faultOfPattern(output.pattern);
+    if (fault !== undefined) return fault;
+  }
+  return undefined;
+}
+
+/** The first fault of a file that somebody names, or undefined. */
+export function faultOfFile(file: File): string | undefined {
+  const fault = faultOfName(file.name);
+  if (fault !== undefined) return `file name ${quote(file.name)} ${fault}`;
+  if (!isSha256(file.sha256)) {
+    return `file ${quote(file.name)}: sha256 must be 64 lower-case hexadecimal digits`;
+  }
+  return undefined;
+}
+
+function faultOfPattern(pattern: string): string | undefined {
+  const fault = faultOfName(pattern);
+  return fault === undefined ? undefined : `pattern ${quote(pattern)} ${fault}`;
+}
+
+function faultOfOrder(steps: readonly StepRun[]): string | undefined {
+  const done = new Set<number>();
+  for (;;) {
+    const next = steps.filter(
+      (step) => !done.has(step.index) && step.dependencies.every((index) => done.has(index)),
+    );
+    if (next.length === 0) break;
+    for (const step of next) done.add(step.index);
+  }
+  if (done.size === steps.length) return undefined;
+  const circle = steps.filter((step) => !done.has(step.index)).map((step) => step.spec.name);
+  return `steps ${circle.slice(0, 5).join(', ')} wait for one another in a circle: break it`;
+}
+
+/**
+ * A step that no known agent could run even if it were empty, in one line that names the largest.
+ * Undefined while no agent is known: it may still come.
+ */
+export function faultOfDemand(
+  steps: readonly StepSpec[],
+  agents: Iterable<AgentLiveness>,
+  nameOf: (agentId: string) => string,
+): string | undefined {
+  const known = [...agents].filter((agent) => agent.capacity !== undefined);
+  if (known.length === 0) return undefined;
+  for (const step of newStepRuns(steps)) {
+    const fitsSome = known.some(
+      (agent) =>
+        agent.capacity !== undefined && fitsWhenEmpty(step.demand, agent.capacity).state === 'fits',
+    );
+    if (!fitsSome) return `step ${step.spec.name} ${impossible(step.demand, known, nameOf)}`;
+  }
+  return undefined;
+}
+
+function impossible(
+  demand: Demand,
+  agents: readonly AgentLiveness[],
+  nameOf: (agentId: string) => string,
+): string {
+  const refusals = agents.map((agent) => {
+    const fit = agent.capacity && fitsWhenEmpty(demand, agent.capacity);
+    return `${nameOf(agent.agentId)} ${fit?.state === 'short' ? fit.reason : ''}`;
+  });
+  const most = (of: (agent: AgentLiveness) => number): number => Math.max(...agents.map(of), 0);
+  const largest = [
+    `${most((agent) => agent.capacity?.cpuMillis ?? 0) / 1000} CPUs`,
+    `${gib(most((agent) => agent.capacity?.ramTotalBytes ?? 0))} RAM`,
+    `${most((agent) => agent.capacity?.gpus.length ?? 0)} GPUs`,
+    `${gib(most((agent) => Math.max(0, ...(agent.capacity?.gpus ?? []).map((gpu) => gpu.vramTotalBytes))))} VRAM`,
+  ].join(', ');
+  return `needs ${describeDemand(demand)}, which no agent has (${refusals.slice(0, 3).join('; ')}); the largest there is: ${largest}`;
+}
+
+export function describeDemand(demand: Demand): string {
+  const parts = [
+    demand.cpuMillis > 0 ? `${demand.cpuMillis / 1000} CPUs` : '',
+    demand.ramBytes > 0 ? `${gib(demand.ramBytes)} RAM` : '',
+    demand.gpus > 0 ? `${demand.gpus} GPUs with ${gib(demand.vramBytes)} VRAM each` : '',
+    demand.scratchBytes > 0 ? `${gib(demand.scratchBytes)} scratch disk` : '',
+    demand.encoderSessions > 0 ? `${demand.encoderSessions} encoder sessions` : '',
+    ...demand.attributes,
+  ].filter((part) => part !== '');
+  return parts.length === 0 ? 'nothing' : parts.join(', ');
+}
+
+function quote(text: string): string {
+  return JSON.stringify(text.length > 80 ? `${text.slice(0, 77)}…` : text);
+}

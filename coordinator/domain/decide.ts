@@ -1,0 +1,97 @@
+/**
+ * The one place where it is decided what happens: a command, the farm and what is known of the agents
+ * go in, facts come out. Changes nothing.
+ */
+import type { Answer, Barrier, Command, DrainAgent, EnrolAgent } from './commands.ts';
+import { decideSteering, decideSubmit } from './decide-job.ts';
+import { decideReview, decideTick } from './decide-lease.ts';
+import { decideResults } from './decide-result.ts';
+import { decideGrantAnswer } from './decide-grant.ts';
+import type { Fact } from './facts.ts';
+import type { Farm } from './farm.ts';
+import { faultOfMachine, type Liveness } from './liveness.ts';
+import type { Token } from './token.ts';
+
+export interface Now {
+  /** For deadlines. */
+  readonly monotonicMs: number;
+  /** Unix time: for facts. */
+  readonly wallMs: number;
+}
+
+/** Attempts that an agent must stop and forget. */
+export interface StopOrder {
+  readonly agentId: string;
+  readonly tokens: readonly Token[];
+}
+
+export interface Decision {
+  readonly facts: readonly Fact[];
+  readonly answer: Answer;
+  readonly barrier: Barrier;
+  readonly stops: readonly StopOrder[];
+}
+
+export function decide(farm: Farm, liveness: Liveness, command: Command, now: Now): Decision {
+  switch (command.type) {
+    case 'SubmitJob':
+      return decideSubmit(farm, liveness, command, now);
+    case 'CancelJob':
+    case 'RetryJob':
+    case 'PauseJob':
+    case 'ResumeJob':
+      return decideSteering(farm, command, now);
+    case 'EnrolAgent':
+      return decideEnrol(farm, liveness, command, now);
+    case 'DrainAgent':
+      return decideDrain(farm, command, now);
+    case 'ReviewAgent':
+      return decideReview(farm, liveness, command.agentId, now);
+    case 'StreamClosed':
+      return decided([]);
+    case 'GrantAnswered':
+      return decideGrantAnswer(farm, command, now);
+    case 'ReportResults':
+      return decideResults(farm, command, now);
+    case 'Tick':
+      return decideTick(farm, liveness, now);
+  }
+}
+
+/** Facts, and an answer that waits for them. */
+export function decided(facts: readonly Fact[], answer: Answer = { kind: 'done' }): Decision {
+  return { facts, answer, barrier: 'decided', stops: [] };
+}
+
+function decideEnrol(farm: Farm, liveness: Liveness, command: EnrolAgent, now: Now): Decision {
+  const { agentId, name, version, machineFingerprint } = command;
+  const fault = faultOfMachine(liveness, agentId, machineFingerprint, now.monotonicMs);
+  if (fault !== undefined) {
+    return decided([], {
+      kind: 'refused',
+      code: 'conflict',
+      reason: 'AGENT_ID_IN_USE',
+      message: fault,
+    });
+  }
+  const known = farm.agents.get(agentId);
+  if (known?.name === name && known.version === version) return decided([]);
+  return decided([{ type: 'AgentEnrolled', agentId, name, version, atMs: now.wallMs }]);
+}
+
+function decideDrain(farm: Farm, command: DrainAgent, now: Now): Decision {
+  const agents = [...farm.agents.values()];
+  const found =
+    farm.agents.get(command.agent) ?? agents.find((agent) => agent.name === command.agent);
+  if (found === undefined) {
+    return decided([], {
+      kind: 'refused',
+      code: 'not-found',
+      reason: 'AGENT_UNKNOWN',
+      message: `no agent is called ${JSON.stringify(command.agent)}: see furrow agents`,
+    });
+  }
+  if (found.draining === command.draining) return decided([]);
+  const { draining } = command;
+  return decided([{ type: 'AgentDrainChanged', agentId: found.id, draining, atMs: now.wallMs }]);
+}

@@ -1,0 +1,68 @@
+/** Names of steps and files, and the patterns that pick files. */
+import type { File } from './task.ts';
+
+const STEP_NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
+const SHA256 = /^[0-9a-f]{64}$/;
+
+export function isStepName(name: string): boolean {
+  return STEP_NAME.test(name);
+}
+
+export function isSha256(text: string): boolean {
+  return SHA256.test(text);
+}
+
+/**
+ * Why a file name or pattern may not be used, or undefined when it may: relative, no `..`, no
+ * control characters, no back-slash, no empty part, at most 255 bytes a part.
+ */
+export function faultOfName(name: string): string | undefined {
+  if (name === '') return 'is empty';
+  if (name.length > 1024) return 'is longer than 1024 characters';
+  // eslint-disable-next-line no-control-regex -- these are the characters that are refused
+  if (/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/.test(name)) return 'has control characters';
+  if (/[\ud800-\udfff]/.test(name.replace(/[\ud800-\udbff][\udc00-\udfff]/g, ''))) {
+    return 'is not valid Unicode';
+  }
+  if (name.includes('\\')) return 'has a backslash';
+  if (name.startsWith('/')) return 'is absolute';
+  for (const part of name.split('/')) {
+    if (part === '' || part === '.') return 'has an empty part';
+    if (part === '..') return 'leaves its directory with ..';
+    if (utf8Length(part) > 255) return 'has a part longer than 255 bytes';
+  }
+  return undefined;
+}
+
+function utf8Length(text: string): number {
+  let bytes = 0;
+  for (const character of text) {
+    const code = character.codePointAt(0) ?? 0;
+    bytes += code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+  }
+  return bytes;
+}
+
+/** Whether `name` matches `pattern`, in which `*` stands for anything but a slash. */
+export function matchesPattern(name: string, pattern: string): boolean {
+  const parts = pattern.split('*');
+  const first = parts[0] ?? '';
+  if (parts.length === 1) return name === pattern;
+  const last = parts[parts.length - 1] ?? '';
+  if (name.length < first.length + last.length) return false;
+  if (!name.startsWith(first) || !name.endsWith(last)) return false;
+  let from = first.length;
+  const end = name.length - last.length;
+  const middles = [...parts.slice(1, -1), undefined];
+  for (const middle of middles) {
+    const at = middle === undefined ? end : name.indexOf(middle, from);
+    if (at < from || at + (middle?.length ?? 0) > end) return false;
+    if (name.slice(from, at).includes('/')) return false;
+    from = at + (middle?.length ?? 0);
+  }
+  return true;
+}
+
+export function byName(a: File, b: File): number {
+  return a.name < b.name ? -1 : a.name > b.name ? 1 : 0;
+}
