@@ -271,7 +271,7 @@ export class CommandLoop {
   }
 
   async #append(batch: Batch): Promise<void> {
-    const { farm, journal, clock, effects } = this.#options;
+    const { farm, clock, effects } = this.#options;
     const views = [...batch.touchedJobs].flatMap((number) => {
       const job = farm.jobs.get(number);
       return job === undefined ? [] : [viewOfJob(job)];

@@ -18,6 +18,7 @@ interface Accepted {
   readonly step: number;
   readonly units: number[];
   readonly tokens: Token[];
+  readonly attempts: number[];
   readonly outputs: { readonly unit: number; readonly files: readonly File[] }[];
 }
 
@@ -106,10 +107,12 @@ function addAccepted(
     step: step.index,
     units: [],
     tokens: [],
+    attempts: [],
     outputs: [],
   };
   accepted.set(key, entry);
   entry.units.push(result.unit);
   entry.tokens.push(result.token);
+  entry.attempts.push(step.units?.attemptsOf(result.unit) ?? 0);
   if (files.length > 0) entry.outputs.push({ unit: result.unit, files });
 }

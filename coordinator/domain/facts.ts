@@ -49,6 +49,8 @@ export interface LeasesGranted {
   readonly step: number;
   readonly firstToken: Token;
   readonly units: readonly number[];
+  /** From 1, for each unit. */
+  readonly attempts: readonly number[];
   readonly gpuIds: readonly string[];
   readonly atMs: number;
 }
@@ -65,6 +67,7 @@ export interface ResultsAccepted {
   readonly step: number;
   readonly units: readonly number[];
   readonly tokens: readonly Token[];
+  readonly attempts: readonly number[];
   readonly outputs: readonly UnitOutputs[];
   readonly agentId: string;
   readonly atMs: number;
@@ -100,6 +103,7 @@ export interface LeaseEnded {
   readonly job: number;
   readonly step: number;
   readonly unit: number;
+  readonly attempt: number;
   readonly agentId: string;
   readonly kind: EndKind;
   readonly message: string;

@@ -143,6 +143,7 @@ class Pass {
     let counter = this.#farm.lastCounter;
     const facts: LeasesGranted[] = [];
     for (const { ready, agent, gpuIds, units } of this.#groups.values()) {
+      const table = unitsOf(stepOf(this.#farm, ready.job, ready.step));
       if (counter + units.length > MAX_COUNTER) break;
       facts.push({
         type: 'LeasesGranted',
@@ -153,6 +154,7 @@ class Pass {
         step: ready.step,
         firstToken: tokenOf(epoch, counter + 1),
         units,
+        attempts: units.map((unit) => table.attemptsOf(unit) + 1),
         gpuIds,
         atMs: this.#now.wallMs,
       });

@@ -33,6 +33,7 @@ export function endLease(
     job: lease.job,
     step: lease.step,
     unit: lease.unit,
+    attempt: lease.attempt,
     agentId: lease.agentId,
     kind: end.kind,
     message: end.message,

@@ -1,0 +1,121 @@
+/**
+ * What every RPC has around it: the question whether the caller may, and the translation of errors.
+ * Services are plain async functions inside.
+ */
+import type {
+  handleBidiStreamingCall,
+  handleClientStreamingCall,
+  handleServerStreamingCall,
+  handleUnaryCall,
+  Metadata,
+  ServerDuplexStream,
+  ServerReadableStream,
+} from '@grpc/grpc-js';
+import { FurrowError } from '../../kit/furrow-error.ts';
+import type { Logger } from '../../kit/log.ts';
+import type { Access, Action } from '../access.ts';
+import { asFurrowError, statusOf } from './errors.ts';
+
+export interface Gate {
+  readonly access: Access;
+  readonly log: Logger;
+}
+
+/** Sends one message; settles when the caller's flow control has room for the next. */
+export type Send<T> = (message: T) => Promise<void>;
+
+export function unary<Request, Response>(
+  gate: Gate,
+  action: Action,
+  answer: (request: Request) => Promise<Response>,
+): handleUnaryCall<Request, Response> {
+  return (call, callback) => {
+    const run = async (): Promise<Response> => {
+      admit(gate, action, call.metadata);
+      return answer(call.request);
+    };
+    run().then(
+      (response) => callback(null, response),
+      (thrown: unknown) => callback(statusOf(noted(gate, thrown))),
+    );
+  };
+}
+
+export function clientStreaming<Request, Response>(
+  gate: Gate,
+  action: Action,
+  answer: (stream: ServerReadableStream<Request, Response>) => Promise<Response>,
+): handleClientStreamingCall<Request, Response> {
+  return (call, callback) => {
+    const run = async (): Promise<Response> => {
+      admit(gate, action, call.metadata);
+      return answer(call);
+    };
+    run().then(
+      (response) => callback(null, response),
+      (thrown: unknown) => callback(statusOf(noted(gate, thrown))),
+    );
+  };
+}
+
+export function serverStreaming<Request, Response>(
+  gate: Gate,
+  action: Action,
+  answer: (request: Request, send: Send<Response>, signal: AbortSignal) => Promise<void>,
+): handleServerStreamingCall<Request, Response> {
+  return (call) => {
+    const closing = new AbortController();
+    call.on('cancelled', () => closing.abort());
+    const send: Send<Response> = async (message) => {
+      if (closing.signal.aborted || call.write(message)) return;
+      await drained(call, closing.signal);
+    };
+    const run = async (): Promise<void> => {
+      admit(gate, action, call.metadata);
+      await answer(call.request, send, closing.signal);
+    };
+    run().then(
+      () => call.end(),
+      (thrown: unknown) => call.emit('error', statusOf(noted(gate, thrown))),
+    );
+  };
+}
+
+export function bidiStreaming<Request, Response>(
+  gate: Gate,
+  action: Action,
+  serve: (stream: ServerDuplexStream<Request, Response>) => void,
+): handleBidiStreamingCall<Request, Response> {
+  return (call) => {
+    try {
+      admit(gate, action, call.metadata);
+      serve(call);
+    } catch (thrown) {
+      call.emit('error', statusOf(noted(gate, thrown)));
+    }
+  };
+}
+
+function admit(gate: Gate, action: Action, metadata: Metadata): void {
+  const authorization = metadata.get('authorization')[0]?.toString();
+  const decision = gate.access.authorise({ authorization }, action);
+  if (decision.state === 'refused') {
+    throw new FurrowError(decision.code, decision.reason, decision.message);
+  }
+}
+
+function noted(gate: Gate, thrown: unknown): FurrowError {
+  const error = asFurrowError(thrown);
+  if (error.code === 'internal') gate.log.error({ err: thrown }, 'rpc failed');
+  return error;
+}
+
+function drained(
+  stream: { once(event: 'drain', listener: () => void): unknown },
+  signal: AbortSignal,
+): Promise<void> {
+  return new Promise((resolve) => {
+    stream.once('drain', resolve);
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
