@@ -1,0 +1,207 @@
+/**
+ * Facts as the journal stores them. What is written today must be read by every later version; what
+ * a later version wrote and this one does not know is refused, never skipped: a farm folded from
+ * half of its facts would be another farm.
+ */
+import { FurrowError } from '../../kit/furrow-error.ts';
+import * as wire from '../../proto/gen/furrow/journal/v1/journal.ts';
+import type {
+  EndKind,
+  Fact,
+  JobSubmitted,
+  LeaseEnded,
+  LeaseResumed,
+  LeasesGranted,
+  NextForUnit,
+  ResultsAccepted,
+} from '../domain/facts.ts';
+import type { StepSpec } from '../domain/task.ts';
+import { counterOf, epochOf, tokenOf, type Token } from '../domain/token.ts';
+
+type Wire = NonNullable<wire.Fact['kind']>;
+
+/** The fact's bytes as a furrow.journal.v1.Fact. */
+export function encodeFact(fact: Fact): Uint8Array {
+  return wire.Fact.encode({ kind: toWire(fact) }).finish();
+}
+
+/**
+ * `epoch` is that of the commit: granted tokens carry only their counter. FurrowError:
+ * failed-precondition JOURNAL_TOO_NEW.
+ */
+export function fromWire(fact: wire.Fact, epoch: number): Fact {
+  const kind = fact.kind;
+  switch (kind?.$case) {
+    case 'farmCreated':
+      return { type: 'FarmCreated', ...kind.value };
+    case 'epochStarted':
+      return { type: 'EpochStarted', ...kind.value };
+    case 'jobSubmitted':
+      return jobSubmitted(kind.value);
+    case 'unitsCreated':
+      return { type: 'UnitsCreated', ...kind.value };
+    case 'leasesGranted':
+      return leasesGranted(kind.value, epoch);
+    case 'resultsAccepted':
+      return resultsAccepted(kind.value);
+    case 'leaseEnded':
+      return leaseEnded(kind.value);
+    case 'leaseResumed':
+      return leaseResumed(kind.value);
+    case 'unitsRequeued':
+      return { type: 'UnitsRequeued', ...kind.value };
+    case 'jobCancelled':
+      return { type: 'JobCancelled', ...kind.value };
+    case 'jobPaused':
+      return { type: 'JobPaused', ...kind.value };
+    case 'jobResumed':
+      return { type: 'JobResumed', ...kind.value };
+    case 'jobEnded':
+      return { type: 'JobEnded', ...kind.value };
+    case 'agentEnrolled':
+      return { type: 'AgentEnrolled', ...kind.value };
+    case 'agentDrainChanged':
+      return { type: 'AgentDrainChanged', ...kind.value };
+    case undefined:
+      throw tooNew('a kind of fact');
+  }
+}
+
+function toWire(fact: Fact): Wire {
+  switch (fact.type) {
+    case 'FarmCreated':
+      return { $case: 'farmCreated', value: fact };
+    case 'EpochStarted':
+      return { $case: 'epochStarted', value: fact };
+    case 'JobSubmitted':
+      return { $case: 'jobSubmitted', value: fact };
+    case 'UnitsCreated':
+      return { $case: 'unitsCreated', value: fact };
+    case 'LeasesGranted': {
+      const value = { ...fact, firstCounter: counterOf(fact.firstToken) };
+      return { $case: 'leasesGranted', value };
+    }
+    case 'ResultsAccepted': {
+      const tokenEpochs = fact.tokens.map(epochOf);
+      const tokenCounters = fact.tokens.map(counterOf);
+      return { $case: 'resultsAccepted', value: { ...fact, tokenEpochs, tokenCounters } };
+    }
+    case 'LeaseEnded': {
+      const value = { ...fact, ...tokenColumns(fact.token), next: nextToWire(fact.next) };
+      return { $case: 'leaseEnded', value };
+    }
+    case 'LeaseResumed':
+      return { $case: 'leaseResumed', value: { ...fact, ...tokenColumns(fact.token) } };
+    case 'UnitsRequeued':
+      return { $case: 'unitsRequeued', value: fact };
+    case 'JobCancelled':
+      return { $case: 'jobCancelled', value: fact };
+    case 'JobPaused':
+      return { $case: 'jobPaused', value: fact };
+    case 'JobResumed':
+      return { $case: 'jobResumed', value: fact };
+    case 'JobEnded':
+      return { $case: 'jobEnded', value: fact };
+    case 'AgentEnrolled':
+      return { $case: 'agentEnrolled', value: fact };
+    case 'AgentDrainChanged':
+      return { $case: 'agentDrainChanged', value: fact };
+  }
+}
+
+function jobSubmitted(value: wire.JobSubmitted): JobSubmitted {
+  value.steps.forEach(checkStep);
+  return { type: 'JobSubmitted', ...value };
+}
+
+/** A oneof with a kind that we do not know is decoded as empty; nobody writes one that is empty. */
+function checkStep(step: StepSpec): void {
+  if (step.task !== undefined && step.task.kind === undefined) throw tooNew('a kind of task');
+  if (step.parameters !== undefined && step.parameters.kind === undefined) {
+    throw tooNew('a kind of parameter space');
+  }
+  if (step.inputs.some((input) => input.kind === undefined)) throw tooNew('a kind of input');
+}
+
+function leasesGranted(value: wire.LeasesGranted, epoch: number): LeasesGranted {
+  const { firstCounter, ...rest } = value;
+  return { type: 'LeasesGranted', ...rest, firstToken: tokenOf(epoch, firstCounter) };
+}
+
+function resultsAccepted(value: wire.ResultsAccepted): ResultsAccepted {
+  const { tokenEpochs, tokenCounters, ...rest } = value;
+  const tokens = tokenCounters.map((counter, i) => tokenOf(tokenEpochs[i] ?? 0, counter));
+  return { type: 'ResultsAccepted', ...rest, tokens };
+}
+
+function leaseEnded(value: wire.LeaseEnded): LeaseEnded {
+  const { tokenEpoch, tokenCounter, kind, next, ...rest } = value;
+  return {
+    type: 'LeaseEnded',
+    ...rest,
+    token: tokenOf(tokenEpoch, tokenCounter),
+    kind: endKind(kind),
+    next: nextFromWire(next),
+  };
+}
+
+function leaseResumed(value: wire.LeaseResumed): LeaseResumed {
+  const { tokenEpoch, tokenCounter, ...rest } = value;
+  return { type: 'LeaseResumed', ...rest, token: tokenOf(tokenEpoch, tokenCounter) };
+}
+
+const tokenColumns = (token: Token): { tokenEpoch: number; tokenCounter: number } => ({
+  tokenEpoch: epochOf(token),
+  tokenCounter: counterOf(token),
+});
+
+function nextToWire(next: NextForUnit): wire.LeaseEnded['next'] {
+  switch (next.kind) {
+    case 'queued':
+      return { $case: 'retryAtMs', value: next.notBeforeMs };
+    case 'failed':
+      return { $case: 'failed', value: true };
+    case 'nothing':
+      return { $case: 'nothing', value: true };
+  }
+}
+
+function nextFromWire(next: wire.LeaseEnded['next']): NextForUnit {
+  switch (next?.$case) {
+    case 'retryAtMs':
+      return { kind: 'queued', notBeforeMs: next.value };
+    case 'failed':
+      return { kind: 'failed' };
+    case 'nothing':
+      return { kind: 'nothing' };
+    case undefined:
+      throw tooNew('what becomes of a unit');
+  }
+}
+
+/** A record, so that the compiler misses a kind that is new in the domain. */
+const END_KINDS: Readonly<Record<EndKind, true>> = {
+  failed: true,
+  'invalid-input': true,
+  'out-of-memory': true,
+  'out-of-vram': true,
+  'timed-out': true,
+  stalled: true,
+  'bad-output': true,
+  lost: true,
+  evicted: true,
+  infrastructure: true,
+  expired: true,
+  refused: true,
+  cancelled: true,
+};
+
+function endKind(text: string): EndKind {
+  if (!Object.hasOwn(END_KINDS, text)) throw tooNew(`the end of a lease as ${text}`);
+  return text as EndKind;
+}
+
+function tooNew(what: string): FurrowError {
+  const message = `the journal holds ${what} that this version of Furrow does not know: a newer version wrote it, start that version`;
+  return new FurrowError('failed-precondition', 'JOURNAL_TOO_NEW', message);
+}

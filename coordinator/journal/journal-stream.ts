@@ -1,0 +1,182 @@
+/**
+ * The stream FURROW_JOURNAL as JetStream offers it: create, read the tail, append with a compare-and-
+ * set over the whole stream. Knows NATS's answers; what they mean for the farm is decided elsewhere.
+ */
+import {
+  DiscardPolicy,
+  ErrorCode,
+  headers,
+  NatsError,
+  RetentionPolicy,
+  StorageType,
+  type JetStreamManager,
+  type NatsConnection,
+  type StreamConfig,
+} from 'nats';
+import { FurrowError, messageOf } from '../../kit/furrow-error.ts';
+import { JOURNAL_STREAM, JOURNAL_SUBJECT } from '../../proto/subjects.ts';
+
+export interface JournalStreamOptions {
+  /** Copies of the journal in a cluster: 1, 3 or 5. */
+  readonly replicas: number;
+  /** -1 for as much as the server allows. */
+  readonly maxBytes: number;
+}
+
+/** Numbers of nats-server's errors that we tell apart. */
+const NO_MESSAGE_FOUND = 10037;
+const STREAM_NOT_FOUND = 10059;
+/** The second is what later versions say without naming the sequence. */
+const WRONG_LAST_SEQUENCE: ReadonlySet<number> = new Set([10071, 10164]);
+
+/** What must be so for the journal to be a journal; some of it cannot be changed later. */
+const FIXED = {
+  subjects: [JOURNAL_SUBJECT],
+  storage: StorageType.File,
+  retention: RetentionPolicy.Limits,
+  // A full journal refuses; it never forgets.
+  discard: DiscardPolicy.New,
+  max_age: 0,
+  max_msgs: -1,
+  max_msgs_per_subject: -1,
+  max_msg_size: -1,
+  // Nobody takes single commits out. Purging stays allowed: snapshots will need it.
+  deny_delete: true,
+  deny_purge: false,
+  allow_rollup_hdrs: false,
+  // Direct reads are answered by any replica, which may be behind: the tail is read from the leader.
+  allow_direct: false,
+} as const satisfies Partial<StreamConfig>;
+
+/** False when there is no such stream. */
+export async function hasJournalStream(manager: JetStreamManager): Promise<boolean> {
+  try {
+    await manager.streams.info(JOURNAL_STREAM);
+    return true;
+  } catch (error) {
+    if (apiErrorCode(error) === STREAM_NOT_FOUND) return false;
+    throw error;
+  }
+}
+
+/**
+ * Creates the stream, or checks the one that is there and sets what may change. FurrowError:
+ * failed-precondition JOURNAL_STREAM_UNFIT.
+ */
+export async function ensureJournalStream(
+  manager: JetStreamManager,
+  options: JournalStreamOptions,
+): Promise<void> {
+  const wanted = { num_replicas: options.replicas, max_bytes: options.maxBytes };
+  if (!(await hasJournalStream(manager))) {
+    await manager.streams.add({ name: JOURNAL_STREAM, ...FIXED, ...wanted });
+    return;
+  }
+  const { config } = await manager.streams.info(JOURNAL_STREAM);
+  const wrong = Object.entries(FIXED)
+    .filter(([name, value]) => {
+      const actual = (config as unknown as Readonly<Record<string, unknown>>)[name];
+      return JSON.stringify(actual) !== JSON.stringify(value);
+    })
+    .map(([name]) => name);
+  if (config.mirror !== undefined) wrong.push('mirror');
+  if ((config.sources ?? []).length > 0) wrong.push('sources');
+  if (wrong.length > 0) {
+    const message = `stream ${JOURNAL_STREAM} is not one that Furrow made (${wrong.join(', ')}): give Furrow a NATS account of its own`;
+    throw new FurrowError('failed-precondition', 'JOURNAL_STREAM_UNFIT', message);
+  }
+  if (config.num_replicas !== wanted.num_replicas || config.max_bytes !== wanted.max_bytes) {
+    await manager.streams.update(JOURNAL_STREAM, { ...config, ...wanted });
+  }
+}
+
+export interface StreamEnd {
+  readonly firstSequence: number;
+  readonly lastSequence: number;
+}
+
+export async function streamEnd(manager: JetStreamManager): Promise<StreamEnd> {
+  const { state } = await manager.streams.info(JOURNAL_STREAM);
+  return { firstSequence: state.first_seq, lastSequence: state.last_seq };
+}
+
+export interface RawMessage {
+  readonly sequence: number;
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * The last message, from the stream's leader: $JS.API.STREAM.MSG.GET is answered by nobody else,
+ * other than the direct read. Undefined when the stream is empty. Throws what NATS threw.
+ */
+export async function readTail(manager: JetStreamManager): Promise<RawMessage | undefined> {
+  try {
+    const query = { last_by_subj: JOURNAL_SUBJECT };
+    const message = await manager.streams.getMessage(JOURNAL_STREAM, query);
+    return { sequence: message.seq, bytes: message.data };
+  } catch (error) {
+    if (apiErrorCode(error) === NO_MESSAGE_FOUND) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * - `stored`: at this sequence, on disk if the server syncs always.
+ * - `not-stored`: this send was not taken; an earlier send of the same bytes may have been.
+ * - `rejected`: the store does not want it (full, too large).
+ * - `unknown`: it may be stored, or still be on its way.
+ */
+export type PublishAnswer =
+  | { readonly state: 'stored'; readonly sequence: number }
+  | { readonly state: 'not-stored'; readonly message: string }
+  | { readonly state: 'rejected'; readonly message: string }
+  | { readonly state: 'unknown'; readonly message: string };
+
+interface PubAck {
+  readonly stream?: string;
+  readonly seq?: number;
+  readonly duplicate?: boolean;
+  readonly error?: { readonly err_code?: number; readonly description?: string };
+}
+
+/** Sends once. Never with a Nats-Msg-Id: 2.10 looks for duplicates before it compares sequences. */
+export async function publishCommit(
+  nats: NatsConnection,
+  bytes: Uint8Array,
+  expectedLastSequence: number,
+  timeoutMs: number,
+): Promise<PublishAnswer> {
+  const expectation = headers();
+  expectation.set('Nats-Expected-Last-Sequence', String(expectedLastSequence));
+  try {
+    const options = { timeout: timeoutMs, headers: expectation };
+    const reply = await nats.request(JOURNAL_SUBJECT, bytes, options);
+    return readAck(reply.json<PubAck>());
+  } catch (error) {
+    const message = messageOf(error);
+    const code = error instanceof NatsError ? (error.code as ErrorCode) : undefined;
+    if (code === ErrorCode.NoResponders) {
+      return { state: 'not-stored', message: 'nobody serves the journal at the moment' };
+    }
+    if (code === ErrorCode.MaxPayloadExceeded) {
+      return { state: 'rejected', message: `the server's max_payload is too small: ${message}` };
+    }
+    return { state: 'unknown', message };
+  }
+}
+
+function readAck(ack: PubAck): PublishAnswer {
+  if (ack.error !== undefined) {
+    const message = ack.error.description ?? 'no reason given';
+    const isWrongSequence = WRONG_LAST_SEQUENCE.has(ack.error.err_code ?? 0);
+    return { state: isWrongSequence ? 'not-stored' : 'rejected', message };
+  }
+  if (ack.duplicate === true || ack.stream !== JOURNAL_STREAM || ack.seq === undefined) {
+    return { state: 'unknown', message: `unexpected answer ${JSON.stringify(ack)}` };
+  }
+  return { state: 'stored', sequence: ack.seq };
+}
+
+function apiErrorCode(error: unknown): number | undefined {
+  return error instanceof NatsError ? error.api_error?.err_code : undefined;
+}

@@ -1,0 +1,194 @@
+/** Any fact of any kind, for properties. */
+import fc, { type Arbitrary } from 'fast-check';
+import type { EndKind, Fact, NextForUnit } from '../../coordinator/domain/facts.ts';
+import type {
+  Demand,
+  File,
+  InputKind,
+  Limits,
+  ParameterKind,
+  StepSpec,
+  TaskKind,
+} from '../../coordinator/domain/task.ts';
+import { MAX_COUNTER, MAX_EPOCH, tokenOf, type Token } from '../../coordinator/domain/token.ts';
+
+const uint32 = fc.integer({ min: 0, max: 2 ** 32 - 1 });
+const bytes = fc.maxSafeNat();
+const atMs = fc.integer({ min: 0, max: 4_102_444_800_000 });
+// grapheme: whole characters; half of a surrogate pair is no text and does not survive UTF-8.
+const text = fc.string({ unit: 'grapheme' });
+const texts = fc.array(text, { maxLength: 5 });
+const token: Arbitrary<Token> = fc
+  .tuple(fc.integer({ min: 1, max: MAX_EPOCH }), fc.integer({ min: 1, max: MAX_COUNTER }))
+  .map(([epoch, counter]) => tokenOf(epoch, counter));
+const sha256 = fc.string({
+  unit: fc.constantFrom(...'0123456789abcdef'),
+  minLength: 64,
+  maxLength: 64,
+});
+
+const file: Arbitrary<File> = fc.record({ name: text, sha256, sizeBytes: bytes });
+
+const variant = <Case extends string, Value>(
+  $case: Case,
+  value: Arbitrary<Value>,
+): Arbitrary<{ readonly $case: Case; readonly value: Value }> =>
+  value.map((value) => ({ $case, value }));
+
+const maybe = <Value>(value: Arbitrary<Value>): Arbitrary<Value | undefined> =>
+  fc.option(value, { nil: undefined });
+
+const environmentName = fc.stringMatching(/^[A-Z][A-Z0-9_]{0,9}$/);
+const audio = fc.record({ encoder: text, bitrateBps: uint32 });
+const video = fc.record({
+  encoder: text,
+  crf: uint32,
+  preset: text,
+  width: uint32,
+  height: uint32,
+  threads: uint32,
+});
+
+const taskKind: Arbitrary<TaskKind> = fc.oneof(
+  variant(
+    'command',
+    fc.record({
+      argv: texts,
+      environment: fc.dictionary(environmentName, text, { noNullPrototype: true }),
+    }),
+  ),
+  variant('noop', fc.constant({})),
+  variant('split', fc.record({ source: text, pieceMs: uint32 })),
+  variant('encode', fc.record({ video: maybe(video) })),
+  variant('audio', fc.record({ source: text, audio: maybe(audio) })),
+  variant('concat', fc.record({ source: text, film: text })),
+  variant('proveFilm', fc.record({ source: text, film: text })),
+);
+
+const stepOutputs = fc.record({ step: text, pattern: text });
+const parameterKind: Arbitrary<ParameterKind> = fc.oneof(
+  variant('count', uint32),
+  variant('values', fc.record({ values: texts })),
+  variant('forEach', stepOutputs),
+);
+const inputKind: Arbitrary<InputKind> = fc.oneof(
+  variant('file', file),
+  variant('outputs', stepOutputs),
+  variant('item', fc.boolean()),
+);
+const demand: Arbitrary<Demand> = fc.record({
+  cpuMillis: uint32,
+  ramBytes: bytes,
+  gpus: uint32,
+  vramBytes: bytes,
+  scratchBytes: bytes,
+  encoderSessions: uint32,
+  attributes: texts,
+});
+const limits: Arbitrary<Limits> = fc.record({
+  maxAttempts: uint32,
+  runTimeoutMs: bytes,
+  stallTimeoutMs: bytes,
+});
+const step: Arbitrary<StepSpec> = fc.record({
+  name: text,
+  dependsOn: texts,
+  parameters: maybe(fc.record({ kind: parameterKind })),
+  task: maybe(fc.record({ kind: taskKind })),
+  inputs: fc.array(fc.record({ kind: inputKind }), { maxLength: 4 }),
+  outputs: fc.array(fc.record({ pattern: text, keep: fc.boolean(), optional: fc.boolean() }), {
+    maxLength: 4,
+  }),
+  demand: maybe(demand),
+  limits: maybe(limits),
+});
+
+const endKind: Arbitrary<EndKind> = fc.constantFrom(
+  'failed',
+  'invalid-input',
+  'out-of-memory',
+  'out-of-vram',
+  'timed-out',
+  'stalled',
+  'bad-output',
+  'lost',
+  'evicted',
+  'infrastructure',
+  'expired',
+  'refused',
+  'cancelled',
+);
+const next: Arbitrary<NextForUnit> = fc.oneof(
+  fc.record({ kind: fc.constant('queued' as const), notBeforeMs: atMs }),
+  fc.record({ kind: fc.constant('failed' as const) }),
+  fc.record({ kind: fc.constant('nothing' as const) }),
+);
+
+const results = fc.array(fc.tuple(uint32, token), { maxLength: 20 }).map((pairs) => ({
+  units: pairs.map(([unit]) => unit),
+  attempts: pairs.map(() => 1),
+  tokens: pairs.map(([, token]) => token),
+}));
+const outputs = fc.array(fc.record({ unit: uint32, files: fc.array(file, { maxLength: 3 }) }), {
+  maxLength: 4,
+});
+const lease = { token, job: uint32, step: uint32, unit: uint32, agentId: text };
+
+/** One for each kind of fact: the compiler misses a kind that is new. */
+const factFields: {
+  readonly [Type in Fact['type']]: Arbitrary<Omit<Extract<Fact, { type: Type }>, 'type'>>;
+} = {
+  FarmCreated: fc.record({ farmId: text, atMs }),
+  EpochStarted: fc.record({ epoch: uint32, atMs }),
+  JobSubmitted: fc.record({
+    job: uint32,
+    clientId: text,
+    requestHash: sha256,
+    name: text,
+    priority: fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }),
+    recipe: text,
+    steps: fc.array(step, { maxLength: 4 }),
+    atMs,
+  }),
+  UnitsCreated: fc.record({ job: uint32, step: uint32, count: uint32 }),
+  LeasesGranted: fc.record({
+    agentId: text,
+    session: text,
+    grantNumber: bytes,
+    job: uint32,
+    step: uint32,
+    firstToken: token,
+    units: fc.array(uint32, { maxLength: 20 }),
+    attempts: fc.array(uint32, { maxLength: 20 }),
+    gpuIds: texts,
+    atMs,
+  }),
+  ResultsAccepted: fc
+    .tuple(results, fc.record({ job: uint32, step: uint32, outputs, agentId: text, atMs }))
+    .map(([columns, rest]) => ({ ...columns, ...rest })),
+  LeaseEnded: fc.record({
+    ...lease,
+    attempt: uint32,
+    kind: endKind,
+    message: text,
+    next,
+    counts: fc.boolean(),
+    lost: fc.boolean(),
+    front: fc.boolean(),
+    atMs,
+  }),
+  LeaseResumed: fc.record({ ...lease, session: text, gpuIds: texts, atMs }),
+  UnitsRequeued: fc.record({ job: uint32, atMs }),
+  JobCancelled: fc.record({ job: uint32, reason: text, atMs }),
+  JobPaused: fc.record({ job: uint32, atMs }),
+  JobResumed: fc.record({ job: uint32, atMs }),
+  JobEnded: fc.record({ job: uint32, succeeded: fc.boolean(), reason: text, atMs }),
+  AgentEnrolled: fc.record({ agentId: text, name: text, version: text, atMs }),
+  AgentDrainChanged: fc.record({ agentId: text, draining: fc.boolean(), atMs }),
+};
+
+export const FACT_TYPES = Object.keys(factFields) as readonly Fact['type'][];
+
+export function arbitraryFactOf(type: Fact['type']): Arbitrary<Fact> {
+  return (factFields[type] as Arbitrary<object>).map((fields) => ({ type, ...fields }) as Fact);
+}

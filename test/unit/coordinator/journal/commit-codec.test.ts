@@ -1,0 +1,112 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import {
+  decodeCommit,
+  hashOf,
+  measureFact,
+  sealCommit,
+} from '../../../../coordinator/journal/commit-codec.ts';
+import type { Fact } from '../../../../coordinator/domain/facts.ts';
+import { epochOf, tokenOf } from '../../../../coordinator/domain/token.ts';
+import { Commit } from '../../../../proto/gen/furrow/journal/v1/journal.ts';
+import { arbitraryFactOf, FACT_TYPES } from '../../../support/arbitrary-fact.ts';
+
+const HEADER = {
+  farmId: 'farm',
+  epoch: 3,
+  writerId: Uint8Array.from({ length: 16 }, (_, i) => i),
+  number: 7,
+  previousHash: 'ab'.repeat(32),
+  atMs: 1_700_000_000_123,
+};
+const CANCELLED: Fact = { type: 'JobCancelled', job: 4, reason: 'by hand', atMs: 12 };
+
+describe('a fact', () => {
+  test.each(FACT_TYPES)('%s comes back as it went in, and is measured exactly', (type) => {
+    fc.assert(
+      fc.property(arbitraryFactOf(type), (fact) => {
+        const epoch = fact.type === 'LeasesGranted' ? epochOf(fact.firstToken) : HEADER.epoch;
+        const header = { ...HEADER, epoch };
+        const empty = sealCommit(header, []).bytes;
+        const { bytes } = sealCommit(header, [fact]);
+        expect(decodeCommit(bytes, 1).facts).toEqual([fact]);
+        expect(measureFact(fact)).toBe(bytes.length - empty.length);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  test('that is long is measured exactly too', () => {
+    const fact: Fact = { ...CANCELLED, reason: 'x'.repeat(300_000) };
+    const empty = sealCommit(HEADER, []).bytes.length;
+    expect(measureFact(fact)).toBe(sealCommit(HEADER, [fact]).bytes.length - empty);
+  });
+});
+
+describe('a commit', () => {
+  test('comes back with its header, and its hash is that of its bytes', () => {
+    const { bytes, hash, number } = sealCommit(HEADER, [CANCELLED, CANCELLED]);
+    const commit = decodeCommit(bytes, 9);
+    expect(commit).toMatchObject({
+      ...HEADER,
+      writerId: Buffer.from(HEADER.writerId),
+      sequence: 9,
+    });
+    expect(commit.facts).toEqual([CANCELLED, CANCELLED]);
+    expect({ hash, number }).toEqual({ hash: hashOf(bytes), number: 7 });
+    expect(commit.hash).toBe(hash);
+  });
+
+  test('has the very bytes that the generated code gives', () => {
+    const { bytes } = sealCommit(HEADER, [CANCELLED, { type: 'JobPaused', job: 1, atMs: 2 }]);
+    expect(Buffer.from(bytes)).toEqual(Buffer.from(Commit.encode(Commit.decode(bytes)).finish()));
+  });
+
+  test('does not take leases of another epoch: their tokens would be read wrong', () => {
+    const granted: Fact = {
+      type: 'LeasesGranted',
+      agentId: 'a',
+      session: 's',
+      grantNumber: 1,
+      job: 1,
+      step: 0,
+      firstToken: tokenOf(HEADER.epoch + 1, 1),
+      units: [0],
+      attempts: [1],
+      gpuIds: [],
+      atMs: 1,
+    };
+    expect(() => sealCommit(HEADER, [granted])).toThrow();
+  });
+
+  test.each([
+    ['no protobuf', Buffer.from('\xff\xff\xff\xff\xff', 'latin1')],
+    ['nothing', Buffer.alloc(0)],
+    ['half a commit', sealCommit(HEADER, [CANCELLED]).bytes.subarray(0, 40)],
+  ])('that is %s is damage, named with its sequence', (_, bytes) => {
+    expect(() => decodeCommit(bytes, 42)).toThrow(/damaged at sequence 42 .*restore/);
+  });
+});
+
+describe('what a newer version wrote', () => {
+  const tooNew = (fact: Buffer): (() => unknown) => {
+    const head = sealCommit(HEADER, []).bytes;
+    // facts = 7, length-delimited.
+    const bytes = Buffer.concat([head, Buffer.of(0x3a, fact.length), fact]);
+    return () => decodeCommit(bytes, 1);
+  };
+
+  test('a kind of fact is refused with the remedy', () => {
+    // Field 900 of Fact, an empty message.
+    expect(tooNew(Buffer.of(0xa2, 0x38, 0x00))).toThrow(/a kind of fact .*newer version/);
+  });
+
+  test.each([
+    // JobSubmitted { steps { name: "s", task { <field 900> } } }
+    ['a kind of task', Buffer.of(0x1a, 10, 0x3a, 8, 0x0a, 1, 0x73, 0x22, 3, 0xa2, 0x38, 0)],
+    // LeaseEnded { kind: "eaten" }
+    ['the end of a lease as eaten', Buffer.of(0x3a, 7, 0x32, 5, 0x65, 0x61, 0x74, 0x65, 0x6e)],
+  ])('%s is refused with the remedy', (what, fact) => {
+    expect(tooNew(fact)).toThrow(`the journal holds ${what} that this version`);
+  });
+});
