@@ -1,0 +1,306 @@
+/**
+ * The agent without its sockets, disks and processes: lease keeper and outbox, and the order in which
+ * things happen between them. Everything outside is a port, so that the simulator runs this code.
+ *
+ * - A result is in the outbox before its lease is FINISHED, and its files go only after its verdict.
+ * - One offer is in flight at a time; it is made again until a verdict comes.
+ */
+import type { AdvertiseResponse, Token } from '../proto/gen/furrow/v1/agent_service.ts';
+import type { Grant, GrantReply, Result, ResultReply } from '../proto/gen/furrow/work/v1/work.ts';
+import type { Clock } from '../kit/clock.ts';
+import { FurrowError, messageOf } from '../kit/furrow-error.ts';
+import type { Assignment } from './assignment.ts';
+import {
+  LeaseKeeper,
+  type AnswerTaken,
+  type Fits,
+  type Instant,
+  type KeeperBeat,
+} from './lease-keeper.ts';
+import { Outbox, type OutboxOrder, type OutboxStorage } from './outbox.ts';
+import { tokenKey, type TokenKey } from './token-key.ts';
+
+/** What runs attempts and owns their files. */
+export interface UnitExecutor {
+  /**
+   * Runs an attempt to its end, processes and uploads included. Never rejects: whatever goes wrong is
+   * a failure in the result. Once `signal` is aborted it ends soon, with `evicted` as its kind.
+   */
+  execute(
+    assignment: Assignment,
+    signal: AbortSignal,
+    progressed: (counter: number) => void,
+  ): Promise<Result>;
+  /** Uploads a result's outputs again. Answers what to offer now: the same, or why it cannot be had. */
+  storeAgain(result: Result, missing: readonly string[], signal: AbortSignal): Promise<Result>;
+  /** Deletes what is left of an attempt's files. Never rejects. */
+  discard(token: Token): Promise<void>;
+}
+
+/** The way results take to the coordinator. */
+export interface ResultChannel {
+  /** Null when no answer came. Never rejects. */
+  offer(results: readonly Result[]): Promise<ResultReply | null>;
+}
+
+export interface AgentCorePorts {
+  readonly farmId: string;
+  /** Until a beat's answer says otherwise. */
+  readonly leaseTtlMs: number;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly fits: Fits;
+  readonly executor: UnitExecutor;
+  readonly storage: OutboxStorage;
+  readonly channel: ResultChannel;
+  /** The inventory changed: send a beat soon. */
+  readonly changed: () => void;
+  /** Something went wrong that only a person can mend; work goes on. */
+  readonly complain: (message: string, token: Token) => void;
+}
+
+export class AgentCore {
+  readonly #ports: AgentCorePorts;
+  readonly #keeper: LeaseKeeper;
+  readonly #outbox: Outbox;
+  readonly #executions = new Map<TokenKey, AbortController>();
+  readonly #uploads = new AbortController();
+  #workPlaneUp = false;
+  #cancelTimer: () => void = () => undefined;
+  #stopped = false;
+
+  constructor(ports: AgentCorePorts) {
+    this.#ports = ports;
+    this.#keeper = new LeaseKeeper(ports);
+    this.#outbox = new Outbox(ports.random);
+  }
+
+  /**
+   * Takes up the results that an earlier session left, and answers their tokens. Call once, before the
+   * first beat.
+   */
+  async restore(): Promise<readonly Token[]> {
+    for (const result of await this.#ports.storage.load()) {
+      this.#outbox.put(result, this.#now().monotonicMs);
+    }
+    const tokens = this.#outbox.tokens();
+    this.#keeper.restoreFinished(tokens);
+    return tokens;
+  }
+
+  /** Null: no answer must be given. */
+  handleGrant(grant: Grant): GrantReply | null {
+    const reply = this.#keeper.handleGrant(grant);
+    if (reply !== null) {
+      this.#startWhatMay();
+      this.#ports.changed();
+    }
+    return reply;
+  }
+
+  nextBeat(): KeeperBeat {
+    return this.#keeper.nextBeat(this.#now());
+  }
+
+  beatAnswered(response: AdvertiseResponse): AnswerTaken {
+    const taken = this.#keeper.beatAnswered(response);
+    if (taken.state === 'ignored') return taken;
+    for (const { order, token } of taken.orders) {
+      if (order === 'end') this.#abort(token, 'CANCELLED', 'the coordinator ended this attempt');
+      else void this.#discard(token);
+    }
+    if (taken.orders.length > 0) this.#ports.changed();
+    this.#handBackUnstartable();
+    this.#startWhatMay();
+    return taken;
+  }
+
+  /** Results are offered only while it is up. */
+  setWorkPlaneUp(up: boolean): void {
+    if (this.#workPlaneUp === up) return;
+    this.#workPlaneUp = up;
+    if (up) this.#outbox.connected();
+    this.#ports.changed();
+    this.#offerWhatIsDue();
+  }
+
+  get workPlaneUp(): boolean {
+    return this.#workPlaneUp;
+  }
+
+  /** Takes nothing more and hands back what waits; what runs goes on. */
+  leave(): void {
+    this.#keeper.leave();
+    this.#handBackUnstartable();
+    this.#ports.changed();
+  }
+
+  /** Ends what runs; its results say `evicted`. */
+  evict(why: string): void {
+    for (const { token } of this.#keeper.running()) {
+      this.#keeper.evicting(token);
+      this.#abort(token, 'EVICTED', why);
+    }
+    this.#ports.changed();
+  }
+
+  /** Nothing runs and nothing waits; unreported results may still be there. */
+  get quiet(): boolean {
+    return this.#keeper.size === this.#outbox.size && this.#executions.size === 0;
+  }
+
+  /** Nothing is left to run or to tell. */
+  get empty(): boolean {
+    return this.#keeper.size === 0;
+  }
+
+  get unreported(): number {
+    return this.#outbox.size;
+  }
+
+  /** No more offers and uploads. What runs is not ended: see `evict`. */
+  stop(): void {
+    this.#stopped = true;
+    this.#cancelTimer();
+    this.#uploads.abort(new FurrowError('aborted', 'SHUTDOWN', 'the agent is stopping'));
+  }
+
+  #startWhatMay(): void {
+    for (;;) {
+      const assignment = this.#keeper.startNext(this.#now());
+      if (assignment === null) return;
+      void this.#run(assignment);
+      this.#ports.changed();
+    }
+  }
+
+  async #run(assignment: Assignment): Promise<void> {
+    const { token } = assignment;
+    const key = tokenKey(token);
+    const controller = new AbortController();
+    this.#executions.set(key, controller);
+    const result = await this.#ports.executor.execute(assignment, controller.signal, (counter) =>
+      this.#keeper.progressed(token, counter),
+    );
+    this.#executions.delete(key);
+    await this.#conclude(result, token);
+    this.#startWhatMay();
+  }
+
+  /** The attempt is over: its result is kept and told, or forgotten if nobody wants it. */
+  async #conclude(result: Result, token: Token): Promise<void> {
+    if (this.#keeper.isWanted(token)) await this.#save(result, token);
+    // The order to forget it may have come while it was being written.
+    if (this.#keeper.isWanted(token)) {
+      this.#outbox.put(result, this.#now().monotonicMs);
+      this.#keeper.finished(token);
+      this.#offerWhatIsDue();
+    } else {
+      await this.#discard(token);
+      this.#keeper.gone(token);
+    }
+    this.#ports.changed();
+  }
+
+  async #save(result: Result, token: Token): Promise<void> {
+    try {
+      await this.#ports.storage.save(result);
+    } catch (error) {
+      // Told from memory, then: it is lost only if this process dies before the verdict.
+      this.#ports.complain(`the result cannot be written to disk: ${messageOf(error)}`, token);
+    }
+  }
+
+  /** Deletes result and files; the inventory has forgotten the lease, or is about to. */
+  async #discard(token: Token): Promise<void> {
+    this.#outbox.drop(token);
+    try {
+      await this.#ports.storage.remove(token);
+    } catch (error) {
+      this.#ports.complain(`an old result cannot be deleted: ${messageOf(error)}`, token);
+    }
+    await this.#ports.executor.discard(token);
+  }
+
+  #abort(token: Token, reason: string, message: string): void {
+    this.#executions.get(tokenKey(token))?.abort(new FurrowError('aborted', reason, message));
+  }
+
+  #handBackUnstartable(): void {
+    for (const assignment of this.#keeper.unstartable()) {
+      const { token } = assignment;
+      this.#keeper.evicting(token);
+      const atMs = this.#ports.clock.wallMs();
+      const result: Result = {
+        token,
+        jobId: assignment.jobId,
+        step: assignment.step,
+        unit: assignment.unit,
+        outcome: {
+          $case: 'failure',
+          value: { kind: 'evicted', message: 'not started: the agent takes no more work' },
+        },
+        startedAtMs: atMs,
+        endedAtMs: atMs,
+        peakRamBytes: 0,
+      };
+      void this.#conclude(result, token);
+    }
+  }
+
+  #offerWhatIsDue(): void {
+    this.#cancelTimer();
+    if (this.#stopped || !this.#workPlaneUp) return;
+    const nowMs = this.#now().monotonicMs;
+    const batch = this.#outbox.nextBatch(nowMs);
+    if (batch !== null) {
+      void this.#offer(batch);
+      return;
+    }
+    const dueMs = this.#outbox.nextDueMs();
+    if (dueMs === null) return;
+    // A millisecond at least: a timer that fires a moment early must not spin.
+    const delayMs = Math.max(1, dueMs - nowMs);
+    this.#cancelTimer = this.#ports.clock.after(delayMs, () => this.#offerWhatIsDue());
+  }
+
+  async #offer(batch: readonly Result[]): Promise<void> {
+    const reply = await this.#ports.channel.offer(batch);
+    const believed =
+      reply !== null && this.#keeper.isCurrent(reply.farmId, reply.epoch) ? reply : null;
+    for (const order of this.#outbox.settle(believed, this.#now().monotonicMs)) this.#obey(order);
+    this.#offerWhatIsDue();
+  }
+
+  #obey(order: OutboxOrder): void {
+    switch (order.order) {
+      case 'close':
+        this.#keeper.gone(order.token);
+        this.#ports.changed();
+        void this.#discard(order.token);
+        return;
+      case 'store-again':
+        void this.#storeAgain(order.result, order.missing);
+        return;
+    }
+  }
+
+  async #storeAgain(result: Result, missing: readonly string[]): Promise<void> {
+    const token = result.token as Token;
+    const outcome = await this.#ports.executor.storeAgain(result, missing, this.#uploads.signal);
+    if (this.#stopped || !this.#outbox.has(token)) return;
+    const nowMs = this.#now().monotonicMs;
+    if (outcome === result) {
+      this.#outbox.storedAgain(token, nowMs);
+    } else {
+      await this.#save(outcome, token);
+      if (this.#outbox.has(token)) this.#outbox.put(outcome, nowMs);
+    }
+    this.#offerWhatIsDue();
+  }
+
+  #now(): Instant {
+    const { clock } = this.#ports;
+    return { monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() };
+  }
+}

@@ -1,0 +1,62 @@
+/** Whether a unit fits this machine as it is now, beside the units that run on it. Pure. */
+import type { Capacity } from '../proto/gen/furrow/v1/agent_service.ts';
+import type { Demand } from '../proto/gen/furrow/v1/step.ts';
+
+/** Where the owner sets no limit: more at once would only stand in one another's way. */
+const MOST_UNITS = 256;
+const MIB = 1024 * 1024;
+
+/** Null when it fits, else one line with the figures. */
+export function whyNotFitting(
+  demand: Demand,
+  beside: readonly Demand[],
+  gpuIds: readonly string[],
+  capacity: Capacity,
+): string | null {
+  const most = capacity.maxUnits || MOST_UNITS;
+  if (beside.length >= most) return `it runs ${beside.length} units, its limit`;
+  const missing = demand.attributes.find((attribute) => !capacity.attributes.includes(attribute));
+  if (missing !== undefined) return `it has no ${missing}`;
+  const sum = (figure: (demand: Demand) => number): number =>
+    beside.reduce((total, other) => total + figure(other), figure(demand));
+  return (
+    short(
+      'CPU',
+      'thousandths',
+      sum((of) => of.cpuMillis),
+      capacity.cpuMillis,
+    ) ??
+    short('RAM', 'MiB', sum((of) => of.ramBytes) / MIB, capacity.ramAvailableBytes / MIB) ??
+    // What others have written is gone from the free disk already.
+    short('disk', 'MiB', demand.scratchBytes / MIB, capacity.scratchFreeBytes / MIB) ??
+    short(
+      'encoder sessions',
+      '',
+      sum((of) => of.encoderSessions),
+      capacity.encoderSessions,
+    ) ??
+    whyNotOnGpus(demand, gpuIds, capacity)
+  );
+}
+
+function whyNotOnGpus(
+  demand: Demand,
+  gpuIds: readonly string[],
+  capacity: Capacity,
+): string | null {
+  if (gpuIds.length < demand.gpus) return `${demand.gpus} GPUs are needed, ${gpuIds.length} given`;
+  for (const id of gpuIds) {
+    const gpu = capacity.gpus.find((candidate) => candidate.id === id);
+    if (gpu === undefined) return `it has no GPU ${id}`;
+    const forUnits = gpu.vramTotalBytes - gpu.vramForeignBytes;
+    const why = short(`VRAM on ${gpu.name}`, 'MiB', demand.vramBytes / MIB, forUnits / MIB);
+    if (why !== null) return why;
+  }
+  return null;
+}
+
+function short(what: string, measure: string, need: number, have: number): string | null {
+  if (need <= have) return null;
+  const figures = [need, have].map((value) => `${Math.round(value)} ${measure}`.trim());
+  return `${what}: ${figures[0]} needed, ${figures[1]} there`;
+}

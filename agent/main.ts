@@ -1,0 +1,71 @@
+/** The role `furrow agent`: settings, signals, exit code. */
+import { createLog, type Logger } from '../kit/log.ts';
+import { FurrowError, messageOf, type ErrorCode } from '../kit/furrow-error.ts';
+import { Agent } from './agent.ts';
+import { AGENT_USAGE, readAgentConfig, type AgentConfig } from './config.ts';
+import { lockState } from './state-lock.ts';
+
+/** As the CLI's: 2 bad usage, 3 farm unreachable, 7 refused. */
+const EXIT_CODES: Partial<Record<ErrorCode, number>> = {
+  invalid: 2,
+  unavailable: 3,
+  'timed-out': 3,
+  'not-found': 7,
+  conflict: 7,
+  'failed-precondition': 7,
+  unauthenticated: 7,
+  forbidden: 7,
+};
+
+/** Answers the exit code. */
+export async function main(argv: string[]): Promise<number> {
+  if (argv.includes('--help') || argv.includes('-h')) {
+    process.stdout.write(AGENT_USAGE);
+    return 0;
+  }
+  try {
+    const config = await readAgentConfig(argv);
+    await runAgent(config, createLog({ role: 'agent', level: config.logLevel }));
+    return 0;
+  } catch (error) {
+    process.stderr.write(`furrow agent: ${messageOf(error)}\n`);
+    return error instanceof FurrowError ? (EXIT_CODES[error.code] ?? 1) : 1;
+  }
+}
+
+async function runAgent(config: AgentConfig, log: Logger): Promise<void> {
+  const unlock = lockState(config.stateDirectory);
+  const crash = (error: unknown): void => {
+    // What is half done is safest given up: units die with the agent, results are on disk.
+    log.fatal({ error }, 'the agent met an error that it does not know; it ends');
+    unlock();
+    process.exit(1);
+  };
+  process.on('uncaughtException', crash);
+  const agent = new Agent(config, log);
+  const leave = (): void => agent.leave();
+  process.on('SIGTERM', leave);
+  process.on('SIGINT', leave);
+  const forgetParent = config.exitWithParent ? onParentGone(leave) : () => undefined;
+  try {
+    await agent.run();
+  } finally {
+    forgetParent();
+    process.off('SIGTERM', leave);
+    process.off('SIGINT', leave);
+    process.off('uncaughtException', crash);
+    unlock();
+  }
+}
+
+/** Standard input is a pipe from the parent: it ends when the parent does, however that dies. */
+function onParentGone(leave: () => void): () => void {
+  const { stdin } = process;
+  stdin.once('close', leave);
+  stdin.on('error', () => stdin.destroy());
+  stdin.resume();
+  return () => {
+    stdin.off('close', leave);
+    stdin.destroy();
+  };
+}

@@ -1,0 +1,183 @@
+/**
+ * Results that the coordinator has not acknowledged. Decides what is offered when, and what a verdict
+ * means; no I/O and no clock. One batch is in flight at a time.
+ *
+ * A result leaves only by a verdict or by order of the coordinator; without an answer it is offered
+ * again, with growing pauses.
+ */
+import type { Token } from '../proto/gen/furrow/v1/agent_service.ts';
+import { Result, Verdict, type ResultReply } from '../proto/gen/furrow/work/v1/work.ts';
+import { tokenKey, type TokenKey } from './token-key.ts';
+
+/** Where unreported results survive the process. */
+export interface OutboxStorage {
+  /** Everything that was saved and not removed; damaged entries are left out. */
+  load(): Promise<readonly Result[]>;
+  /** Settles when the result is on disk. */
+  save(result: Result): Promise<void>;
+  remove(token: Token): Promise<void>;
+}
+
+/** What a verdict asks for. The result is out of the outbox already, but for `store-again`. */
+export type OutboxOrder =
+  /** The coordinator has it, or wants nothing of it: delete result and files. */
+  | { readonly order: 'close'; readonly token: Token; readonly stale: boolean }
+  /** Store the outputs again, then call `storedAgain` or `put` another result in its place. */
+  | {
+      readonly order: 'store-again';
+      readonly result: Result;
+      readonly missing: readonly string[];
+    };
+
+interface Entry {
+  result: Result;
+  readonly sizeBytes: number;
+  dueMs: number;
+  /** Offers that brought no verdict. */
+  unanswered: number;
+  storing: boolean;
+}
+
+const BATCH_RESULTS = 300;
+/** Below NATS's limit of 1 MiB for a message. */
+const BATCH_BYTES = 512 * 1024;
+const FIRST_PAUSE_MS = 250;
+const LONGEST_PAUSE_MS = 5_000;
+
+export class Outbox {
+  readonly #entries = new Map<TokenKey, Entry>();
+  readonly #random: () => number;
+  #inFlight: readonly Result[] | null = null;
+  /** Offers in a row that nobody answered. */
+  #silent = 0;
+  #pausedUntilMs = 0;
+
+  constructor(random: () => number) {
+    this.#random = random;
+  }
+
+  /** Adds a result, or puts it in the place of an earlier one with its token. */
+  put(result: Result, nowMs: number): void {
+    if (result.token === undefined) throw new Error('a result must have a token');
+    this.#entries.set(tokenKey(result.token), {
+      result,
+      sizeBytes: Result.encode(result).finish().length + 8,
+      dueMs: nowMs,
+      unanswered: 0,
+      storing: false,
+    });
+  }
+
+  drop(token: Token): void {
+    this.#entries.delete(tokenKey(token));
+  }
+
+  has(token: Token): boolean {
+    return this.#entries.has(tokenKey(token));
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  tokens(): readonly Token[] {
+    return [...this.#entries.values()].flatMap(({ result }) => result.token ?? []);
+  }
+
+  /** Results to offer now, oldest first; null when one batch is in flight or nothing is due. */
+  nextBatch(nowMs: number): readonly Result[] | null {
+    if (this.#inFlight !== null || nowMs < this.#pausedUntilMs) return null;
+    const batch: Result[] = [];
+    let bytes = 0;
+    for (const entry of this.#entries.values()) {
+      if (entry.storing || entry.dueMs > nowMs) continue;
+      if (batch.length > 0 && bytes + entry.sizeBytes > BATCH_BYTES) break;
+      batch.push(entry.result);
+      bytes += entry.sizeBytes;
+      if (batch.length === BATCH_RESULTS) break;
+    }
+    if (batch.length === 0) return null;
+    this.#inFlight = batch;
+    return batch;
+  }
+
+  /** When `nextBatch` may have something, by the clock it is called with; null when only an event can tell. */
+  nextDueMs(): number | null {
+    if (this.#inFlight !== null) return null;
+    let due = Infinity;
+    for (const entry of this.#entries.values()) {
+      if (!entry.storing && entry.dueMs < due) due = entry.dueMs;
+    }
+    return due === Infinity ? null : Math.max(due, this.#pausedUntilMs);
+  }
+
+  /** The batch in flight got its answer; null when it got none that may be believed. */
+  settle(reply: ResultReply | null, nowMs: number): readonly OutboxOrder[] {
+    const batch = this.#inFlight ?? [];
+    this.#inFlight = null;
+    if (reply === null) {
+      this.#silent += 1;
+      this.#pausedUntilMs = nowMs + this.#pauseMs(this.#silent);
+      return [];
+    }
+    this.#silent = 0;
+    this.#pausedUntilMs = 0;
+    const verdicts = new Map(
+      reply.verdicts.flatMap((verdict) =>
+        verdict.token === undefined ? [] : [[tokenKey(verdict.token), verdict] as const],
+      ),
+    );
+    return batch.flatMap((offered) => {
+      const token = offered.token as Token;
+      const key = tokenKey(token);
+      const entry = this.#entries.get(key);
+      // Dropped or replaced while the answer was under way: the verdict is on what is no more.
+      if (entry === undefined || entry.result !== offered) return [];
+      const verdict = verdicts.get(key);
+      return this.#judge(entry, token, verdict?.verdict, verdict?.missing ?? [], nowMs);
+    });
+  }
+
+  #judge(
+    entry: Entry,
+    token: Token,
+    verdict: Verdict | undefined,
+    missing: readonly string[],
+    nowMs: number,
+  ): readonly OutboxOrder[] {
+    switch (verdict) {
+      case Verdict.VERDICT_ACCEPTED:
+      case Verdict.VERDICT_NOTED:
+      case Verdict.VERDICT_STALE:
+        this.#entries.delete(tokenKey(token));
+        return [{ order: 'close', token, stale: verdict === Verdict.VERDICT_STALE }];
+      case Verdict.VERDICT_BLOB_MISSING:
+        entry.storing = true;
+        return [{ order: 'store-again', result: entry.result, missing }];
+      default:
+        entry.unanswered += 1;
+        entry.dueMs = nowMs + this.#pauseMs(entry.unanswered);
+        return [];
+    }
+  }
+
+  storedAgain(token: Token, nowMs: number): void {
+    const entry = this.#entries.get(tokenKey(token));
+    if (entry === undefined) return;
+    entry.storing = false;
+    // Not at once: a store that loses blobs must not be met by a loop without a pause.
+    entry.unanswered += 1;
+    entry.dueMs = nowMs + this.#pauseMs(entry.unanswered);
+  }
+
+  /** The way to the coordinator is open again: what waits only for a pause is due now. */
+  connected(): void {
+    this.#silent = 0;
+    this.#pausedUntilMs = 0;
+  }
+
+  #pauseMs(times: number): number {
+    const pauseMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(times - 1, 10));
+    return pauseMs * (0.75 + this.#random() / 2);
+  }
+}

@@ -1,0 +1,11 @@
+/** Does nothing, inside the agent's process: for measuring the farm itself. */
+import type { Runner } from './runner.ts';
+
+export const noopRunner: Runner = {
+  kind: 'noop',
+  run: async (_work, context) => {
+    context.signal.throwIfAborted();
+    context.progress(1, 1, '');
+    return { state: 'succeeded' };
+  },
+};

@@ -1,0 +1,291 @@
+/**
+ * The control plane: enrols, then beats on one long stream, and comes back by itself when the stream
+ * breaks. One session lives as long as the process; streams come and go under it.
+ */
+import { Metadata, type ClientDuplexStream, type ServiceError } from '@grpc/grpc-js';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type {
+  AdvertiseRequest,
+  AdvertiseResponse,
+  AgentServiceClient,
+  Capacity,
+  EnrolAgentRequest,
+  EnrolAgentResponse,
+} from '../proto/gen/furrow/v1/agent_service.ts';
+import { decodeErrorDetails, ERROR_DETAILS_KEY, errorCodeOf } from '../kit/error-details.ts';
+import { FurrowError, messageOf } from '../kit/furrow-error.ts';
+import type { Logger } from '../kit/log.ts';
+import type { AnswerTaken, KeeperBeat } from './lease-keeper.ts';
+
+/** What the session tells and hears, beat by beat. */
+export interface SessionPorts {
+  nextBeat(): KeeperBeat;
+  beatAnswered(response: AdvertiseResponse): AnswerTaken;
+  readonly workPlaneUp: boolean;
+  /** A new object whenever it changed; it is not compared by content. */
+  capacity(): Capacity;
+  /** Enrolled once more after a lost connection: addresses may have changed. */
+  enrolledAgain(enrolment: EnrolAgentResponse): void;
+}
+
+export interface SessionOptions {
+  readonly client: AgentServiceClient;
+  readonly token: string;
+  readonly identity: EnrolAgentRequest;
+  readonly session: string;
+  readonly random: () => number;
+  readonly log: Logger;
+}
+
+const CALL_DEADLINE_MS = 5_000;
+/** A stream whose beats nobody answers for so long is given up, keepalive or not. */
+const SILENCE_LIMIT_MS = 10_000;
+/** Beats on change are at least so far apart. */
+const CHANGE_PAUSE_MS = 50;
+const FIRST_RECONNECT_MS = 200;
+const LONGEST_RECONNECT_MS = 5_000;
+
+/** Options of the channel, so that a dead coordinator is noticed and a living one found again soon. */
+export const CHANNEL_OPTIONS = {
+  'grpc.keepalive_time_ms': 5_000,
+  'grpc.keepalive_timeout_ms': 4_000,
+  'grpc.keepalive_permit_without_calls': 1,
+  'grpc.initial_reconnect_backoff_ms': FIRST_RECONNECT_MS,
+  'grpc.min_reconnect_backoff_ms': FIRST_RECONNECT_MS,
+  'grpc.max_reconnect_backoff_ms': LONGEST_RECONNECT_MS,
+  'grpc.max_receive_message_length': 16 * 1024 * 1024,
+} as const;
+
+export class Session {
+  readonly #options: SessionOptions;
+  #enrolment: EnrolAgentResponse | null = null;
+  #stream: Stream | null = null;
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Enrols for the first time; a coordinator that is away is waited for. FurrowError when it refuses:
+   * conflict (another machine lives under this id), unauthenticated, forbidden, invalid.
+   */
+  async enrol(signal: AbortSignal): Promise<EnrolAgentResponse> {
+    const pause = new Pause(this.#options.random);
+    for (;;) {
+      signal.throwIfAborted();
+      try {
+        this.#enrolment = await this.#callEnrol();
+        return this.#enrolment;
+      } catch (error) {
+        if (!(error instanceof FurrowError) || FATAL.has(error.code)) throw error;
+        this.#options.log.warn({ error: error.message }, 'cannot enrol; trying again');
+      }
+      await pause.wait(signal);
+    }
+  }
+
+  /** Beats until the signal. FurrowError OTHER_FARM when another farm answers at the address. */
+  async run(ports: SessionPorts, signal: AbortSignal): Promise<void> {
+    const pause = new Pause(this.#options.random);
+    for (let first = true; !signal.aborted; first = false) {
+      try {
+        if (!first) ports.enrolledAgain(await this.#enrolAgain());
+        const stream = new Stream(this.#options, ports, this.#enrolment?.heartbeatMs ?? 3_000);
+        this.#stream = stream;
+        await stream.run(signal, () => pause.reset());
+      } catch (error) {
+        if (error instanceof FurrowError && error.reason === 'OTHER_FARM') throw error;
+        this.#options.log.warn({ error: messageOf(error) }, 'lost the coordinator; trying again');
+      }
+      this.#stream = null;
+      await pause.wait(signal);
+    }
+  }
+
+  /** Something changed: the next beat goes out soon. */
+  beatSoon(): void {
+    this.#stream?.beatSoon();
+  }
+
+  /** A last beat, so that the coordinator knows at once what is left here. Settles with its answer. */
+  async farewell(limitMs: number): Promise<void> {
+    await Promise.race([this.#stream?.beatAnswered(), sleep(limitMs)]);
+  }
+
+  async #enrolAgain(): Promise<EnrolAgentResponse> {
+    const enrolment = await this.#callEnrol();
+    const before = this.#enrolment?.farmId ?? enrolment.farmId;
+    if (enrolment.farmId !== before) {
+      throw new FurrowError(
+        'failed-precondition',
+        'OTHER_FARM',
+        `the coordinator belongs to farm ${enrolment.farmId} now, this agent joined ${before}: restart the agent if that is meant`,
+      );
+    }
+    this.#enrolment = enrolment;
+    return enrolment;
+  }
+
+  #callEnrol(): Promise<EnrolAgentResponse> {
+    const { client, identity, token } = this.#options;
+    return new Promise((fulfil, reject) => {
+      client.enrolAgent(
+        identity,
+        authorization(token),
+        { deadline: Date.now() + CALL_DEADLINE_MS },
+        (error, response) => (error === null ? fulfil(response) : reject(furrowErrorOf(error))),
+      );
+    });
+  }
+}
+
+const FATAL: ReadonlySet<FurrowError['code']> = new Set([
+  'conflict',
+  'unauthenticated',
+  'forbidden',
+  'invalid',
+]);
+
+/** One Advertise stream. */
+class Stream {
+  readonly #options: SessionOptions;
+  readonly #ports: SessionPorts;
+  readonly #heartbeatMs: number;
+  readonly #call: ClientDuplexStream<AdvertiseRequest, AdvertiseResponse>;
+  #timer: NodeJS.Timeout | undefined;
+  #lastSentMs = -Infinity;
+  #oldestUnansweredMs: number | null = null;
+  #sentCapacity: Capacity | null = null;
+  #soon = false;
+  #lastBeat = 0;
+  readonly #waiting: { readonly beat: number; readonly fulfil: () => void }[] = [];
+
+  constructor(options: SessionOptions, ports: SessionPorts, heartbeatMs: number) {
+    this.#options = options;
+    this.#ports = ports;
+    this.#heartbeatMs = heartbeatMs;
+    this.#call = options.client.advertise(authorization(options.token));
+  }
+
+  /** Settles when the signal came; rejects when the stream broke. */
+  async run(signal: AbortSignal, answered: () => void): Promise<void> {
+    const stop = (): void => this.#call.cancel();
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      await new Promise<void>((fulfil, reject) => {
+        this.#call.on('data', (response: AdvertiseResponse) => {
+          answered();
+          this.#answered(response);
+        });
+        this.#call.on('error', (error: ServiceError) =>
+          signal.aborted ? fulfil() : reject(furrowErrorOf(error)),
+        );
+        this.#call.on('end', () =>
+          reject(
+            new FurrowError('unavailable', 'STREAM_ENDED', 'the coordinator ended the stream'),
+          ),
+        );
+        this.#beat();
+      });
+    } finally {
+      clearTimeout(this.#timer);
+      this.#timer = undefined;
+      signal.removeEventListener('abort', stop);
+      this.#call.cancel();
+    }
+  }
+
+  beatSoon(): void {
+    if (this.#soon || this.#timer === undefined) return;
+    this.#soon = true;
+    this.#schedule(Math.max(0, this.#lastSentMs + CHANGE_PAUSE_MS - performance.now()));
+  }
+
+  /** Beats at once; settles when that beat is answered, and never if the stream breaks before. */
+  beatAnswered(): Promise<void> {
+    this.#beat();
+    return new Promise((fulfil) => this.#waiting.push({ beat: this.#lastBeat, fulfil }));
+  }
+
+  #schedule(delayMs: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#beat(), delayMs);
+  }
+
+  #beat(): void {
+    const nowMs = performance.now();
+    if (this.#oldestUnansweredMs !== null && nowMs - this.#oldestUnansweredMs > SILENCE_LIMIT_MS) {
+      this.#call.destroy(
+        new FurrowError('unavailable', 'SILENCE', 'the coordinator does not answer beats'),
+      );
+      return;
+    }
+    this.#soon = false;
+    this.#lastSentMs = nowMs;
+    this.#oldestUnansweredMs ??= nowMs;
+    this.#call.write(this.#request());
+    this.#schedule(this.#heartbeatMs * (0.9 + this.#options.random() / 5));
+  }
+
+  #request(): AdvertiseRequest {
+    const { identity, session } = this.#options;
+    const capacity = this.#ports.capacity();
+    const changed = capacity !== this.#sentCapacity;
+    this.#sentCapacity = capacity;
+    const beat = this.#ports.nextBeat();
+    this.#lastBeat = beat.beat;
+    return {
+      agentId: identity.agentId,
+      session,
+      machineFingerprint: identity.machineFingerprint,
+      name: identity.name,
+      capacity: changed ? capacity : undefined,
+      workPlaneUp: this.#ports.workPlaneUp,
+      ...beat,
+    };
+  }
+
+  #answered(response: AdvertiseResponse): void {
+    this.#oldestUnansweredMs = null;
+    for (const { beat, fulfil } of this.#waiting) if (beat <= response.beat) fulfil();
+    const taken = this.#ports.beatAnswered(response);
+    if (taken.state === 'ignored') {
+      this.#options.log.error({ why: taken.why }, 'ignored an answer');
+    }
+  }
+}
+
+/** Growing pauses between tries, with jitter so that a farm's agents do not come back as one. */
+class Pause {
+  readonly #random: () => number;
+  #nextMs = FIRST_RECONNECT_MS;
+
+  constructor(random: () => number) {
+    this.#random = random;
+  }
+
+  reset(): void {
+    this.#nextMs = FIRST_RECONNECT_MS;
+  }
+
+  async wait(signal: AbortSignal): Promise<void> {
+    const pauseMs = this.#nextMs * (0.5 + this.#random() / 2);
+    this.#nextMs = Math.min(this.#nextMs * 2, LONGEST_RECONNECT_MS);
+    await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
+  }
+}
+
+function authorization(token: string): Metadata {
+  const metadata = new Metadata();
+  metadata.set('authorization', `Bearer ${token}`);
+  return metadata;
+}
+
+function furrowErrorOf(error: ServiceError): FurrowError {
+  if (error instanceof FurrowError) return error;
+  const [details] = error.metadata?.get(ERROR_DETAILS_KEY) ?? [];
+  const info = details instanceof Uint8Array ? decodeErrorDetails(details) : undefined;
+  const text =
+    error.details === undefined || error.details === '' ? messageOf(error) : error.details;
+  return new FurrowError(errorCodeOf(error.code), info?.reason ?? 'GRPC', text, { cause: error });
+}
