@@ -1,0 +1,102 @@
+/**
+ * Room on the blobs' disk. Uploads are admitted before their first byte, against what is free less
+ * what admitted uploads may still write, so that many at once cannot overfill the disk together.
+ * Results of leased units may use a reserve that clients may not: finished work is never refused while
+ * new work is let in.
+ */
+import { statfs } from 'node:fs/promises';
+import type { Clock } from '../../kit/clock.ts';
+import { FurrowError } from '../../kit/furrow-error.ts';
+
+/** Who uploads: a client, or an agent that hands in the result of a lease. */
+export type UploadPurpose = 'client' | 'result';
+
+/** As a request says it. Anybody may say `result`: all it opens is the reserve. */
+export const purposeOf = (text: unknown): UploadPurpose =>
+  text === 'result' ? 'result' : 'client';
+
+export interface DiskSpace {
+  readonly freeBytes: number;
+  readonly totalBytes: number;
+}
+
+/** The right to write so many bytes. */
+export interface Admission {
+  /** Bytes that are on the disk now, and so no longer free. */
+  readonly written: (bytes: number) => void;
+  /** Gives back what was not written. */
+  readonly end: () => void;
+}
+
+const CACHE_MS = 1000;
+const DEFAULT_MIN_FREE_BYTES = 2 * 1024 ** 3;
+const DEFAULT_MIN_FREE_SHARE = 0.05;
+/** Results may go down to this share of what clients must leave free. */
+const RESULT_SHARE = 0.25;
+
+export interface DiskGuardOptions {
+  readonly measure: () => Promise<DiskSpace>;
+  readonly clock: Clock;
+  /** Clients must leave so much free. Default 2 GiB or 5 % of the disk, whichever is smaller. */
+  readonly minFreeBytes?: number;
+}
+
+export class DiskGuard {
+  readonly #options: DiskGuardOptions;
+  #measured: { readonly atMs: number; readonly space: Promise<DiskSpace> } | undefined;
+  #admittedBytes = 0;
+
+  constructor(options: DiskGuardOptions) {
+    this.#options = options;
+  }
+
+  /** Rejects with FurrowError exhausted DISK_FULL that names free and needed bytes. */
+  async admit(bytes: number, purpose: UploadPurpose): Promise<Admission> {
+    const space = await this.#space();
+    const keepBytes = this.#keepBytes(space, purpose);
+    const freeBytes = Math.max(0, space.freeBytes - this.#admittedBytes);
+    if (freeBytes - bytes < keepBytes) {
+      throw new FurrowError(
+        'exhausted',
+        'DISK_FULL',
+        `the coordinator's disk has ${freeBytes} bytes free and keeps ${keepBytes}, ` +
+          `but this upload needs ${bytes}: free some space or remove jobs`,
+      );
+    }
+    this.#admittedBytes += bytes;
+    let leftBytes = bytes;
+    const give = (amount: number): void => {
+      const given = Math.min(amount, leftBytes);
+      leftBytes -= given;
+      this.#admittedBytes -= given;
+    };
+    return { written: give, end: () => give(leftBytes) };
+  }
+
+  /** True while clients' uploads would be refused whatever their size. */
+  async low(): Promise<boolean> {
+    const space = await this.#space();
+    return space.freeBytes - this.#admittedBytes < this.#keepBytes(space, 'client');
+  }
+
+  #keepBytes(space: DiskSpace, purpose: UploadPurpose): number {
+    const keepBytes =
+      this.#options.minFreeBytes ??
+      Math.min(DEFAULT_MIN_FREE_BYTES, Math.floor(space.totalBytes * DEFAULT_MIN_FREE_SHARE));
+    return purpose === 'result' ? Math.floor(keepBytes * RESULT_SHARE) : keepBytes;
+  }
+
+  #space(): Promise<DiskSpace> {
+    const nowMs = this.#options.clock.monotonicMs();
+    if (this.#measured === undefined || nowMs - this.#measured.atMs >= CACHE_MS) {
+      this.#measured = { atMs: nowMs, space: this.#options.measure() };
+    }
+    return this.#measured.space;
+  }
+}
+
+/** Room on the disk that holds `directory`. */
+export async function diskSpace(directory: string): Promise<DiskSpace> {
+  const stats = await statfs(directory);
+  return { freeBytes: stats.bavail * stats.bsize, totalBytes: stats.blocks * stats.bsize };
+}

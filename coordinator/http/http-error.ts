@@ -1,0 +1,59 @@
+/** FurrowError → HTTP: one table, one line of JSON. */
+import type { ServerResponse } from 'node:http';
+import { FurrowError, messageOf, type ErrorCode } from '../../kit/furrow-error.ts';
+
+const STATUS: Readonly<Record<ErrorCode, number>> = {
+  invalid: 400,
+  'not-found': 404,
+  conflict: 409,
+  'failed-precondition': 412,
+  exhausted: 507,
+  unauthenticated: 401,
+  forbidden: 403,
+  unavailable: 503,
+  'timed-out': 504,
+  aborted: 499,
+  'data-loss': 500,
+  internal: 500,
+};
+
+/** tus's own status for bytes that do not match their checksum. */
+const CHECKSUM_MISMATCH = 460;
+
+export function toFurrowError(thrown: unknown): FurrowError {
+  if (thrown instanceof FurrowError) return thrown;
+  return new FurrowError('internal', 'INTERNAL', messageOf(thrown), { cause: thrown });
+}
+
+export function statusOf(error: FurrowError): number {
+  return error.reason === 'DIGEST_MISMATCH' ? CHECKSUM_MISMATCH : STATUS[error.code];
+}
+
+/** `{"code","reason","message"}` and a newline. */
+export function bodyOf(error: FurrowError): string {
+  const { code, reason, message } = error;
+  return `${JSON.stringify({ code, reason, message })}\n`;
+}
+
+/** Answers with the error, or cuts the connection when an answer has begun already. */
+export function sendError(response: ServerResponse, error: FurrowError): void {
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  if (error.code === 'unauthenticated') response.setHeader('WWW-Authenticate', 'Bearer');
+  sendText(response, statusOf(error), 'application/json', bodyOf(error));
+}
+
+export function sendJson(response: ServerResponse, status: number, value: unknown): void {
+  sendText(response, status, 'application/json', `${JSON.stringify(value)}\n`);
+}
+
+function sendText(response: ServerResponse, status: number, type: string, text: string): void {
+  response.writeHead(status, {
+    'Content-Type': type,
+    'Content-Length': Buffer.byteLength(text),
+    'Cache-Control': 'no-store',
+  });
+  response.end(response.req.method === 'HEAD' ? undefined : text);
+}

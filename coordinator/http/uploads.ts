@@ -1,0 +1,130 @@
+/**
+ * Resumable uploads (tus 1.0) at /uploads, for blobs too large to send twice. The metadata names the
+ * blob (`sha256`) and may say what for (`purpose`). The last PATCH is answered when the blob is whole,
+ * verified, on disk and in the store; wrong bytes get 460 and are deleted. What is already in the store
+ * is refused with 409 BLOB_EXISTS: there is nothing to send.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { readdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Server as TusServer, type ServerOptions } from '@tus/server';
+import { PURPOSE_HEADER, UPLOADS_PATH } from '../../kit/blob-protocol.ts';
+import { FurrowError, messageOf } from '../../kit/furrow-error.ts';
+import type { Logger } from '../../kit/log.ts';
+import { purposeOf } from '../blobs/disk-space.ts';
+import type { DiskStore } from '../blobs/disk-store.ts';
+import { bodyOf, statusOf, toFurrowError } from './http-error.ts';
+import type { Route } from './route.ts';
+import { blobOf, UploadFiles } from './upload-files.ts';
+
+const KEEP_UNFINISHED_MS = 24 * 3600 * 1000;
+const CLEAN_EVERY_MS = 3600 * 1000;
+
+export interface Uploads {
+  readonly routes: readonly Route[];
+  close(): void;
+}
+
+export async function openUploads(store: DiskStore, log: Logger): Promise<Uploads> {
+  // In the store's own folder, and so on its disk: a finished upload is renamed, not copied.
+  const directory = join(store.directory, 'uploads');
+  const files = new UploadFiles(directory, store);
+  const tus = new TusServer({
+    path: UPLOADS_PATH,
+    datastore: files,
+    relativeLocation: true,
+    allowedOrigins: [],
+    ...hooks(store, files),
+  });
+  const clean = (): void => {
+    deleteStale(directory, KEEP_UNFINISHED_MS).catch((error: unknown) => {
+      log.warn({ err: error }, 'cleaning unfinished uploads failed');
+    });
+  };
+  clean();
+  const timer = setInterval(clean, CLEAN_EVERY_MS);
+  timer.unref();
+  const handle = (request: IncomingMessage, response: ServerResponse) =>
+    tus.handle(request, response);
+  const at = (method: string, path: string | RegExp): Route => ({
+    method,
+    path,
+    action: 'write-blobs',
+    handle: async (request, response) => {
+      await handle(request, response);
+    },
+  });
+  const one = /^\/uploads\/[0-9a-f]{32}$/;
+  return {
+    routes: [
+      at('POST', UPLOADS_PATH),
+      at('OPTIONS', UPLOADS_PATH),
+      ...['HEAD', 'PATCH', 'DELETE'].map((method) => at(method, one)),
+    ],
+    close: () => clearInterval(timer),
+  };
+}
+
+type Hooks = Pick<
+  ServerOptions,
+  'onUploadCreate' | 'onUploadFinish' | 'onIncomingRequest' | 'onResponseError'
+>;
+
+function hooks(store: DiskStore, files: UploadFiles): Hooks {
+  return {
+    onUploadCreate: async (request, upload) => {
+      const blob = blobOf(upload.metadata?.['sha256'], upload.size);
+      if (store.findMissing([blob.sha256]).length === 0) {
+        throw new FurrowError('conflict', 'BLOB_EXISTS', `blob ${blob.sha256} is here already`);
+      }
+      const purpose = purposeOf(request.headers.get(PURPOSE_HEADER));
+      (await store.space.admit(blob.sizeBytes, purpose)).end();
+      return { metadata: { sha256: blob.sha256, purpose } };
+    },
+    // A crash or a failing disk may have come between an upload's last byte and its place in the store.
+    // Nobody is ever shown an upload that is complete and yet not stored: it is finished first.
+    onIncomingRequest: async (request, id) => {
+      if (request.method === 'HEAD') await files.finishIfWhole(id);
+    },
+    onUploadFinish: async (request, upload) => {
+      // Reading a large upload once more moves no byte on the wire: that is no idle connection.
+      const socket = request.runtime?.node?.req.socket;
+      const idleMs = socket?.timeout ?? 0;
+      socket?.setTimeout(0);
+      await files.finish(upload.id);
+      socket?.setTimeout(idleMs);
+      return {};
+    },
+    onResponseError: (_request, thrown) => {
+      const error = 'status_code' in thrown ? tusError(thrown) : toFurrowError(thrown);
+      const status_code = 'status_code' in thrown ? thrown.status_code : statusOf(error);
+      return { status_code, body: bodyOf(error) };
+    },
+  };
+}
+
+/** tus's own refusals: wrong offset, unknown upload and the like. */
+function tusError(thrown: { readonly status_code: number; readonly body: string }): FurrowError {
+  const message = messageOf(thrown.body);
+  switch (thrown.status_code) {
+    case 404:
+    case 410:
+      return new FurrowError('not-found', 'UPLOAD_MISSING', `${message}: start the upload again`);
+    case 409:
+      return new FurrowError('conflict', 'UPLOAD_OFFSET', message);
+    default:
+      return new FurrowError('invalid', 'BAD_UPLOAD', message);
+  }
+}
+
+/** Deletes uploads, data and record, that got no byte for so long. */
+async function deleteStale(directory: string, olderThanMs: number): Promise<void> {
+  for (const name of await readdir(directory)) {
+    const path = join(directory, name);
+    const dataPath = path.replace(/\.json$/, '');
+    const data = await stat(dataPath).catch(() => stat(path).catch(() => undefined));
+    if (data !== undefined && Date.now() - data.mtimeMs > olderThanMs) {
+      await rm(path, { force: true });
+    }
+  }
+}
