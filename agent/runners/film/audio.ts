@@ -1,0 +1,54 @@
+/** Encodes or copies all audio of a film at once: cut audio would click at every seam. */
+import type { AudioTask } from '../../../proto/gen/furrow/v1/task.ts';
+import { FilmFault, filmRunner, processFault, type FilmAttempt } from './film-fault.ts';
+import { probeMedia, streamsOf, type MediaStream } from './source-facts.ts';
+
+export const audioRunner = filmRunner('audio', encodeAudio);
+
+/** Codecs that MP4 carries with exact times; Matroska rounds them to a millisecond. */
+const MP4_CODECS: ReadonlySet<string> = new Set(['aac', 'alac', 'mp3', 'ac3', 'eac3']);
+
+/** Names under which the audio may be found. */
+export const AUDIO_NAMES = ['audio.m4a', 'audio.mka'] as const;
+
+async function encodeAudio({ media, task, context }: FilmAttempt<AudioTask>): Promise<void> {
+  const facts = await probeMedia(media, task.source);
+  const tracks = streamsOf(facts, 'audio');
+  if (tracks.length === 0) {
+    context.log(`${task.source} has no audio`);
+    context.progress(1, 1, 'no audio');
+    return;
+  }
+  const encoder = task.audio?.encoder || 'aac';
+  const bitrate = task.audio?.bitrateBps ?? 0;
+  const totalUs = Number(facts.format.duration ?? 0) * 1e6;
+  const run = await media.ffmpeg(
+    [{ name: task.source }],
+    [
+      {
+        name: { file: audioName(encoder, tracks) },
+        options: [
+          ['-map', '0:a', '-map_metadata', '-1', '-map_chapters', '-1', '-c:a', encoder],
+          encoder !== 'copy' && bitrate > 0 ? ['-b:a', String(bitrate)] : [],
+        ].flat(),
+      },
+    ],
+    ({ outTimeUs }) =>
+      context.progress(
+        totalUs > 0 ? Math.max(0, Math.min(1, outTimeUs / totalUs)) : 0,
+        Math.max(0, outTimeUs),
+        '',
+      ),
+  );
+  if (!run.ok) throw processFault(run, `audio of ${task.source}`);
+  // ffmpeg goes on over packets that it cannot decode; the listener should know.
+  for (const line of run.complaints.slice(0, 5)) context.log(`audio: ${line}`);
+  if (run.complaints.some((line) => /Decoder .* not found/.test(line))) {
+    throw new FilmFault('invalid-input', `${task.source} has audio of an unknown codec`);
+  }
+}
+
+function audioName(encoder: string, tracks: readonly MediaStream[]): string {
+  const codecs = encoder === 'copy' ? tracks.map((track) => track.codec_name ?? '') : [encoder];
+  return codecs.every((codec) => MP4_CODECS.has(codec)) ? 'audio.m4a' : 'audio.mka';
+}

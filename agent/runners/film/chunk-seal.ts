@@ -1,0 +1,37 @@
+/**
+ * `seal-00003.json`: what the encoder of a chunk vouches for. The proof holds the film against the
+ * seals, so that it needs the film and not the chunks as well.
+ */
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { FilmFault } from './film-fault.ts';
+
+const sealSchema = z.object({
+  version: z.literal(1),
+  piece: z.string(),
+  frames: z.number().int().positive(),
+  /** Digest over the chunk's packets in order. */
+  packetsSha256: z.string(),
+  /** The codec's header; the same for all chunks of a film. */
+  extradataHash: z.string(),
+  width: z.number().int(),
+  height: z.number().int(),
+  pixelFormat: z.string(),
+  /** Grey levels between source and chunk, over tiny copies of the frames. */
+  meanDifference: z.number(),
+  worstDifference: z.number(),
+});
+
+export type ChunkSeal = z.infer<typeof sealSchema>;
+
+export async function writeSeal(directory: string, name: string, seal: ChunkSeal): Promise<void> {
+  await writeFile(join(directory, name), `${JSON.stringify(seal)}\n`);
+}
+
+export async function readSeal(directory: string, name: string): Promise<ChunkSeal> {
+  const text = await readFile(join(directory, name), 'utf8').catch(() => {
+    throw new FilmFault('bad-output', `${name} is missing: its chunk was not vouched for`);
+  });
+  return sealSchema.parse(JSON.parse(text) as unknown);
+}

@@ -1,0 +1,167 @@
+/**
+ * Joins chunks, audio and what else the source carries into the film. Nothing is encoded here but text
+ * subtitles; the chunks' packets go in as they are.
+ */
+import { access, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ConcatTask } from '../../../proto/gen/furrow/v1/task.ts';
+import { AUDIO_NAMES } from './audio.ts';
+import { readSeal } from './chunk-seal.ts';
+import { containerOf, muxerOptions, subtitleCodec, type Container } from './container.ts';
+import type { MediaInput } from './ffmpeg-argv.ts';
+import { FilmFault, filmRunner, processFault, type FilmAttempt } from './film-fault.ts';
+import { chunkName, readPlan, sealName, type FilmPlan } from './film-plan.ts';
+import { probeMedia, streamsOf, type MediaFacts, type MediaStream } from './source-facts.ts';
+import { durationsUs, formatUs, unpackTimes } from './timeline.ts';
+
+type ConcatAttempt = FilmAttempt<ConcatTask>;
+
+const LIST_NAME = 'chunks.ffconcat';
+
+export const concatRunner = filmRunner('concat', concat);
+
+async function concat(attempt: ConcatAttempt): Promise<void> {
+  const { work, task, media, context } = attempt;
+  const container = containerOf(task.film);
+  if (container === undefined) {
+    throw new FilmFault('invalid-input', `${task.film}: a film ends in .mp4, .mov, .mkv or .webm`);
+  }
+  const plan = await readPlan(work.directory);
+  await refuseUnlikeChunks(attempt, plan);
+  await writeFile(join(work.directory, LIST_NAME), chunkList(plan));
+
+  const source = await probeMedia(media, task.source);
+  const audio = await findAudio(work.directory);
+  if (audio === undefined && plan.source.audioTracks > 0) {
+    throw new FilmFault('bad-output', `the audio of ${task.source} is missing`);
+  }
+  const tracks = audio === undefined ? undefined : await probeMedia(media, audio);
+  const inputs: MediaInput[] = [
+    {
+      name: LIST_NAME,
+      list: true,
+      options: [
+        ['-itsoffset', formatUs(plan.videoDelayUs)],
+        // Without the automatic filter packets stay byte for byte what the chunks hold.
+        ['-f', 'concat', '-safe', '0', '-auto_convert', '0'],
+      ].flat(),
+    },
+    // ffmpeg moves every input to 0; the offset puts late audio back where it was.
+    ...(audio === undefined
+      ? []
+      : [{ name: audio, options: ['-itsoffset', startOf(tracks)] } satisfies MediaInput]),
+    { name: task.source },
+  ];
+  const run = await media.ffmpeg(
+    inputs,
+    [
+      {
+        name: { file: task.film },
+        options: [
+          ['-map', '0:v:0', '-c', 'copy'],
+          // Decoding times of the next chunk may begin before those of the last one end where the
+          // frame rate varies; decoders only need them to ascend.
+          ['-bsf:v', 'setts=dts=max(DTS\\,PREV_OUTDTS+1)'],
+          audio === undefined ? [] : audioOptions(source),
+          carriedOptions(attempt, container, source, inputs.length - 1),
+          ['-video_track_timescale', String(plan.timeBase.den), ...muxerOptions(container)],
+        ].flat(),
+      },
+    ],
+    ({ frame }) => context.progress(Math.min(1, frame / plan.frames), frame, 'joining'),
+  );
+  if (!run.ok) throw joinFault(run.complaints, container) ?? processFault(run, 'joining');
+}
+
+/** Chunks of different headers would play until the first seam. */
+async function refuseUnlikeChunks({ work }: ConcatAttempt, plan: FilmPlan): Promise<void> {
+  let first: { readonly name: string; readonly hash: string } | undefined;
+  for (const piece of plan.pieces) {
+    const name = chunkName(piece);
+    await access(join(work.directory, name)).catch(() => {
+      throw new FilmFault('bad-output', `${name} is missing`);
+    });
+    const { extradataHash } = await readSeal(work.directory, sealName(piece));
+    first ??= { name, hash: extradataHash };
+    if (extradataHash !== first.hash) {
+      throw new FilmFault(
+        'bad-output',
+        `${name} and ${first.name} were encoded unlike: use the same ffmpeg on all agents`,
+      );
+    }
+  }
+}
+
+/** Each chunk with the time until the next begins, so that rounding never adds up. */
+function chunkList(plan: FilmPlan): string {
+  const times = unpackTimes(plan.times);
+  const starts = plan.pieces.map((piece) => times[piece.firstFrame]!);
+  const end = times.at(-1)! + plan.lastFrameTicks;
+  const durations = durationsUs([...starts, end], plan.timeBase);
+  const lines = plan.pieces.map(
+    (piece, i) => `file 'file:${chunkName(piece)}'\nduration ${formatUs(durations[i]!)}\n`,
+  );
+  return `ffconcat version 1.0\n${lines.join('')}`;
+}
+
+async function findAudio(directory: string): Promise<string | undefined> {
+  for (const name of AUDIO_NAMES) {
+    const there = await access(join(directory, name)).then(
+      () => true,
+      () => false,
+    );
+    if (there) return name;
+  }
+  return undefined;
+}
+
+function startOf(facts: MediaFacts | undefined): string {
+  const seconds = Number(facts?.format.start_time ?? 0);
+  return formatUs(Math.round((Number.isFinite(seconds) ? seconds : 0) * 1e6));
+}
+
+/** Tracks keep their language and title; `-map_metadata:s` would lose attachments' types. */
+function audioOptions(source: MediaFacts): string[] {
+  const labels = streamsOf(source, 'audio').flatMap((track, i) => labelsOf(track, `s:a:${i}`));
+  return ['-map', '1:a', ...labels];
+}
+
+function labelsOf(stream: MediaStream, specifier: string): string[] {
+  return ['language', 'title'].flatMap((key) => {
+    const value = stream.tags?.[key];
+    return value === undefined ? [] : [`-metadata:${specifier}`, `${key}=${value}`];
+  });
+}
+
+/** Subtitles, attachments, chapters and tags of the source, as far as the container takes them. */
+function carriedOptions(
+  { context }: ConcatAttempt,
+  container: Container,
+  source: MediaFacts,
+  input: number,
+): string[] {
+  const options = ['-map_metadata', String(input), '-map_chapters', String(input)];
+  let kept = 0;
+  for (const track of streamsOf(source, 'subtitle')) {
+    const codec = subtitleCodec(container, track.codec_name ?? '');
+    if (codec === undefined) {
+      context.log(`subtitles of kind ${track.codec_name} are left out: ${container} has no place`);
+      continue;
+    }
+    options.push('-map', `${input}:${track.index}`, `-c:s:${kept}`, codec);
+    options.push(...labelsOf(track, `s:s:${kept}`));
+    kept += 1;
+  }
+  if (container === 'mkv') options.push('-map', `${input}:t?`);
+  return options;
+}
+
+/** Muxers refuse at the header what they cannot carry. */
+function joinFault(complaints: readonly string[], container: Container): FilmFault | undefined {
+  const said = complaints.find((line) =>
+    /Could not find tag for codec|Only VP8 or VP9|not currently supported in container/.test(line),
+  );
+  return said === undefined
+    ? undefined
+    : new FilmFault('invalid-input', `${container} does not take this coding: ${said}`);
+}

@@ -1,0 +1,221 @@
+/**
+ * Encodes one piece into a chunk with exactly the frames that the plan gives it, and vouches for the
+ * chunk: number and times of its frames, that each shows what its source frame showed, and that it
+ * decodes. All of it here, so that the checks run in parallel on the agents.
+ */
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { EncodeTask } from '../../../proto/gen/furrow/v1/task.ts';
+import { FilmFault, filmRunner, oneLine, processFault, type FilmAttempt } from './film-fault.ts';
+import { encoderSettings, knownEncoder, type EncoderSettings } from './encoder-settings.ts';
+import {
+  chunkName,
+  pieceTimes,
+  readPlan,
+  sealName,
+  type FilmPlan,
+  type PlanPiece,
+} from './film-plan.ts';
+import { digestPackets, FRAMEHASH, parsePacketHash, type PacketHash } from './packet-digest.ts';
+import { compareThumbs, THUMB_BYTES, THUMB_FILTER, type Likeness } from './picture-likeness.ts';
+import { pictureStream, probeMedia } from './source-facts.ts';
+import { formatClock, rescale, secondsOf } from './timeline.ts';
+import { writeSeal } from './chunk-seal.ts';
+import type { MediaRun } from './media-process.ts';
+
+type EncodeAttempt = FilmAttempt<EncodeTask>;
+
+const SOURCE_THUMBS = 'thumbs-source.gray';
+const CHUNK_THUMBS = 'thumbs-chunk.gray';
+const CHUNK_PACKETS = 'packets-chunk.txt';
+
+/** Encoding is nearly all of the work; the rest is the check. */
+const ENCODE_SHARE = 0.95;
+
+export const encodeRunner = filmRunner('encode', encode);
+
+async function encode(attempt: EncodeAttempt): Promise<void> {
+  const { work } = attempt;
+  const plan = await readPlan(work.directory);
+  const piece = plan.pieces.find((candidate) => candidate.name === work.item);
+  if (piece === undefined) {
+    throw new FilmFault('invalid-input', `${work.item} is not a piece of the plan`);
+  }
+  const settings = settingsFor(attempt, plan);
+  const run = await encodePiece(attempt, plan, piece, settings);
+  const { packets, likeness } = await checkChunk(attempt, plan, piece, run);
+  const chunk = pictureStream(await probeMedia(attempt.media, chunkName(piece)));
+  await writeSeal(work.directory, sealName(piece), {
+    version: 1,
+    piece: piece.name,
+    frames: piece.frames,
+    packetsSha256: digestPackets(packets),
+    extradataHash: chunk?.extradata_hash ?? '',
+    width: chunk?.width ?? 0,
+    height: chunk?.height ?? 0,
+    pixelFormat: settings.pixelFormat,
+    meanDifference: likeness.meanDifference,
+    worstDifference: likeness.worstDifference,
+  });
+  for (const name of [SOURCE_THUMBS, CHUNK_THUMBS, CHUNK_PACKETS]) {
+    await rm(join(work.directory, name));
+  }
+}
+
+function settingsFor({ task, work }: EncodeAttempt, plan: FilmPlan): EncoderSettings {
+  const video = task.video ?? {
+    encoder: '',
+    crf: 0,
+    preset: '',
+    width: 0,
+    height: 0,
+    threads: 0,
+  };
+  const encoder = knownEncoder(video.encoder);
+  if (encoder === undefined) {
+    throw new FilmFault('invalid-input', `encoder ${video.encoder} is not known`);
+  }
+  const threads = video.threads || Math.max(1, Math.floor(work.demand.cpuMillis / 1000));
+  return encoderSettings(encoder, video, plan.source, threads);
+}
+
+async function encodePiece(
+  { media, context }: EncodeAttempt,
+  plan: FilmPlan,
+  piece: PlanPiece,
+  settings: EncoderSettings,
+): Promise<MediaRun> {
+  const { den } = plan.timeBase;
+  const stream = plan.mode === 'whole' ? plan.source.stream : 'v:0';
+  const graph =
+    `[0:${stream}]${[...timeFilters(plan, piece), ...settings.filters].join(',')},split[film][copy];` +
+    `[copy]${THUMB_FILTER}[thumbs]`;
+  const exactTimes = ['-fps_mode', 'passthrough', '-enc_time_base', `1/${den}`];
+  const run = await media.ffmpeg(
+    [
+      {
+        name: piece.name,
+        options: ['-noautorotate', ...(plan.mode === 'cut' ? ['-copyts'] : [])],
+      },
+    ],
+    [
+      {
+        name: { file: chunkName(piece) },
+        options: [
+          ['-filter_complex', graph, '-map', '[film]', ...exactTimes, ...settings.options],
+          ['-map_metadata', '-1', '-video_track_timescale', String(den), '-f', 'mp4'],
+        ].flat(),
+      },
+      {
+        name: { file: SOURCE_THUMBS },
+        options: ['-map', '[thumbs]', ...exactTimes, '-f', 'rawvideo'],
+      },
+    ],
+    ({ frame, fps }) =>
+      context.progress(
+        ENCODE_SHARE * Math.min(1, frame / piece.frames),
+        frame,
+        fps > 0 ? `${Math.round(fps)} fps` : '',
+      ),
+  );
+  if (!run.ok) throw processFault(run, `encoding ${piece.name}`);
+  return run;
+}
+
+/** Exactly the piece's frames, the first at 0, in ticks of 1/den. */
+function timeFilters(plan: FilmPlan, piece: PlanPiece): string[] {
+  const times = pieceTimes(plan, piece);
+  const inPiece = (ticks: number): number =>
+    rescale(ticks, plan.timeBase, piece.timeBase) + piece.shiftTicks;
+  const first = inPiece(times[0]!);
+  // Until just after the last frame of its own: what follows in the file belongs to the next piece.
+  const end = inPiece(times.at(-1)!) + 1;
+  const trim = plan.mode === 'cut' ? [`trim=start_pts=${first}:end_pts=${end}`] : [];
+  return [...trim, `setpts=PTS-(${first})`, `settb=1/${plan.timeBase.den}`];
+}
+
+/** Decodes the chunk once and holds it against the plan and the source's pictures. */
+async function checkChunk(
+  { media, work, context }: EncodeAttempt,
+  plan: FilmPlan,
+  piece: PlanPiece,
+  encoded: MediaRun,
+): Promise<{ readonly packets: readonly PacketHash[]; readonly likeness: Likeness }> {
+  const name = chunkName(piece);
+  const run = await media.ffmpeg(
+    [{ name, options: ['-copyts', '-err_detect', 'explode'] }],
+    [
+      {
+        name: { file: CHUNK_THUMBS },
+        options: [
+          ['-map', '0:v:0', '-vf', THUMB_FILTER, '-fps_mode', 'passthrough'],
+          ['-f', 'rawvideo'],
+        ].flat(),
+      },
+      { name: { file: CHUNK_PACKETS }, options: ['-map', '0:v:0', ...FRAMEHASH] },
+    ],
+    ({ frame }) =>
+      context.progress(
+        ENCODE_SHARE + (1 - ENCODE_SHARE) * Math.min(1, frame / piece.frames),
+        piece.frames + frame,
+        'checking',
+      ),
+  );
+  if (!run.ok) throw processFault(run, `checking ${name}`);
+  if (run.complaints.length > 0) {
+    throw new FilmFault('bad-output', `${name} does not decode: ${oneLine(run.complaints[0]!)}`);
+  }
+  const file = (part: string): string => join(work.directory, part);
+  const packets = (await readFile(file(CHUNK_PACKETS), 'utf8'))
+    .split('\n')
+    .map(parsePacketHash)
+    .filter((packet) => packet !== undefined);
+  refuseWrongTimes(plan, piece, packets, encoded);
+  const source = await readFile(file(SOURCE_THUMBS));
+  const chunk = await readFile(file(CHUNK_THUMBS));
+  if (source.length !== piece.frames * THUMB_BYTES || chunk.length !== source.length) {
+    throw new FilmFault(
+      'bad-output',
+      `${name} decodes to ${chunk.length / THUMB_BYTES} frames, not ${piece.frames}`,
+    );
+  }
+  const likeness = compareThumbs(source, chunk);
+  if (likeness.fault !== undefined) {
+    throw new FilmFault('bad-output', `${name}: ${likeness.fault}`);
+  }
+  return { packets, likeness };
+}
+
+function refuseWrongTimes(
+  plan: FilmPlan,
+  piece: PlanPiece,
+  packets: readonly PacketHash[],
+  encoded: MediaRun,
+): void {
+  const times = pieceTimes(plan, piece);
+  if (packets.length !== piece.frames) {
+    const at = secondsOf(times[0]! - plan.times.first, plan.timeBase);
+    // The decoder said that it could not make frames of some packets: that is the source's damage,
+    // the same on every agent.
+    if (encoded.complaints.length > 0 && packets.length < piece.frames) {
+      throw new FilmFault(
+        'invalid-input',
+        `${plan.source.name} is damaged in the stretch from ${formatClock(at)}: ` +
+          `${piece.frames - packets.length} of ${piece.frames} frames cannot be decoded`,
+      );
+    }
+    throw new FilmFault(
+      'bad-output',
+      `${chunkName(piece)} has ${packets.length} frames, not ${piece.frames}`,
+    );
+  }
+  const found = packets.map((packet) => packet.pts).sort((a, b) => a - b);
+  const wrong = found.findIndex((pts, i) => pts !== (times[i]! - times[0]!) * plan.timeBase.num);
+  if (wrong >= 0) {
+    throw new FilmFault(
+      'bad-output',
+      `${chunkName(piece)}: frame ${wrong} is at tick ${found[wrong]}, ` +
+        `not ${(times[wrong]! - times[0]!) * plan.timeBase.num}`,
+    );
+  }
+}

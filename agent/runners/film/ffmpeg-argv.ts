@@ -1,0 +1,115 @@
+/**
+ * Argument vectors for ffmpeg and ffprobe. Every call of either is built here, so that every input is
+ * fenced: only local files, only formats that are films, no picture beyond 8K. A playlist that calls
+ * itself film.mp4 can therefore open nothing else.
+ *
+ * fluent-ffmpeg (archived) is used for the order of options around inputs and outputs, and for
+ * nothing else: no spawning, no capability checks, no parsing of its own.
+ */
+import FluentFfmpeg from 'fluent-ffmpeg';
+
+/** Demuxers that a source may need. Playlists (hls, dash, concat) and devices are not among them. */
+const SOURCE_FORMATS = [
+  'mov',
+  'matroska',
+  'webm',
+  'nut',
+  'avi',
+  'mpegts',
+  'mpeg',
+  'mpegvideo',
+  'flv',
+  'ogg',
+  'asf',
+  'mxf',
+  'ivf',
+  'obu',
+  'yuv4mpegpipe',
+  'h264',
+  'hevc',
+  'm4v',
+  'gif',
+  'dv',
+  'rm',
+].join(',');
+
+/** Frames beyond this are refused before memory is taken for them: 8K is 33.2 million pixels. */
+export const MAX_PIXELS = 36_000_000;
+
+export interface MediaInput {
+  /** Name in the working directory. */
+  readonly name: string;
+  /** Options before `-i`. */
+  readonly options?: readonly string[];
+  /** An ffconcat list of our own, whose files are opened under the same fence. */
+  readonly list?: boolean;
+}
+
+export interface MediaOutput {
+  /** Name in the working directory; `null` throws the output away, `stdout` prints it. */
+  readonly name: { readonly file: string } | 'null' | 'stdout';
+  readonly options: readonly string[];
+}
+
+/** `-progress` prints on standard output, so that no output may use it as well. */
+const PROGRESS = ['-progress', 'pipe:1', '-stats_period', '0.5'];
+
+interface ArgvBuilder {
+  input(name: string): ArgvBuilder;
+  inputOptions(...options: string[]): ArgvBuilder;
+  output(name: string): ArgvBuilder;
+  outputOptions(...options: string[]): ArgvBuilder;
+  _getArguments(): string[];
+}
+
+/** Arguments for ffmpeg: inputs in order, each with its fence, then outputs. */
+export function ffmpegArgv(
+  inputs: readonly MediaInput[],
+  outputs: readonly MediaOutput[],
+  options: { readonly progress: boolean } = { progress: false },
+): string[] {
+  const builder = FluentFfmpeg() as unknown as ArgvBuilder;
+  for (const input of inputs) {
+    builder.input(`file:${input.name}`);
+    // One call with many arguments: fluent-ffmpeg splits a lone argument at its space.
+    builder.inputOptions(...fence(input.list === true), ...(input.options ?? []));
+  }
+  for (const output of outputs) {
+    builder.output(outputName(output.name));
+    if (output.options.length === 1)
+      throw new Error('an output needs at least one pair of options');
+    if (output.options.length > 1) builder.outputOptions(...output.options);
+  }
+  return [
+    '-nostdin',
+    '-hide_banner',
+    '-loglevel',
+    'error',
+    '-nostats',
+    '-y',
+    ...(options.progress ? PROGRESS : []),
+    ...builder._getArguments(),
+  ];
+}
+
+/** Arguments for ffprobe on one file. */
+export function ffprobeArgv(name: string, options: readonly string[]): string[] {
+  return ['-hide_banner', '-loglevel', 'error', ...fence(false), ...options, '-i', `file:${name}`];
+}
+
+function fence(list: boolean): string[] {
+  const formats = list ? `concat,${SOURCE_FORMATS}` : SOURCE_FORMATS;
+  return [
+    '-protocol_whitelist',
+    'file',
+    '-format_whitelist',
+    formats,
+    '-max_pixels',
+    String(MAX_PIXELS),
+  ];
+}
+
+function outputName(name: MediaOutput['name']): string {
+  if (name === 'null' || name === 'stdout') return '-';
+  return `file:${name.file}`;
+}

@@ -1,0 +1,85 @@
+/** What ffprobe says about a file's streams and container. */
+import { z } from 'zod';
+import { FilmFault, oneLine } from './film-fault.ts';
+import type { MediaProcess, MediaRun } from './media-process.ts';
+
+const streamSchema = z.object({
+  index: z.number(),
+  codec_type: z.string().optional(),
+  codec_name: z.string().optional(),
+  codec_tag_string: z.string().optional(),
+  width: z.number().optional(),
+  height: z.number().optional(),
+  pix_fmt: z.string().optional(),
+  sample_rate: z.string().optional(),
+  time_base: z.string().optional(),
+  avg_frame_rate: z.string().optional(),
+  r_frame_rate: z.string().optional(),
+  nb_frames: z.string().optional(),
+  start_time: z.string().optional(),
+  duration: z.string().optional(),
+  color_range: z.string().optional(),
+  color_space: z.string().optional(),
+  color_transfer: z.string().optional(),
+  color_primaries: z.string().optional(),
+  extradata_hash: z.string().optional(),
+  disposition: z.record(z.string(), z.number()).optional(),
+  tags: z.record(z.string(), z.string()).optional(),
+  side_data_list: z.array(z.record(z.string(), z.unknown())).optional(),
+});
+
+const probeSchema = z.object({
+  streams: z.array(streamSchema).default([]),
+  format: z
+    .object({
+      format_name: z.string().optional(),
+      start_time: z.string().optional(),
+      duration: z.string().optional(),
+    })
+    .default({}),
+});
+
+export type MediaStream = z.infer<typeof streamSchema>;
+export type MediaFacts = z.infer<typeof probeSchema>;
+
+/**
+ * Streams and container of a file. A file that cannot be opened is the source's fault.
+ * Throws FilmFault `invalid-input`.
+ */
+export async function probeMedia(media: MediaProcess, name: string): Promise<MediaFacts> {
+  const { run, json } = await media.ffprobeJson(name, [
+    '-show_data_hash',
+    'MD5',
+    '-show_streams',
+    '-show_format',
+  ]);
+  if (!run.ok) throw unreadable(name, run);
+  return probeSchema.parse(json);
+}
+
+/** The film's own picture: the first video stream that is no cover image. */
+export function pictureStream(facts: MediaFacts): MediaStream | undefined {
+  return streamsOf(facts, 'video').find((stream) => stream.disposition?.['attached_pic'] !== 1);
+}
+
+export function streamsOf(facts: MediaFacts, type: string): MediaStream[] {
+  return facts.streams.filter((stream) => stream.codec_type === type);
+}
+
+function unreadable(name: string, run: MediaRun): FilmFault {
+  const text = run.complaints.join('\n');
+  if (/moov atom not found/.test(text)) {
+    return new FilmFault(
+      'invalid-input',
+      `${name} is not a whole video: its index (moov) is missing; copy the file again`,
+    );
+  }
+  if (/not on whitelist/.test(text)) {
+    return new FilmFault(
+      'invalid-input',
+      `${name} is a playlist or of a format that is not taken; give the video file itself`,
+    );
+  }
+  const said = oneLine(run.complaints.at(-1) ?? `signal ${run.result.signal}`);
+  return new FilmFault('invalid-input', `${name} is not a video that ffmpeg can read (${said})`);
+}

@@ -1,0 +1,224 @@
+/**
+ * Runs the film runners one after the other in a temporary tree, as the farm would: each attempt in a
+ * directory of its own that holds its inputs, and outputs taken by pattern. No farm is needed.
+ */
+import { spawn } from 'node:child_process';
+import { copyFile, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { audioRunner } from '../../agent/runners/film/audio.ts';
+import { concatRunner } from '../../agent/runners/film/concat.ts';
+import { encodeRunner } from '../../agent/runners/film/encode.ts';
+import { proveFilmRunner } from '../../agent/runners/film/prove-film.ts';
+import { splitRunner } from '../../agent/runners/film/split.ts';
+import type {
+  ProcessRequest,
+  ProcessResult,
+  Runner,
+  RunnerContext,
+  RunOutcome,
+} from '../../agent/runners/runner.ts';
+import type { AudioEncoding, Task, VideoEncoding } from '../../proto/gen/furrow/v1/task.ts';
+
+export interface ProgressReport {
+  readonly fraction: number;
+  readonly counter: number;
+}
+
+export interface UnitRun {
+  readonly outcome: RunOutcome;
+  readonly log: readonly string[];
+  readonly progress: readonly ProgressReport[];
+}
+
+export interface ChainOptions {
+  readonly video?: Partial<VideoEncoding>;
+  readonly audio?: AudioEncoding;
+  /** Name of the film. */
+  readonly film?: string;
+  readonly pieceMs?: number;
+  /** Called between concat and proof, to spoil what the proof must notice. */
+  readonly spoil?: (directory: string, film: string) => Promise<void>;
+}
+
+export interface ChainResult {
+  /** The outcome of the last unit that ran. */
+  readonly outcome: RunOutcome;
+  readonly step: string;
+  /** Holds everything that any unit left: plan, chunks, film, proof. */
+  readonly directory: string;
+  readonly film: string;
+  readonly runs: ReadonlyMap<string, UnitRun>;
+}
+
+/** One temporary tree; removed by `close`. */
+export class FilmChain {
+  readonly root: string;
+
+  private constructor(root: string) {
+    this.root = root;
+  }
+
+  static async open(): Promise<FilmChain> {
+    return new FilmChain(await mkdtemp(join(tmpdir(), 'furrow-film-')));
+  }
+
+  async close(): Promise<void> {
+    await rm(this.root, { recursive: true, force: true });
+  }
+
+  /** Split, encode, audio, concat, proof. Stops at the first unit that does not succeed. */
+  async transcode(sourcePath: string, options: ChainOptions = {}): Promise<ChainResult> {
+    const store = await mkdtemp(join(this.root, 'job-'));
+    const source = sourcePath.split('/').at(-1)!;
+    await copyFile(sourcePath, join(store, source));
+    const film = options.film ?? 'film.mp4';
+    const runs = new Map<string, UnitRun>();
+    const step = async (
+      name: string,
+      runner: Runner,
+      kind: NonNullable<Task['kind']>,
+      inputs: readonly string[],
+      outputs: readonly string[],
+      item = '',
+    ): Promise<boolean> => {
+      const run = await this.#unit(store, name, runner, kind, inputs, outputs, item);
+      runs.set(name, run);
+      return run.outcome.state === 'succeeded';
+    };
+    const ended = (): ChainResult => {
+      const [name, run] = [...runs.entries()].at(-1)!;
+      return { outcome: run.outcome, step: name, directory: store, film: join(store, film), runs };
+    };
+
+    const pieceMs = options.pieceMs ?? 1000;
+    const split = { $case: 'split', value: { source, pieceMs } } as const;
+    if (!(await step('split', splitRunner, split, [source], ['plan.json', 'piece-*']))) {
+      return ended();
+    }
+    const encode = { $case: 'encode', value: { video: { ...VIDEO, ...options.video } } } as const;
+    for (const piece of await matching(store, 'piece-*')) {
+      const name = `encode ${piece}`;
+      const inputs = [piece, 'plan.json'];
+      const outputs = ['chunk-*', 'seal-*'];
+      if (!(await step(name, encodeRunner, encode, inputs, outputs, piece))) return ended();
+    }
+    const audio = { $case: 'audio', value: { source, audio: options.audio } } as const;
+    if (!(await step('audio', audioRunner, audio, [source], ['audio.*']))) return ended();
+    const concat = { $case: 'concat', value: { source, film } } as const;
+    const joined = [source, 'plan.json', 'chunk-*', 'seal-*', 'audio.*'];
+    if (!(await step('concat', concatRunner, concat, joined, [film]))) return ended();
+    await options.spoil?.(store, film);
+    const proof = { $case: 'proveFilm', value: { source, film } } as const;
+    const held = [source, film, 'plan.json', 'seal-*'];
+    await step('proof', proveFilmRunner, proof, held, ['proof.json']);
+    return ended();
+  }
+
+  async #unit(
+    store: string,
+    step: string,
+    runner: Runner,
+    kind: NonNullable<Task['kind']>,
+    inputs: readonly string[],
+    outputs: readonly string[],
+    item: string,
+  ): Promise<UnitRun> {
+    const directory = await mkdtemp(join(this.root, 'attempt-'));
+    await mkdir(directory, { recursive: true });
+    for (const pattern of inputs) {
+      for (const name of await matching(store, pattern)) {
+        await copyFile(join(store, name), join(directory, name));
+      }
+    }
+    const log: string[] = [];
+    const progress: ProgressReport[] = [];
+    const outcome = await runner.run(
+      {
+        jobId: 'j1',
+        step,
+        unit: 0,
+        attempt: 1,
+        value: '',
+        item,
+        task: { kind },
+        demand: {
+          cpuMillis: 1000,
+          ramBytes: 0,
+          gpus: 0,
+          vramBytes: 0,
+          scratchBytes: 0,
+          encoderSessions: 0,
+          attributes: [],
+        },
+        limits: { maxAttempts: 0, runTimeoutMs: 0, stallTimeoutMs: 0 },
+        gpuIds: [],
+        directory,
+      },
+      plainContext(log, progress),
+    );
+    if (outcome.state === 'succeeded') {
+      for (const pattern of outputs) {
+        for (const name of await matching(directory, pattern)) {
+          await copyFile(join(directory, name), join(store, name));
+        }
+      }
+    }
+    await rm(directory, { recursive: true, force: true });
+    return { outcome, log, progress };
+  }
+}
+
+const VIDEO: VideoEncoding = {
+  encoder: 'libx264',
+  crf: 20,
+  preset: 'ultrafast',
+  width: 0,
+  height: 0,
+  threads: 1,
+};
+
+async function matching(directory: string, pattern: string): Promise<string[]> {
+  const [before, after] = pattern.split('*');
+  const names = await readdir(directory);
+  return names
+    .filter((name) =>
+      after === undefined ? name === before : name.startsWith(before!) && name.endsWith(after),
+    )
+    .sort();
+}
+
+/** A context that only spawns: no groups, no limits, no farm. */
+function plainContext(log: string[], progress: ProgressReport[]): RunnerContext {
+  return {
+    signal: new AbortController().signal,
+    progress: (fraction, counter) => progress.push({ fraction, counter }),
+    log: (line) => log.push(line),
+    run: plainRun,
+  };
+}
+
+async function plainRun(request: ProcessRequest): Promise<ProcessResult> {
+  const child = spawn(request.program, request.args, {
+    cwd: request.cwd,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const stderrTail: string[] = [];
+  const read = async (stream: NodeJS.ReadableStream, onLine: (line: string) => void) => {
+    for await (const line of createInterface({ input: stream })) onLine(line);
+  };
+  const ended = new Promise<[number | null, string | null]>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('exit', (code, signal) => resolve([code, signal]));
+  });
+  const [[exitCode, signal]] = await Promise.all([
+    ended,
+    read(child.stdout, (line) => request.onStdoutLine?.(line)),
+    read(child.stderr, (line) => {
+      stderrTail.push(line);
+      request.onStderrLine?.(line);
+    }),
+  ]);
+  return { exitCode, signal, stderrTail: stderrTail.slice(-50), peakRamBytes: 0 };
+}
