@@ -6,7 +6,7 @@
  * Written by hand on protobuf's wire reader: the two messages have never changed, and the generated
  * ones would bring google's whole error_details along.
  */
-import { BinaryReader, BinaryWriter } from '@bufbuild/protobuf/wire';
+import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import type { ErrorCode, FurrowError } from './furrow-error.ts';
 
 /** Name of the metadata entry. */
@@ -101,7 +101,7 @@ function fieldsOf(message: Uint8Array, wanted: number): Uint8Array[] {
   const found: Uint8Array[] = [];
   while (reader.pos < reader.len) {
     const [field, wireType] = reader.tag();
-    if (field === wanted && wireType === 2) found.push(reader.bytes());
+    if (field === wanted && wireType === WireType.LengthDelimited) found.push(reader.bytes());
     else reader.skip(wireType, field);
   }
   return found;

@@ -1,0 +1,164 @@
+/**
+ * The farm's gRPC services as promises and async iterables. Every call carries the token, every unary
+ * call a deadline, and every error comes out as a FurrowError with the farm's own reason.
+ */
+import {
+  credentials,
+  Metadata,
+  status,
+  type CallOptions,
+  type ClientReadableStream,
+  type ClientUnaryCall,
+  type ServiceError,
+} from '@grpc/grpc-js';
+import { decodeErrorDetails, ERROR_DETAILS_KEY, errorCodeOf } from '../kit/error-details.ts';
+import { FurrowError, messageOf } from '../kit/furrow-error.ts';
+import { FarmServiceClient } from '../proto/gen/furrow/v1/farm_service.ts';
+import { JobServiceClient } from '../proto/gen/furrow/v1/job_service.ts';
+import type { FarmAddress } from './farm-address.ts';
+
+const UNARY_DEADLINE_MS = 15_000;
+/** Notices a farm whose machine is gone, where no packet would ever say so. */
+const KEEPALIVE_TIME_MS = 10_000;
+const KEEPALIVE_TIMEOUT_MS = 5_000;
+/** The channel's own back-off. Ours, above it, decides how often is tried. */
+const MAX_CHANNEL_BACKOFF_MS = 2_000;
+const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
+
+type UnaryMethod<Request, Response> = (
+  request: Request,
+  metadata: Metadata,
+  options: Partial<CallOptions>,
+  callback: (error: ServiceError | null, response: Response) => void,
+) => ClientUnaryCall;
+
+type StreamMethod<Request, Response> = (
+  request: Request,
+  metadata?: Metadata,
+  options?: Partial<CallOptions>,
+) => ClientReadableStream<Response>;
+
+export class FarmClient {
+  readonly address: string;
+  readonly token: string;
+  readonly jobs: JobServiceClient;
+  readonly farm: FarmServiceClient;
+  readonly #signal: AbortSignal;
+
+  /** The signal ends every call that is under way, and those to come, with its reason. */
+  constructor(farm: FarmAddress, signal: AbortSignal) {
+    const options = {
+      'grpc.keepalive_time_ms': KEEPALIVE_TIME_MS,
+      'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
+      'grpc.max_reconnect_backoff_ms': MAX_CHANNEL_BACKOFF_MS,
+      'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
+    };
+    this.address = farm.address;
+    this.token = farm.token;
+    this.#signal = signal;
+    this.jobs = new JobServiceClient(farm.address, credentials.createInsecure(), options);
+    // One connection for both.
+    this.farm = new FarmServiceClient(farm.address, credentials.createInsecure(), {
+      ...options,
+      channelOverride: this.jobs.getChannel(),
+    });
+  }
+
+  /** `client.call(client.jobs.getJob.bind(client.jobs), { jobId })`. */
+  call<Request, Response>(
+    method: UnaryMethod<Request, Response>,
+    request: Request,
+    deadlineMs = UNARY_DEADLINE_MS,
+  ): Promise<Response> {
+    return new Promise((resolve, reject) => {
+      if (this.#signal.aborted) return reject(this.#signal.reason);
+      const deadline = Date.now() + deadlineMs;
+      const call = method(request, this.#metadata(), { deadline }, (error, response) => {
+        this.#signal.removeEventListener('abort', cancel);
+        if (error === null) resolve(response);
+        else reject(this.#signal.aborted ? this.#signal.reason : this.#furrowError(error));
+      });
+      const cancel = (): void => call.cancel();
+      this.#signal.addEventListener('abort', cancel, { once: true });
+    });
+  }
+
+  /** What a server streams, until it ends; leaving the loop ends the call. */
+  async *stream<Request, Response>(
+    method: StreamMethod<Request, Response>,
+    request: Request,
+  ): AsyncGenerator<Response> {
+    this.#signal.throwIfAborted();
+    const call = method(request, this.#metadata());
+    const cancel = (): void => call.cancel();
+    this.#signal.addEventListener('abort', cancel, { once: true });
+    try {
+      for await (const message of call as AsyncIterable<Response>) yield message;
+    } catch (error) {
+      throw this.#signal.aborted ? this.#signal.reason : this.#furrowError(error);
+    } finally {
+      this.#signal.removeEventListener('abort', cancel);
+      // A cancelled call reports so once more, to nobody.
+      call.on('error', () => undefined);
+      call.cancel();
+    }
+  }
+
+  close(): void {
+    this.farm.close();
+    this.jobs.close();
+  }
+
+  #metadata(): Metadata {
+    const metadata = new Metadata();
+    metadata.set('authorization', `Bearer ${this.token}`);
+    return metadata;
+  }
+
+  #furrowError(error: unknown): FurrowError {
+    return isServiceError(error)
+      ? furrowErrorOf(error, this.address)
+      : new FurrowError('internal', 'UNEXPECTED', messageOf(error), { cause: error });
+  }
+}
+
+function isServiceError(error: unknown): error is ServiceError {
+  return error instanceof Error && 'code' in error && 'details' in error && 'metadata' in error;
+}
+
+/** The farm's own words where it answered; ours where it did not. */
+export function furrowErrorOf(error: ServiceError, address: string): FurrowError {
+  const details = error.metadata.get(ERROR_DETAILS_KEY)[0];
+  const info = details instanceof Buffer ? decodeErrorDetails(details) : undefined;
+  if (info)
+    return new FurrowError(errorCodeOf(error.code), info.reason, error.details, { cause: error });
+  const options = { cause: error };
+  switch (error.code) {
+    case status.UNAVAILABLE: {
+      const message = `no farm answers at ${address}: start one with furrow up, or name it with --farm HOST:PORT`;
+      return new FurrowError('unavailable', 'FARM_UNREACHABLE', message, options);
+    }
+    case status.DEADLINE_EXCEEDED: {
+      const message = `the farm at ${address} did not answer in time: see furrow status`;
+      return new FurrowError('timed-out', 'FARM_SILENT', message, options);
+    }
+    case status.UNIMPLEMENTED: {
+      const message = `what answers at ${address} is no furrow farm, or an older one`;
+      return new FurrowError('failed-precondition', 'NOT_SUPPORTED', message, options);
+    }
+    default:
+      return brokenConnection(error)
+        ? new FurrowError('unavailable', 'FARM_UNREACHABLE', `lost the farm at ${address}`, options)
+        : new FurrowError(
+            errorCodeOf(error.code),
+            status[error.code] ?? 'UNKNOWN',
+            error.details,
+            options,
+          );
+  }
+}
+
+/** A killed server's stream can end as INTERNAL or CANCELLED; only the text tells. */
+function brokenConnection(error: ServiceError): boolean {
+  return /RST_STREAM|GOAWAY|ECONNRESET|socket hang up/i.test(error.details);
+}

@@ -1,0 +1,100 @@
+import { basename, extname } from 'node:path';
+import { FurrowError } from '../../../kit/furrow-error.ts';
+import { defineCommand } from '../../command.ts';
+import { checkSource, isFolder } from '../../local-files.ts';
+import { bitsPerSecond, frameSize, integerIn, numberIn, type FrameSize } from '../../options.ts';
+import {
+  checkOutputOption,
+  SUBMIT_OPTIONS,
+  submitJob,
+  type SubmitOptions,
+} from '../../submit-job.ts';
+import { uploadFiles } from '../../upload-files.ts';
+
+interface TranscodeOptions extends SubmitOptions {
+  readonly encoder?: string;
+  readonly crf?: number;
+  readonly preset?: string;
+  readonly size?: FrameSize;
+  readonly audio?: string;
+  readonly audioBitrate?: number;
+  readonly pieceSeconds?: number;
+  readonly film?: string;
+}
+
+const CONTAINERS = ['.mp4', '.mkv', '.webm', '.mov'];
+
+export const transcode = defineCommand<TranscodeOptions>({
+  name: 'transcode',
+  summary: 'encode a film anew, in pieces, on all agents at once',
+  description:
+    'Encodes a film anew: the same frames, coded otherwise. The film is cut into pieces that all agents encode at once, joined, and proven whole.',
+  isDefault: true,
+  arguments: [{ syntax: '<file>', help: 'the film' }],
+  options: [
+    {
+      flags: '--encoder <name>',
+      help: 'libx264, libx265, libsvtav1 or libvpx-vp9 (default: libx264)',
+    },
+    {
+      flags: '--crf <n>',
+      help: 'constant quality, smaller is better (default: 20)',
+      parse: integerIn(0, 63),
+    },
+    { flags: '--preset <name>', help: "the encoder's preset (default: medium)" },
+    {
+      flags: '--size <WxH>',
+      help: 'frame size, such as 1280x720, 1280x or x720',
+      parse: frameSize,
+    },
+    { flags: '--audio <encoder>', help: 'aac, libopus or copy (default: aac)' },
+    { flags: '--audio-bitrate <rate>', help: 'such as 128k, for each track', parse: bitsPerSecond },
+    {
+      flags: '--piece-seconds <s>',
+      help: 'wanted length of a piece (default: 10)',
+      parse: numberIn(0.1, 3600),
+    },
+    {
+      flags: '--film <name>',
+      help: `name of the film; ${CONTAINERS.join(', ')} chooses the container`,
+    },
+    ...SUBMIT_OPTIONS,
+  ],
+  examples: [
+    ['furrow submit clip.mov -o clip.mp4', 'encode, wait, download'],
+    ['furrow submit clip.mov --encoder libx265 --crf 24', 'print the id of the job and go on'],
+    ['furrow submit clip.mov --size x720 --watch', 'smaller frames; follow the progress'],
+  ],
+  async run([path = ''], options, context) {
+    const film = await filmName(options);
+    const local = await checkSource(path);
+    await checkOutputOption(options);
+    const [source] = await uploadFiles([local], context);
+    const value = {
+      source,
+      video: {
+        encoder: options.encoder ?? '',
+        crf: options.crf ?? 0,
+        preset: options.preset ?? '',
+        width: options.size?.width ?? 0,
+        height: options.size?.height ?? 0,
+        threads: 0,
+      },
+      audio: { encoder: options.audio ?? '', bitrateBps: options.audioBitrate ?? 0 },
+      film,
+      pieceMs: Math.round((options.pieceSeconds ?? 0) * 1000),
+    };
+    return submitJob({ $case: 'transcode', value }, local.name, options, context);
+  },
+});
+
+/** The name asked for, else that of -o, so that its extension chooses the container. */
+async function filmName({ film, output }: TranscodeOptions): Promise<string> {
+  const isFile = output !== undefined && !output.endsWith('/') && !(await isFolder(output));
+  const name = film ?? (isFile ? basename(output) : '');
+  if (name !== '' && !CONTAINERS.includes(extname(name).toLowerCase())) {
+    const message = `'${name}' does not say which container: end it in ${CONTAINERS.join(', ')}`;
+    throw new FurrowError('invalid', 'CONTAINER_UNKNOWN', message);
+  }
+  return name;
+}

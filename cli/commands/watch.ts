@@ -1,0 +1,23 @@
+import { defineCommand } from '../command.ts';
+import { exitCodeOf, followJob, tellEnd } from '../follow-job.ts';
+import { JobState } from '../../proto/gen/furrow/v1/job_service.ts';
+
+export const watch = defineCommand({
+  name: 'watch',
+  summary: 'follow a job until it ends',
+  description:
+    'Follows a job until it ends, also across restarts of the farm. Ctrl-C stops watching only: the job goes on.',
+  arguments: [{ syntax: '<job>', help: 'such as j12' }],
+  examples: [
+    ['furrow watch j12', 'progress in place on a terminal, plain lines in a pipe'],
+    ['furrow watch j12 --json | jq -c .event', 'one JSON document an event'],
+  ],
+  async run([jobId = ''], _options, context) {
+    const job = await followJob(jobId, context);
+    tellEnd(job, context);
+    if (job.state === JobState.JOB_STATE_SUCCEEDED && job.outputs.length > 0) {
+      context.out.note(`fetch its files with: furrow fetch ${job.id}`);
+    }
+    return { exitCode: exitCodeOf(job, context) };
+  },
+});

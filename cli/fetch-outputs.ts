@@ -1,0 +1,123 @@
+/** A job's outputs, brought to this machine: whole, verified and under their final name, or not at all. */
+import { link, mkdir, open, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join, resolve, sep } from 'node:path';
+import { downloadBlob } from '../kit/blob-transfer.ts';
+import { FurrowError } from '../kit/furrow-error.ts';
+import { unsafeName } from '../kit/safe-name.ts';
+import type { Job } from '../proto/gen/furrow/v1/job_service.ts';
+import type { File } from '../proto/gen/furrow/v1/step.ts';
+import type { CommandContext } from './command.ts';
+import { checkTarget, isFolder } from './local-files.ts';
+import { formatCount } from './output/format.ts';
+import { openTransferView } from './output/transfer-view.ts';
+import type { FetchedFile } from './report.ts';
+
+/** Where one output goes. */
+export interface Placement {
+  readonly file: File;
+  readonly path: string;
+}
+
+/**
+ * Which outputs go where. A `target` that is a folder (or ends in a slash) takes all of them under
+ * their own names; any other is the one output's new name. FurrowError: failed-precondition
+ * NO_OUTPUTS; invalid SEVERAL_OUTPUTS, OUTPUT_NAME_UNSAFE; and those of checkTarget.
+ */
+export async function placeOutputs(
+  job: Job,
+  target: string | undefined,
+  force: boolean,
+): Promise<Placement[]> {
+  if (job.outputs.length === 0) {
+    throw new FurrowError('failed-precondition', 'NO_OUTPUTS', `${job.id} keeps no files`);
+  }
+  const intoFolder =
+    target === undefined ||
+    target.endsWith('/') ||
+    target.endsWith(sep) ||
+    (await isFolder(target));
+  const placements = intoFolder
+    ? job.outputs.map((file) => ({ file, path: pathInFolder(target ?? '.', file) }))
+    : [{ file: outputNamed(job, target), path: target }];
+  for (const { path } of placements) {
+    // Outputs may lie in folders of their own; those are ours to make.
+    if (intoFolder && !(await isFolder(dirname(path))))
+      await mkdir(dirname(path), { recursive: true });
+    await checkTarget(path, force);
+  }
+  return placements;
+}
+
+function pathInFolder(folder: string, file: File): string {
+  const fault = unsafeName(file.name);
+  if (fault) {
+    const message = `the farm names an output '${file.name}', which cannot be used: ${fault}`;
+    throw new FurrowError('data-loss', 'OUTPUT_NAME_UNSAFE', message);
+  }
+  return join(folder, file.name);
+}
+
+/** The only output, or the one of several that has the wanted name. */
+function outputNamed({ id, outputs }: Job, target: string): File {
+  const file =
+    outputs.length === 1 ? outputs[0] : outputs.find((output) => output.name === basename(target));
+  if (file) return file;
+  const names = outputs
+    .slice(0, 5)
+    .map((output) => output.name)
+    .join(', ');
+  const message = `${id} has ${formatCount(outputs.length, 'output')} (${names}${outputs.length > 5 ? ', …' : ''}): give a folder with -o, or the name of one`;
+  throw new FurrowError('invalid', 'SEVERAL_OUTPUTS', message);
+}
+
+/** FurrowError: those of the blob transfer; conflict TARGET_EXISTS; aborted FETCH_INTERRUPTED. */
+export async function fetchOutputs(
+  jobId: string,
+  placements: readonly Placement[],
+  force: boolean,
+  context: CommandContext,
+): Promise<FetchedFile[]> {
+  const { signal, out } = context;
+  const target = await context.blobs();
+  const view = openTransferView(out);
+  try {
+    const fetched: FetchedFile[] = [];
+    for (const { file, path } of placements) {
+      const draft = `${path}.${file.sha256.slice(0, 12)}.part`;
+      await downloadBlob(target, file, draft, {
+        signal,
+        onProgress: (bytes) => view.show('fetching', file.name, bytes, file.sizeBytes),
+      });
+      await putInPlace(draft, path, force);
+      fetched.push({ ...file, path: resolve(path) });
+    }
+    return fetched;
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    const message = `interrupted; the job is done: go on with furrow fetch ${jobId}`;
+    throw new FurrowError('aborted', 'FETCH_INTERRUPTED', message, { cause: error });
+  } finally {
+    view.close();
+  }
+}
+
+/** The last step of a download: from now on the file is there, power loss or not. */
+async function putInPlace(draft: string, path: string, force: boolean): Promise<void> {
+  if (force) await rename(draft, path);
+  else {
+    // A link never replaces what somebody put there meanwhile, which a rename does.
+    await link(draft, path).catch(async (error: NodeJS.ErrnoException) => {
+      await checkTarget(path, false);
+      // Some file systems (exFAT, some network shares) have no links.
+      if (error.code === 'EEXIST') throw error;
+      await rename(draft, path);
+    });
+    await rm(draft, { force: true });
+  }
+  const folder = await open(dirname(path));
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}

@@ -1,0 +1,71 @@
+/** Watching a job from a command: shows it, waits for its end, and answers as the shell wants it. */
+import type { Job } from '../proto/gen/furrow/v1/job_service.ts';
+import { JobState } from '../proto/gen/furrow/v1/job_service.ts';
+import { FurrowError } from '../kit/furrow-error.ts';
+import type { CommandContext } from './command.ts';
+import { EXIT } from './exit-codes.ts';
+import { formatDuration } from './output/format.ts';
+import { jobStateName } from './output/names.ts';
+import { paintJobState } from './output/text.ts';
+import { printable } from './output/text-width.ts';
+import { openWatchView } from './output/watch-view.ts';
+import { watchJob } from './watch-job.ts';
+
+/**
+ * The job at its end. Ctrl-C leaves it running and says how to come back: FurrowError aborted
+ * WATCH_INTERRUPTED; and those of watchJob.
+ */
+export async function followJob(jobId: string, context: CommandContext): Promise<Job> {
+  const { out, signal, waitMs } = context;
+  const client = await context.farm();
+  const view = openWatchView(out, jobId, await agentNames(context));
+  try {
+    const events = watchJob(client, jobId, { signal, waitMs });
+    for (;;) {
+      const step = await events.next();
+      if (step.done) return step.value;
+      view.show(step.value);
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    const message = `stopped watching; ${jobId} goes on: come back with furrow watch ${jobId}`;
+    throw new FurrowError('aborted', 'WATCH_INTERRUPTED', message, { cause: error });
+  } finally {
+    view.close();
+  }
+}
+
+/** For units that began before we watched: progress names agents by id only. */
+async function agentNames({ farm, out }: CommandContext): Promise<ReadonlyMap<string, string>> {
+  if (out.json || out.quiet) return new Map();
+  const client = await farm();
+  const { agents } = await client.call(client.farm.listAgents.bind(client.farm), {});
+  return new Map(agents.map((agent) => [agent.id, agent.name || agent.id]));
+}
+
+/** `j12 succeeded in 1m 12s`, for people. */
+export function tellEnd(job: Job, { out }: CommandContext): void {
+  if (out.json || out.quiet) return;
+  const state = paintJobState(jobStateName(job.state), job.state, out.style);
+  const took = formatDuration(job.endedAtMs - job.submittedAtMs);
+  out.line(
+    `${job.id} ${state} ${job.state === JobState.JOB_STATE_SUCCEEDED ? 'in' : 'after'} ${took}`,
+  );
+}
+
+/** FurrowError-free: the job's end is an answer. Says why on the way. */
+export function exitCodeOf(job: Job, { out }: CommandContext): number {
+  const because = job.reason === '' ? '' : `: ${printable(job.reason)}`;
+  switch (job.state) {
+    case JobState.JOB_STATE_SUCCEEDED:
+      return EXIT.ok;
+    case JobState.JOB_STATE_CANCELLED:
+      out.complain(`${job.id} was cancelled${because}`);
+      return EXIT.jobCancelled;
+    default:
+      out.complain(
+        `${job.id} failed${because} (furrow units ${job.id} --state failed, furrow logs ${job.id})`,
+      );
+      return EXIT.jobFailed;
+  }
+}

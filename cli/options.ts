@@ -1,0 +1,78 @@
+/** Parsers of option values. Each throws an `invalid` FurrowError that says what is wanted. */
+import { FurrowError } from '../kit/furrow-error.ts';
+
+/** A whole number in a range. */
+export function integerIn(min: number, max: number) {
+  return (text: string): number => {
+    const value = Number(text);
+    if (!/^-?\d+$/.test(text) || value < min || value > max) {
+      throw invalidOption(`'${text}' is not a whole number from ${min} to ${max}`);
+    }
+    return value;
+  };
+}
+
+/** A number in a range, such as seconds or cores. */
+export function numberIn(min: number, max: number) {
+  return (text: string): number => {
+    const value = Number(text);
+    if (!/^\d*\.?\d+$/.test(text) || value < min || value > max) {
+      throw invalidOption(`'${text}' is not a number from ${min} to ${max}`);
+    }
+    return value;
+  };
+}
+
+const BYTES_OF_UNIT: Readonly<Record<string, number>> = {
+  '': 1,
+  k: 2 ** 10,
+  m: 2 ** 20,
+  g: 2 ** 30,
+  t: 2 ** 40,
+};
+
+/** Bytes: `512MiB`, `4G`, `1.5 GB`, `1048576`. Units are powers of 1024. */
+export function bytes(text: string): number {
+  const match = /^(\d*\.?\d+) ?([kmgt]?)(i?b)?$/i.exec(text);
+  const value = Number(match?.[1]) * (BYTES_OF_UNIT[match?.[2]?.toLowerCase() ?? ''] ?? 1);
+  if (!match || !Number.isSafeInteger(Math.round(value))) {
+    throw invalidOption(`'${text}' is not a size, such as 512MiB or 4G`);
+  }
+  return Math.round(value);
+}
+
+/** Bits a second: `128k`, `1.5M`, `96000`. Units are powers of 1000, as ffmpeg has them. */
+export function bitsPerSecond(text: string): number {
+  const match = /^(\d*\.?\d+)([kKM]?)$/.exec(text);
+  const factor = match?.[2] === 'M' ? 1_000_000 : match?.[2] ? 1000 : 1;
+  const value = Math.round(Number(match?.[1]) * factor);
+  if (!match || value < 500 || value > 1_000_000_000) {
+    throw invalidOption(`'${text}' is not a bit rate, such as 128k`);
+  }
+  return value;
+}
+
+export interface FrameSize {
+  /** Pixels; 0 follows from the other. */
+  readonly width: number;
+  readonly height: number;
+}
+
+/** Pixels: `1280x720`, or `1280x` and `x720`, where the other side follows from the shape. */
+export function frameSize(text: string): FrameSize {
+  const match = /^(\d{0,5})x(\d{0,5})$/.exec(text);
+  const [width, height] = [Number(match?.[1] ?? 0), Number(match?.[2] ?? 0)];
+  if (!match || (width === 0 && height === 0) || width > 32_768 || height > 32_768) {
+    throw invalidOption(`'${text}' is not a frame size, such as 1280x720, 1280x or x720`);
+  }
+  return { width, height };
+}
+
+/** An option that may be given again: all its values in order. */
+export function repeated(text: string, previous: readonly string[] | undefined): readonly string[] {
+  return [...(previous ?? []), text];
+}
+
+function invalidOption(message: string): FurrowError {
+  return new FurrowError('invalid', 'OPTION_INVALID', message);
+}

@@ -1,0 +1,225 @@
+/** What people read: every report as lines. */
+import type { Agent, GetStatusResponse } from '../../proto/gen/furrow/v1/farm_service.ts';
+import { AgentState, JournalState } from '../../proto/gen/furrow/v1/farm_service.ts';
+import { JobState, UnitState, type Job, type Unit } from '../../proto/gen/furrow/v1/job_service.ts';
+import type { FetchedFile, Report } from '../report.ts';
+import { formatAge, formatBytes, formatCores, formatCount, formatDuration } from './format.ts';
+import {
+  agentStateName,
+  hasEnded,
+  jobStateName,
+  journalStateName,
+  unitStateName,
+} from './names.ts';
+import type { Style } from './style.ts';
+import { renderTable } from './table.ts';
+import { printable } from './text-width.ts';
+
+/** `columns` is the terminal's width; undefined in a pipe, where nothing is cut. */
+export function linesOf(
+  report: Report,
+  style: Style,
+  columns: number | undefined,
+  nowMs: number,
+): string[] {
+  switch (report.kind) {
+    case 'jobs':
+      return jobLines(report.jobs, style, columns, nowMs);
+    case 'units':
+      return unitLines(report.units, style, columns);
+    case 'agents':
+      return agentLines(report.agents, style, columns);
+    case 'status':
+      return statusLines(report.address, report.status, style);
+    case 'submitted':
+      return [report.job.id];
+    case 'changed':
+      return [`${report.job.id} ${report.words}`];
+    case 'fetched':
+      return report.files.map(fileLine);
+    case 'drained':
+      return [
+        report.draining
+          ? `${report.agent} gets nothing new; what it runs finishes`
+          : `${report.agent} takes work again`,
+      ];
+  }
+}
+
+/** `/path/out.mp4  12 MiB`. */
+export function fileLine(file: FetchedFile): string {
+  return `${file.path}  ${formatBytes(file.sizeBytes)}`;
+}
+
+function jobLines(
+  jobs: readonly Job[],
+  style: Style,
+  columns: number | undefined,
+  nowMs: number,
+): string[] {
+  if (jobs.length === 0) return ['no jobs'];
+  return renderTable(
+    jobs,
+    [
+      { title: 'JOB', cell: (job) => job.id },
+      {
+        title: 'STATE',
+        cell: (job) => jobStateName(job.state),
+        paint: (text, job) => paintJobState(text, job.state, style),
+      },
+      { title: 'UNITS', cell: unitsDone, align: 'right' },
+      { title: 'TIME', cell: (job) => jobTime(job, nowMs), align: 'right' },
+      { title: 'PRIORITY', cell: (job) => String(job.priority), align: 'right' },
+      { title: 'NAME', cell: nameAndReason, flexible: true },
+    ],
+    style,
+    columns,
+  );
+}
+
+const nameAndReason = (job: Job): string =>
+  job.reason === '' ? job.name : `${job.name}: ${job.reason}`;
+
+/** Accepted of all; `+` while a fan-out is not known yet. */
+function unitsDone(job: Job): string {
+  const accepted = job.steps.reduce((sum, step) => sum + step.accepted, 0);
+  const total = job.steps.reduce((sum, step) => sum + (step.known ? step.total : 0), 0);
+  return `${accepted}/${total}${job.steps.every((step) => step.known) ? '' : '+'}`;
+}
+
+/** How long it took, or has been taking. */
+function jobTime(job: Job, nowMs: number): string {
+  return formatDuration((job.endedAtMs || nowMs) - job.submittedAtMs);
+}
+
+export function paintJobState(text: string, state: JobState, style: Style): string {
+  if (state === JobState.JOB_STATE_SUCCEEDED) return style.green(text);
+  if (state === JobState.JOB_STATE_PAUSED) return style.yellow(text);
+  return hasEnded(state) ? style.red(text) : style.cyan(text);
+}
+
+function unitLines(units: readonly Unit[], style: Style, columns: number | undefined): string[] {
+  if (units.length === 0) return ['no units'];
+  return renderTable(
+    units,
+    [
+      { title: 'UNIT', cell: (unit) => unit.id },
+      {
+        title: 'STATE',
+        cell: unitState,
+        paint: (text, unit) => paintUnitState(text, unit.state, style),
+      },
+      { title: 'ATTEMPTS', cell: (unit) => String(unit.attempts), align: 'right' },
+      { title: 'AGENT', cell: (unit) => unit.agentName || unit.agentId || '-' },
+      { title: 'LAST FAILURE', cell: unitFailure, flexible: true },
+    ],
+    style,
+    columns,
+  );
+}
+
+function unitState(unit: Unit): string {
+  const name = unitStateName(unit.state);
+  const isUnderWay = unit.state === UnitState.UNIT_STATE_LEASED && unit.fraction > 0;
+  return isUnderWay ? `${name} ${Math.floor(unit.fraction * 100)}%` : name;
+}
+
+function paintUnitState(text: string, state: UnitState, style: Style): string {
+  switch (state) {
+    case UnitState.UNIT_STATE_ACCEPTED:
+      return style.green(text);
+    case UnitState.UNIT_STATE_LEASED:
+      return style.cyan(text);
+    case UnitState.UNIT_STATE_FAILED:
+    case UnitState.UNIT_STATE_CANCELLED:
+      return style.red(text);
+    default:
+      return text;
+  }
+}
+
+function unitFailure(unit: Unit): string {
+  if (unit.failureKind === '') return '';
+  return unit.failureMessage === ''
+    ? unit.failureKind
+    : `${unit.failureKind}: ${unit.failureMessage}`;
+}
+
+function agentLines(agents: readonly Agent[], style: Style, columns: number | undefined): string[] {
+  if (agents.length === 0) return ['no agents: start one with furrow agent'];
+  return renderTable(
+    agents,
+    [
+      { title: 'AGENT', cell: (agent) => agent.name || agent.id, flexible: true },
+      { title: 'STATE', cell: agentState, paint: (text, agent) => paintAgent(text, agent, style) },
+      { title: 'UNITS', cell: (agent) => String(agent.leases), align: 'right' },
+      { title: 'CORES', cell: agentCores, align: 'right' },
+      { title: 'MEMORY', cell: agentMemory, align: 'right' },
+      { title: 'GPU', cell: agentGpus },
+      { title: 'ID', cell: (agent) => agent.id },
+    ],
+    style,
+    columns,
+  );
+}
+
+/** Silence is worth a word only where it is longer than a few beats. */
+function agentState(agent: Agent): string {
+  const name = agentStateName(agent.state);
+  const isSilent =
+    agent.state === AgentState.AGENT_STATE_OFFLINE ||
+    agent.state === AgentState.AGENT_STATE_SUSPECT;
+  return isSilent ? `${name}, ${formatAge(agent.lastBeatAgeMs)}` : name;
+}
+
+function paintAgent(text: string, agent: Agent, style: Style): string {
+  if (agent.state === AgentState.AGENT_STATE_ONLINE) return style.green(text);
+  return agent.state === AgentState.AGENT_STATE_OFFLINE ? style.red(text) : style.yellow(text);
+}
+
+const agentCores = (agent: Agent): string =>
+  agent.capacity
+    ? `${formatCores(agent.bookedCpuMillis)}/${formatCores(agent.capacity.cpuMillis)}`
+    : '-';
+
+const agentMemory = (agent: Agent): string =>
+  agent.capacity
+    ? `${formatBytes(agent.bookedRamBytes)}/${formatBytes(agent.capacity.ramTotalBytes)}`
+    : '-';
+
+function agentGpus(agent: Agent): string {
+  const gpus = agent.capacity?.gpus ?? [];
+  if (gpus.length === 0) return '-';
+  return gpus
+    .map(
+      (gpu) => `${gpu.name} ${formatBytes(gpu.vramFreeBytes)}/${formatBytes(gpu.vramTotalBytes)}`,
+    )
+    .join(', ');
+}
+
+function statusLines(address: string, status: GetStatusResponse, style: Style): string[] {
+  const agents = `${status.agentsOnline} online of ${status.agentsKnown}`;
+  const units = `${formatCount(status.unitsLeased, 'unit')} running, ${status.unitsQueued} waiting`;
+  const rows: [string, string][] = [
+    ['farm', `${status.farmId} at ${address}, version ${status.version}`],
+    ['agents', status.agentsOnline === 0 ? style.yellow(agents) : agents],
+    ['jobs', `${formatCount(status.jobsOpen, 'open job')}, ${units}`],
+    ['journal', journalWords(status, style)],
+    ['durable', durableWords(status, style)],
+    ['disk', `${formatBytes(status.blobDiskFreeBytes)} free for blobs, at ${status.blobUrl}`],
+  ];
+  return [
+    ...rows.map(([title, text]) => `${style.dim(title.padEnd(8))} ${text}`),
+    ...status.warnings.map((warning) => style.yellow(`warning: ${printable(warning)}`)),
+  ];
+}
+
+function journalWords(status: GetStatusResponse, style: Style): string {
+  const words = `${journalStateName(status.journal)}, epoch ${status.epoch}, sequence ${status.journalSequence}, nats-server ${status.natsVersion}`;
+  return status.journal === JournalState.JOURNAL_STATE_OK ? words : style.red(words);
+}
+
+function durableWords(status: GetStatusResponse, style: Style): string {
+  const because = status.durability === '' ? '' : `: ${printable(status.durability)}`;
+  return status.durable ? `yes${because}` : style.yellow(`not proven${because}`);
+}

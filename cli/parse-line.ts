@@ -1,0 +1,135 @@
+/**
+ * The command line, by commander: turns the table of commands into a parser with --help. Global
+ * options may stand before or after the command.
+ */
+import { Command as Parser, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { FurrowError } from '../kit/furrow-error.ts';
+import { VERSION } from '../kit/version.ts';
+import type { Command, CommandGroup, OptionSpec } from './command.ts';
+import { COMMANDS } from './commands/table.ts';
+import { EXIT } from './exit-codes.ts';
+import { numberIn } from './options.ts';
+
+export interface GlobalOptions {
+  readonly farm?: string;
+  readonly tokenFile?: string;
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+  readonly waitSeconds?: number;
+}
+
+const GLOBAL_OPTIONS: readonly OptionSpec[] = [
+  { flags: '--farm <host:port>', help: 'the farm to talk to (default: the one of this machine)' },
+  { flags: '--token-file <file>', help: "file with the farm's token" },
+  { flags: '--json', help: 'print JSON; one document a line while watching' },
+  { flags: '-q, --quiet', help: 'print results and errors only' },
+  {
+    flags: '--wait-seconds <n>',
+    help: 'give up when the farm stays away for so long (default: never)',
+    parse: numberIn(0, 31_536_000),
+  },
+];
+
+export type Run = (
+  command: Command,
+  args: readonly string[],
+  options: object,
+  globals: GlobalOptions,
+) => Promise<number>;
+
+/** Runs the command that the line names; answers the exit code. FurrowError: invalid USAGE. */
+export async function parseLine(argv: readonly string[], run: Run): Promise<number> {
+  let exitCode: number = EXIT.ok;
+  const program = newParser('furrow')
+    .description('A render farm for the machines people already own.')
+    .version(VERSION, '-V, --version', 'print the version')
+    .enablePositionalOptions();
+  addGlobalOptions(program);
+  const start = async (command: Command, parser: Parser): Promise<void> => {
+    const globals = globalsOf(parser);
+    exitCode = await run(command, parser.args, parser.opts(), globals);
+  };
+  for (const entry of COMMANDS) {
+    if ('commands' in entry) addGroup(program, entry, start);
+    else addCommand(program, entry, start);
+  }
+  program.addHelpText('after', HELP_FOOTER);
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) return EXIT.ok;
+    // Help that was printed because nothing was asked for.
+    if (error.code === 'commander.help') return EXIT.usage;
+    throw new FurrowError('invalid', 'USAGE', error.message.replace(/^error: /, ''));
+  }
+}
+
+const HELP_FOOTER = `
+First steps:
+  furrow up                                   start a farm on this machine
+  furrow submit clip.mov -o clip.mp4          encode a film on it
+  furrow agents                               see who works for it
+
+Exit codes: 0 done, 1 internal error, 2 bad usage or input, 3 farm unreachable, 4 job failed,
+5 job cancelled, 6 not found, 7 refused, 130 interrupted.`;
+
+type Start = (command: Command, parser: Parser) => Promise<void>;
+
+function newParser(name: string): Parser {
+  return new Parser(name)
+    .exitOverride()
+    .configureOutput({ outputError: () => undefined })
+    .helpOption('-h, --help', 'show this')
+    .showSuggestionAfterError();
+}
+
+function addGroup(program: Parser, group: CommandGroup, start: Start): void {
+  const parser = newParser(group.name).summary(group.summary).description(group.summary);
+  parser.enablePositionalOptions();
+  for (const command of group.commands) addCommand(parser, command, start);
+  program.addCommand(parser.helpCommand(false));
+}
+
+function addCommand(parent: Parser, command: Command, start: Start): void {
+  const parser = newParser(command.name)
+    .summary(command.summary)
+    .description(command.description ?? command.summary);
+  for (const { syntax, help } of command.arguments ?? []) parser.argument(syntax, help);
+  for (const option of command.options ?? []) parser.addOption(optionOf(option));
+  if (command.passThrough) parser.helpOption(false).allowUnknownOption();
+  else addGlobalOptions(parser);
+  if (command.passThrough || command.optionsFirst) parser.passThroughOptions();
+  const examples = (command.examples ?? []).map(([line, does]) => `  ${line}\n      ${does}`);
+  if (examples.length > 0) parser.addHelpText('after', `\nExamples:\n${examples.join('\n')}`);
+  parser.action(() => start(command, parser));
+  parent.addCommand(parser, { isDefault: command.isDefault === true });
+}
+
+function addGlobalOptions(parser: Parser): void {
+  for (const option of GLOBAL_OPTIONS) {
+    parser.addOption(optionOf(option).helpGroup('Global options:'));
+  }
+}
+
+function optionOf({ flags, help, parse }: OptionSpec): Option {
+  const option = new Option(flags, help);
+  if (parse) option.argParser((text, previous) => parsed(parse, text, previous));
+  return option;
+}
+
+function parsed(parse: NonNullable<OptionSpec['parse']>, text: string, previous: unknown): unknown {
+  try {
+    return parse(text, previous as never);
+  } catch (error) {
+    if (error instanceof FurrowError) throw new InvalidArgumentError(error.message);
+    throw error;
+  }
+}
+
+/** What was said before the command, overridden by what was said after it. */
+function globalsOf(parser: Parser): GlobalOptions {
+  const outer = parser.parent ? globalsOf(parser.parent) : {};
+  return { ...outer, ...parser.opts<GlobalOptions>() };
+}
