@@ -64,7 +64,8 @@ export function sealCommit(header: CommitHeader, facts: readonly Fact[]): Sealed
   // Messages joined are messages merged: the facts follow the head as they are.
   const parts: Uint8Array[] = [head];
   for (const fact of facts) {
-    assert(fact.type !== 'LeasesGranted' || epochOf(fact.firstToken) === header.epoch);
+    const isOfEpoch = fact.type !== 'LeasesGranted' || epochOf(fact.firstToken) === header.epoch;
+    assert(isOfEpoch, 'leases are granted in the epoch of their commit');
     const factBytes = encoded.get(fact) ?? encodeFact(fact);
     parts.push(FACTS_TAG, varint(factBytes.length), factBytes);
   }

@@ -263,7 +263,7 @@ export class JetStreamJournal implements Journal {
     const { sequence: expected, hash } = this.#tail;
     let shortReads = 0;
     for (let tries = 0; ; tries++) {
-      const tail = await this.#tryReadTail();
+      const tail = await this.#tryReadTail(tries === 0 ? 'warn' : 'debug');
       if (tail !== 'unreachable') {
         const { sequence, hash: tailHash } = tail;
         if (sequence === expected + 1 && tailHash === sealed.hash) {
@@ -278,12 +278,14 @@ export class JetStreamJournal implements Journal {
     }
   }
 
-  async #tryReadTail(): Promise<{ sequence: number; hash: string } | 'unreachable'> {
+  async #tryReadTail(
+    level: 'warn' | 'debug',
+  ): Promise<{ sequence: number; hash: string } | 'unreachable'> {
     let raw: RawMessage | undefined;
     try {
       raw = await readTail(this.#manager);
     } catch (error) {
-      this.#log.debug({ error: messageOf(error) }, 'cannot read the tail of the journal');
+      this.#log[level]({ error: messageOf(error) }, 'cannot read the tail of the journal');
       return 'unreachable';
     }
     return raw === undefined

@@ -1,5 +1,6 @@
 /** Any fact of any kind, for properties. */
-import fc, { type Arbitrary } from 'fast-check';
+import * as fc from 'fast-check';
+import type { Arbitrary } from 'fast-check';
 import type { EndKind, Fact, NextForUnit } from '../../coordinator/domain/facts.ts';
 import type {
   Demand,
@@ -21,11 +22,7 @@ const texts = fc.array(text, { maxLength: 5 });
 const token: Arbitrary<Token> = fc
   .tuple(fc.integer({ min: 1, max: MAX_EPOCH }), fc.integer({ min: 1, max: MAX_COUNTER }))
   .map(([epoch, counter]) => tokenOf(epoch, counter));
-const sha256 = fc.string({
-  unit: fc.constantFrom(...'0123456789abcdef'),
-  minLength: 64,
-  maxLength: 64,
-});
+const sha256 = fc.stringMatching(/^[0-9a-f]{64}$/);
 
 const file: Arbitrary<File> = fc.record({ name: text, sha256, sizeBytes: bytes });
 
@@ -87,8 +84,8 @@ const demand: Arbitrary<Demand> = fc.record({
 });
 const limits: Arbitrary<Limits> = fc.record({
   maxAttempts: uint32,
-  runTimeoutMs: bytes,
-  stallTimeoutMs: bytes,
+  runTimeoutMs: uint32,
+  stallTimeoutMs: uint32,
 });
 const step: Arbitrary<StepSpec> = fc.record({
   name: text,

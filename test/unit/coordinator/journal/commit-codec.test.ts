@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   decodeCommit,
@@ -76,7 +76,7 @@ describe('a commit', () => {
       gpuIds: [],
       atMs: 1,
     };
-    expect(() => sealCommit(HEADER, [granted])).toThrow();
+    expect(() => sealCommit(HEADER, [granted])).toThrow('epoch');
   });
 
   test.each([
