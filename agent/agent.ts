@@ -17,7 +17,7 @@ import { FurrowError } from '../kit/furrow-error.ts';
 import type { Logger } from '../kit/log.ts';
 import { AgentCore } from './agent-core.ts';
 import { AttemptFiles } from './attempt-files.ts';
-import { openBlobs } from './blobs.ts';
+import { openBlobs, type Blobs } from './blobs.ts';
 import { Changes } from './changes.ts';
 import type { AgentConfig } from './config.ts';
 import { createExecutor } from './execute-unit.ts';
@@ -29,7 +29,7 @@ import { MemorySampler } from './process/memory-sampler.ts';
 import { ProcessRecords } from './process/process-records.ts';
 import { runnerRegistry } from './runners/registry.ts';
 import { CHANNEL_OPTIONS, Session } from './session.ts';
-import { VERSION } from './version.ts';
+import { VERSION } from '../kit/version.ts';
 import { WorkPlane } from './work-plane.ts';
 
 /** After the units are evicted: TERM, grace, KILL, and the writing of their results. */
@@ -38,6 +38,13 @@ const EVICTION_LIMIT_MS = 20_000;
 const REPORT_LIMIT_MS = 3_000;
 /** For the last beat, which says that nothing is left here. */
 const FAREWELL_LIMIT_MS = 1_000;
+
+interface CoreParts {
+  readonly session: Session;
+  readonly probe: CapacityProbe;
+  readonly workPlane: WorkPlane;
+  readonly blobs: Blobs;
+}
 
 export class Agent {
   readonly #config: AgentConfig;
@@ -53,6 +60,7 @@ export class Agent {
 
   constructor(config: AgentConfig, log: Logger) {
     this.#config = config;
+    mkdirSync(config.stateDirectory, { recursive: true, mode: 0o700 });
     this.#session = randomBytes(8).toString('hex');
     this.#identity = {
       agentId: agentIdIn(config.stateDirectory, config.name),
@@ -135,7 +143,19 @@ export class Agent {
       session: this.#session,
       log: this.#log,
     });
-    const core = await this.#openCore(session, enrolment, probe, workPlane);
+    const blobs = await openBlobs({
+      url: enrolment.blobUrl,
+      token: this.#config.token,
+      stateDirectory: this.#config.stateDirectory,
+      cacheBytes: this.#config.blobCacheBytes,
+      log: this.#log,
+    });
+    const core = await this.#openCore(enrolment, {
+      session,
+      probe,
+      workPlane,
+      blobs,
+    });
     const refresh = setInterval(() => void this.#refresh(probe, session), heartbeatMs || 3_000);
     const end = new AbortController();
     workPlane.start(core);
@@ -147,7 +167,10 @@ export class Agent {
           return core.workPlaneUp;
         },
         capacity: () => probe.current,
-        enrolledAgain: (again) => workPlane.moveTo(again.natsUrls, again.natsToken),
+        enrolledAgain: ({ natsUrls: servers, natsToken: natsKey, blobUrl }) => {
+          workPlane.moveTo(servers, natsKey);
+          blobs.moveTo(blobUrl);
+        },
       },
       end.signal,
     );
@@ -166,10 +189,8 @@ export class Agent {
   }
 
   async #openCore(
-    session: Session,
     enrolment: EnrolAgentResponse,
-    probe: CapacityProbe,
-    workPlane: WorkPlane,
+    { session, probe, workPlane, blobs }: CoreParts,
   ): Promise<AgentCore> {
     const folder = join(this.#config.stateDirectory, 'farms', folderName(enrolment.farmId));
     mkdirSync(folder, { recursive: true });
@@ -183,7 +204,7 @@ export class Agent {
       fits: (demand, beside, gpuIds) => whyNotFitting(demand, beside, gpuIds, probe.current),
       executor: createExecutor({
         clock: systemClock,
-        blobs: await openBlobs(this.#config, enrolment, this.#log),
+        blobs,
         files,
         processes: { records: this.#records, sampler: this.#sampler },
         runners: runnerRegistry,

@@ -1,24 +1,45 @@
-/** The blob store as attempts see it. */
+/** The blob store as attempts see it: inputs through the cache, outputs to the farm and into the cache. */
 import { join } from 'node:path';
-import type { EnrolAgentResponse } from '../proto/gen/furrow/v1/agent_service.ts';
-import { downloadBlob, uploadBlob } from '../kit/blob-transfer.ts';
-import { sha256File } from '../kit/sha256-file.ts';
 import type { Logger } from '../kit/log.ts';
-import type { AgentConfig } from './config.ts';
+import { openBlobCache } from './blobs/blob-cache.ts';
+import { BlobClient } from './blobs/blob-client.ts';
 import type { BlobTransfer } from './execute-unit.ts';
 
-export async function openBlobs(
-  config: AgentConfig,
-  enrolment: EnrolAgentResponse,
-  _log: Logger,
-): Promise<BlobTransfer> {
-  const target = { url: enrolment.blobUrl, token: config.token };
+export interface BlobsOptions {
+  /** Base address of the blob server. */
+  readonly url: string;
+  readonly token: string;
+  /** The cache is in it. */
+  readonly stateDirectory: string;
+  readonly cacheBytes: number;
+  readonly log: Logger;
+}
+
+export interface Blobs extends BlobTransfer {
+  /** The coordinator says that the blob server is elsewhere now. */
+  moveTo(url: string): void;
+}
+
+export async function openBlobs(options: BlobsOptions): Promise<Blobs> {
+  const { url, token, stateDirectory, cacheBytes, log } = options;
+  const target = { url, token };
+  const client = new BlobClient(target, log);
+  const cache = await openBlobCache({
+    directory: join(stateDirectory, 'blobs'),
+    maxBytes: cacheBytes,
+    fetch: (blob, path, signal) => client.download(blob, path, signal),
+    log,
+  });
   return {
-    place: (file, directory, signal) =>
-      downloadBlob(target, file, join(directory, file.name), { signal }),
+    moveTo: (elsewhere) => {
+      target.url = elsewhere;
+    },
+    place: (file, directory, signal) => cache.place(file, directory, signal),
+    altered: (files) => cache.altered(files),
     upload: async (path, signal) => {
-      const blob = await sha256File(path, { signal });
-      await uploadBlob(target, path, blob, { signal, isResult: true });
+      const blob = await client.upload(path, signal);
+      // The next step's unit often runs here too.
+      await cache.add(path, blob);
       return blob;
     },
   };

@@ -24,6 +24,8 @@ import type { FailureKind, RunnerContext, RunOutcome } from './runners/runner.ts
 export interface BlobTransfer {
   /** Puts the file into the directory under its name, verified. */
   place(file: File, directory: string, signal: AbortSignal): Promise<unknown>;
+  /** Names of those placed files whose bytes somebody changed since. */
+  altered(files: readonly File[]): Promise<readonly string[]>;
   /** Stores the file unless the store has it already. */
   upload(path: string, signal: AbortSignal): Promise<{ sha256: string; sizeBytes: number }>;
 }
@@ -201,6 +203,12 @@ class Attempt {
   }
 
   async #store(directory: string): Promise<Result> {
+    const [altered] = await this.#ports.blobs.altered(this.#inputs());
+    if (altered !== undefined) {
+      // By it or by a neighbour: what it made of wrong bytes must not be stored.
+      const message = `its input ${altered} was written to while it ran: units must not change inputs`;
+      return this.#failure('failed', message);
+    }
     const inputs = new Set(this.#inputs().map(({ name }) => name));
     const collected = await collectOutputs(directory, this.#assignment.outputs, inputs);
     if (collected.state === 'bad') return this.#failure('bad-output', collected.message);

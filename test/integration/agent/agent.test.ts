@@ -1,0 +1,213 @@
+/** The real agent, a real nats-server, and a coordinator that does what the test says. */
+import { status } from '@grpc/grpc-js';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { Agent } from '../../../agent/agent.ts';
+import { readAgentConfig, type AgentConfig } from '../../../agent/config.ts';
+import { createLog } from '../../../kit/log.ts';
+import type { NatsConnection } from '../../../kit/nats-connection.ts';
+import { LeaseState } from '../../../proto/gen/furrow/v1/agent_service.ts';
+import { Verdict } from '../../../proto/gen/furrow/work/v1/work.ts';
+import { FakeCoordinator } from '../../support/fake-coordinator.ts';
+import { startTestNats, type TestNats } from '../../support/nats-server.ts';
+import { commandShare, stepShare } from '../../support/work.ts';
+
+let server: TestNats;
+let nats: NatsConnection;
+let folder: string;
+let coordinator: FakeCoordinator;
+const running: { agent: Agent; done: Promise<void> }[] = [];
+
+beforeAll(async () => {
+  server = await startTestNats();
+});
+
+afterAll(() => server.close());
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'furrow-agent-'));
+  nats = await server.connect('coordinator');
+  coordinator = await FakeCoordinator.start({ nats, natsUrl: server.url, token: server.token });
+});
+
+afterEach(async () => {
+  for (const { agent, done } of running.splice(0)) {
+    agent.leave();
+    agent.leave();
+    await done.catch(() => undefined);
+  }
+  coordinator.close();
+  await nats.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function configure(...flags: string[]): Promise<AgentConfig> {
+  const { address } = coordinator;
+  const fixed = ['--farm', address, '--name', 'test', '--state', join(folder, 'state')];
+  return readAgentConfig([...fixed, '--log-level', 'error', ...flags], {
+    FURROW_TOKEN: server.token,
+  });
+}
+
+async function startAgent(...flags: string[]): Promise<{ agent: Agent; done: Promise<void> }> {
+  const config = await configure(...flags);
+  const before = coordinator.beats.length;
+  const agent = new Agent(config, createLog({ role: 'agent', level: config.logLevel }));
+  const started = { agent, done: agent.run() };
+  started.done.catch(() => undefined);
+  running.push(started);
+  await soon(() => {
+    expect(coordinator.beats.slice(before).some(({ workPlaneUp }) => workPlaneUp)).toBe(true);
+  });
+  return started;
+}
+
+const soon = (check: () => void): Promise<void> =>
+  vi.waitFor(check, { timeout: 15_000, interval: 20 });
+
+function attemptFolders(): readonly string[] {
+  return readdirSync(join(folder, 'state', 'farms', 'farm-1', 'attempts'));
+}
+
+test('runs what it is granted and tells it until it is accepted', async () => {
+  await startAgent();
+  const reply = await coordinator.grant([
+    commandShare(['sh', '-c', 'echo hello'], { counters: [1] }),
+    stepShare({ counters: [2, 3] }),
+  ]);
+  expect(reply).toEqual({ refused: [], refusedAll: '' });
+  await soon(() => expect(coordinator.results).toHaveLength(3));
+  expect(coordinator.results.map(({ outcome }) => outcome?.$case)).toEqual(
+    Array.from({ length: 3 }, () => 'success'),
+  );
+  await soon(() => expect(coordinator.inventory()).toEqual([]));
+  expect(coordinator.beats.at(-1)?.grantsHandled).toBe(1);
+  await soon(() => expect(attemptFolders()).toEqual([]));
+});
+
+test('advertises what the machine has, once for each stream', async () => {
+  await startAgent('--cpus', '1.5', '--ram', '1GiB', '--max-units', '3');
+  const [first, ...later] = coordinator.beats;
+  expect(first?.capacity).toMatchObject({
+    cpuMillis: 1500,
+    ramTotalBytes: 2 ** 30,
+    maxUnits: 3,
+  });
+  expect(first?.capacity?.attributes).toContain('tool:command');
+  expect(later.filter(({ capacity }) => capacity !== undefined).length).toBeLessThan(later.length);
+});
+
+test('a failing command says how it failed, and last what it said', async () => {
+  await startAgent();
+  await coordinator.grant([
+    commandShare(['sh', '-c', 'echo no such frame >&2; exit 3'], { counters: [1] }),
+  ]);
+  await soon(() => expect(coordinator.results).toHaveLength(1));
+  expect(coordinator.results[0]?.outcome).toEqual({
+    $case: 'failure',
+    value: { kind: 'failed', message: 'sh exited with 3: no such frame' },
+  });
+});
+
+test('what is too large for the machine is refused with the figures', async () => {
+  await startAgent('--ram', '1GiB');
+  const share = stepShare({ counters: [1] });
+  const demand = { ...share.demand!, ramBytes: 2 ** 31 };
+  const reply = await coordinator.grant([{ ...share, demand }]);
+  expect(reply.refused).toMatchObject([
+    {
+      token: { counter: 1 },
+      reason: expect.stringMatching(/^RAM: 2048 MiB needed, \d+ MiB there/),
+    },
+  ]);
+});
+
+test('ends a unit that the coordinator stops, and forgets it', async () => {
+  await startAgent();
+  await coordinator.grant([commandShare(['sleep', '60'], { counters: [1] })]);
+  await soon(() =>
+    expect(coordinator.inventory()).toMatchObject([{ state: LeaseState.LEASE_STATE_RUNNING }]),
+  );
+  coordinator.answer = { stop: [{ epoch: 1, counter: 1 }] };
+  await soon(() => expect(coordinator.inventory()).toEqual([]));
+  expect(coordinator.results).toEqual([]);
+  expect(attemptFolders()).toEqual([]);
+});
+
+test('goes on without the coordinator, and reports when it is back, in the same session', async () => {
+  const gate = join(folder, 'gate');
+  await startAgent();
+  await coordinator.grant([
+    commandShare(['sh', '-c', `until [ -e ${gate} ]; do sleep 0.05; done`], { counters: [1] }),
+  ]);
+  await soon(() => expect(coordinator.inventory()).toHaveLength(1));
+  const { session } = coordinator.beats.at(-1)!;
+  coordinator.stopListening();
+  await server.kill();
+  writeFileSync(gate, '');
+  await soon(() =>
+    expect(readdirSync(join(folder, 'state', 'farms', 'farm-1', 'outbox'))).toEqual(['1.1']),
+  );
+  await server.start();
+  const beats = coordinator.beats.length;
+  await coordinator.listen();
+  await soon(() => expect(coordinator.results).toHaveLength(1));
+  expect(coordinator.beats[beats]).toMatchObject({ session, capacity: expect.anything() });
+  await soon(() => expect(coordinator.inventory()).toEqual([]));
+});
+
+test('a new session tells from its first beat what the old one could not report', async () => {
+  coordinator.judge = () => null;
+  const first = await startAgent();
+  await coordinator.grant([stepShare({ counters: [7] })]);
+  await soon(() => expect(coordinator.results.length).toBeGreaterThan(0));
+  first.agent.leave();
+  await first.done;
+  const beats = coordinator.beats.length;
+  coordinator.judge = () => ({ verdict: Verdict.VERDICT_STALE, missing: [] });
+  await startAgent();
+  expect(coordinator.beats[beats]?.inventory).toEqual([
+    { token: { epoch: 1, counter: 7 }, state: LeaseState.LEASE_STATE_FINISHED, progress: 0 },
+  ]);
+  await soon(() => expect(coordinator.inventory()).toEqual([]));
+  expect(readdirSync(join(folder, 'state', 'farms', 'farm-1', 'outbox'))).toEqual([]);
+});
+
+test('leaves when what runs is done, and hands it back when it takes too long', async () => {
+  const { agent, done } = await startAgent('--drain-grace-ms', '100');
+  await coordinator.grant([commandShare(['sleep', '60'], { counters: [1] })]);
+  await soon(() => expect(coordinator.inventory()).toHaveLength(1));
+  agent.leave();
+  await done;
+  expect(coordinator.results).toMatchObject([
+    { outcome: { $case: 'failure', value: { kind: 'evicted' } } },
+  ]);
+  expect(coordinator.beats.at(-1)).toMatchObject({ leaving: true, inventory: [] });
+});
+
+test('an id that another machine lives under is refused with the remedy', async () => {
+  coordinator.enrolRefusal = {
+    code: status.ALREADY_EXISTS,
+    message: 'agent test runs on another machine: delete agent-id in this state folder',
+  };
+  const config = await configure();
+  const agent = new Agent(config, createLog({ role: 'agent', level: 'silent' }));
+  await expect(agent.run()).rejects.toMatchObject({
+    code: 'conflict',
+    message: expect.stringContaining('delete agent-id'),
+  });
+});
+
+test('a thousand units of nothing are each told once', async () => {
+  await startAgent();
+  const counters = Array.from({ length: 1_000 }, (_unused, index) => index + 1);
+  await coordinator.grant([stepShare({ counters })]);
+  await soon(() => expect(coordinator.results.length).toBeGreaterThanOrEqual(1_000));
+  await soon(() => expect(coordinator.inventory()).toEqual([]));
+  expect(
+    coordinator.results.map(({ token }) => token?.counter).toSorted((a, b) => a! - b!),
+  ).toEqual(counters);
+  expect(existsSync(join(folder, 'state', 'processes'))).toBe(true);
+});

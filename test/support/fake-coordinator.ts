@@ -1,0 +1,169 @@
+/**
+ * The coordinator's side of both planes, without a domain behind it: a test grants what it likes,
+ * judges results as it likes, and reads what the agent said.
+ */
+import { Server, ServerCredentials, status, type ServerDuplexStream } from '@grpc/grpc-js';
+import type { NatsConnection } from 'nats';
+import {
+  AgentServiceService,
+  type AdvertiseRequest,
+  type AdvertiseResponse,
+  type EnrolAgentResponse,
+  type LeaseEntry,
+} from '../../proto/gen/furrow/v1/agent_service.ts';
+import {
+  Grant,
+  GrantReply,
+  ResultBatch,
+  ResultReply,
+  Verdict,
+  type Result,
+  type ResultVerdict,
+  type StepShare,
+} from '../../proto/gen/furrow/work/v1/work.ts';
+import { grantSubject, RESULT_SUBJECTS } from '../../proto/subjects.ts';
+
+type BeatStream = ServerDuplexStream<AdvertiseRequest, AdvertiseResponse>;
+
+export interface FakeCoordinatorOptions {
+  readonly nats: NatsConnection;
+  readonly natsUrl: string;
+  readonly token: string;
+  readonly leaseTtlMs?: number;
+  readonly blobUrl?: string;
+  /** Default any free one. */
+  readonly port?: number;
+}
+
+export class FakeCoordinator {
+  readonly #options: FakeCoordinatorOptions;
+  readonly #streams = new Set<BeatStream>();
+  readonly beats: AdvertiseRequest[] = [];
+  readonly results: Result[] = [];
+  /** Merged into every answer to a beat. */
+  answer: Partial<AdvertiseResponse> = {};
+  /** While false, beats get no answer. */
+  answering = true;
+  enrolRefusal: { readonly code: number; readonly message: string } | null = null;
+  judge: (result: Result) => Omit<ResultVerdict, 'token'> | null = () => ({
+    verdict: Verdict.VERDICT_ACCEPTED,
+    missing: [],
+  });
+  #server = new Server();
+  #grantNumber = 0;
+  port = 0;
+
+  private constructor(options: FakeCoordinatorOptions) {
+    this.#options = options;
+    this.#answerResults();
+  }
+
+  static async start(options: FakeCoordinatorOptions): Promise<FakeCoordinator> {
+    const coordinator = new FakeCoordinator(options);
+    await coordinator.listen(options.port ?? 0);
+    return coordinator;
+  }
+
+  get address(): string {
+    return `127.0.0.1:${this.port}`;
+  }
+
+  async listen(port = this.port): Promise<void> {
+    this.#server = new Server();
+    this.#server.addService(AgentServiceService, {
+      enrolAgent: (
+        _call: unknown,
+        reply: (error: object | null, response?: EnrolAgentResponse) => void,
+      ) => {
+        const refusal = this.enrolRefusal;
+        if (refusal !== null) reply({ code: refusal.code, details: refusal.message });
+        else reply(null, this.#enrolment());
+      },
+      advertise: (stream: BeatStream) => this.#serve(stream),
+    });
+    this.port = await new Promise<number>((fulfil, reject) => {
+      this.#server.bindAsync(
+        `127.0.0.1:${port}`,
+        ServerCredentials.createInsecure(),
+        (error, bound) => (error === null ? fulfil(bound) : reject(error)),
+      );
+    });
+  }
+
+  /** As a crash does: streams break, nobody listens. */
+  stopListening(): void {
+    this.#server.forceShutdown();
+    this.#streams.clear();
+  }
+
+  #enrolment(): EnrolAgentResponse {
+    const { natsUrl, token, blobUrl, leaseTtlMs } = this.#options;
+    return {
+      farmId: 'farm-1',
+      natsUrls: [natsUrl],
+      natsToken: token,
+      blobUrl: blobUrl ?? 'http://127.0.0.1:1',
+      leaseTtlMs: leaseTtlMs ?? 15_000,
+      heartbeatMs: 200,
+    };
+  }
+
+  #serve(stream: BeatStream): void {
+    const [bearer] = stream.metadata.get('authorization');
+    if (bearer !== `Bearer ${this.#options.token}`) {
+      stream.emit('error', { code: status.UNAUTHENTICATED, details: 'wrong token' });
+      return;
+    }
+    this.#streams.add(stream);
+    stream.on('error', () => this.#streams.delete(stream));
+    stream.on('end', () => stream.end());
+    stream.on('data', (beat: AdvertiseRequest) => {
+      this.beats.push(beat);
+      if (!this.answering) return;
+      stream.write({
+        farmId: 'farm-1',
+        epoch: 1,
+        beat: beat.beat,
+        stop: [],
+        releasedGrant: 0,
+        drain: false,
+        leaseTtlMs: 0,
+        ...this.answer,
+      });
+    });
+  }
+
+  #answerResults(): void {
+    this.#options.nats.subscribe(RESULT_SUBJECTS, {
+      callback: (_error, message) => {
+        const { results } = ResultBatch.decode(message.data);
+        this.results.push(...results);
+        const verdicts = results.flatMap((result) => {
+          const verdict = this.judge(result);
+          return verdict === null ? [] : [{ token: result.token, ...verdict }];
+        });
+        message.respond(ResultReply.encode({ farmId: 'farm-1', epoch: 1, verdicts }).finish());
+      },
+    });
+  }
+
+  /** Sends a grant to the agent that beat last, and answers its reply. */
+  async grant(steps: readonly StepShare[]): Promise<GrantReply> {
+    const last = this.beats.at(-1);
+    if (last === undefined) throw new Error('no agent has beaten yet');
+    this.#grantNumber += 1;
+    const grant: Grant = { farmId: 'farm-1', epoch: 1, number: this.#grantNumber, steps };
+    const subject = grantSubject(last.agentId, last.session);
+    const bytes = Grant.encode(grant).finish();
+    const answer = await this.#options.nats.request(subject, bytes, { timeout: 5_000 });
+    return GrantReply.decode(answer.data);
+  }
+
+  inventory(): readonly LeaseEntry[] {
+    return this.beats.at(-1)?.inventory ?? [];
+  }
+
+  close(): void {
+    this.stopListening();
+  }
+}

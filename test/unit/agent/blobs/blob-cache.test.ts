@@ -1,0 +1,166 @@
+import { constants } from 'node:fs';
+import { chmod, copyFile, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { openBlobCache, type BlobCache } from '../../../../agent/blobs/blob-cache.ts';
+import { content, silentLog, temporaryFolder, type Content } from '../../../support/blobs.ts';
+
+interface Bench {
+  readonly folder: string;
+  readonly fetched: string[];
+  readonly cache: BlobCache;
+  open(): Promise<BlobCache>;
+  /** A new, empty directory of an attempt. */
+  attempt(name: string): Promise<string>;
+  cachedPath(of: Content): string;
+}
+
+const SIZE = 1000;
+
+/** A cache with room for two blobs of SIZE. */
+async function bench(farm: readonly Content[]): Promise<Bench> {
+  const folder = await temporaryFolder();
+  const fetched: string[] = [];
+  const open = () =>
+    openBlobCache({
+      directory: join(folder, 'cache'),
+      maxBytes: 2 * SIZE,
+      log: silentLog,
+      fetch: async ({ sha256 }, path, signal) => {
+        signal.throwIfAborted();
+        fetched.push(sha256);
+        const found = farm.find(({ blob }) => blob.sha256 === sha256);
+        await writeFile(path, found?.bytes ?? '');
+      },
+    });
+  return {
+    folder,
+    fetched,
+    open,
+    cache: await open(),
+    attempt: async (name) => {
+      const directory = join(folder, name);
+      await mkdir(directory);
+      return directory;
+    },
+    cachedPath: ({ blob }) =>
+      join(folder, 'cache', 'files', blob.sha256.slice(0, 2), blob.sha256.slice(2)),
+  };
+}
+
+const live = () => new AbortController().signal;
+const file = ({ blob }: Content, name = 'in.mkv') => ({ ...blob, name });
+
+/** Some file systems have reflinks, and then no unit can reach the cache's bytes. */
+async function sharesBytes(folder: string): Promise<boolean> {
+  const [from, to] = [join(folder, 'probe'), join(folder, 'probe2')];
+  await writeFile(from, 'x');
+  return copyFile(from, to, constants.COPYFILE_FICLONE_FORCE).then(
+    () => false,
+    () => true,
+  );
+}
+
+describe('blob cache', () => {
+  it('places a blob read-only under its name, and fetches it once', async () => {
+    const film = content(SIZE);
+    const { cache, fetched, attempt } = await bench([film]);
+    const [one, two] = [await attempt('one'), await attempt('two')];
+    await Promise.all([
+      cache.place(file(film, 'sub/a.mkv'), one, live()),
+      cache.place(file(film, 'b.mkv'), two, live()),
+    ]);
+    await cache.place(file(film, 'c.mkv'), two, live());
+    expect(await readFile(join(one, 'sub/a.mkv'))).toEqual(film.bytes);
+    expect((await stat(join(two, 'c.mkv'))).mode & 0o222).toBe(0);
+    expect(fetched).toHaveLength(1);
+  });
+
+  it('evicts the least recently used, but nothing that an attempt still has', async () => {
+    const [a, b, c, d] = [content(SIZE), content(SIZE), content(SIZE), content(SIZE)];
+    const { cache, attempt, folder } = await bench([a, b, c, d]);
+    const linked = await sharesBytes(folder);
+    const held = await attempt('held');
+    await cache.place(file(a), held, live());
+    for (const [name, blob] of [
+      ['x', b],
+      ['y', c],
+      ['z', d],
+    ] as const) {
+      const directory = await attempt(name);
+      await cache.place(file(blob), directory, live());
+      await rm(directory, { recursive: true });
+    }
+    expect(cache.has(a.blob.sha256)).toBe(linked);
+    expect([b, c].map(({ blob }) => cache.has(blob.sha256))).toEqual([false, !linked]);
+    expect(await readFile(join(held, 'in.mkv'))).toEqual(a.bytes);
+    await rm(held, { recursive: true });
+    await cache.evict();
+    expect(cache.bytes).toBeLessThanOrEqual(2 * SIZE);
+    expect(cache.has(d.blob.sha256)).toBe(true);
+  });
+
+  it('knows its blobs and their order after a restart, and drops the damaged', async () => {
+    const [good, bad] = [content(SIZE), content(SIZE)];
+    const { cache, open, fetched, attempt, cachedPath } = await bench([good, bad]);
+    await cache.place(file(good), await attempt('one'), live());
+    await cache.place(file(bad), await attempt('two'), live());
+    await chmod(cachedPath(bad), 0o644);
+    await writeFile(cachedPath(bad), Buffer.alloc(SIZE));
+    const again = await open();
+    expect(again.bytes).toBe(2 * SIZE);
+    await again.place(file(good), await attempt('three'), live());
+    expect(fetched).toHaveLength(2);
+    const four = await attempt('four');
+    await again.place(file(bad), four, live());
+    expect(fetched).toHaveLength(3);
+    expect(await readFile(join(four, 'in.mkv'))).toEqual(bad.bytes);
+  });
+
+  it('never hands on bytes that a unit wrote over, and names the input', async () => {
+    const film = content(SIZE);
+    const { cache, attempt, folder, cachedPath } = await bench([film]);
+    const one = await attempt('one');
+    await cache.place(file(film), one, live());
+    expect(await cache.altered([file(film)])).toEqual([]);
+    await chmod(join(one, 'in.mkv'), 0o644);
+    await writeFile(join(one, 'in.mkv'), Buffer.alloc(SIZE));
+    const two = await attempt('two');
+    await cache.place(file(film), two, live());
+    expect(await readFile(join(two, 'in.mkv'))).toEqual(film.bytes);
+    if (!(await sharesBytes(folder))) return;
+    await chmod(cachedPath(film), 0o644);
+    await writeFile(join(two, 'in.mkv'), Buffer.alloc(SIZE));
+    expect(await cache.altered([file(film)])).toEqual(['in.mkv']);
+    expect(cache.has(film.blob.sha256)).toBe(false);
+  });
+
+  it('serves an output made here without fetching it, once its digest is proven', async () => {
+    const made = content(SIZE);
+    const { cache, fetched, attempt } = await bench([made]);
+    const one = await attempt('one');
+    const path = join(one, 'piece.mkv');
+    await writeFile(path, made.bytes);
+    await cache.add(path, made.blob);
+    await cache.place(file(made), await attempt('two'), live());
+    expect(fetched).toEqual([]);
+    const lie = content(SIZE);
+    await writeFile(join(one, 'lie'), Buffer.alloc(SIZE));
+    await cache.add(join(one, 'lie'), lie.blob);
+    await expect(cache.place(file(lie), await attempt('three'), live())).resolves.toBeUndefined();
+    expect(fetched).toEqual([lie.blob.sha256]);
+  });
+
+  it('refuses names that leave the directory, and names that are taken', async () => {
+    const film = content(SIZE);
+    const { cache, attempt } = await bench([film]);
+    const one = await attempt('one');
+    await expect(cache.place(file(film, '../x'), one, live())).rejects.toMatchObject({
+      reason: 'UNSAFE_NAME',
+    });
+    await cache.place(file(film), one, live());
+    await expect(cache.place(file(film), one, live())).rejects.toMatchObject({
+      reason: 'NAME_TAKEN',
+    });
+  });
+});
