@@ -5,7 +5,7 @@
  * Always holds: nothing is said outward before the commit that it rests on; the farm is the fold of
  * all commits and of the open batch.
  */
-import { FurrowError } from '../kit/furrow-error.ts';
+import { FurrowError, messageOf } from '../kit/furrow-error.ts';
 import type { Clock } from '../kit/clock.ts';
 import { apply } from './domain/apply.ts';
 import { grantOrders } from './domain/assignment.ts';
@@ -26,7 +26,7 @@ import {
 import { place } from './domain/placement.ts';
 import { track } from './domain/track.ts';
 import { viewOfJob } from './domain/views.ts';
-import type { Effects, Journal } from './ports.ts';
+import type { AppendOutcome, Effects, Journal } from './ports.ts';
 
 export interface CommandLoopOptions {
   readonly farm: Farm;
@@ -277,7 +277,13 @@ export class CommandLoop {
       return job === undefined ? [] : [viewOfJob(job)];
     });
     const atMs = clock.wallMs();
-    const outcome = await this.#appendUntilCertain(batch.facts, atMs);
+    let outcome: AppendOutcome;
+    try {
+      outcome = await this.#appendUntilCertain(batch.facts, atMs);
+    } catch (error) {
+      // Whether it is stored will never be known here: no word that rests on it may be said.
+      outcome = { state: 'superseded', message: messageOf(error) };
+    }
     if (this.#state === 'stopped') return;
     if (outcome.state === 'superseded') {
       this.stop();

@@ -1,17 +1,21 @@
-/** The program's version, as the package says it. */
-import { readFileSync } from 'node:fs';
+/** Where the package lies and which version it is. */
+import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 
+/** The folder that holds package.json: one up from the source tree, two from dist. */
+export const PACKAGE_ROOT: string = packageRoot();
+
+/** The program's version, as the package says it. */
 export const VERSION: string = packageVersion();
 
-/** From the source tree the package is one folder up, from dist two. */
+function packageRoot(): string {
+  const near = fileURLToPath(new URL('..', import.meta.url));
+  const far = fileURLToPath(new URL('../..', import.meta.url));
+  return existsSync(`${near}package.json`) ? near : far;
+}
+
 function packageVersion(): string {
-  for (const up of ['../package.json', '../../package.json']) {
-    try {
-      const { name, version } = JSON.parse(readFileSync(new URL(up, import.meta.url), 'utf8'));
-      if (name === 'furrow') return String(version);
-    } catch {
-      // Not there: look further up.
-    }
-  }
-  return 'unknown';
+  const manifest: unknown = JSON.parse(readFileSync(`${PACKAGE_ROOT}package.json`, 'utf8'));
+  const isManifest = typeof manifest === 'object' && manifest !== null && 'version' in manifest;
+  return isManifest ? String(manifest.version) : 'unknown';
 }

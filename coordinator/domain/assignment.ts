@@ -66,6 +66,14 @@ function grantedStep(farm: Farm, fact: LeasesGranted): GrantedStep | undefined {
   };
 }
 
+/** SHA-256 of every file that a job's steps name, each once. */
+export function inputBlobs(steps: readonly StepSpec[]): string[] {
+  const hashes = steps.flatMap((step) =>
+    step.inputs.flatMap((input) => (input.kind?.$case === 'file' ? [input.kind.value.sha256] : [])),
+  );
+  return [...new Set(hashes)];
+}
+
 /** Files that every unit of the step is given. */
 function commonInputs(job: Job, step: StepRun): File[] {
   return step.spec.inputs.flatMap((input): readonly File[] => {

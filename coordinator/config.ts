@@ -1,0 +1,148 @@
+/** The coordinator's settings: flag > environment > file > default, parsed once, then frozen. */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { z } from 'zod';
+import { FurrowError, messageOf } from '../kit/furrow-error.ts';
+import { type FurrowHome, furrowHome } from '../kit/furrow-home.ts';
+
+export const COORDINATOR_USAGE = `furrow coordinator: decides what runs where
+
+  --nats URL[,URL]         nats-server addresses (default nats://127.0.0.1:7402)
+  --nats-token-file FILE   token for NATS (default: the farm's token)
+  --nats-monitor URL[,URL] monitoring of each server: where durability is read
+  --listen HOST            address to listen on (default 127.0.0.1)
+  --grpc-port PORT         default 7400; 0 takes a free one
+  --http-port PORT         default 7401; 0 takes a free one
+  --advertise HOST         host that agents use to reach this one (default: the one listened on)
+  --insecure-lan           listen beyond loopback without TLS: whoever can read the network can read
+                           the farm's token and everything else
+  --lease-ttl-ms MS        a lease ends so long after the last heartbeat (default 15000)
+  --heartbeat-ms MS        time between heartbeats (default 3000)
+  --takeover-grace-ms MS   nothing expires so long after a start (default 20000)
+  --replicas N             copies of the journal in a NATS cluster (default 1)
+  --min-free-bytes N       disk that uploads must leave free
+  --accept-restored-store  go on although the NATS store is older than what was seen of it
+  --home DIR               state folder (default $FURROW_HOME, else ~/.furrow)
+  --log-level LEVEL        trace, debug, info, warn, error (default info)
+  --exit-with-parent       end when standard input does
+`;
+
+const port = z.coerce.number().int().min(0).max(65_535);
+const urls = z
+  .union([z.string(), z.array(z.string())])
+  .transform((text) => (typeof text === 'string' ? text.split(',') : text))
+  .pipe(z.array(z.url()).min(1));
+
+const settings = z.strictObject({
+  nats: urls.default(['nats://127.0.0.1:7402']),
+  natsTokenFile: z.string().optional(),
+  natsMonitor: urls.optional(),
+  listen: z.string().min(1).default('127.0.0.1'),
+  grpcPort: port.default(7400),
+  httpPort: port.default(7401),
+  advertise: z.string().min(1).optional(),
+  insecureLan: z.stringbool().or(z.boolean()).default(false),
+  leaseTtlMs: z.coerce.number().int().min(1_000).max(600_000).default(15_000),
+  heartbeatMs: z.coerce.number().int().min(100).max(60_000).default(3_000),
+  takeoverGraceMs: z.coerce.number().int().min(0).max(600_000).default(20_000),
+  replicas: z.coerce.number().int().min(1).max(5).default(1),
+  minFreeBytes: z.coerce.number().int().min(0).optional(),
+  acceptRestoredStore: z.stringbool().or(z.boolean()).default(false),
+  logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
+  exitWithParent: z.stringbool().or(z.boolean()).default(false),
+});
+
+export interface CoordinatorConfig extends Readonly<z.infer<typeof settings>> {
+  readonly home: FurrowHome;
+}
+
+const FLAGS = {
+  nats: { type: 'string' },
+  'nats-token-file': { type: 'string' },
+  'nats-monitor': { type: 'string' },
+  listen: { type: 'string' },
+  'grpc-port': { type: 'string' },
+  'http-port': { type: 'string' },
+  advertise: { type: 'string' },
+  'insecure-lan': { type: 'boolean' },
+  'lease-ttl-ms': { type: 'string' },
+  'heartbeat-ms': { type: 'string' },
+  'takeover-grace-ms': { type: 'string' },
+  replicas: { type: 'string' },
+  'min-free-bytes': { type: 'string' },
+  'accept-restored-store': { type: 'boolean' },
+  home: { type: 'string' },
+  'log-level': { type: 'string' },
+  'exit-with-parent': { type: 'boolean' },
+} as const;
+
+/** FurrowError: invalid BAD_USAGE; failed-precondition LAN_NOT_ALLOWED. */
+export function readCoordinatorConfig(
+  argv: readonly string[],
+  environment: NodeJS.ProcessEnv = process.env,
+): CoordinatorConfig {
+  const { home: homeFlag, ...flags } = parseFlags(argv);
+  const home = furrowHome(typeof homeFlag === 'string' ? homeFlag : undefined, environment);
+  const parsed = settings.safeParse({
+    ...readFile(join(home.coordinatorDir, 'config.json')),
+    ...fromEnvironment(environment),
+    ...Object.fromEntries(Object.entries(flags).map(([flag, value]) => [camel(flag), value])),
+  });
+  if (!parsed.success) throw badUsage(describe(parsed.error));
+  if (parsed.data.heartbeatMs * 2 > parsed.data.leaseTtlMs) {
+    throw badUsage('--heartbeat-ms must be at most half of --lease-ttl-ms');
+  }
+  if (!isLoopback(parsed.data.listen) && !parsed.data.insecureLan) {
+    const message = `--listen ${parsed.data.listen} reaches beyond this machine, where the farm's token would travel unencrypted: add --insecure-lan if everyone on that network may know it`;
+    throw new FurrowError('failed-precondition', 'LAN_NOT_ALLOWED', message);
+  }
+  return Object.freeze({ ...parsed.data, home });
+}
+
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127\.[0-9.]+$/.test(host);
+}
+
+function parseFlags(argv: readonly string[]): Record<string, string | boolean | undefined> {
+  try {
+    return { ...parseArgs({ args: [...argv], options: FLAGS, strict: true }).values };
+  } catch (error) {
+    throw badUsage(messageOf(error));
+  }
+}
+
+function readFile(path: string): Record<string, unknown> {
+  if (!existsSync(path)) return {};
+  try {
+    return z.record(z.string(), z.unknown()).parse(JSON.parse(readFileSync(path, 'utf8')));
+  } catch (error) {
+    throw badUsage(`${path} is not valid: ${messageOf(error)}`);
+  }
+}
+
+/** FURROW_LEASE_TTL_MS and the like; variables of other roles are left alone. */
+function fromEnvironment(environment: NodeJS.ProcessEnv): Record<string, string> {
+  const known = Object.keys(settings.shape);
+  return Object.fromEntries(
+    known.flatMap((key) => {
+      const name = `FURROW_${key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+      const value = environment[name];
+      return value === undefined || value === '' ? [] : [[key, value]];
+    }),
+  );
+}
+
+function camel(flag: string): string {
+  return flag.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+function describe(error: z.ZodError): string {
+  const issue = error.issues[0];
+  const where = issue?.path.join('.') ?? '';
+  return `${where === '' ? 'settings' : where}: ${issue?.message ?? 'invalid'}`;
+}
+
+function badUsage(message: string): FurrowError {
+  return new FurrowError('invalid', 'BAD_USAGE', `${message}; see furrow coordinator --help`);
+}

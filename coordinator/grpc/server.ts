@@ -1,0 +1,94 @@
+/** The gRPC server: services, health and reflection on one port. */
+import {
+  Server,
+  ServerCredentials,
+  type ServiceDefinition,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
+import { loadSync } from '@grpc/proto-loader';
+import { ReflectionService } from '@grpc/reflection';
+import { HealthImplementation } from 'grpc-health-check';
+import { FurrowError, messageOf } from '../../kit/furrow-error.ts';
+
+export interface GrpcServerOptions {
+  readonly host: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  /** Folder that holds furrow/v1/*.proto: what reflection tells is read from there. */
+  readonly protoDirectory: string;
+  readonly services: readonly {
+    readonly definition: ServiceDefinition;
+    readonly implementation: UntypedServiceImplementation;
+  }[];
+}
+
+export interface GrpcServer {
+  /** HOST:PORT. */
+  readonly address: string;
+  /** Ends open calls after the grace. */
+  close(graceMs: number): Promise<void>;
+}
+
+const MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
+const KEEPALIVE_MS = 10_000;
+const KEEPALIVE_TIMEOUT_MS = 5_000;
+const MIN_CLIENT_PING_MS = 5_000;
+
+/** FurrowError: failed-precondition PORT_IN_USE. */
+export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcServer> {
+  const server = new Server({
+    'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
+    'grpc.keepalive_time_ms': KEEPALIVE_MS,
+    'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
+    'grpc.http2.min_ping_interval_without_data_ms': MIN_CLIENT_PING_MS,
+    'grpc.keepalive_permit_without_calls': 1,
+  });
+  for (const { definition, implementation } of options.services) {
+    server.addService(definition, implementation);
+  }
+  const health = new HealthImplementation({ '': 'SERVING' });
+  health.addToServer(server);
+  new ReflectionService(describeServices(options.protoDirectory)).addToServer(server);
+  const port = await bind(server, options.host, options.port);
+  return {
+    address: `${options.host.includes(':') ? `[${options.host}]` : options.host}:${port}`,
+    close: async (graceMs) => {
+      health.setStatus('', 'NOT_SERVING');
+      await shutDown(server, graceMs);
+    },
+  };
+}
+
+function describeServices(protoDirectory: string): ReturnType<typeof loadSync> {
+  const files = ['job_service', 'agent_service', 'farm_service', 'blob_service'];
+  return loadSync(
+    files.map((name) => `furrow/v1/${name}.proto`),
+    { includeDirs: [protoDirectory], keepCase: true },
+  );
+}
+
+function bind(server: Server, host: string, port: number): Promise<number> {
+  const where = `${host.includes(':') ? `[${host}]` : host}:${port}`;
+  return new Promise((resolve, reject) => {
+    server.bindAsync(where, ServerCredentials.createInsecure(), (error, bound) => {
+      if (error === null) resolve(bound);
+      else {
+        const message = `cannot listen for gRPC on ${where}: ${messageOf(error)}; choose another port with --grpc-port`;
+        reject(new FurrowError('failed-precondition', 'PORT_IN_USE', message, { cause: error }));
+      }
+    });
+  });
+}
+
+async function shutDown(server: Server, graceMs: number): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const force = setTimeout(() => {
+      server.forceShutdown();
+      resolve();
+    }, graceMs);
+    server.tryShutdown(() => {
+      clearTimeout(force);
+      resolve();
+    });
+  });
+}

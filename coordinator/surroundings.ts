@@ -1,0 +1,67 @@
+/** What the coordinator stands on, looked at now and then: NATS and the blobs' disk. */
+import { Events, type NatsConnection } from 'nats';
+import { type Durability, readDurability } from './journal/durability.ts';
+import type { DiskStore } from './blobs/disk-store.ts';
+import type { Surroundings } from './grpc/farm-service.ts';
+
+export interface SurroundingsOptions {
+  readonly nats: NatsConnection;
+  readonly store: DiskStore;
+  /** Monitoring of the NATS servers; without it nothing is proven durable. */
+  readonly monitorUrls: readonly string[];
+}
+
+const LOOK_EVERY_MS = 10_000;
+
+export class SurroundingsWatch {
+  readonly #options: SurroundingsOptions;
+  #durability: Durability = { durable: false, how: 'not looked at yet' };
+  #blobDiskFreeBytes = 0;
+  #blobDiskWarning = '';
+  #isNatsConnected = true;
+  #timer: NodeJS.Timeout | undefined;
+  #isStopped = false;
+
+  constructor(options: SurroundingsOptions) {
+    this.#options = options;
+  }
+
+  async start(): Promise<void> {
+    void this.#followNats();
+    await this.#look();
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    clearTimeout(this.#timer);
+  }
+
+  now(): Surroundings {
+    return {
+      durable: this.#durability.durable,
+      durability: this.#durability.how,
+      natsVersion: this.#options.nats.info?.version ?? '',
+      natsConnected: this.#isNatsConnected,
+      blobDiskFreeBytes: this.#blobDiskFreeBytes,
+      blobDiskWarning: this.#blobDiskWarning,
+    };
+  }
+
+  async #look(): Promise<void> {
+    const { nats, store, monitorUrls } = this.#options;
+    // While NATS is away there is nothing to read; what was read of it stays true of its files.
+    if (this.#isNatsConnected) this.#durability = await readDurability(nats, monitorUrls);
+    this.#blobDiskFreeBytes = await store.space.freeBytes();
+    this.#blobDiskWarning = (await store.space.low())
+      ? 'the disk of the blobs is nearly full: uploads are refused until there is room'
+      : '';
+    if (!this.#isStopped) this.#timer = setTimeout(() => void this.#look(), LOOK_EVERY_MS);
+  }
+
+  async #followNats(): Promise<void> {
+    for await (const status of this.#options.nats.status()) {
+      if (status.type === Events.Disconnect) this.#isNatsConnected = false;
+      if (status.type === Events.Reconnect) this.#isNatsConnected = true;
+    }
+  }
+}

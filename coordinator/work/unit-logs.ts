@@ -1,0 +1,71 @@
+/** The stream FURROW_LOG: what units print, bounded by age and size, read by job. */
+import {
+  DeliverPolicy,
+  DiscardPolicy,
+  RetentionPolicy,
+  StorageType,
+  type JetStreamManager,
+  type NatsConnection,
+} from 'nats';
+import { LogLines } from '../../proto/gen/furrow/work/v1/work.ts';
+import { LOG_STREAM, LOG_SUBJECTS, logSubject } from '../../proto/subjects.ts';
+import type { LogReader } from '../grpc/stream-logs.ts';
+
+const MAX_AGE_MS = 14 * 24 * 60 * 60 * 1000;
+const MAX_BYTES = 1024 * 1024 * 1024;
+const NS_PER_MS = 1_000_000;
+/** How long to wait for more when the end of what is kept should be reached already. */
+const IDLE_MS = 1_000;
+
+export async function ensureLogStream(manager: JetStreamManager, replicas: number): Promise<void> {
+  const limits = {
+    subjects: [LOG_SUBJECTS],
+    max_age: MAX_AGE_MS * NS_PER_MS,
+    max_bytes: MAX_BYTES,
+    discard: DiscardPolicy.Old,
+  };
+  const names = await manager.streams.names(LOG_SUBJECTS).next();
+  if (names.includes(LOG_STREAM)) {
+    await manager.streams.update(LOG_STREAM, limits);
+    return;
+  }
+  await manager.streams.add({
+    ...limits,
+    name: LOG_STREAM,
+    storage: StorageType.File,
+    retention: RetentionPolicy.Limits,
+    num_replicas: replicas,
+  });
+}
+
+export class UnitLogs implements LogReader {
+  readonly #nats: NatsConnection;
+
+  constructor(nats: NatsConnection) {
+    this.#nats = nats;
+  }
+
+  async *read(job: string, follow: boolean, signal: AbortSignal): AsyncGenerator<LogLines> {
+    const consumer = await this.#nats.jetstream().consumers.get(LOG_STREAM, {
+      filterSubjects: [logSubject(job, '*')],
+      deliver_policy: DeliverPolicy.All,
+    });
+    const { num_pending: kept } = await consumer.info();
+    if (kept === 0 && !follow) return;
+    const messages = await consumer.consume({ max_messages: 500 });
+    const stop = (): void => messages.stop();
+    // Lines that a unit printed last may still be on their way when its job ends.
+    signal.addEventListener('abort', () => setTimeout(stop, IDLE_MS), { once: true });
+    let left = kept;
+    try {
+      for await (const message of messages) {
+        yield LogLines.decode(message.data);
+        left -= 1;
+        if (left <= 0 && !follow) return;
+      }
+    } finally {
+      await messages.close();
+      await consumer.delete().catch(() => false);
+    }
+  }
+}
