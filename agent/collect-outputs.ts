@@ -48,7 +48,7 @@ export async function collectOutputs(
 export function matchesPattern(name: string, pattern: string): boolean {
   const source = pattern
     .split('*')
-    .map((piece) => piece.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&'))
+    .map((piece) => piece.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&'))
     .join('[^/]*');
   return new RegExp(`^${source}$`, 'u').test(name);
 }

@@ -3,7 +3,13 @@ import { chmod, copyFile, mkdir, readFile, rm, stat, writeFile } from 'node:fs/p
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { openBlobCache, type BlobCache } from '../../../../agent/blobs/blob-cache.ts';
-import { content, silentLog, temporaryFolder, type Content } from '../../../support/blobs.ts';
+import {
+  content,
+  expectSame,
+  silentLog,
+  temporaryFolder,
+  type Content,
+} from '../../../support/blobs.ts';
 
 interface Bench {
   readonly folder: string;
@@ -71,7 +77,7 @@ describe('blob cache', () => {
       cache.place(file(film, 'b.mkv'), two, live()),
     ]);
     await cache.place(file(film, 'c.mkv'), two, live());
-    expect(await readFile(join(one, 'sub/a.mkv'))).toEqual(film.bytes);
+    expectSame(await readFile(join(one, 'sub/a.mkv')), film.bytes);
     expect((await stat(join(two, 'c.mkv'))).mode & 0o222).toBe(0);
     expect(fetched).toHaveLength(1);
   });
@@ -93,7 +99,7 @@ describe('blob cache', () => {
     }
     expect(cache.has(a.blob.sha256)).toBe(linked);
     expect([b, c].map(({ blob }) => cache.has(blob.sha256))).toEqual([false, !linked]);
-    expect(await readFile(join(held, 'in.mkv'))).toEqual(a.bytes);
+    expectSame(await readFile(join(held, 'in.mkv')), a.bytes);
     await rm(held, { recursive: true });
     await cache.evict();
     expect(cache.bytes).toBeLessThanOrEqual(2 * SIZE);
@@ -114,7 +120,7 @@ describe('blob cache', () => {
     const four = await attempt('four');
     await again.place(file(bad), four, live());
     expect(fetched).toHaveLength(3);
-    expect(await readFile(join(four, 'in.mkv'))).toEqual(bad.bytes);
+    expectSame(await readFile(join(four, 'in.mkv')), bad.bytes);
   });
 
   it('never hands on bytes that a unit wrote over, and names the input', async () => {
@@ -127,7 +133,7 @@ describe('blob cache', () => {
     await writeFile(join(one, 'in.mkv'), Buffer.alloc(SIZE));
     const two = await attempt('two');
     await cache.place(file(film), two, live());
-    expect(await readFile(join(two, 'in.mkv'))).toEqual(film.bytes);
+    expectSame(await readFile(join(two, 'in.mkv')), film.bytes);
     if (!(await sharesBytes(folder))) return;
     await chmod(cachedPath(film), 0o644);
     await writeFile(join(two, 'in.mkv'), Buffer.alloc(SIZE));

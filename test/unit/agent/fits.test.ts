@@ -1,0 +1,54 @@
+import { expect, test } from 'vitest';
+import { NO_DEMAND } from '../../../agent/assignment.ts';
+import { whyNotFitting } from '../../../agent/fits.ts';
+import { Capacity } from '../../../proto/gen/furrow/v1/agent_service.ts';
+import type { Demand } from '../../../proto/gen/furrow/v1/step.ts';
+
+const GIB = 2 ** 30;
+const capacity: Capacity = {
+  ...Capacity.fromPartial({}),
+  cpuMillis: 4_000,
+  ramAvailableBytes: 8 * GIB,
+  scratchFreeBytes: 10 * GIB,
+  attributes: ['tool:ffmpeg'],
+  maxUnits: 3,
+  gpus: [
+    {
+      id: 'gpu-a',
+      name: 'A',
+      vramTotalBytes: 8 * GIB,
+      vramForeignBytes: 3 * GIB,
+      vramFreeBytes: 0,
+    },
+  ],
+};
+
+function why(demand: Partial<Demand>, beside: Partial<Demand>[] = [], gpus: string[] = []) {
+  return whyNotFitting(
+    { ...NO_DEMAND, ...demand },
+    beside.map((other) => ({ ...NO_DEMAND, ...other })),
+    gpus,
+    capacity,
+  );
+}
+
+test.each<[string | null, Partial<Demand>, Partial<Demand>[], string[]]>([
+  [null, { cpuMillis: 4_000, ramBytes: 8 * GIB, attributes: ['tool:ffmpeg'] }, [], []],
+  [
+    'CPU: 5000 thousandths needed, 4000 thousandths there',
+    { cpuMillis: 1_000 },
+    [{ cpuMillis: 4_000 }],
+    [],
+  ],
+  ['RAM: 9216 MiB needed, 8192 MiB there', { ramBytes: 4 * GIB }, [{ ramBytes: 5 * GIB }], []],
+  ['disk: 11264 MiB needed, 10240 MiB there', { scratchBytes: 11 * GIB }, [], []],
+  ['encoder sessions: 1 needed, 0 there', { encoderSessions: 1 }, [], []],
+  ['it has no tool:blender', { attributes: ['tool:blender'] }, [], []],
+  ['it runs 3 units, its limit', {}, [{}, {}, {}], []],
+  [null, { gpus: 1, vramBytes: 5 * GIB }, [], ['gpu-a']],
+  ['VRAM on A: 6144 MiB needed, 5120 MiB there', { gpus: 1, vramBytes: 6 * GIB }, [], ['gpu-a']],
+  ['1 GPUs are needed, 0 given', { gpus: 1 }, [], []],
+  ['it has no GPU gpu-b', { gpus: 1 }, [], ['gpu-b']],
+])('%s', (expected, demand, beside, gpus) => {
+  expect(why(demand, beside, gpus)).toBe(expected);
+});
