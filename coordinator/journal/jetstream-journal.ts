@@ -25,9 +25,9 @@ import {
 import {
   ensureJournalStream,
   hasJournalStream,
+  lastSequenceOf,
   publishCommit,
   readTail,
-  streamEnd,
   type JournalStreamOptions,
   type RawMessage,
 } from './journal-stream.ts';
@@ -141,18 +141,16 @@ export class JetStreamJournal implements Journal {
    */
   async replay(onCommit: (commit: CommitRecord) => void): Promise<ReplaySummary> {
     assert(this.#state === 'new', 'the journal is replayed once');
-    const end = await streamEnd(this.#manager);
-    if (this.#known !== undefined) checkKnownEnd(this.#known, end.lastSequence);
+    const lastSequence = await lastSequenceOf(this.#manager);
+    if (this.#known !== undefined) checkKnownEnd(this.#known, lastSequence);
+    await this.#checkLastIsReadable(lastSequence);
     let commits = 0;
-    for await (const message of readMessages(this.#nats, 1, end.lastSequence)) {
+    for await (const message of readMessages(this.#nats, 1, lastSequence)) {
       const commit = decodeCommit(message.bytes, message.sequence);
       if (this.#known !== undefined) checkKnownCommit(this.#known, commit);
       this.#tail = follow(this.#tail, commit);
       onCommit(commit);
       commits += 1;
-    }
-    if (this.#tail.sequence !== end.lastSequence) {
-      throw damaged(this.#tail.sequence + 1, 'the rest of the journal is missing');
     }
     this.#state = 'replayed';
     const { sequence, farmId, epoch } = this.#tail;
@@ -204,6 +202,15 @@ export class JetStreamJournal implements Journal {
     this.#isClosed = true;
     this.#endBackOff();
     await this.#knownTailFile.close();
+  }
+
+  /** A last message that is damaged on disk still counts, but is never delivered. */
+  async #checkLastIsReadable(lastSequence: number): Promise<void> {
+    if (lastSequence === 0) return;
+    const last = await readTail(this.#manager);
+    // A later one was appended in between, by a leader that still lives.
+    if (last !== undefined && last.sequence >= lastSequence) return;
+    throw damaged((last?.sequence ?? 0) + 1, `the store cannot read up to ${lastSequence}`);
   }
 
   async #appendBehindTail(

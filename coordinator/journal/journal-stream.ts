@@ -90,14 +90,10 @@ export async function ensureJournalStream(
   }
 }
 
-export interface StreamEnd {
-  readonly firstSequence: number;
-  readonly lastSequence: number;
-}
-
-export async function streamEnd(manager: JetStreamManager): Promise<StreamEnd> {
+/** 0 for an empty stream. */
+export async function lastSequenceOf(manager: JetStreamManager): Promise<number> {
   const { state } = await manager.streams.info(JOURNAL_STREAM);
-  return { firstSequence: state.first_seq, lastSequence: state.last_seq };
+  return state.last_seq;
 }
 
 export interface RawMessage {

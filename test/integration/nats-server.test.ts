@@ -50,7 +50,8 @@ describe('the private nats-server', () => {
     const server = await start(await newDirectory());
     await server.stop(5_000);
     expect(processStart(server.pid)).toBeUndefined();
-    expect(await server.exited).toEqual({ code: 0, signal: null });
+    // In order, not by SIGKILL; 2.10 says 1 then, later versions 0.
+    expect(await server.exited).toMatchObject({ signal: null });
   });
 
   test('a port in use is a clear error', async () => {

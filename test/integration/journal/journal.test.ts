@@ -1,5 +1,5 @@
 import assert from 'node:assert';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -311,6 +311,18 @@ describe('damage', () => {
     expect(await append(journal, 2)).toMatchObject({ state: 'superseded' });
   });
 
+  test.each([0.3, 0.7, 0.99])('a byte altered on disk, at %d of the store', async (where) => {
+    const identity = 'identity.json';
+    const journal = await lead({ identity });
+    for (let job = 1; job <= 20; job++) await append(journal, job);
+    await journal.close();
+    await server.stop();
+    await alterByte(where);
+    await server.start();
+    const start = readAll({ identity });
+    await expect(start).rejects.toMatchObject({ code: 'data-loss' });
+  });
+
   test('a stream that Furrow did not make is not taken', async () => {
     const manager = await (await server.connect('operator')).jetstreamManager();
     await manager.streams.add({ name: JOURNAL_STREAM, subjects: ['other'], max_age: 1e9 });
@@ -349,4 +361,16 @@ async function storedMessages(count: number): Promise<void> {
 async function expectDoubt(): Promise<void> {
   const isInDoubt = (): boolean => logged.some((line) => line.includes('without a clear answer'));
   await expect.poll(isInDoubt, { timeout: 10_000 }).toBe(true);
+}
+
+/** Alters one byte in the file that holds the journal's messages. */
+async function alterByte(where: number): Promise<void> {
+  const store = join(server.directory, 'store');
+  const files = await readdir(store, { recursive: true });
+  const block = files.find((name) => name.includes(JOURNAL_STREAM) && name.endsWith('1.blk'));
+  assert(block !== undefined);
+  const bytes = await readFile(join(store, block));
+  const at = Math.floor(bytes.length * where);
+  bytes.writeUInt8(bytes.readUInt8(at) ^ 0xff, at);
+  await writeFile(join(store, block), bytes);
 }
