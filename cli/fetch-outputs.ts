@@ -1,11 +1,11 @@
 /** A job's outputs, brought to this machine: whole, verified and under their final name, or not at all. */
-import { link, mkdir, open, rename, rm } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { basename, dirname, join, resolve, sep } from 'node:path';
-import { downloadBlob } from '../kit/blob-transfer.ts';
 import { FurrowError } from '../kit/furrow-error.ts';
 import { unsafeName } from '../kit/safe-name.ts';
 import type { Job } from '../proto/gen/furrow/v1/job_service.ts';
 import type { File } from '../proto/gen/furrow/v1/step.ts';
+import { downloadFile } from './blobs.ts';
 import type { CommandContext } from './command.ts';
 import { checkTarget, isFolder } from './local-files.ts';
 import { formatCount } from './output/format.ts';
@@ -83,12 +83,12 @@ export async function fetchOutputs(
   try {
     const fetched: FetchedFile[] = [];
     for (const { file, path } of placements) {
-      const draft = `${path}.${file.sha256.slice(0, 12)}.part`;
-      await downloadBlob(target, file, draft, {
+      await downloadFile(target, file, path, {
         signal,
-        onProgress: (bytes) => view.show('fetching', file.name, bytes, file.sizeBytes),
+        replace: force,
+        onProgress: ({ doneBytes, totalBytes }) =>
+          view.show('fetching', file.name, doneBytes, totalBytes),
       });
-      await putInPlace(draft, path, force);
       fetched.push({ ...file, path: resolve(path) });
     }
     return fetched;
@@ -98,26 +98,5 @@ export async function fetchOutputs(
     throw new FurrowError('aborted', 'FETCH_INTERRUPTED', message, { cause: error });
   } finally {
     view.close();
-  }
-}
-
-/** The last step of a download: from now on the file is there, power loss or not. */
-async function putInPlace(draft: string, path: string, force: boolean): Promise<void> {
-  if (force) await rename(draft, path);
-  else {
-    // A link never replaces what somebody put there meanwhile, which a rename does.
-    await link(draft, path).catch(async (error: NodeJS.ErrnoException) => {
-      await checkTarget(path, false);
-      // Some file systems (exFAT, some network shares) have no links.
-      if (error.code === 'EEXIST') throw error;
-      await rename(draft, path);
-    });
-    await rm(draft, { force: true });
-  }
-  const folder = await open(dirname(path));
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
   }
 }

@@ -1,37 +1,37 @@
 /** Brings local files to the farm, so that a job can name them. */
 import type { File } from '../proto/gen/furrow/v1/step.ts';
-import { uploadBlob } from '../kit/blob-transfer.ts';
+import { join } from 'node:path';
 import { FurrowError } from '../kit/furrow-error.ts';
-import { sha256File } from '../kit/sha256-file.ts';
+import { furrowHome } from '../kit/furrow-home.ts';
+import { uploadFile } from './blobs.ts';
 import type { CommandContext } from './command.ts';
 import type { LocalFile } from './local-files.ts';
 import { openTransferView } from './output/transfer-view.ts';
 
+const VERBS = { hashing: 'reading', uploading: 'sending', downloading: 'fetching' } as const;
+
 /**
  * The files as the farm knows them, in the order given. A file that the farm has already is read but
- * not sent. FurrowError: those of the blob transfer; invalid FILE_CHANGED when a file was written to
- * meanwhile; aborted UPLOAD_INTERRUPTED.
+ * not sent. FurrowError: those of the blob transfer; aborted UPLOAD_INTERRUPTED.
  */
 export async function uploadFiles(
   files: readonly LocalFile[],
   context: CommandContext,
 ): Promise<File[]> {
   if (files.length === 0) return [];
-  const { signal, out } = context;
+  const { signal, out, environment } = context;
+  const memoryDir = join(furrowHome(undefined, environment).root, 'uploads');
   // The farm is asked first: reading a large film only to learn that nobody is there is a poor joke.
   const target = await context.blobs();
   const view = openTransferView(out);
   try {
     const uploaded: File[] = [];
     for (const file of files) {
-      const blob = await sha256File(file.path, {
+      const blob = await uploadFile(target, file.path, file.sizeBytes, {
         signal,
-        onProgress: (bytes) => view.show('reading', file.name, bytes, file.sizeBytes),
-      });
-      if (blob.sizeBytes === 0) throw changedMeanwhile(file);
-      await uploadBlob(target, file.path, blob, {
-        signal,
-        onProgress: (bytes) => view.show('sending', file.name, bytes, blob.sizeBytes),
+        memoryDir,
+        onProgress: ({ phase, doneBytes, totalBytes }) =>
+          view.show(VERBS[phase], file.name, doneBytes, totalBytes),
       });
       uploaded.push({ name: file.name, ...blob });
     }
@@ -43,9 +43,4 @@ export async function uploadFiles(
   } finally {
     view.close();
   }
-}
-
-function changedMeanwhile(file: LocalFile): FurrowError {
-  const message = `'${file.path}' was emptied while it was read`;
-  return new FurrowError('invalid', 'FILE_CHANGED', message);
 }

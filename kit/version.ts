@@ -1,21 +1,20 @@
-/** Where the package lies and which version it is. */
-import { existsSync, readFileSync } from 'node:fs';
+/** Our own package: where it is, and its version. */
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-/** The folder that holds package.json: one up from the source tree, two from dist. */
-export const PACKAGE_ROOT: string = packageRoot();
+/** Folder of package.json, and the program's version as it says. */
+export const { root: PACKAGE_ROOT, version: VERSION } = findPackage();
 
-/** The program's version, as the package says it. */
-export const VERSION: string = packageVersion();
-
-function packageRoot(): string {
-  const near = fileURLToPath(new URL('..', import.meta.url));
-  const far = fileURLToPath(new URL('../..', import.meta.url));
-  return existsSync(`${near}package.json`) ? near : far;
-}
-
-function packageVersion(): string {
-  const manifest: unknown = JSON.parse(readFileSync(`${PACKAGE_ROOT}package.json`, 'utf8'));
-  const isManifest = typeof manifest === 'object' && manifest !== null && 'version' in manifest;
-  return isManifest ? String(manifest.version) : 'unknown';
+/** From the source tree the package is one folder up, from dist two. */
+function findPackage(): { root: string; version: string } {
+  for (const up of ['../', '../../']) {
+    const root = new URL(up, import.meta.url);
+    try {
+      const { name, version } = JSON.parse(readFileSync(new URL('package.json', root), 'utf8'));
+      if (name === 'furrow') return { root: fileURLToPath(root), version: String(version) };
+    } catch {
+      // Not there: look further up.
+    }
+  }
+  throw new Error('furrow is not installed whole: its package.json is missing');
 }

@@ -11,6 +11,7 @@ import { command } from './submit/command.ts';
 import { steps } from './submit/steps.ts';
 import { transcode } from './submit/transcode.ts';
 import { units } from './units.ts';
+import { up } from './up.ts';
 import { watch } from './watch.ts';
 
 const submit: CommandGroup = {
@@ -20,6 +21,7 @@ const submit: CommandGroup = {
 };
 
 export const COMMANDS: readonly (Command | CommandGroup)[] = [
+  up,
   submit,
   watch,
   jobs,

@@ -4,6 +4,8 @@ import { createHash } from 'node:crypto';
 export interface NatsConfigOptions {
   /** Holds the store, the configuration, the log and the pid. */
   readonly directory: string;
+  /** Address to listen on; monitoring stays on loopback. */
+  readonly host: string;
   readonly port: number;
   readonly monitorPort: number;
   readonly token: string;
@@ -15,13 +17,13 @@ const MAX_PAYLOAD_BYTES = 8 * 1024 * 1024;
 
 /**
  * `sync_interval: always` is what makes an acknowledged commit durable: fsync before the answer.
- * Loopback only. JSON's strings are valid strings of this format.
+ * JSON's strings are valid strings of this format.
  */
 export function natsConfig(options: NatsConfigOptions): string {
   const lines = [
     '# Written by furrow up at each start: changes here are lost.',
     `server_name: ${JSON.stringify('furrow')}`,
-    `listen: ${JSON.stringify(`127.0.0.1:${options.port}`)}`,
+    `listen: ${JSON.stringify(`${options.host}:${options.port}`)}`,
     `http: ${JSON.stringify(`127.0.0.1:${options.monitorPort}`)}`,
     `http_base_path: ${JSON.stringify(monitorPath(options.token))}`,
     `pid_file: ${JSON.stringify(`${options.directory}/nats-server.pid`)}`,

@@ -1,5 +1,5 @@
 /**
- * The private nats-server of `furrow up`: a child on loopback, in its own process group so that a
+ * The private nats-server of `furrow up`: a child, on loopback unless told, in its own process group so that a
  * Ctrl-C of the terminal reaches it only through us, after the coordinator has drained. A server
  * left by an earlier `furrow up` that was killed is ended, never used again: its token and options
  * may be old, and two servers on one store would destroy it.
@@ -22,6 +22,10 @@ export interface NatsServerOptions {
   /** Holds store, configuration, log and pid: $FURROW_HOME/nats. */
   readonly directory: string;
   readonly token: string;
+  /** Address to listen on. Default loopback. */
+  readonly host?: string;
+  /** How others reach it, when that is not `host` (0.0.0.0 is no address to connect to). */
+  readonly advertiseHost?: string;
   /** 0 takes a free one. A restart passes the port of the run before: clients come back to it. */
   readonly port: number;
   /** 0 takes a free one. */
@@ -47,6 +51,7 @@ export interface NatsServer {
   stop(graceMs: number): Promise<void>;
 }
 
+const LOOPBACK = '127.0.0.1';
 const READY_TIMEOUT_MS = 30_000;
 const POLL_MS = 50;
 const ORPHAN_GRACE_MS = 5_000;
@@ -59,10 +64,11 @@ const LOG_TAIL_LINES = 3;
 export async function startNatsServer(options: NatsServerOptions): Promise<NatsServer> {
   await mkdir(options.directory, { recursive: true, mode: 0o700 });
   await endOrphan(options.directory, options.log);
-  const port = await claimPort(options.port);
-  const monitorPort = await claimPort(options.monitorPort);
+  const host = options.host ?? LOOPBACK;
+  const port = await claimPort(host, options.port);
+  const monitorPort = await claimPort(LOOPBACK, options.monitorPort);
   const configPath = join(options.directory, 'nats-server.conf');
-  const config = natsConfig({ ...options, port, monitorPort });
+  const config = natsConfig({ ...options, host, port, monitorPort });
   await writePrivate(configPath, config);
 
   const child = await spawnServer(options, configPath);
@@ -70,10 +76,10 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
     child.once('exit', (code, signal) => resolve({ code, signal }));
   });
   const server: NatsServer = {
-    url: `nats://127.0.0.1:${port}`,
+    url: `nats://${options.advertiseHost ?? host}:${port}`,
     port,
     monitorPort,
-    monitorUrl: `http://127.0.0.1:${monitorPort}${monitorPath(options.token)}`,
+    monitorUrl: `http://${LOOPBACK}:${monitorPort}${monitorPath(options.token)}`,
     pid: child.pid ?? 0,
     exited,
     stop: async (graceMs) => {
@@ -225,12 +231,12 @@ async function lastLines(directory: string): Promise<string> {
  * The port itself, or any free one for 0. Asked before the start: a foreign server on the port would
  * answer in place of ours.
  */
-async function claimPort(wanted: number): Promise<number> {
+async function claimPort(host: string, wanted: number): Promise<number> {
   const server = createServer();
   try {
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
-      server.listen(wanted, '127.0.0.1', resolve);
+      server.listen(wanted, host, resolve);
     });
   } catch (error) {
     const message = `cannot use port ${wanted} for NATS (${messageOf(error)}): stop what uses it, or choose another port`;
