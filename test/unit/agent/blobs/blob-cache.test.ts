@@ -15,10 +15,10 @@ interface Bench {
   readonly folder: string;
   readonly fetched: string[];
   readonly cache: BlobCache;
-  open(): Promise<BlobCache>;
+  readonly open: () => Promise<BlobCache>;
   /** A new, empty directory of an attempt. */
-  attempt(name: string): Promise<string>;
-  cachedPath(of: Content): string;
+  readonly attempt: (name: string) => Promise<string>;
+  readonly cachedPath: (of: Content) => string;
 }
 
 const SIZE = 1000;

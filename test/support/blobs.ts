@@ -1,0 +1,93 @@
+/** Blobs for tests: a folder that goes away, content with its name, a store, a server. */
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished } from 'vitest';
+import { pino } from 'pino';
+import { tokenAccess } from '../../coordinator/access.ts';
+import {
+  openDiskStore,
+  type DiskStore,
+  type DiskStoreOptions,
+} from '../../coordinator/blobs/disk-store.ts';
+import { startHttpServer, type HttpServerOptions } from '../../coordinator/http/server.ts';
+import { systemClock } from '../../kit/clock.ts';
+import type { HttpTarget } from '../../kit/http-request.ts';
+import type { BlobName } from '../../kit/sha256-file.ts';
+
+export const silentLog = pino({ level: 'silent' });
+export const TOKEN = 'test-token';
+const PLENTY = 1024 ** 4;
+
+export async function temporaryFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'furrow-blobs-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+export interface Content {
+  readonly bytes: Buffer;
+  readonly blob: BlobName;
+}
+
+export function content(bytes: Buffer | number): Content {
+  const data = typeof bytes === 'number' ? randomBytes(bytes) : bytes;
+  const sha256 = createHash('sha256').update(data).digest('hex');
+  return { bytes: data, blob: { sha256, sizeBytes: data.length } };
+}
+
+/** By hand: toEqual looks at millions of bytes one by one. */
+export function expectSame(found: Buffer, wanted: Buffer): void {
+  expect(content(found).blob).toEqual(content(wanted).blob);
+}
+
+/** Random content in a file. */
+export async function contentFile(
+  folder: string,
+  sizeBytes: number,
+): Promise<Content & { path: string }> {
+  const made = content(sizeBytes);
+  const path = join(folder, made.blob.sha256.slice(0, 8));
+  await writeFile(path, made.bytes);
+  return { ...made, path };
+}
+
+export function openStore(
+  directory: string,
+  options: Partial<DiskStoreOptions> = {},
+): Promise<DiskStore> {
+  return openDiskStore({
+    directory,
+    clock: systemClock,
+    log: silentLog,
+    measureSpace: () => Promise.resolve({ freeBytes: PLENTY, totalBytes: PLENTY }),
+    ...options,
+  });
+}
+
+export interface BlobServer {
+  readonly store: DiskStore;
+  readonly target: HttpTarget;
+  readonly close: () => Promise<void>;
+}
+
+export async function startBlobServer(
+  directory: string,
+  options: Partial<DiskStoreOptions & HttpServerOptions> = {},
+): Promise<BlobServer> {
+  const store = await openStore(directory, options);
+  const server = await startHttpServer({
+    host: '127.0.0.1',
+    port: 0,
+    access: tokenAccess(TOKEN),
+    log: silentLog,
+    health: () => ({ healthy: true }),
+    ...options,
+    store,
+  });
+  let closing: Promise<void> | undefined;
+  const close = (): Promise<void> => (closing ??= server.close(0));
+  onTestFinished(close);
+  return { store, target: { url: server.url, token: TOKEN }, close };
+}
