@@ -43,7 +43,8 @@ const SILENCE_LIMIT_MS = 10_000;
 /** Beats on change are at least so far apart. */
 const CHANGE_PAUSE_MS = 50;
 const FIRST_RECONNECT_MS = 200;
-const LONGEST_RECONNECT_MS = 5_000;
+/** With the channel's own pause it makes the 5 s that a takeover waits for. */
+const LONGEST_RECONNECT_MS = 4_000;
 
 /** Options of the channel, so that a dead coordinator is noticed and a living one found again soon. */
 export const CHANNEL_OPTIONS = {
@@ -52,7 +53,7 @@ export const CHANNEL_OPTIONS = {
   'grpc.keepalive_permit_without_calls': 1,
   'grpc.initial_reconnect_backoff_ms': FIRST_RECONNECT_MS,
   'grpc.min_reconnect_backoff_ms': FIRST_RECONNECT_MS,
-  'grpc.max_reconnect_backoff_ms': LONGEST_RECONNECT_MS,
+  'grpc.max_reconnect_backoff_ms': 1_000,
   'grpc.max_receive_message_length': 16 * 1024 * 1024,
 } as const;
 
