@@ -29,7 +29,7 @@ import { MemorySampler } from './process/memory-sampler.ts';
 import { ProcessRecords } from './process/process-records.ts';
 import { runnerRegistry } from './runners/registry.ts';
 import { CHANNEL_OPTIONS, Session } from './session.ts';
-import { VERSION } from '../kit/package.ts';
+import { VERSION } from '../kit/version.ts';
 import { WorkPlane } from './work-plane.ts';
 
 /** After the units are evicted: TERM, grace, KILL, and the writing of their results. */

@@ -1,9 +1,10 @@
 /** The role `furrow agent`: settings, signals, exit code. */
+import { join } from 'node:path';
 import { createLog, type Logger } from '../kit/log.ts';
 import { FurrowError, messageOf, type ErrorCode } from '../kit/furrow-error.ts';
+import { takeProcessLock } from '../kit/process-lock.ts';
 import { Agent } from './agent.ts';
 import { AGENT_USAGE, readAgentConfig, type AgentConfig } from './config.ts';
-import { lockState } from './state-lock.ts';
 
 /** As the CLI's: 2 bad usage, 3 farm unreachable, 7 refused. */
 const EXIT_CODES: Partial<Record<ErrorCode, number>> = {
@@ -56,6 +57,14 @@ async function runAgent(config: AgentConfig, log: Logger): Promise<void> {
     process.off('uncaughtException', crash);
     unlock();
   }
+}
+
+/** A second agent on the same folder would end the first one's units as leftovers. */
+function lockState(folder: string): () => void {
+  const lock = takeProcessLock(join(folder, 'lock'));
+  if (lock.state === 'held') return lock.release;
+  const who = `an agent (process ${lock.pid}) runs with the state folder ${folder} already`;
+  throw new FurrowError('conflict', 'STATE_IN_USE', `${who}: give this one another --name`);
 }
 
 /** Standard input is a pipe from the parent: it ends when the parent does, however that dies. */

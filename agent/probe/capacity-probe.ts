@@ -6,7 +6,7 @@ import { statfs } from 'node:fs/promises';
 import { availableParallelism, totalmem } from 'node:os';
 import { mem } from 'systeminformation';
 import type { Capacity, Gpu } from '../../proto/gen/furrow/v1/agent_service.ts';
-import { VERSION } from '../../kit/package.ts';
+import { VERSION } from '../../kit/version.ts';
 import { probeFfmpeg, type FfmpegTools } from './ffmpeg-tools.ts';
 import { probeGpus } from './nvidia-gpus.ts';
 

@@ -32,6 +32,8 @@ export function livingOf(tree: ProcessTree): readonly ProcessEntry[] {
   const root = all.find(({ pid }) => pid === tree.pid);
   const rootIsOurs = root !== undefined && root.startTicks === tree.startTicks;
   for (const entry of all) {
+    // Nothing that came of it is older than it: most processes need not be asked.
+    if (entry.startTicks < (tree.startTicks ?? 0)) continue;
     if (environmentOf(entry.pid, MARKER_VARIABLE) === tree.marker) members.set(entry.pid, entry);
   }
   if (rootIsOurs) members.set(root.pid, root);

@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { readAgentConfig } from '../../../agent/config.ts';
-import { lockState } from '../../../agent/state-lock.ts';
 
 let home: string;
 
@@ -52,13 +51,4 @@ test.each([
     code: 'invalid',
     message: expect.stringMatching(message),
   });
-});
-
-test('a state folder has one agent; a lock that a crash left behind is none', () => {
-  const state = join(home, 'state');
-  const unlock = lockState(state);
-  expect(() => lockState(state)).toThrow(/another --name/);
-  unlock();
-  writeFileSync(join(state, 'lock'), '1 not-its-start\n');
-  lockState(state)();
 });
