@@ -46,9 +46,9 @@ export class UnitTable {
   readonly front: number[] = [];
   /** Units that may not start yet, soonest first. */
   readonly delayed: DelayedUnit[] = [];
-  /** Units queued again, in order. */
+  /** Units queued again or passed over, in order. */
   readonly back: number[] = [];
-  /** Units from here on were never leased. */
+  /** Units from here on were never leased nor passed over. */
   fresh = 0;
   /** Attempts that ended without an accepted result. */
   lostAttempts = 0;
@@ -192,11 +192,14 @@ export class UnitTable {
   }
 
   #take(unit: number): void {
-    if (unit === this.fresh) {
-      this.fresh += 1;
+    if (unit >= this.fresh) {
+      // A pass deals units out over several agents, and their grants are applied agent by agent.
+      for (let skipped = this.fresh; skipped < unit; skipped += 1) {
+        if (this.stateOf(skipped) === UNIT_QUEUED) this.back.push(skipped);
+      }
+      this.fresh = unit + 1;
       return;
     }
-    if (unit > this.fresh) throw new Error(`unit ${unit} was taken before unit ${this.fresh}`);
     if (removeFrom(this.front, unit) || removeFrom(this.back, unit)) return;
     const at = this.delayed.findIndex((entry) => entry.unit === unit);
     if (at >= 0) this.delayed.splice(at, 1);
