@@ -1,0 +1,207 @@
+/** What goes wrong, and when it is mended. Each seed likes other faults, so that some reach deep. */
+import { NATS, type Network } from './network.ts';
+import type { Prng } from './prng.ts';
+import type { SimProcess } from './sim-process.ts';
+import type { Timeline } from './timeline.ts';
+import type { JournalStore } from './journal-store.ts';
+import type { SimAgent, UnitWeather } from './sim-agent.ts';
+
+/** What the faults act on. */
+export interface World {
+  readonly timeline: Timeline;
+  readonly network: Network;
+  readonly store: JournalStore;
+  readonly agents: readonly SimAgent[];
+  readonly units: UnitWeather;
+  /** Coordinators that live, the newest last. */
+  readonly coordinators: () => readonly {
+    readonly machine: string;
+    readonly process: SimProcess;
+  }[];
+  readonly startCoordinator: () => void;
+  readonly restartNats: () => void;
+  blobLoss: number;
+}
+
+type Fault = (world: World, prng: Prng) => void;
+
+/** So long a fault lasts at most; longer than two leases. */
+const MOST_MS = 45_000;
+
+const FAULTS: Readonly<Record<string, Fault>> = {
+  'coordinator-crash': (world, prng) => {
+    world.coordinators().at(-1)?.process.kill();
+    later(world, prng, () => startIfNone(world));
+  },
+  'coordinator-pause': (world, prng) => {
+    const victim = world.coordinators().at(-1)?.process;
+    if (victim === undefined) return;
+    victim.pause();
+    later(world, prng, () => victim.resume());
+  },
+  /** The old leader sleeps, a new one takes over, the old one wakes. */
+  'coordinator-overtaken': (world, prng) => {
+    const victim = world.coordinators().at(-1)?.process;
+    if (victim === undefined) return;
+    victim.pause();
+    world.timeline.after(prng.between(0, 20_000), 'a standby starts', world.startCoordinator);
+    later(world, prng, () => victim.resume());
+  },
+  /** Nothing is wrong with the leader: another just takes over. */
+  'coordinator-rival': (world) => world.startCoordinator(),
+  'agent-crash': (world, prng) => {
+    const victim = prng.pick(world.agents);
+    victim.kill();
+    later(world, prng, () => victim.start());
+  },
+  'agent-power-cut': (world, prng) => {
+    const victim = prng.pick(world.agents);
+    const { machine } = newest(world);
+    cutBoth(world.network, victim.agentId, machine);
+    victim.cutPower();
+    later(world, prng, () => {
+      mendBoth(world.network, victim.agentId, machine);
+      victim.start();
+    });
+  },
+  'agent-pause': (world, prng) => {
+    const victim = prng.pick(world.agents).process;
+    victim?.pause();
+    later(world, prng, () => victim?.resume());
+  },
+  'agent-leave': (world, prng) => {
+    const victim = prng.pick(world.agents);
+    victim.leave();
+    later(world, prng, () => {
+      victim.kill();
+      victim.start();
+    });
+  },
+  'agent-stream-break': (world, prng) => prng.pick(world.agents).breakStream(),
+  'agent-cut-off': (world, prng) => {
+    const { agentId } = prng.pick(world.agents);
+    const { machine } = newest(world);
+    cutBoth(world.network, agentId, machine);
+    if (prng.chance(0.5)) cutBoth(world.network, agentId, NATS);
+    later(world, prng, () => {
+      mendBoth(world.network, agentId, machine);
+      mendBoth(world.network, agentId, NATS);
+    });
+  },
+  'one-way-cut': (world, prng) => {
+    const { agentId } = prng.pick(world.agents);
+    const { machine } = newest(world);
+    const ends: [string, string] = prng.pick([
+      [agentId, machine],
+      [machine, agentId],
+      [agentId, NATS],
+      [NATS, agentId],
+      [machine, NATS],
+      [NATS, machine],
+    ]);
+    world.network.cut(...ends);
+    later(world, prng, () => world.network.mend(...ends));
+  },
+  'coordinator-off-nats': (world, prng) => {
+    const { machine } = newest(world);
+    cutBoth(world.network, machine, NATS);
+    later(world, prng, () => mendBoth(world.network, machine, NATS));
+  },
+  'nats-crash': (world, prng) => {
+    world.network.nats.kill();
+    world.timeline.after(prng.longTailed(200, 20_000), 'nats-server starts', world.restartNats);
+  },
+  'nats-pause': (world, prng) => {
+    const victim = world.network.nats;
+    victim.pause();
+    later(world, prng, () => victim.resume());
+  },
+  'store-full': (world, prng) => {
+    world.store.isFull = true;
+    later(world, prng, () => {
+      world.store.isFull = false;
+    });
+  },
+};
+
+export class Faults {
+  readonly counts = new Map<string, number>();
+  readonly #world: World;
+  readonly #prng: Prng;
+  readonly #liked: readonly string[];
+  readonly #mostPauseMs: number;
+  #isOn = true;
+
+  constructor(world: World, prng: Prng) {
+    this.#world = world;
+    this.#prng = prng;
+    const names = Object.keys(FAULTS).filter(() => prng.chance(0.6));
+    this.#liked = names.length === 0 ? Object.keys(FAULTS) : names;
+    this.#mostPauseMs = prng.pick([3_000, 10_000, 40_000]);
+  }
+
+  start(): void {
+    const { network, units } = this.#world;
+    const prng = this.#prng;
+    network.weather.loss = prng.pick([0, 0.002, 0.02, 0.1]);
+    network.weather.duplication = prng.pick([0, 0.01, 0.1]);
+    network.weather.mostDelayMs = prng.pick([5, 200, 3_000]);
+    units.failure = prng.pick([0, 0.02, 0.15]);
+    units.hang = prng.pick([0, 0.02]);
+    units.diskFailure = prng.pick([0, 0.02]);
+    this.#world.blobLoss = prng.pick([0, 0.05]);
+    this.#next();
+  }
+
+  /** Everything is mended at once, and nothing more goes wrong. */
+  stop(): void {
+    this.#isOn = false;
+    const { network, units, store, agents } = this.#world;
+    Object.assign(network.weather, { loss: 0, duplication: 0, mostDelayMs: 5 });
+    Object.assign(units, { failure: 0, hang: 0, diskFailure: 0 });
+    this.#world.blobLoss = 0;
+    network.mendAll();
+    store.isFull = false;
+    network.nats.resume();
+    if (!network.nats.isAlive) this.#world.restartNats();
+    for (const { process } of this.#world.coordinators()) process.resume();
+    startIfNone(this.#world);
+    for (const agent of agents) {
+      agent.process?.resume();
+      agent.start();
+    }
+  }
+
+  #next(): void {
+    this.#world.timeline.after(this.#prng.longTailed(200, this.#mostPauseMs), 'fault', () => {
+      if (!this.#isOn) return;
+      const name = this.#prng.pick(this.#liked);
+      this.counts.set(name, (this.counts.get(name) ?? 0) + 1);
+      this.#world.timeline.note(`fault ${name}`);
+      FAULTS[name]?.(this.#world, this.#prng);
+      this.#next();
+    });
+  }
+}
+
+function later(world: World, prng: Prng, mend: () => void): void {
+  world.timeline.after(prng.longTailed(100, MOST_MS), 'mended', mend);
+}
+
+function startIfNone(world: World): void {
+  if (world.coordinators().length === 0) world.startCoordinator();
+}
+
+function newest(world: World): { readonly machine: string } {
+  return world.coordinators().at(-1) ?? { machine: 'nobody' };
+}
+
+function cutBoth(network: Network, a: string, b: string): void {
+  network.cut(a, b);
+  network.cut(b, a);
+}
+
+function mendBoth(network: Network, a: string, b: string): void {
+  network.mend(a, b);
+  network.mend(b, a);
+}

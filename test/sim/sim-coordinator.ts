@@ -1,0 +1,277 @@
+/**
+ * One run of a coordinator: the real command loop over a simulated journal, and the thinnest of
+ * adapters in front of it, with the messages of the real ones.
+ */
+import { apply } from '../../coordinator/domain/apply.ts';
+import { CommandLoop } from '../../coordinator/command-loop.ts';
+import type { GrantOrder } from '../../coordinator/domain/assignment.ts';
+import type {
+  Answer,
+  Command,
+  GrantAnswered,
+  ReportResults,
+} from '../../coordinator/domain/commands.ts';
+import type { StopOrder } from '../../coordinator/domain/decide.ts';
+import { emptyFarm, type Farm } from '../../coordinator/domain/farm.ts';
+import {
+  beginTakeoverGrace,
+  type Liveness,
+  MIN_TAKEOVER_GRACE_MS,
+  newLiveness,
+} from '../../coordinator/domain/liveness.ts';
+import {
+  beatFromWire,
+  grantToWire,
+  resultFromWire,
+  tokenFromWire,
+  tokenToWire,
+  verdictToWire,
+} from '../../coordinator/grpc/wire.ts';
+import { FurrowError, messageOf } from '../../kit/furrow-error.ts';
+import { grantSubject, RESULT_SUBJECTS } from '../../proto/subjects.ts';
+import type {
+  AdvertiseRequest,
+  AdvertiseResponse,
+} from '../../proto/gen/furrow/v1/agent_service.ts';
+import type { GrantReply, ResultBatch, ResultReply } from '../../proto/gen/furrow/work/v1/work.ts';
+import { SimJournal, type JournalStore } from './journal-store.ts';
+import type { Network, RequestAnswer, SimStream } from './network.ts';
+import type { Prng } from './prng.ts';
+import type { SimProcess } from './sim-process.ts';
+import type { Timeline } from './timeline.ts';
+import { Violation, type Witness } from './witness.ts';
+
+export interface SimCoordinatorOptions {
+  readonly timeline: Timeline;
+  readonly network: Network;
+  readonly store: JournalStore;
+  readonly witness: Witness;
+  readonly prng: Prng;
+  readonly machine: string;
+  readonly process: SimProcess;
+  readonly leaseTtlMs: number;
+  /** How fast this machine's clock runs at most. */
+  readonly fastestRate: number;
+  /** Chance that an output named by a result is found missing in the blob store. */
+  readonly blobLoss: () => number;
+  readonly fail: (error: unknown) => void;
+}
+
+const GRANT_TIMEOUT_MS = 2_000;
+
+export class SimCoordinator {
+  readonly process: SimProcess;
+  readonly machine: string;
+  readonly farm: Farm = emptyFarm();
+  readonly liveness: Liveness;
+  readonly #options: SimCoordinatorOptions;
+  readonly #journal: SimJournal;
+  readonly #streams = new Map<string, { readonly stream: SimStream; readonly session: string }>();
+  #loop: CommandLoop | undefined;
+  #measured = 0;
+
+  constructor(options: SimCoordinatorOptions) {
+    this.#options = options;
+    this.process = options.process;
+    this.machine = options.machine;
+    this.liveness = newLiveness(options.leaseTtlMs);
+    this.#journal = new SimJournal(options);
+    options.process.atExit(() => this.#loop?.stop());
+  }
+
+  /** Replays, stands for election, and serves if it won; else it ends. */
+  async start(): Promise<void> {
+    const { process, witness } = this.#options;
+    this.#journal.replay((commit) => {
+      for (const fact of commit.facts) apply(this.farm, fact);
+    });
+    const facts = await this.#journal.startEpoch(process.clock.wallMs());
+    if (facts === undefined) return process.kill();
+    for (const fact of facts) apply(this.farm, fact);
+    const nowMs = process.clock.monotonicMs();
+    beginTakeoverGrace(this.liveness, this.farm, nowMs, MIN_TAKEOVER_GRACE_MS);
+    const graceMs = Math.max(MIN_TAKEOVER_GRACE_MS, this.liveness.leaseTtlMs + 5_000);
+    witness.onLeading(this.farm.epoch, graceMs / this.#options.fastestRate);
+    const { farm, liveness } = this;
+    const journal = this.#journal;
+    const { clock } = process;
+    this.#loop = new CommandLoop({ farm, liveness, journal, clock, effects: this.#effects() });
+    this.subscribe();
+  }
+
+  /** Listens for results: at the start, and once more for each run of nats-server. */
+  subscribe(): void {
+    if (this.#loop === undefined) return;
+    const { network, machine } = this.#options;
+    network.subscribe(RESULT_SUBJECTS, machine, this.process, (payload, reply) =>
+      this.#onResults(payload as ResultBatch, reply),
+    );
+  }
+
+  get isServing(): boolean {
+    return this.#loop !== undefined && this.process.isAlive;
+  }
+
+  /** Whether the loop has decided nothing that is not stored. */
+  get isSettled(): boolean {
+    return this.isServing && !this.#journal.isOwing;
+  }
+
+  /** Whether facts were decided since the last time that this was asked. */
+  takeChanged(): boolean {
+    const changed = this.#measured !== this.#journal.measured;
+    this.#measured = this.#journal.measured;
+    return changed;
+  }
+
+  #effects(): ConstructorParameters<typeof CommandLoop>[0]['effects'] {
+    return {
+      grant: (order) => this.#guarded(() => this.#grant(order)),
+      stop: (order) => this.#guarded(() => this.#stop(order)),
+      committed: () => {},
+      superseded: (message) => {
+        this.#options.timeline.note(`${this.process.name} steps down: ${message}`);
+        this.process.kill();
+      },
+    };
+  }
+
+  /** What a broken promise throws must not vanish in a promise of the code under test. */
+  #guarded(run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      this.#options.fail(error);
+    }
+  }
+
+  // --- work plane -----------------------------------------------------------------------------
+
+  #grant(order: GrantOrder): void {
+    const { network, machine, witness, timeline } = this.#options;
+    witness.onGrantSaid(order);
+    const { agentId, session, number: grantNumber } = order;
+    timeline.note(`${this.process.name} grants ${agentId} #${grantNumber}`);
+    const payload = grantToWire(order, this.farm.farmId, this.farm.epoch);
+    const subject = grantSubject(agentId, session);
+    network.request<GrantReply>(
+      machine,
+      this.process,
+      subject,
+      payload,
+      GRANT_TIMEOUT_MS,
+      (reply) => {
+        const answer = grantAnswer(order, reply);
+        void this.#ask({ type: 'GrantAnswered', agentId, session, grantNumber, answer });
+      },
+    );
+  }
+
+  #onResults(batch: ResultBatch, reply: (value: ResultReply) => void): void {
+    const { witness, prng, blobLoss, timeline } = this.#options;
+    const storedEpoch = witness.stored.epoch;
+    const command: ReportResults = {
+      type: 'ReportResults',
+      agentId: batch.agentId,
+      session: batch.session,
+      results: batch.results.map((result) => {
+        const outputs = result.outcome?.$case === 'success' ? result.outcome.value.outputs : [];
+        const missingBlobs = outputs
+          .map((file) => file.sha256)
+          .filter(() => prng.chance(blobLoss()));
+        return { ...resultFromWire(result), missingBlobs };
+      }),
+    };
+    void this.#ask(command).then((answer) => {
+      if (answer?.kind !== 'verdicts') return;
+      this.#guarded(() => witness.onVerdictsSaid(command, answer, this.farm.epoch, storedEpoch));
+      const kinds = answer.verdicts.map((verdict) => verdict.kind).join();
+      timeline.note(`${this.process.name} says ${kinds} to ${batch.agentId}`);
+      reply({
+        farmId: this.farm.farmId,
+        epoch: this.farm.epoch,
+        verdicts: batch.results.map((result, index) =>
+          verdictToWire(result.token, answer.verdicts[index] ?? { kind: 'none' }),
+        ),
+      });
+    });
+  }
+
+  // --- control plane --------------------------------------------------------------------------
+
+  /** A beat came in on a stream; `side` is our end of it. */
+  onBeat(stream: SimStream, side: 0 | 1, request: AdvertiseRequest): void {
+    if (this.#loop === undefined) return stream.close(side);
+    const { agentId, session } = request;
+    try {
+      const { releasedGrant, drain } = this.#loop.beat(beatFromWire(request));
+      const before = this.#streams.get(agentId);
+      this.#streams.set(agentId, { stream, session });
+      if (before !== undefined && before.stream !== stream) before.stream.close(side);
+      stream.send(side, this.#response({ beat: request.beat, releasedGrant, drain, stop: [] }));
+    } catch (error) {
+      if (!(error instanceof FurrowError)) throw error;
+      this.#options.timeline.note(`${this.process.name} refuses a beat: ${messageOf(error)}`);
+      stream.close(side);
+    }
+  }
+
+  onStreamClosed(stream: SimStream, agentId: string): void {
+    const open = this.#streams.get(agentId);
+    if (open?.stream !== stream) return;
+    this.#streams.delete(agentId);
+    void this.#ask({ type: 'StreamClosed', agentId, session: open.session });
+  }
+
+  #stop(order: StopOrder): void {
+    this.#options.witness.onStopSaid(order);
+    const drain = this.farm.agents.get(order.agentId)?.draining ?? false;
+    const stop = order.tokens.map(tokenToWire);
+    // A beat number of 0 renews nothing.
+    const response = this.#response({ beat: 0, releasedGrant: 0, drain, stop });
+    this.#streams.get(order.agentId)?.stream.send(1, response);
+  }
+
+  #response(
+    said: Pick<AdvertiseResponse, 'beat' | 'releasedGrant' | 'drain' | 'stop'>,
+  ): AdvertiseResponse {
+    const { farmId, epoch } = this.farm;
+    return { farmId, epoch, leaseTtlMs: this.liveness.leaseTtlMs, ...said };
+  }
+
+  // --- clients --------------------------------------------------------------------------------
+
+  /** The answer of the loop; undefined when it takes nothing now. */
+  async #ask(command: Command): Promise<Answer | undefined> {
+    try {
+      return await this.#loop?.submit(command);
+    } catch (error) {
+      if (error instanceof FurrowError) return undefined;
+      this.#options.fail(new Violation('crashed', messageOf(error)));
+      return undefined;
+    }
+  }
+
+  /** A client's or an agent's call. */
+  async call(command: Command): Promise<Answer | undefined> {
+    const answer = await this.#ask(command);
+    if (answer === undefined) return undefined;
+    this.#guarded(() => {
+      const { witness } = this.#options;
+      if (command.type === 'SubmitJob') witness.onSubmitAnswered(command, answer);
+      if (command.type === 'CancelJob') witness.onCancelAnswered(command.job, answer);
+    });
+    return answer;
+  }
+}
+
+function grantAnswer(order: GrantOrder, reply: RequestAnswer<GrantReply>): GrantAnswered['answer'] {
+  if (reply.state !== 'answered') return reply;
+  const { refused, refusedAll } = reply.value;
+  if (refusedAll === '') {
+    const refusals = refused.map(({ token, reason }) => ({ token: tokenFromWire(token), reason }));
+    return { state: 'answered', refused: refusals };
+  }
+  const tokens = order.steps.flatMap((step) => step.leases.map((lease) => lease.token));
+  return { state: 'answered', refused: tokens.map((token) => ({ token, reason: refusedAll })) };
+}

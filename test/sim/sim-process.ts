@@ -1,0 +1,85 @@
+/**
+ * One run of a program on a machine. What is to happen to it happens through `after`: not at all once
+ * it is dead, and later, in order, while it stands still (SIGSTOP, a sleeping laptop).
+ */
+import type { Clock } from '../../kit/clock.ts';
+import type { Timeline } from './timeline.ts';
+
+/** How wrong a machine's clocks are. */
+export interface ClockFault {
+  /** 1 is right; 1.01 runs one per cent fast. */
+  readonly rate: number;
+  readonly wallOffsetMs: number;
+}
+
+const WALL_START_MS = Date.UTC(2030, 0, 1);
+
+export class SimProcess {
+  readonly name: string;
+  readonly clock: Clock;
+  readonly #timeline: Timeline;
+  #state: 'running' | 'paused' | 'dead' = 'running';
+  readonly #held: { what: string; run: () => void; cancelled: boolean }[] = [];
+  readonly #atExit: (() => void)[] = [];
+
+  constructor(timeline: Timeline, name: string, fault: ClockFault) {
+    this.name = name;
+    this.#timeline = timeline;
+    const startMs = timeline.nowMs;
+    this.clock = {
+      monotonicMs: () => (timeline.nowMs - startMs) * fault.rate,
+      wallMs: () => Math.floor(WALL_START_MS + timeline.nowMs * fault.rate + fault.wallOffsetMs),
+      after: (delayMs, callback) => this.after(delayMs / fault.rate, 'timer', callback),
+    };
+  }
+
+  get isAlive(): boolean {
+    return this.#state !== 'dead';
+  }
+
+  get isRunning(): boolean {
+    return this.#state === 'running';
+  }
+
+  /** Calls back after `delayMs` of true time, if it still lives then. */
+  after(delayMs: number, what: string, run: () => void): () => void {
+    const entry = { what: `${this.name} ${what}`, run, cancelled: false };
+    const cancel = this.#timeline.after(delayMs, entry.what, () => {
+      if (this.#state === 'running') run();
+      else if (this.#state === 'paused') this.#held.push(entry);
+    });
+    return () => {
+      entry.cancelled = true;
+      cancel();
+    };
+  }
+
+  /** Called when it ends, however it ends. */
+  atExit(run: () => void): void {
+    this.#atExit.push(run);
+  }
+
+  pause(): void {
+    if (this.#state === 'running') this.#state = 'paused';
+  }
+
+  resume(): void {
+    if (this.#state !== 'paused') return;
+    this.#state = 'running';
+    for (const entry of this.#held.splice(0)) {
+      // Each as an event of its own, in the order in which they came.
+      this.#timeline.after(0, `${entry.what} (held)`, () => {
+        if (entry.cancelled) return;
+        if (this.#state === 'running') entry.run();
+        else if (this.#state === 'paused') this.#held.push(entry);
+      });
+    }
+  }
+
+  kill(): void {
+    if (this.#state === 'dead') return;
+    this.#state = 'dead';
+    this.#held.length = 0;
+    for (const run of this.#atExit.splice(0)) run();
+  }
+}

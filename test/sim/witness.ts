@@ -1,0 +1,301 @@
+/**
+ * Sees everything: what is stored, what is said and what runs. Says which promise was broken, in the
+ * moment in which it was. It keeps its own fold of the stored commits and asks the domain for nothing
+ * that a planted bug could have changed, but `apply`.
+ */
+import { apply } from '../../coordinator/domain/apply.ts';
+import { checkBookings, checkFarm } from '../../coordinator/domain/check-farm.ts';
+import type { Answer, ReportResults, SubmitJob } from '../../coordinator/domain/commands.ts';
+import type { StopOrder } from '../../coordinator/domain/decide.ts';
+import type { GrantOrder } from '../../coordinator/domain/assignment.ts';
+import type { Capacity } from '../../coordinator/domain/demand.ts';
+import type {
+  Fact,
+  LeaseEnded,
+  LeasesGranted,
+  ResultsAccepted,
+} from '../../coordinator/domain/facts.ts';
+import { emptyFarm, type Farm } from '../../coordinator/domain/farm.ts';
+import { farmImage } from '../../coordinator/domain/farm-image.ts';
+import type { Liveness } from '../../coordinator/domain/liveness.ts';
+import type { Demand } from '../../coordinator/domain/task.ts';
+import type { Token } from '../../coordinator/domain/token.ts';
+import { UNIT_ACCEPTED, UNIT_CANCELLED } from '../../coordinator/domain/unit-table.ts';
+import type { CommitRecord } from '../../coordinator/ports.ts';
+
+/** The kinds of promise that can be broken. */
+export type ViolationKind =
+  | 'farm-inconsistent'
+  | 'overbooked'
+  | 'fold-differs'
+  | 'token-twice'
+  | 'accepted-twice'
+  | 'stale-accepted'
+  | 'accepted-without-result'
+  | 'run-twice'
+  | 'said-before-commit'
+  | 'destroyed-without-proof'
+  | 'freed-while-held'
+  | 'expired-in-grace'
+  | 'acknowledged-lost'
+  | 'leaked'
+  | 'never-ended'
+  | 'crashed';
+
+export class Violation extends Error {
+  readonly kind: ViolationKind;
+
+  constructor(kind: ViolationKind, message: string) {
+    super(`${kind}: ${message}`);
+    this.kind = kind;
+  }
+}
+
+/** What one agent's machine really holds, by whatever the agent was seen to do. */
+export interface Custody {
+  readonly state: 'waiting' | 'running';
+  readonly demand: Demand;
+  readonly gpuIds: readonly string[];
+}
+
+export class Witness {
+  /** Fold of what is stored, to the byte. */
+  readonly stored: Farm = emptyFarm();
+  readonly accepted = new Map<Token, string>();
+  readonly facts = new Map<Fact['type'], number>();
+  readonly ends = new Map<LeaseEnded['kind'], number>();
+  readonly #granted = new Set<Token>();
+  readonly #started = new Set<Token>();
+  readonly #succeeded = new Set<Token>();
+  readonly #acknowledged = new Map<string, number>();
+  /** By agent: what its machine holds. */
+  readonly custody = new Map<string, Map<Token, Custody>>();
+  /** By epoch: true time before which nothing may expire. */
+  readonly #graceEndsMs = new Map<number, number>();
+  readonly #nowMs: () => number;
+
+  constructor(nowMs: () => number) {
+    this.#nowMs = nowMs;
+  }
+
+  // --- what is stored -------------------------------------------------------------------------
+
+  onStored(commit: CommitRecord): void {
+    for (const fact of commit.facts) {
+      this.facts.set(fact.type, (this.facts.get(fact.type) ?? 0) + 1);
+      if (fact.type === 'LeasesGranted') this.#onGranted(fact);
+      if (fact.type === 'ResultsAccepted') this.#onAccepted(fact);
+      if (fact.type === 'LeaseEnded') this.#onEnded(fact, commit.epoch);
+      apply(this.stored, fact);
+    }
+  }
+
+  #onGranted(fact: LeasesGranted): void {
+    const units = this.stored.jobs.get(fact.job)?.steps[fact.step]?.units;
+    fact.units.forEach((unit, offset) => {
+      const token = (fact.firstToken + offset) as Token;
+      if (this.#granted.has(token)) throw new Violation('token-twice', `token ${token} again`);
+      this.#granted.add(token);
+      if (units?.stateOf(unit) === UNIT_ACCEPTED) {
+        throw new Violation(
+          'run-twice',
+          `an accepted unit was granted again: ${where(fact, unit)}`,
+        );
+      }
+    });
+  }
+
+  #onAccepted(fact: ResultsAccepted): void {
+    const units = this.stored.jobs.get(fact.job)?.steps[fact.step]?.units;
+    fact.units.forEach((unit, index) => {
+      const token = fact.tokens[index] as Token;
+      if (units?.stateOf(unit) === UNIT_ACCEPTED) {
+        throw new Violation('accepted-twice', where(fact, unit));
+      }
+      if (units?.tokenOf(unit) !== token) {
+        throw new Violation('stale-accepted', `${where(fact, unit)} with token ${token}`);
+      }
+      if (!this.#succeeded.has(token)) {
+        throw new Violation('accepted-without-result', `${where(fact, unit)} with token ${token}`);
+      }
+      this.accepted.set(token, where(fact, unit));
+    });
+  }
+
+  #onEnded(fact: LeaseEnded, epoch: number): void {
+    this.ends.set(fact.kind, (this.ends.get(fact.kind) ?? 0) + 1);
+    if (fact.kind === 'refused' && this.custody.get(fact.agentId)?.has(fact.token) === true) {
+      const message = `${where(fact, fact.unit)} was given up as refused, but ${fact.agentId} has it`;
+      throw new Violation('freed-while-held', message);
+    }
+    const isExpiry =
+      fact.kind === 'expired' || (fact.kind === 'lost' && /heartbeat/.test(fact.message));
+    if (isExpiry && this.#nowMs() < (this.#graceEndsMs.get(epoch) ?? Infinity)) {
+      throw new Violation('expired-in-grace', `${where(fact, fact.unit)}: ${fact.message}`);
+    }
+  }
+
+  /** A leader's listeners are ready. `graceMs` of true time, clock faults taken off. */
+  onLeading(epoch: number, graceMs: number): void {
+    this.#graceEndsMs.set(epoch, this.#nowMs() + graceMs);
+  }
+
+  // --- what is said ---------------------------------------------------------------------------
+
+  onGrantSaid(order: GrantOrder): void {
+    for (const { token } of order.steps.flatMap((step) => step.leases)) {
+      if (!this.#granted.has(token)) {
+        throw new Violation('said-before-commit', `grant of token ${token} is not stored`);
+      }
+    }
+  }
+
+  onStopSaid(order: StopOrder): void {
+    for (const token of order.tokens) {
+      if (this.stored.leases.has(token)) {
+        throw new Violation('said-before-commit', `stop of ${token}, which is stored as leased`);
+      }
+    }
+  }
+
+  onSubmitAnswered(command: SubmitJob, answer: Answer): void {
+    if (answer.kind !== 'job') return;
+    if (this.stored.jobs.get(answer.job)?.clientId !== command.clientId) {
+      throw new Violation('said-before-commit', `submit of j${answer.job} is not stored`);
+    }
+    const before = this.#acknowledged.get(command.clientId);
+    if (before !== undefined && before !== answer.job) {
+      const message = `${command.clientId} was j${before} and is now j${answer.job}`;
+      throw new Violation('acknowledged-lost', message);
+    }
+    this.#acknowledged.set(command.clientId, answer.job);
+  }
+
+  onCancelAnswered(job: number, answer: Answer): void {
+    if (answer.kind !== 'job') return;
+    if (this.stored.jobs.get(job)?.end?.state !== 'cancelled') {
+      throw new Violation('said-before-commit', `cancel of j${job} is not stored`);
+    }
+  }
+
+  /** `storedEpoch` is that of the moment in which the question arrived. */
+  onVerdictsSaid(command: ReportResults, answer: Answer, epoch: number, storedEpoch: number): void {
+    if (answer.kind !== 'verdicts') return;
+    command.results.forEach((result, index) => {
+      const verdict = answer.verdicts[index];
+      const { token } = result;
+      if (verdict?.kind === 'accepted' && !this.accepted.has(token)) {
+        throw new Violation('said-before-commit', `acceptance of ${token} is not stored`);
+      }
+      if (verdict?.kind === 'noted' && this.stored.leases.has(token)) {
+        throw new Violation('said-before-commit', `end of ${token} is not stored`);
+      }
+      if (verdict?.kind !== 'stale') return;
+      if (epoch < storedEpoch) {
+        const message = `epoch ${epoch} said STALE of ${token} while ${storedEpoch} had begun`;
+        throw new Violation('destroyed-without-proof', message);
+      }
+      this.#checkStale(result.job, result.step, result.unit, token);
+    });
+  }
+
+  #checkStale(job: number, stepName: string, unit: number, token: Token): void {
+    const step = this.stored.jobs.get(job)?.steps.find((other) => other.spec.name === stepName);
+    if (step?.units?.tokenOf(unit) !== token) return;
+    if (step.units.stateOf(unit) === UNIT_CANCELLED) return;
+    const message = `STALE was said of ${token}, the current token of j${job}/${stepName}/${unit}`;
+    throw new Violation('destroyed-without-proof', message);
+  }
+
+  // --- what runs ------------------------------------------------------------------------------
+
+  /** An agent's machine holds this lease from now on, waiting or running. */
+  onHeld(agentId: string, token: Token, held: Custody, capacity: Capacity): void {
+    const all = this.custody.get(agentId) ?? new Map<Token, Custody>();
+    this.custody.set(agentId, all);
+    all.set(token, held);
+    if (held.state === 'running') {
+      if (this.#started.has(token)) throw new Violation('run-twice', `token ${token} ran twice`);
+      this.#started.add(token);
+    }
+    const running = [...all.values()].filter((other) => other.state === 'running');
+    const excess = excessOf(running, capacity);
+    if (excess !== undefined) throw new Violation('overbooked', `${agentId} runs ${excess}`);
+    const committed = excessOf([...all.values()], capacity);
+    if (committed !== undefined) {
+      throw new Violation('overbooked', `${agentId} was given ${committed}`);
+    }
+  }
+
+  onSucceeded(token: Token): void {
+    this.#succeeded.add(token);
+  }
+
+  /** The program ended, however: what waited is gone, what ran runs on. */
+  onProgramEnded(agentId: string): void {
+    const all = this.custody.get(agentId);
+    for (const [token, held] of all ?? []) if (held.state === 'waiting') all?.delete(token);
+  }
+
+  onReleased(agentId: string, token: Token): void {
+    this.custody.get(agentId)?.delete(token);
+  }
+
+  // --- what a coordinator thinks ---------------------------------------------------------------
+
+  checkLeader(farm: Farm, liveness: Liveness): void {
+    const faults = checkFarm(farm);
+    if (faults[0] !== undefined) throw new Violation('farm-inconsistent', faults[0]);
+    const bookings = checkBookings(farm, liveness);
+    if (bookings[0] !== undefined) throw new Violation('overbooked', bookings[0]);
+  }
+
+  /** Only for a leader of the stored epoch that has nothing decided which is not stored. */
+  checkFold(farm: Farm): void {
+    const [live, stored] = [farmImage(farm), farmImage(this.stored)];
+    if (live === stored) return;
+    let at = 0;
+    while (live[at] === stored[at]) at += 1;
+    const from = Math.max(0, at - 80);
+    const message = `live …${live.slice(from, at + 80)} and stored …${stored.slice(from, at + 80)}`;
+    throw new Violation('fold-differs', message);
+  }
+
+  /** After the faults have healed and all jobs came to an end. */
+  checkRest(): void {
+    for (const [clientId, job] of this.#acknowledged) {
+      if (this.stored.jobs.get(job)?.clientId !== clientId) {
+        throw new Violation('acknowledged-lost', `j${job} of ${clientId}`);
+      }
+    }
+    if (this.stored.leases.size > 0 || this.stored.lapsed.size > 0) {
+      throw new Violation('leaked', `${this.stored.leases.size} leases are left`);
+    }
+    for (const agent of this.stored.agents.values()) {
+      if (agent.booking.leases === 0 && agent.booking.cpuMillis === 0) continue;
+      throw new Violation('leaked', `${agent.id} books ${JSON.stringify(agent.booking)}`);
+    }
+  }
+}
+
+function where(fact: { readonly job: number; readonly step: number }, unit: number): string {
+  return `j${fact.job} step ${fact.step} unit ${unit}`;
+}
+
+/** What is more than the machine has, in words, or undefined. */
+function excessOf(held: readonly Custody[], capacity: Capacity): string | undefined {
+  const sum = (of: (entry: Custody) => number): number =>
+    held.reduce((total, entry) => total + of(entry), 0);
+  const cpuMillis = sum((entry) => entry.demand.cpuMillis);
+  if (cpuMillis > capacity.cpuMillis) return `${cpuMillis} of ${capacity.cpuMillis} CPU millis`;
+  const ramBytes = sum((entry) => entry.demand.ramBytes);
+  if (ramBytes > capacity.ramTotalBytes) return `${ramBytes} of ${capacity.ramTotalBytes} RAM`;
+  if (capacity.maxUnits > 0 && held.length > capacity.maxUnits) {
+    return `${held.length} of ${capacity.maxUnits} units`;
+  }
+  for (const gpu of capacity.gpus) {
+    const vramBytes = sum((entry) => (entry.gpuIds.includes(gpu.id) ? entry.demand.vramBytes : 0));
+    if (vramBytes > gpu.vramTotalBytes) return `${vramBytes} of ${gpu.vramTotalBytes} on ${gpu.id}`;
+  }
+  return undefined;
+}
