@@ -73,6 +73,12 @@ export class DiskGuard {
     return { written: give, end: () => give(leftBytes) };
   }
 
+  /** Free bytes on the disk, less what admitted uploads may still write. */
+  async freeBytes(): Promise<number> {
+    const space = await this.#space();
+    return Math.max(0, space.freeBytes - this.#admittedBytes);
+  }
+
   /** True while clients' uploads would be refused whatever their size. */
   async low(): Promise<boolean> {
     const space = await this.#space();
