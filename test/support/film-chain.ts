@@ -3,9 +3,9 @@
  * directory of its own that holds its inputs, and outputs taken by pattern. No farm is needed.
  */
 import { spawn } from 'node:child_process';
-import { copyFile, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { copyFile, cp, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { audioRunner } from '../../agent/runners/film/audio.ts';
 import { concatRunner } from '../../agent/runners/film/concat.ts';
@@ -38,8 +38,6 @@ export interface ChainOptions {
   /** Name of the film. */
   readonly film?: string;
   readonly pieceMs?: number;
-  /** Called between concat and proof, to spoil what the proof must notice. */
-  readonly spoil?: (directory: string, film: string) => Promise<void>;
 }
 
 export interface ChainResult {
@@ -49,6 +47,8 @@ export interface ChainResult {
   /** Holds everything that any unit left: plan, chunks, film, proof. */
   readonly directory: string;
   readonly film: string;
+  /** Name of the source. */
+  readonly source: string;
   readonly runs: ReadonlyMap<string, UnitRun>;
 }
 
@@ -71,7 +71,7 @@ export class FilmChain {
   /** Split, encode, audio, concat, proof. Stops at the first unit that does not succeed. */
   async transcode(sourcePath: string, options: ChainOptions = {}): Promise<ChainResult> {
     const store = await mkdtemp(join(this.root, 'job-'));
-    const source = sourcePath.split('/').at(-1)!;
+    const source = basename(sourcePath);
     await copyFile(sourcePath, join(store, source));
     const film = options.film ?? 'film.mp4';
     const runs = new Map<string, UnitRun>();
@@ -89,7 +89,8 @@ export class FilmChain {
     };
     const ended = (): ChainResult => {
       const [name, run] = [...runs.entries()].at(-1)!;
-      return { outcome: run.outcome, step: name, directory: store, film: join(store, film), runs };
+      const { outcome } = run;
+      return { outcome, step: name, directory: store, film: join(store, film), source, runs };
     };
 
     const pieceMs = options.pieceMs ?? 1000;
@@ -109,11 +110,26 @@ export class FilmChain {
     const concat = { $case: 'concat', value: { source, film } } as const;
     const joined = [source, 'plan.json', 'chunk-*', 'seal-*', 'audio.*'];
     if (!(await step('concat', concatRunner, concat, joined, [film]))) return ended();
-    await options.spoil?.(store, film);
+    runs.set('proof', await this.#prove(store, source, film));
+    return ended();
+  }
+
+  /** Proves a finished film again, after `spoil` did something to a copy of it. */
+  async proveSpoilt(
+    made: ChainResult,
+    spoil: (directory: string, film: string) => Promise<void>,
+  ): Promise<RunOutcome> {
+    const store = await mkdtemp(join(this.root, 'spoilt-'));
+    await cp(made.directory, store, { recursive: true });
+    const film = basename(made.film);
+    await spoil(store, film);
+    return (await this.#prove(store, made.source, film)).outcome;
+  }
+
+  async #prove(store: string, source: string, film: string): Promise<UnitRun> {
     const proof = { $case: 'proveFilm', value: { source, film } } as const;
     const held = [source, film, 'plan.json', 'seal-*'];
-    await step('proof', proveFilmRunner, proof, held, ['proof.json']);
-    return ended();
+    return this.#unit(store, 'proof', proveFilmRunner, proof, held, ['proof.json'], '');
   }
 
   async #unit(
@@ -173,7 +189,8 @@ export class FilmChain {
 const VIDEO: VideoEncoding = {
   encoder: 'libx264',
   crf: 20,
-  preset: 'ultrafast',
+  // The quickest preset that still reorders frames.
+  preset: 'superfast',
   width: 0,
   height: 0,
   threads: 1,

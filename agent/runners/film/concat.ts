@@ -61,7 +61,7 @@ async function concat(attempt: ConcatAttempt): Promise<void> {
           ['-map', '0:v:0', '-c', 'copy'],
           // Decoding times of the next chunk may begin before those of the last one end where the
           // frame rate varies; decoders only need them to ascend.
-          ['-bsf:v', 'setts=dts=max(DTS\\,PREV_OUTDTS+1)'],
+          ['-bsf:v', 'setts=pts=PTS:dts=max(DTS\\,PREV_OUTDTS+1)'],
           audio === undefined ? [] : audioOptions(source),
           carriedOptions(attempt, container, source, inputs.length - 1),
           ['-video_track_timescale', String(plan.timeBase.den), ...muxerOptions(container)],

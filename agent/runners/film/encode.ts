@@ -103,7 +103,16 @@ async function encodePiece(
         name: { file: chunkName(piece) },
         options: [
           ['-filter_complex', graph, '-map', '[film]', ...exactTimes, ...settings.options],
-          ['-map_metadata', '-1', '-video_track_timescale', String(den), '-f', 'mp4'],
+          [
+            '-map_metadata',
+            '-1',
+            '-map_chapters',
+            '-1',
+            '-video_track_timescale',
+            String(den),
+            '-f',
+            'mp4',
+          ],
         ].flat(),
       },
       {

@@ -99,6 +99,7 @@ async function copyPackets(
         name: { file: piece },
         options: [
           ['-map', `0:${source.stream}`, '-c', 'copy', '-copyinkf'],
+          ['-map_metadata', '-1', '-map_chapters', '-1'],
           ['-frames:v', String(count), '-f', format],
         ].flat(),
       },

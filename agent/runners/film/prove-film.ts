@@ -49,7 +49,7 @@ async function proveFilm(attempt: ProofAttempt): Promise<void> {
     frameCount(plan, packets),
     ...frameTimesAndDuration(plan, film, packets, base),
     await seamsAndOrder(attempt, plan, packets, picture),
-    await decodeAll(attempt, plan, film),
+    await decodeAll(attempt, plan, film, base),
   ];
   if (plan.source.audioTracks > 0) {
     const first = packets.reduce((least, { pts }) => Math.min(least, pts), Infinity);
@@ -201,13 +201,21 @@ async function decodeAll(
   { media, task, context }: ProofAttempt,
   plan: FilmPlan,
   film: MediaFacts,
+  base: TimeBase,
 ): Promise<Check> {
   let frames = 0;
   const audio = streamsOf(film, 'audio').length > 0;
   const run = await media.ffmpeg(
     [{ name: task.film, options: ['-err_detect', 'explode', '-noautorotate', '-copyts'] }],
     [
-      { name: 'null', options: ['-map', '0:v:0', '-fps_mode', 'passthrough', '-f', 'null'] },
+      {
+        name: 'null',
+        options: [
+          ['-map', '0:v:0', '-fps_mode', 'passthrough', '-f', 'null'],
+          // In ticks of the film: a guessed frame rate would press two frames into one tick.
+          ['-enc_time_base', `${base.num}/${base.den}`],
+        ].flat(),
+      },
       ...(audio ? [{ name: { file: AUDIO_LIST }, options: AUDIO_FRAMES_OPTIONS }] : []),
     ],
     (block) => {

@@ -4,6 +4,7 @@
  */
 import { copyFile, link, readdir, rm, stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
+import { MAX_PIXELS } from './ffmpeg-argv.ts';
 import { FilmFault, filmRunner, oneLine, processFault, type FilmAttempt } from './film-fault.ts';
 import { readPackets, refuseTruncated, frameTimes, isSteady } from './frame-index.ts';
 import { PLAN_NAME, writePlan, type FilmPlan, type PlanPiece } from './film-plan.ts';
@@ -24,6 +25,9 @@ type SplitAttempt = FilmAttempt<{ readonly source: string; readonly pieceMs: num
 const MAX_STEP_SECONDS = 10;
 
 const DEFAULT_PIECE_MS = 10_000;
+
+/** An attempt may leave 4,000 outputs; a very long film gets longer pieces instead. */
+const MAX_PIECES = 3000;
 
 /** Finding and cutting share the bar by what they cost on a large file. */
 const INDEX_SHARE = 0.3;
@@ -86,6 +90,13 @@ function pictureOf(source: string, facts: MediaFacts): MediaStream {
 /** One frame is decoded: it tells a missing decoder and a picture beyond the limit from a film. */
 async function refuseUndecodable(attempt: SplitAttempt, picture: MediaStream): Promise<void> {
   const { media, task } = attempt;
+  const { width = 0, height = 0 } = picture;
+  if (width * height > MAX_PIXELS) {
+    throw new FilmFault(
+      'invalid-input',
+      `${task.source} has a picture of ${width}x${height}, beyond what is taken (8K)`,
+    );
+  }
   let frames = 0;
   const run = await media.ffmpegLines(
     [{ name: task.source }],
@@ -105,14 +116,8 @@ async function refuseUndecodable(attempt: SplitAttempt, picture: MediaStream): P
       `${task.source} has video of codec ${picture.codec_name}, which this ffmpeg cannot decode`,
     );
   }
-  if (/pixels|Picture size .* is invalid/.test(text)) {
-    throw new FilmFault(
-      'invalid-input',
-      `${task.source} has a picture of ${picture.width}x${picture.height}, beyond what is taken (8K)`,
-    );
-  }
   if (run.result.exitCode === null) throw processFault(run, `reading ${task.source}`);
-  const said = run.complaints.at(-1);
+  const said = run.complaints[0];
   throw new FilmFault(
     'invalid-input',
     `${task.source} has no frame that can be decoded${said === undefined ? '' : ` (${oneLine(said)})`}`,
@@ -136,7 +141,9 @@ async function cutAll(
     .filter((packet) => packet.key && !packet.discarded)
     .map((packet) => packet.pts!)
     .sort((a, b) => a - b);
-  const starts = pieceStarts(times, keyTimes, (pieceMs * den) / (1000 * num));
+  const shortest = (times.at(-1)! - times[0]!) / MAX_PIECES;
+  const pieceTicks = Math.max((pieceMs * den) / (1000 * num), shortest);
+  const starts = pieceStarts(times, keyTimes, pieceTicks);
   // NUT keeps any time base; Matroska's is a millisecond, and its own files survive it best.
   const extension = num === 1 && den === 1000 ? 'mkv' : 'nut';
   const pieces: PlanPiece[] = [];

@@ -1,0 +1,45 @@
+import { describe, expect, test } from 'vitest';
+import { compareThumbs, THUMB_BYTES } from '../../../../../agent/runners/film/picture-likeness.ts';
+
+/** A bright bar that moves by one column with each frame, and some noise. */
+function thumbs(frames: readonly number[], noise = 0): Uint8Array {
+  const bytes = new Uint8Array(frames.length * THUMB_BYTES);
+  for (const [i, frame] of frames.entries()) {
+    for (let at = 0; at < THUMB_BYTES; at += 1) {
+      const lit = at % 32 === frame % 32 ? 200 : 40;
+      bytes[i * THUMB_BYTES + at] = lit + ((at * 7 + i) % 3) * noise;
+    }
+  }
+  return bytes;
+}
+
+describe('likeness of frames', () => {
+  const source = thumbs([0, 1, 2, 3, 4, 5]);
+
+  test('an encoder’s noise is no fault', () => {
+    const likeness = compareThumbs(source, thumbs([0, 1, 2, 3, 4, 5], 3));
+    expect(likeness.fault).toBeUndefined();
+    expect(likeness.meanDifference).toBeGreaterThan(0);
+  });
+
+  test('a doubled frame shows at the first that is late', () => {
+    expect(compareThumbs(source, thumbs([0, 1, 1, 2, 3, 4])).fault).toBe(
+      'frame 2 shows what frame 1 should',
+    );
+  });
+
+  test('a missing frame shows at the first that is early', () => {
+    expect(compareThumbs(source, thumbs([0, 1, 3, 4, 5, 5])).fault).toBe(
+      'frame 2 shows what frame 3 should',
+    );
+  });
+
+  test('another picture is another picture', () => {
+    const grey = new Uint8Array(source.length).fill(128);
+    expect(compareThumbs(source, grey).fault).toBe('frame 0 shows another picture');
+  });
+
+  test('a still is like itself', () => {
+    expect(compareThumbs(thumbs([4, 4, 4]), thumbs([4, 4, 4], 2)).fault).toBeUndefined();
+  });
+});

@@ -1,0 +1,114 @@
+import { describe, expect, test } from 'vitest';
+import { faultOfSteps } from '../../../../coordinator/domain/check-steps.ts';
+import {
+  transcodeSteps,
+  type TranscodeRequest,
+} from '../../../../coordinator/recipes/transcode.ts';
+
+const SOURCE = { name: 'holiday.mov', sha256: 'a'.repeat(64), sizeBytes: 1_000_000 };
+const VIDEO = { encoder: '', crf: 0, preset: '', width: 0, height: 0, threads: 0 };
+const REQUEST: TranscodeRequest = { source: SOURCE, film: '', pieceMs: 0 };
+
+function stepsOf(request: TranscodeRequest) {
+  const plan = transcodeSteps(request);
+  if (plan.state !== 'ok') throw new Error(plan.message);
+  return new Map(plan.steps.map((step) => [step.name, step]));
+}
+
+function faultOf(request: Partial<TranscodeRequest>): string {
+  const plan = transcodeSteps({ ...REQUEST, ...request });
+  if (plan.state === 'ok') throw new Error('it was taken');
+  return plan.message;
+}
+
+describe('the recipe transcode', () => {
+  test('makes steps that the domain takes', () => {
+    const plan = transcodeSteps(REQUEST);
+    if (plan.state !== 'ok') throw new Error(plan.message);
+    expect(faultOfSteps(plan.steps)).toBeUndefined();
+    expect(plan.steps.map((step) => step.name)).toEqual([
+      'split',
+      'encode',
+      'audio',
+      'concat',
+      'proof',
+    ]);
+  });
+
+  test('fills in what was not said', () => {
+    const steps = stepsOf(REQUEST);
+    expect(steps.get('encode')?.task?.kind?.value).toEqual({
+      video: { ...VIDEO, encoder: 'libx264', crf: 20, preset: 'medium', threads: 1 },
+    });
+    expect(steps.get('concat')?.task?.kind?.value).toEqual({
+      source: 'holiday.mov',
+      film: 'holiday.mp4',
+    });
+    expect(steps.get('split')?.task?.kind?.value).toMatchObject({ pieceMs: 10_000 });
+  });
+
+  test('webm gets encoders that it takes', () => {
+    const steps = stepsOf({ ...REQUEST, film: 'holiday.webm' });
+    expect(steps.get('encode')?.demand?.attributes).toContain('encoder:libvpx-vp9');
+    expect(steps.get('audio')?.task?.kind?.value).toMatchObject({ audio: { encoder: 'libopus' } });
+  });
+
+  test('threads are booked as CPUs', () => {
+    const steps = stepsOf({ ...REQUEST, video: { ...VIDEO, threads: 4 } });
+    expect(steps.get('encode')?.demand?.cpuMillis).toBe(4000);
+  });
+
+  test('only the film and its proof are kept', () => {
+    const kept = [...stepsOf(REQUEST).values()]
+      .flatMap((step) => step.outputs)
+      .filter((output) => output.keep)
+      .map((output) => output.pattern);
+    expect(kept).toEqual(['holiday.mp4', 'proof.json']);
+  });
+
+  test.each(['film.mp4', 'plan.json', 'chunk-1.mp4', 'audio.mka'])(
+    'a source named %s does not meet what the units write',
+    (name) => {
+      const steps = stepsOf({ ...REQUEST, source: { ...SOURCE, name }, film: 'film.mp4' });
+      expect(steps.get('concat')?.task?.kind?.value).toMatchObject({ source: `source-${name}` });
+    },
+  );
+
+  test('folders of the source’s name are left behind', () => {
+    const steps = stepsOf({ ...REQUEST, source: { ...SOURCE, name: 'clips/a.b/c.mov' } });
+    expect(steps.get('concat')?.task?.kind?.value).toEqual({ source: 'c.mov', film: 'c.mp4' });
+  });
+
+  test.each<[string, Partial<TranscodeRequest>, RegExp]>([
+    ['no source', { source: undefined }, /source is missing/],
+    ['an empty source', { source: { ...SOURCE, sizeBytes: 0 } }, /holiday\.mov is empty/],
+    ['a source outside', { source: { ...SOURCE, name: '../a.mp4' } }, /leaves its directory/],
+    ['control characters', { film: 'a\nb.mp4' }, /control characters/],
+    ['a film elsewhere', { film: '../a.mp4' }, /leaves its directory/],
+    ['a film in a folder', { film: 'a/b.mp4' }, /slash/],
+    ['a pattern for a film', { film: '*.mp4' }, /has a \*/],
+    ['a name of the farm’s own', { film: 'chunk-1.mp4' }, /the farm itself uses/],
+    ['no container', { film: 'film' }, /must end in \.mp4/],
+    ['an unknown container', { film: 'film.wmv' }, /must end in \.mp4/],
+    ['an unknown encoder', { video: { ...VIDEO, encoder: 'libxvid' } }, /use libx264, libx265/],
+    [
+      'an encoder that webm refuses',
+      { film: 'a.webm', video: { ...VIDEO, encoder: 'libx264' } },
+      /\.webm does not take libx264: use mp4, mov, mkv/,
+    ],
+    ['a crf out of range', { video: { ...VIDEO, crf: 52 } }, /crf 52 .* use 1 to 51/],
+    ['an unknown preset', { video: { ...VIDEO, preset: 'warp' } }, /preset "warp"/],
+    ['an odd width', { video: { ...VIDEO, width: 321 } }, /width 321 must be even/],
+    ['a picture beyond 8K', { video: { ...VIDEO, width: 8192, height: 8192 } }, /beyond 8K/],
+    ['too many threads', { video: { ...VIDEO, threads: 65 } }, /threads 65/],
+    ['an unknown audio encoder', { audio: { encoder: 'mp2', bitrateBps: 0 } }, /use aac/],
+    ['AAC in webm', { film: 'a.webm', audio: { encoder: 'aac', bitrateBps: 0 } }, /does not take/],
+    ['a bitrate for a copy', { audio: { encoder: 'copy', bitrateBps: 9000 } }, /leave it 0/],
+    ['a tiny bitrate', { audio: { encoder: 'aac', bitrateBps: 12 } }, /8000 to 1000000/],
+    ['tiny pieces', { pieceMs: 10 }, /piece length 10 ms/],
+  ])('refuses %s', (_what, request, message) => {
+    const fault = faultOf(request);
+    expect(fault).toMatch(message);
+    expect(fault).not.toMatch(/\n/);
+  });
+});
