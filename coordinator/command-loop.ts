@@ -9,6 +9,7 @@ import { FurrowError, messageOf } from '../kit/furrow-error.ts';
 import type { Clock } from '../kit/clock.ts';
 import { apply } from './domain/apply.ts';
 import { grantOrders } from './domain/assignment.ts';
+import { commitToAwait } from './domain/barrier.ts';
 import type { Answer, Barrier, Command } from './domain/commands.ts';
 import { decide, type Decision, type Now } from './domain/decide.ts';
 import type { Fact, LeasesGranted } from './domain/facts.ts';
@@ -67,6 +68,8 @@ const TICK_MS = 250;
 const STALL_MS = 1_000;
 const DOUBT_AFTER_MS = 1_000;
 const RETRY_REFUSED_MS = 2_000;
+/** A leader with nothing to write must still find out that another took over. */
+const PROVE_LEAD_MS = 30_000;
 
 export class CommandLoop {
   readonly #options: CommandLoopOptions;
@@ -78,11 +81,13 @@ export class CommandLoop {
   #isScheduled = false;
   #state: 'running' | 'stopped' = 'running';
   #lastTickMs: number;
+  #lastCommitMs: number;
   #cancelTick: () => void = () => {};
 
   constructor(options: CommandLoopOptions) {
     this.#options = options;
     this.#lastTickMs = options.clock.monotonicMs();
+    this.#lastCommitMs = this.#lastTickMs;
     this.#scheduleTick();
   }
 
@@ -173,6 +178,7 @@ export class CommandLoop {
       const lateMs = nowMs - this.#lastTickMs - TICK_MS;
       this.#lastTickMs = nowMs;
       if (lateMs > STALL_MS) extendByStall(this.#options.liveness, lateMs);
+      if (nowMs - this.#lastCommitMs > PROVE_LEAD_MS) this.#open.forced = true;
       if (this.#standing.state === 'ok') void this.submit({ type: 'Tick' }).catch(() => {});
       this.#scheduleTick();
     });
@@ -255,10 +261,18 @@ export class CommandLoop {
   /** Calls back once the commit that the words rest on is on disk. */
   #whenAllowed(barrier: Barrier, say: () => void): void {
     if (barrier === 'fresh') this.#open.forced = true;
-    if (barrier === 'now') say();
-    else if (barrier === 'fresh' || this.#open.facts.length > 0) this.#open.releases.push(say);
-    else if (this.#inFlight !== undefined) this.#inFlight.releases.push(say);
-    else say();
+    const isOpen = this.#open.facts.length > 0;
+    const isInFlight = this.#inFlight !== undefined;
+    switch (commitToAwait(barrier, { isOpen, isInFlight })) {
+      case 'next':
+        this.#open.releases.push(say);
+        return;
+      case 'in-flight':
+        this.#inFlight?.releases.push(say);
+        return;
+      case 'none':
+        say();
+    }
   }
 
   #seal(): void {
@@ -293,6 +307,7 @@ export class CommandLoop {
     if (outcome.state === 'refused') throw new Error('a refused append was not offered again');
     this.#inFlight = undefined;
     this.#standing = { state: 'ok' };
+    this.#lastCommitMs = clock.monotonicMs();
     const { number, sequence } = outcome;
     effects.committed({ number, sequence, atMs, facts: batch.facts, views });
     for (const release of batch.releases) release();

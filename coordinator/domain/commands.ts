@@ -139,9 +139,8 @@ export type Answer =
 
 /**
  * When an answer may be said.
- * - `now`: it gives nothing away that could still be lost.
  * - `decided`: after everything decided so far is committed.
  * - `fresh`: after a commit, empty if need be, that began after the question came. For refusals that
  *   destroy work: only a leader may say them.
  */
-export type Barrier = 'now' | 'decided' | 'fresh';
+export type Barrier = 'decided' | 'fresh';
