@@ -1,5 +1,5 @@
 /** Files of the user to the farm and back, with progress; both go on where they were cut. */
-import { link, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { chmod, link, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { downloadBlob, uploadBlob } from '../kit/blob-transfer.ts';
 import { FurrowError } from '../kit/furrow-error.ts';
@@ -66,6 +66,8 @@ export async function downloadFile(
     onProgress: (doneBytes) =>
       onProgress?.({ phase: 'downloading', doneBytes, totalBytes: blob.sizeBytes }),
   });
+  // Private while it grew; from here on as any file that the user makes.
+  await chmod(part, 0o666 & ~process.umask());
   if (replace) await rename(part, path);
   else await renameToNew(part, path);
   await syncFolder(folder);

@@ -138,6 +138,14 @@ export function furrowErrorOf(error: ServiceError, address: string): FurrowError
       const message = `no farm answers at ${address}: start one with furrow up, or name it with --farm HOST:PORT`;
       return new FurrowError('unavailable', 'FARM_UNREACHABLE', message, options);
     }
+    // We did not cancel it: a farm that shuts down in a hurry does.
+    case status.CANCELLED:
+      return new FurrowError(
+        'unavailable',
+        'FARM_UNREACHABLE',
+        `lost the farm at ${address}`,
+        options,
+      );
     case status.DEADLINE_EXCEEDED: {
       const message = `the farm at ${address} did not answer in time: see furrow status`;
       return new FurrowError('timed-out', 'FARM_SILENT', message, options);
@@ -158,7 +166,7 @@ export function furrowErrorOf(error: ServiceError, address: string): FurrowError
   }
 }
 
-/** A killed server's stream can end as INTERNAL or CANCELLED; only the text tells. */
+/** A killed server's stream can end as INTERNAL or UNKNOWN; only the text tells. */
 function brokenConnection(error: ServiceError): boolean {
   return /RST_STREAM|GOAWAY|ECONNRESET|socket hang up/i.test(error.details);
 }

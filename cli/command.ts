@@ -36,9 +36,9 @@ export interface CommandContext {
   readonly signal: AbortSignal;
   readonly environment: NodeJS.ProcessEnv;
   /** The farm, found by --farm and the token; not asked anything yet. */
-  farm(): Promise<FarmClient>;
+  readonly farm: () => Promise<FarmClient>;
   /** Where the farm keeps blobs. Asks the farm. */
-  blobs(): Promise<HttpTarget>;
+  readonly blobs: () => Promise<HttpTarget>;
   /** Give up on a farm that stays away for so long, in milliseconds; undefined for never. */
   readonly waitMs: number | undefined;
 }

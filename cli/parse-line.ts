@@ -37,13 +37,24 @@ export type Run = (
   globals: GlobalOptions,
 ) => Promise<number>;
 
+/** Where help goes. */
+export interface HelpStreams {
+  readonly stdout: NodeJS.WritableStream;
+  readonly stderr: NodeJS.WritableStream;
+}
+
 /** Runs the command that the line names; answers the exit code. FurrowError: invalid USAGE. */
-export async function parseLine(argv: readonly string[], run: Run): Promise<number> {
+export async function parseLine(
+  argv: readonly string[],
+  run: Run,
+  streams: HelpStreams,
+): Promise<number> {
   let exitCode: number = EXIT.ok;
-  const program = newParser('furrow')
+  const program = newParser('furrow', streams)
     .description('A render farm for the machines people already own.')
     .version(VERSION, '-V, --version', 'print the version')
     .enablePositionalOptions();
+  throwUsage(program);
   addGlobalOptions(program);
   const start = async (command: Command, parser: Parser): Promise<void> => {
     const globals = globalsOf(parser);
@@ -58,11 +69,9 @@ export async function parseLine(argv: readonly string[], run: Run): Promise<numb
     await program.parseAsync([...argv], { from: 'user' });
     return exitCode;
   } catch (error) {
-    if (!(error instanceof CommanderError)) throw error;
-    if (error.exitCode === 0) return EXIT.ok;
-    // Help that was printed because nothing was asked for.
-    if (error.code === 'commander.help') return EXIT.usage;
-    throw new FurrowError('invalid', 'USAGE', error.message.replace(/^error: /, ''));
+    // Help was printed: because it was asked for, or because nothing was.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    throw error;
   }
 }
 
@@ -77,25 +86,54 @@ Exit codes: 0 done, 1 internal error, 2 bad usage or input, 3 farm unreachable, 
 
 type Start = (command: Command, parser: Parser) => Promise<void>;
 
-function newParser(name: string): Parser {
+/** Commands made by it inherit how it prints. */
+function newParser(name: string, { stdout, stderr }: HelpStreams): Parser {
   return new Parser(name)
-    .exitOverride()
-    .configureOutput({ outputError: () => undefined })
+    .configureOutput({
+      writeOut: (text) => stdout.write(text),
+      writeErr: (text) => stderr.write(text),
+      // Errors are printed like all others, by whoever catches them.
+      outputError: () => undefined,
+    })
+    .configureHelp({ subcommandTerm: termOf })
     .helpOption('-h, --help', 'show this')
+    .helpCommand(false)
     .showSuggestionAfterError();
 }
 
+/** `watch <job>`: without commander's `[options]`, which all of them have. */
+function termOf(parser: Parser): string {
+  const args = parser.registeredArguments.map((argument) => {
+    const name = argument.variadic ? `${argument.name()}...` : argument.name();
+    return argument.required ? `<${name}>` : `[${name}]`;
+  });
+  return [parser.name(), ...args].join(' ');
+}
+
+function throwUsage(parser: Parser): void {
+  parser.exitOverride((error) => {
+    if (error.exitCode === 0 || error.code === 'commander.help') throw error;
+    const message = error.message.replace(/^error: /, '').replace(/\.$/, '');
+    throw new FurrowError('invalid', 'USAGE', `${message}; see ${pathOf(parser)} --help`);
+  });
+}
+
+const pathOf = (parser: Parser): string =>
+  parser.parent ? `${pathOf(parser.parent)} ${parser.name()}` : parser.name();
+
 function addGroup(program: Parser, group: CommandGroup, start: Start): void {
-  const parser = newParser(group.name).summary(group.summary).description(group.summary);
+  const parser = program.command(group.name).summary(group.summary).description(group.summary);
+  throwUsage(parser);
   parser.enablePositionalOptions();
   for (const command of group.commands) addCommand(parser, command, start);
-  program.addCommand(parser.helpCommand(false));
 }
 
 function addCommand(parent: Parser, command: Command, start: Start): void {
-  const parser = newParser(command.name)
+  const parser = parent
+    .command(command.name, { isDefault: command.isDefault === true })
     .summary(command.summary)
     .description(command.description ?? command.summary);
+  throwUsage(parser);
   for (const { syntax, help } of command.arguments ?? []) parser.argument(syntax, help);
   for (const option of command.options ?? []) parser.addOption(optionOf(option));
   if (command.passThrough) parser.helpOption(false).allowUnknownOption();
@@ -104,7 +142,6 @@ function addCommand(parent: Parser, command: Command, start: Start): void {
   const examples = (command.examples ?? []).map(([line, does]) => `  ${line}\n      ${does}`);
   if (examples.length > 0) parser.addHelpText('after', `\nExamples:\n${examples.join('\n')}`);
   parser.action(() => start(command, parser));
-  parent.addCommand(parser, { isDefault: command.isDefault === true });
 }
 
 function addGlobalOptions(parser: Parser): void {

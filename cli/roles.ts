@@ -1,16 +1,15 @@
 /**
- * The long-running roles. Their code is loaded only when asked for: a client command must not wait
- * for what it never uses.
+ * The long-running roles, in this process. Their code is loaded only when asked for: a client command
+ * must not wait for what it never uses. This is the one door between the folders.
  */
-import type { Command } from './command.ts';
-import { defineCommand } from './command.ts';
+import { defineCommand, type Command } from './command.ts';
 
-const role = (
-  name: string,
-  summary: string,
-  load: () => Promise<{ main: (argv: string[]) => Promise<number> }>,
-): Command =>
-  defineCommand({
+interface Role {
+  readonly main: (argv: string[]) => Promise<number>;
+}
+
+function role(name: string, summary: string, load: () => Promise<Role>): Command {
+  return defineCommand({
     name,
     summary,
     // Its own parser knows its options, --help included.
@@ -21,15 +20,14 @@ const role = (
       return { exitCode: await main([...args]) };
     },
   });
+}
 
-export const coordinator = role(
-  'coordinator',
-  'run a coordinator',
-  () => import('../coordinator/main.ts'),
-);
+export const coordinator = role('coordinator', 'run a coordinator', () => {
+  // oxlint-disable-next-line no-restricted-imports -- see the head of this file
+  return import('../coordinator/main.ts');
+});
 
-export const agent = role(
-  'agent',
-  'run an agent on this machine',
-  () => import('../agent/main.ts'),
-);
+export const agent = role('agent', 'run an agent on this machine', () => {
+  // oxlint-disable-next-line no-restricted-imports -- see the head of this file
+  return import('../agent/main.ts');
+});

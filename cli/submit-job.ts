@@ -61,7 +61,7 @@ export async function submitJob(
   const { out } = context;
   const jobId = report.job.id;
   if (!options.watch && options.output === undefined) {
-    out.note(`${out.noteTerminal ? 'watch it with: ' : ''}furrow watch ${jobId}`);
+    if (out.noteTerminal) out.note(`watch it with: furrow watch ${jobId}`);
     return { report };
   }
   if (out.json) out.jsonLine({ event: 'submitted', ...(jsonOf(report) as object) });

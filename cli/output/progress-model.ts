@@ -70,7 +70,7 @@ export function applyWatchEvent(model: ProgressModel, event: WatchEvent, nowMs: 
       if (model.unreachableSinceMs !== undefined) return { model, notices: [] };
       return {
         model: { ...model, unreachableSinceMs: nowMs },
-        notices: [{ tone: 'warning', text: `farm unreachable, trying again… (${event.reason})` }],
+        notices: [{ tone: 'warning', text: 'farm unreachable, trying again…' }],
       };
     case 'reachable':
       if (model.unreachableSinceMs === undefined) return { model, notices: [] };

@@ -22,8 +22,12 @@ export interface Screen {
 }
 
 const MAX_BAR_COLUMNS = 30;
+/** Keeps the state near the bars on a wide screen. */
+const MAX_NAME_COLUMNS = 52;
 const MIN_BAR_COLUMNS = 6;
 const MAX_RUNNING_LINES = 8;
+/** Columns kept free for `4 running` and the like. */
+const RESERVED_TAIL = 12;
 const WIDE_ENOUGH_FOR_HINT = 60;
 
 export function renderProgress(model: ProgressModel, screen: Screen, nowMs: number): string[] {
@@ -43,13 +47,8 @@ function headerLine(job: Job, { columns, style }: Screen, nowMs: number): string
   const right = `${state}  ${formatDuration(elapsedMs)}`;
   const nameColumns = columns - textWidth(job.id) - textWidth(right) - 4;
   if (nameColumns < 4) return cutText(`${job.id} ${state}`, columns);
-  const name = fitText(printable(job.name), Math.min(nameColumns, barEnd(columns)));
+  const name = fitText(printable(job.name), Math.min(nameColumns, MAX_NAME_COLUMNS));
   return `${style.bold(job.id)}  ${name}  ${paintState(job, state, style)}${right.slice(state.length)}`;
-}
-
-/** Keeps the state near the bars on a wide screen. */
-function barEnd(columns: number): number {
-  return Math.max(8, Math.min(columns, 80) - 28);
 }
 
 function paintState(job: Job, state: string, style: Style): string {
@@ -73,7 +72,12 @@ function stepLines(model: ProgressModel, job: Job, screen: Screen, room: number)
     Math.max(6, Math.floor(screen.columns / 4)),
   );
   const countColumns = Math.max(...job.steps.map((step) => countText(step).length), 0);
-  const lines = shown.map((step) => stepLine(model, step, screen, nameColumns, countColumns));
+  const tailColumns = Math.max(...shown.map((step) => textWidth(stepTail(step))), 0);
+  const rest = screen.columns - nameColumns - countColumns - 2;
+  // One length for all; it gives way to the words, and is left out when too little would remain.
+  const barColumns = Math.min(MAX_BAR_COLUMNS, rest - Math.min(tailColumns, RESERVED_TAIL) - 3);
+  const layout = { nameColumns, countColumns, barColumns };
+  const lines = shown.map((step) => stepLine(model, step, screen, layout));
   const hidden = job.steps.length - shown.length;
   return hidden > 0 ? [...lines, screen.style.dim(`… and ${hidden} more steps`)] : lines;
 }
@@ -91,25 +95,26 @@ const isDone = (step: StepStatus): boolean => step.known && step.accepted === st
 const countText = (step: StepStatus): string =>
   step.known ? `${step.accepted}/${step.total}` : '?';
 
+interface StepLayout {
+  readonly nameColumns: number;
+  readonly countColumns: number;
+  readonly barColumns: number;
+}
+
 function stepLine(
   model: ProgressModel,
   step: StepStatus,
   { columns, style }: Screen,
-  nameColumns: number,
-  countColumns: number,
+  { nameColumns, countColumns, barColumns }: StepLayout,
 ): string {
   const name = fitText(step.name, nameColumns);
   const count = countText(step).padStart(countColumns);
-  const tail = stepTail(step);
-  const rest = columns - nameColumns - countColumns - 2;
-  // The bar gives way to the words, and is left out when too little of it would remain.
-  const barColumns = Math.min(MAX_BAR_COLUMNS, rest - Math.min(textWidth(tail), 12) - 3);
   const bar =
     barColumns < MIN_BAR_COLUMNS
       ? ''
       : `${paintBar(barText(stepFraction(model, step), barColumns, style), step, style)} `;
-  const tailColumns = rest - (bar === '' ? 0 : barColumns + 1) - 2;
-  const words = tailColumns > 0 ? cutText(tail, tailColumns) : '';
+  const used = nameColumns + 2 + (bar === '' ? 0 : barColumns + 1) + countColumns;
+  const words = cutText(stepTail(step), columns - used - 2);
   const idle = step.accepted + step.leased + step.queued + step.failed === 0;
   const label = idle ? style.dim(name) : name;
   return `${label}  ${bar}${count}${words === '' ? '' : `  ${paintTail(step, words, style)}`}`;
@@ -145,7 +150,7 @@ function stepFraction(model: ProgressModel, step: StepStatus): number {
 export function barText(fraction: number, columns: number, style: Style): string {
   const [full, empty] = style.unicode ? ['█', '░'] : ['#', '-'];
   const filled = fraction >= 1 ? columns : Math.min(columns - 1, Math.floor(fraction * columns));
-  return full!.repeat(filled) + empty!.repeat(columns - filled);
+  return full.repeat(filled) + empty.repeat(columns - filled);
 }
 
 function paintBar(bar: string, step: StepStatus, style: Style): string {

@@ -1,14 +1,16 @@
 /** Colours and characters that a stream can show. */
 import type { WriteStream } from 'node:tty';
 
+type Paint = (text: string) => string;
+
 export interface Style {
   readonly unicode: boolean;
-  bold(text: string): string;
-  dim(text: string): string;
-  red(text: string): string;
-  green(text: string): string;
-  yellow(text: string): string;
-  cyan(text: string): string;
+  readonly bold: Paint;
+  readonly dim: Paint;
+  readonly red: Paint;
+  readonly green: Paint;
+  readonly yellow: Paint;
+  readonly cyan: Paint;
 }
 
 export const PLAIN_STYLE: Style = styleWith(false, true);

@@ -41,9 +41,9 @@ export interface RunningFarm {
   readonly natsVersion: string;
   readonly agents: readonly string[];
   /** Ends everything, agents first. */
-  stop(onPart: (part: string) => void): Promise<void>;
+  readonly stop: (onPart: (part: string) => void) => Promise<void>;
   /** Kills everything at once. */
-  kill(): void;
+  readonly kill: () => void;
 }
 
 /** Units that run get so long to end by themselves; then they are handed back. */

@@ -1,0 +1,84 @@
+/** One line of the command, from arguments to exit code. Everything of the process comes as `Io`. */
+import { FurrowError, messageOf } from '../kit/furrow-error.ts';
+import { FarmClient } from './client.ts';
+import type { Command, CommandContext } from './command.ts';
+import { EXIT, EXIT_OF_ERROR } from './exit-codes.ts';
+import { findFarm } from './farm-address.ts';
+import { createOutput, type Output } from './output/output.ts';
+import { parseLine, type GlobalOptions } from './parse-line.ts';
+
+export interface Io {
+  readonly stdout: NodeJS.WriteStream;
+  readonly stderr: NodeJS.WriteStream;
+  readonly environment: NodeJS.ProcessEnv;
+  /** A signal that Ctrl-C aborts with an `aborted` FurrowError; from then on Ctrl-C is ours. */
+  readonly takeInterrupts: () => AbortSignal;
+}
+
+export async function runLine(argv: readonly string[], io: Io): Promise<number> {
+  const run = (
+    command: Command,
+    args: readonly string[],
+    options: object,
+    globals: GlobalOptions,
+  ): Promise<number> => runCommand(command, args, options, globals, io);
+  try {
+    return await parseLine(argv, run, io);
+  } catch (error) {
+    return failed(error, openOutput({ json: argv.includes('--json') }, io), io);
+  }
+}
+
+async function runCommand(
+  command: Command,
+  args: readonly string[],
+  options: object,
+  globals: GlobalOptions,
+  io: Io,
+): Promise<number> {
+  const out = openOutput(globals, io);
+  // The roles end in good order by themselves, and know best when.
+  const signal = command.passThrough ? new AbortController().signal : io.takeInterrupts();
+  let client: Promise<FarmClient> | undefined;
+  const farm = (): Promise<FarmClient> =>
+    (client ??= findFarm(globals, io.environment).then((found) => new FarmClient(found, signal)));
+  const context: CommandContext = {
+    out,
+    signal,
+    environment: io.environment,
+    farm,
+    async blobs() {
+      const farmClient = await farm();
+      const { farm: service } = farmClient;
+      const { blobUrl } = await farmClient.call(service.getStatus.bind(service), {});
+      return { url: blobUrl, token: farmClient.token };
+    },
+    waitMs: globals.waitSeconds === undefined ? undefined : globals.waitSeconds * 1000,
+  };
+  try {
+    const { report, exitCode } = await command.run(args, options, context);
+    if (report) out.report(report);
+    return exitCode ?? EXIT.ok;
+  } catch (error) {
+    return failed(error, out, io);
+  } finally {
+    // A client that could not be made was reported already.
+    await client?.then((open) => open.close()).catch(() => undefined);
+  }
+}
+
+function openOutput({ json, quiet }: GlobalOptions, { stdout, stderr, environment }: Io): Output {
+  return createOutput({ json: json === true, quiet: quiet === true }, stdout, stderr, environment);
+}
+
+function failed(error: unknown, out: Output, { stderr, environment }: Io): number {
+  const known =
+    error instanceof FurrowError
+      ? error
+      : new FurrowError('internal', 'UNEXPECTED', messageOf(error), { cause: error });
+  out.error(known);
+  if (known.code === 'internal' && environment['FURROW_DEBUG'] && error instanceof Error) {
+    stderr.write(`${error.stack}\n`);
+  }
+  return EXIT_OF_ERROR[known.code];
+}

@@ -1,0 +1,414 @@
+/** Whole command lines, in this process, against a farm that does what the test tells it. */
+import { createHash } from 'node:crypto';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { runLine } from '../../../cli/run-line.ts';
+import { FurrowError } from '../../../kit/furrow-error.ts';
+import {
+  AttemptOutcome,
+  JobState,
+  UnitState,
+  type Unit,
+} from '../../../proto/gen/furrow/v1/job_service.ts';
+import {
+  FAKE_TOKEN,
+  fakeJob,
+  fakeStep,
+  startFakeFarm,
+  type FakeFarm,
+} from '../../support/fake-farm.ts';
+
+let farm: FakeFarm;
+let folder: string;
+
+beforeEach(async () => {
+  farm = await startFakeFarm();
+  folder = await mkdtemp(join(tmpdir(), 'furrow-cli-'));
+});
+
+afterEach(async () => {
+  await farm.kill();
+  await rm(folder, { recursive: true, force: true });
+});
+
+interface Line {
+  readonly exitCode: Promise<number>;
+  readonly stdout: () => string;
+  readonly stderr: () => string;
+  readonly interrupt: () => void;
+}
+
+/** Runs a command line; `$` in an argument is the test's folder. */
+function furrow(line: string, environment: NodeJS.ProcessEnv = {}): Line {
+  const argv = line.split(' ').map((word) => word.replace('$', folder));
+  const interrupts = new AbortController();
+  const [stdout, stderr] = [collect(), collect()];
+  const exitCode = runLine(argv, {
+    stdout: stdout.stream,
+    stderr: stderr.stream,
+    environment: {
+      FURROW_HOME: join(folder, 'home'),
+      FURROW_FARM: farm.address,
+      FURROW_TOKEN: FAKE_TOKEN,
+      ...environment,
+    },
+    takeInterrupts: () => interrupts.signal,
+  });
+  return {
+    exitCode,
+    stdout: stdout.text,
+    stderr: stderr.text,
+    interrupt: () => interrupts.abort(new FurrowError('aborted', 'INTERRUPTED', 'interrupted')),
+  };
+}
+
+function collect(): { stream: NodeJS.WriteStream; text: () => string } {
+  const stream = new PassThrough();
+  let text = '';
+  stream.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+  return { stream: stream as unknown as NodeJS.WriteStream, text: () => text };
+}
+
+async function run(line: string, environment?: NodeJS.ProcessEnv) {
+  const started = furrow(line, environment);
+  const exitCode = await started.exitCode;
+  return { exitCode, stdout: started.stdout(), stderr: started.stderr() };
+}
+
+const FILM = Buffer.from('the encoded film');
+const FILM_FILE = {
+  name: 'clip.mp4',
+  sha256: createHash('sha256').update(FILM).digest('hex'),
+  sizeBytes: FILM.length,
+};
+const SUCCEEDED = fakeJob({
+  state: JobState.JOB_STATE_SUCCEEDED,
+  endedAtMs: 1_700_000_072_000,
+  outputs: [FILM_FILE],
+  steps: [fakeStep('encode', { total: 2, accepted: 2 })],
+});
+
+async function clip(name = 'clip.mov', content = 'raw film'): Promise<void> {
+  await writeFile(join(folder, name), content);
+}
+
+/** Ends every job as soon as it is submitted. */
+function endJobsAs(job: Partial<typeof SUCCEEDED>): void {
+  farm.blobs.set(FILM_FILE.sha256, FILM);
+  const onSubmit = farm.submits.push.bind(farm.submits);
+  farm.submits.push = (...requests) => {
+    setImmediate(() => farm.setJob({ ...SUCCEEDED, ...job }));
+    return onSubmit(...requests);
+  };
+}
+
+describe('usage', () => {
+  test.each([
+    ['jbos', "furrow: unknown command 'jbos' (Did you mean jobs?); see furrow --help\n"],
+    ['watch', "furrow: missing required argument 'job'; see furrow watch --help\n"],
+    ['jobs --frobnicate', "furrow: unknown option '--frobnicate'; see furrow jobs --help\n"],
+    [
+      'submit $/x --crf 99',
+      "furrow: option '--crf <n>' argument '99' is invalid. '99' is not a whole number from 0 to 63; see furrow submit transcode --help\n",
+    ],
+    [
+      'jobs --farm nowhere',
+      "furrow: 'nowhere' is no address of a farm: give HOST:PORT, such as 127.0.0.1:7400\n",
+    ],
+  ])('%s', async (line, stderr) => {
+    expect(await run(line)).toEqual({ exitCode: 2, stdout: '', stderr });
+  });
+
+  test('help and version are answers', async () => {
+    expect(await run('--version')).toMatchObject({ exitCode: 0, stdout: '0.1.0\n' });
+    const help = await run('submit transcode --help');
+    expect(help).toMatchObject({ exitCode: 0, stderr: '' });
+    expect(help.stdout).toContain('Examples:');
+    expect(await run('')).toMatchObject({ exitCode: 2 });
+  });
+
+  test('a wrong line is told as JSON too', async () => {
+    const { stdout, exitCode } = await run('jbos --json');
+    expect(exitCode).toBe(2);
+    expect(JSON.parse(stdout)).toMatchObject({ error: { code: 'invalid', reason: 'USAGE' } });
+  });
+});
+
+describe('the farm that cannot be used', () => {
+  test('unreachable is 3', async () => {
+    await farm.kill();
+    const { exitCode, stderr } = await run('jobs');
+    expect(exitCode).toBe(3);
+    expect(stderr).toBe(
+      `furrow: no farm answers at ${farm.address}: start one with furrow up, or name it with --farm HOST:PORT\n`,
+    );
+  });
+
+  test('never started here is 3, and a token that is missing for a named farm is 7', async () => {
+    const none = { FURROW_FARM: '', FURROW_TOKEN: '' };
+    expect(await run('jobs', none)).toMatchObject({
+      exitCode: 3,
+      stderr: expect.stringContaining('start one with furrow up'),
+    });
+    expect(await run('jobs', { FURROW_TOKEN: '' })).toMatchObject({
+      exitCode: 7,
+      stderr: expect.stringContaining(`no token for the farm at ${farm.address}`),
+    });
+  });
+
+  test("a wrong token is 7, in the farm's own words", async () => {
+    const { exitCode, stdout, stderr } = await run('jobs --json', { FURROW_TOKEN: 'wrong' });
+    expect(exitCode).toBe(7);
+    expect(stderr).toBe("furrow: the token is not this farm's\n");
+    expect(JSON.parse(stdout).error).toMatchObject({
+      code: 'unauthenticated',
+      reason: 'TOKEN_WRONG',
+    });
+  });
+});
+
+describe('submit', () => {
+  test('sends the file, prints the id alone, and asks for what the options say', async () => {
+    await clip();
+    const line =
+      'submit $/clip.mov --crf 23 --size x720 --piece-seconds 2.5 --audio copy --priority -3';
+    expect(await run(line)).toEqual({ exitCode: 0, stdout: 'j1\n', stderr: '' });
+    const [request] = farm.submits;
+    expect(request).toMatchObject({
+      name: 'clip.mov',
+      priority: -3,
+      work: {
+        $case: 'transcode',
+        value: {
+          source: { name: 'clip.mov', sizeBytes: 8 },
+          video: { crf: 23, width: 0, height: 720 },
+          audio: { encoder: 'copy' },
+          pieceMs: 2500,
+        },
+      },
+    });
+    expect([...farm.blobs.values()].map(String)).toEqual(['raw film']);
+  });
+
+  test('an unanswered submit is repeated with the same client id, and gives one job', async () => {
+    const error = new FurrowError('unavailable', 'JOURNAL_IN_DOUBT', 'try again');
+    farm.failSubmits = { error, times: 2, afterEffect: true };
+    const { exitCode, stdout, stderr } = await run('submit command -- echo -n hi');
+    expect({ exitCode, stdout, stderr }).toMatchObject({ exitCode: 0, stdout: 'j1\n' });
+    expect(farm.submits.length).toBe(3);
+    expect(new Set(farm.submits.map((request) => request.clientId)).size).toBe(1);
+    expect(farm.submits[0]!.work).toMatchObject({
+      value: { steps: [{ task: { kind: { value: { argv: ['echo', '-n', 'hi'] } } } }] },
+    });
+  });
+
+  test('a refusal is not repeated', async () => {
+    const error = new FurrowError('conflict', 'CLIENT_ID_REUSED', 'client id x is taken');
+    farm.failSubmits = { error, times: 1, afterEffect: false };
+    expect(await run('submit command --client-id x -- true')).toMatchObject({
+      exitCode: 7,
+      stderr: 'furrow: client id x is taken\n',
+    });
+  });
+
+  test('-o waits for the end, downloads, and chooses the container', async () => {
+    await clip();
+    endJobsAs({});
+    const { exitCode, stdout } = await run('submit $/clip.mov -o $/out.mkv');
+    expect(exitCode).toBe(0);
+    expect(stdout.trim().split('\n').at(-1)).toBe(`${folder}/out.mkv  16 B`);
+    expect(await readFile(join(folder, 'out.mkv'))).toEqual(FILM);
+    expect(farm.submits[0]!.work).toMatchObject({ value: { film: 'out.mkv' } });
+    expect((await readdir(folder)).filter((name) => name.includes('.part'))).toEqual([]);
+  });
+
+  test('a failed job is 4 and a cancelled one 5, each with its reason', async () => {
+    await clip();
+    endJobsAs({ state: JobState.JOB_STATE_FAILED, reason: 'encode/3: not a video', outputs: [] });
+    const failed = await run('submit $/clip.mov -o $/out.mp4');
+    expect(failed.exitCode).toBe(4);
+    expect(failed.stderr).toContain('furrow: j1 failed: encode/3: not a video');
+    expect(await readdir(folder)).not.toContain('out.mp4');
+    farm.setJob({ ...SUCCEEDED, state: JobState.JOB_STATE_CANCELLED, reason: 'wrong clip' });
+    expect(await run('watch j1')).toMatchObject({
+      exitCode: 5,
+      stderr: 'furrow: j1 was cancelled: wrong clip\n',
+    });
+  });
+
+  test.each([
+    ['a missing file', 'submit $/none.mov', 2, "there is no file '"],
+    ['a folder', 'submit $/sub', 2, "/sub' is a folder"],
+    ['an empty file', 'submit $/empty.mov', 2, "/empty.mov' is empty"],
+    ['a name with control characters', 'submit $/a\u0007b.mov', 2, 'control character'],
+    [
+      'a target that is there',
+      'submit $/clip.mov -o $/there.mp4',
+      7,
+      "there.mp4' is there already",
+    ],
+    ['a target without a folder', 'submit $/clip.mov -o $/none/x.mp4', 2, 'there is no folder'],
+    ['a folder that is missing', 'submit $/clip.mov -o $/none/', 2, 'there is no folder'],
+    ['an unknown container', 'submit $/clip.mov -o $/x.avi', 2, 'does not say which container'],
+  ])('%s is refused before anything is sent', async (_, line, exitCode, words) => {
+    await Promise.all([clip(), clip('empty.mov', ''), clip('there.mp4'), clip('a\u0007b.mov')]);
+    await mkdir(join(folder, 'sub'));
+    const answer = await run(line);
+    expect(answer.exitCode).toBe(exitCode);
+    expect(answer.stderr).toContain(words);
+    expect(answer.stderr.split('\n').length).toBe(2);
+    expect(farm.submits).toEqual([]);
+    expect(farm.blobs.size).toBe(0);
+  });
+});
+
+describe('watch', () => {
+  test('goes on from its cursor when the farm restarts, missing nothing', async () => {
+    farm.setJob(fakeJob());
+    const watching = furrow('watch j1 --json');
+    await vi.waitFor(() => expect(watching.stdout()).toContain('"event":"job"'));
+    await farm.kill();
+    const granted = {
+      unitId: 'j1/encode/0',
+      attempt: 1,
+      agentId: 'a-1',
+      outcome: AttemptOutcome.ATTEMPT_OUTCOME_GRANTED,
+      failureKind: '',
+      message: '',
+      atMs: 1,
+      agentName: 'alice',
+    };
+    // While nobody watches.
+    farm.emit('j1', { $case: 'attempt', value: granted });
+    await farm.start();
+    await vi.waitFor(() => expect(watching.stdout()).toContain('"event":"reachable"'), 5000);
+    farm.setJob(SUCCEEDED);
+    expect(await watching.exitCode).toBe(0);
+    const events = watching
+      .stdout()
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(events.map(({ event, cursor }) => [event, cursor])).toEqual([
+      ['job', 'c1'],
+      ['unreachable', undefined],
+      ['reachable', undefined],
+      ['attempt', 'c2'],
+      ['job', 'c3'],
+    ]);
+    expect(events.at(-1).job).toMatchObject({ state: 'succeeded', reason: '' });
+    expect(farm.watchCursors).toEqual(['', 'c1']);
+  });
+
+  test('gives up after --wait-seconds', async () => {
+    farm.setJob(fakeJob());
+    const watching = furrow('watch j1 --wait-seconds 0.2');
+    await vi.waitFor(() => expect(watching.stdout()).toContain('j1 running'));
+    await farm.kill();
+    expect(await watching.exitCode).toBe(3);
+    expect(watching.stderr()).toContain('come back with furrow watch j1');
+  });
+
+  test('Ctrl-C leaves the job running and says how to come back', async () => {
+    farm.setJob(fakeJob());
+    const watching = furrow('watch j1');
+    await vi.waitFor(() => expect(watching.stdout()).toContain('j1 running'));
+    watching.interrupt();
+    expect(await watching.exitCode).toBe(130);
+    expect(watching.stderr()).toBe(
+      'furrow: stopped watching; j1 goes on: come back with furrow watch j1\n',
+    );
+    expect(farm.jobs.get('j1')!.state).toBe(JobState.JOB_STATE_RUNNING);
+  });
+
+  test('an unknown job is 6', async () => {
+    expect(await run('watch j9')).toMatchObject({
+      exitCode: 6,
+      stderr: 'furrow: there is no job j9\n',
+    });
+  });
+});
+
+describe('the other commands', () => {
+  const unit: Unit = {
+    id: 'j1/encode/0',
+    step: 'encode',
+    index: 0,
+    state: UnitState.UNIT_STATE_LEASED,
+    attempts: 2,
+    agentId: 'a-1',
+    failureKind: 'lost',
+    failureMessage: 'no beat',
+    retryAtMs: 0,
+    outputs: [],
+    agentName: 'alice',
+    fraction: 0.5,
+  };
+
+  test('jobs reads all pages up to the limit, with every field in JSON', async () => {
+    for (let i = 1; i <= 450; i += 1) farm.jobs.set(`j${i}`, fakeJob({ id: `j${i}` }));
+    const { stdout } = await run('jobs --limit 300 --json');
+    const { jobs } = JSON.parse(stdout);
+    expect(jobs.length).toBe(300);
+    expect(jobs[299]).toMatchObject({ id: 'j300', state: 'running', reason: '', endedAtMs: 0 });
+  });
+
+  test('units', async () => {
+    farm.setJob(fakeJob());
+    farm.units.set('j1', [unit]);
+    expect((await run('units j1 --state leased')).stdout).toBe(
+      'UNIT         STATE       ATTEMPTS  AGENT  LAST FAILURE\n' +
+        'j1/encode/0  leased 50%         2  alice  lost: no beat\n',
+    );
+    expect((await run('units j1 --state failed')).stdout).toBe('no units\n');
+    expect(await run('units j1 --state lost')).toMatchObject({ exitCode: 2 });
+  });
+
+  test('cancel, retry, pause and resume answer with the job', async () => {
+    farm.setJob(fakeJob());
+    expect((await run('pause j1')).stdout).toContain('j1 is paused');
+    expect((await run('resume j1')).stdout).toBe('j1 goes on\n');
+    expect((await run('cancel j1 --reason mistake')).stdout).toBe('j1 is cancelled\n');
+    expect(farm.jobs.get('j1')).toMatchObject({ reason: 'mistake' });
+    expect((await run('retry j1')).stdout).toBe('j1 has 3 units queued again\n');
+    expect(JSON.parse((await run('pause j1 --json')).stdout).job.state).toBe('paused');
+  });
+
+  test('fetch refuses a job that is not done, and never replaces a file unasked', async () => {
+    farm.setJob(fakeJob());
+    expect(await run('fetch j1')).toMatchObject({
+      exitCode: 7,
+      stderr: 'furrow: j1 has no files: it is running; furrow watch j1 waits for it\n',
+    });
+    farm.setJob(SUCCEEDED);
+    farm.blobs.set(FILM_FILE.sha256, FILM);
+    await clip('clip.mp4', 'mine');
+    expect(await run('fetch j1 -o $')).toMatchObject({ exitCode: 7 });
+    expect(await readFile(join(folder, 'clip.mp4'), 'utf8')).toBe('mine');
+    const forced = await run('fetch j1 -o $ --force --json');
+    expect(JSON.parse(forced.stdout)).toEqual({
+      jobId: 'j1',
+      files: [{ ...FILM_FILE, path: join(folder, 'clip.mp4') }],
+    });
+    expect(await readFile(join(folder, 'clip.mp4'))).toEqual(FILM);
+  });
+
+  test('fetch refuses output names that leave the folder', async () => {
+    farm.setJob({ ...SUCCEEDED, outputs: [{ ...FILM_FILE, name: '../evil' }] });
+    expect(await run('fetch j1 -o $')).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringContaining("an output '../evil', which cannot be used"),
+    });
+  });
+
+  test('status and drain', async () => {
+    farm.status = { warnings: ['disk is \u001b[2Jlow'], durable: false, durability: 'not read' };
+    const { stdout } = await run('status');
+    expect(stdout).toContain('durable  not proven: not read');
+    expect(stdout).toContain('warning: disk is low');
+    expect(await run('drain nobody')).toMatchObject({ exitCode: 6 });
+  });
+});
