@@ -53,6 +53,13 @@ export async function probeMedia(media: MediaProcess, name: string): Promise<Med
     '-show_streams',
     '-show_format',
   ]);
+  const large = /Picture size (\d+x\d+) exceeds/.exec(run.complaints.join('\n'));
+  if (large !== null) {
+    throw new FilmFault(
+      'invalid-input',
+      `${name} has a picture of ${large[1]}, beyond what is taken (8K)`,
+    );
+  }
   if (!run.ok) throw unreadable(name, run);
   return probeSchema.parse(json);
 }
