@@ -104,12 +104,24 @@ function faultsOfLeases(farm: Farm): string[] {
   return faults;
 }
 
-/** Agents whose leases book more than they have. Foreign use may grow under a lease: not counted. */
+/**
+ * Agents whose leases book more than they have. Foreign use may grow under a lease: not counted. What
+ * is finished takes nothing any more, even when its lease goes on until the result is accepted.
+ */
 export function checkBookings(farm: Farm, liveness: Liveness): string[] {
   return [...farm.agents.values()].flatMap((agent) => {
-    const capacity = liveness.agents.get(agent.id)?.capacity;
-    const isOver = capacity !== undefined && exceeds(agent.booking, capacity);
-    return isOver ? [`agent ${agent.id} is overbooked: ${bookingText(agent.booking)}`] : [];
+    const known = liveness.agents.get(agent.id);
+    if (known?.capacity === undefined || !exceeds(agent.booking, known.capacity)) return [];
+    const booking = emptyBooking();
+    for (const token of agent.leases) {
+      const lease = farm.leases.get(token);
+      const step = lease && farm.jobs.get(lease.job)?.steps[lease.step];
+      const isFinished = known.inventory.get(token)?.state === 'finished';
+      if (step !== undefined && !isFinished) book(booking, step.demand, lease?.gpuIds ?? []);
+    }
+    return exceeds(booking, known.capacity)
+      ? [`agent ${agent.id} is overbooked: ${bookingText(booking)}`]
+      : [];
   });
 }
 
