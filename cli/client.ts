@@ -127,7 +127,7 @@ function isServiceError(error: unknown): error is ServiceError {
 }
 
 /** The farm's own words where it answered; ours where it did not. */
-export function furrowErrorOf(error: ServiceError, address: string): FurrowError {
+function furrowErrorOf(error: ServiceError, address: string): FurrowError {
   const details = error.metadata.get(ERROR_DETAILS_KEY)[0];
   const info = details instanceof Buffer ? decodeErrorDetails(details) : undefined;
   if (info)

@@ -7,7 +7,7 @@ import type { FarmClient } from './client.ts';
 import type { Output } from './output/output.ts';
 import type { Report } from './report.ts';
 
-export interface ArgumentSpec {
+interface ArgumentSpec {
   /** As commander writes it: `<job>`, `[job]`, `<program...>`. */
   readonly syntax: string;
   readonly help: string;

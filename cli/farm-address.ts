@@ -57,7 +57,7 @@ function tokenMissing(address: string, path: string): FurrowError {
 }
 
 /** HOST:PORT, with [] around an IPv6 address. */
-export function parseAddress(text: string): string {
+function parseAddress(text: string): string {
   const match = /^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})$/.exec(text);
   const port = Number(match?.[2]);
   if (!match || port < 1 || port > 65_535) {

@@ -118,7 +118,7 @@ const spec = z.strictObject({
 });
 
 /** A local file that an input names. */
-export interface LocalInput {
+interface LocalInput {
   /** Absolute. */
   readonly path: string;
   /** Under which the unit sees it; undefined for its own. */

@@ -50,12 +50,6 @@ export function formatCores(cpuMillis: number): string {
   return String(Math.round(cpuMillis / 10) / 100);
 }
 
-/** Wall-clock time of day, local: `14:03:59`. */
-export function formatTimeOfDay(atMs: number): string {
-  const at = new Date(atMs);
-  return [at.getHours(), at.getMinutes(), at.getSeconds()].map(padded).join(':');
-}
-
 function padded(value: number): string {
   return String(value).padStart(2, '0');
 }

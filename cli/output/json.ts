@@ -46,7 +46,7 @@ export function jsonOf(report: Report): unknown {
   }
 }
 
-export function jobJson(job: Job): object {
+function jobJson(job: Job): object {
   return { ...job, state: jobStateName(job.state) };
 }
 

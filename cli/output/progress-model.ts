@@ -27,6 +27,8 @@ export interface ProgressModel {
   readonly job: Job | undefined;
   /** By unit and attempt, in the order they began. */
   readonly running: ReadonlyMap<string, RunningUnit>;
+  /** Attempts that ended lately: progress is lossy and late, and must not bring them back. */
+  readonly ended: readonly string[];
   /** Agents' names by id. */
   readonly agentNames: ReadonlyMap<string, string>;
   /** Since when the farm has been out of reach; undefined while it answers. */
@@ -53,6 +55,7 @@ export function newProgressModel(
     jobId,
     job: undefined,
     running: new Map(),
+    ended: [],
     agentNames,
     unreachableSinceMs: undefined,
   };
@@ -123,18 +126,15 @@ function applyAttempt(model: ProgressModel, event: AttemptEvent): Step {
         model: { ...next, running: withRunning(model.running, begun(event)) },
         notices: event.attempt > 1 ? [runsAgain(next, event)] : [],
       };
-    case AttemptOutcome.ATTEMPT_OUTCOME_ACCEPTED:
+    case AttemptOutcome.ATTEMPT_OUTCOME_ACCEPTED: {
       // The first accepted result ends both copies of a unit.
-      return {
-        model: { ...next, running: filterRunning(model.running, (u) => u.unitId !== event.unitId) },
-        notices: [],
-      };
+      const copies = [...model.running.values()].filter((unit) => unit.unitId === event.unitId);
+      const keys = [event, ...copies].map((attempt) => runningKey(event.unitId, attempt.attempt));
+      return { model: withoutRunning(next, keys), notices: [] };
+    }
     case AttemptOutcome.ATTEMPT_OUTCOME_ENDED: {
       const key = runningKey(event.unitId, event.attempt);
-      return {
-        model: { ...next, running: filterRunning(model.running, (_, k) => k !== key) },
-        notices: endNotices(next, event),
-      };
+      return { model: withoutRunning(next, [key]), notices: endNotices(next, event) };
     }
     default:
       return { model: next, notices: [] };
@@ -171,7 +171,8 @@ function applyProgress(model: ProgressModel, units: readonly UnitProgress[]): Pr
   const running = new Map(model.running);
   for (const unit of units) {
     const { unitId, attempt, agentId, fraction, note } = unit;
-    running.set(runningKey(unitId, attempt), { unitId, attempt, agentId, fraction, note });
+    const key = runningKey(unitId, attempt);
+    if (!model.ended.includes(key)) running.set(key, { unitId, attempt, agentId, fraction, note });
   }
   return { ...model, running };
 }
@@ -198,6 +199,16 @@ function withRunning(
   unit: RunningUnit,
 ): ReadonlyMap<string, RunningUnit> {
   return new Map(running).set(runningKey(unit.unitId, unit.attempt), unit);
+}
+
+const MAX_ENDED = 256;
+
+function withoutRunning(model: ProgressModel, keys: readonly string[]): ProgressModel {
+  return {
+    ...model,
+    running: filterRunning(model.running, (_, key) => !keys.includes(key)),
+    ended: [...model.ended, ...keys].slice(-MAX_ENDED),
+  };
 }
 
 function filterRunning(

@@ -47,7 +47,7 @@ export function linesOf(
 }
 
 /** `/path/out.mp4  12 MiB`. */
-export function fileLine(file: FetchedFile): string {
+function fileLine(file: FetchedFile): string {
   return `${file.path}  ${formatBytes(file.sizeBytes)}`;
 }
 

@@ -49,7 +49,7 @@ function rateOf(samples: readonly { atMs: number; bytes: number }[]): number | u
   return ((last.bytes - first.bytes) / (last.atMs - first.atMs)) * 1000;
 }
 
-export interface Transfer {
+interface Transfer {
   readonly verb: string;
   readonly name: string;
   readonly doneBytes: number;

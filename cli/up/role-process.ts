@@ -97,7 +97,7 @@ export function exitWords({ code, signal }: ChildExit): string {
 }
 
 /** The last line that a role wrote for people, or the message of its last log record. */
-export async function lastWords(logPath: string): Promise<string> {
+async function lastWords(logPath: string): Promise<string> {
   const text = await readFile(logPath, 'utf8').catch(() => '');
   const line = text.trimEnd().split('\n').at(-1) ?? '';
   if (!line.startsWith('{')) return line.replace(/^furrow[^:]*: /, '').slice(0, 300);

@@ -118,6 +118,13 @@ describe('the model', () => {
     expect(model.running.size).toBe(0);
   });
 
+  test('late progress does not bring an ended attempt back', () => {
+    const accepted = attempt({ outcome: AttemptOutcome.ATTEMPT_OUTCOME_ACCEPTED });
+    const { model } = fold([jobEvent(ENCODING), attempt({}), accepted, progress(1)]);
+    expect(model.running.size).toBe(0);
+    expect(fold([jobEvent(ENCODING), progress(0.5)]).model.running.size).toBe(1);
+  });
+
   test('an ended attempt leaves the other copy running', () => {
     const { model } = fold([
       jobEvent(ENCODING),
