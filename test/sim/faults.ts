@@ -137,7 +137,7 @@ export class Faults {
     this.#prng = prng;
     const names = Object.keys(FAULTS).filter(() => prng.chance(0.6));
     this.#liked = names.length === 0 ? Object.keys(FAULTS) : names;
-    this.#mostPauseMs = prng.pick([3_000, 10_000, 40_000]);
+    this.#mostPauseMs = prng.pick([5_000, 20_000, 60_000]);
   }
 
   start(): void {
@@ -173,7 +173,7 @@ export class Faults {
   }
 
   #next(): void {
-    this.#world.timeline.after(this.#prng.longTailed(200, this.#mostPauseMs), 'fault', () => {
+    this.#world.timeline.after(this.#prng.between(200, this.#mostPauseMs), 'fault', () => {
       if (!this.#isOn) return;
       const name = this.#prng.pick(this.#liked);
       this.counts.set(name, (this.counts.get(name) ?? 0) + 1);
@@ -185,7 +185,8 @@ export class Faults {
 }
 
 function later(world: World, prng: Prng, mend: () => void): void {
-  world.timeline.after(prng.longTailed(100, MOST_MS), 'mended', mend);
+  const delayMs = prng.chance(0.5) ? prng.longTailed(100, MOST_MS) : prng.between(10_000, MOST_MS);
+  world.timeline.after(delayMs, 'mended', mend);
 }
 
 function startIfNone(world: World): void {

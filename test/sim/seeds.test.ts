@@ -43,7 +43,7 @@ describe('a seed', () => {
 test('the faults do happen', async () => {
   const counts = { faults: 0, lost: 0, duplicated: 0, takeovers: 0 };
   for (let seed = 20; seed < 26; seed += 1) {
-    const { faults, messages, facts } = await simulate({ seed, steps: 3_000 });
+    const { faults, messages, facts } = await simulate({ seed, steps: 5_000 });
     for (const count of faults.values()) counts.faults += count;
     counts.lost += messages.lost + messages.cut;
     counts.duplicated += messages.duplicated;

@@ -67,7 +67,8 @@ const RESULT_TIMEOUT_MS = 15_000;
 const FIRST_RECONNECT_MS = 200;
 const LONGEST_RECONNECT_MS = 5_000;
 const CALL_TIMEOUT_MS = 5_000;
-const NATS_CHECK_MS = 1_000;
+const NATS_CHECK_MS = 2_000;
+const PROGRESS_MS = 3_000;
 
 export class SimAgent {
   readonly #options: SimAgentOptions;
@@ -352,7 +353,7 @@ class AgentRun {
     if (isUp) {
       this.#subscribe();
       this.#core.setWorkPlaneUp(true);
-    } else if (nowMs - (this.#natsDownSinceMs ?? nowMs) > 4 * NATS_CHECK_MS) {
+    } else if (nowMs - (this.#natsDownSinceMs ?? nowMs) > 2 * NATS_CHECK_MS) {
       this.#core.setWorkPlaneUp(false);
     }
     this.process.clock.after(NATS_CHECK_MS, () => this.#checkNats());
@@ -462,7 +463,7 @@ class AgentRun {
       const tick = (counter: number): void => {
         if (isOver) return;
         if (!hangs) progressed(counter);
-        this.process.after(1_000, 'unit goes on', () => tick(counter + 1));
+        this.process.after(PROGRESS_MS, 'unit goes on', () => tick(counter + 1));
       };
       tick(1);
       if (runMs < Infinity) {

@@ -91,7 +91,7 @@ class Simulation {
       failure: 0,
       hang: 0,
       diskFailure: 0,
-      mostRunMs: prng.pick([500, 10_000, 60_000]),
+      mostRunMs: prng.pick([500, 10_000, 60_000, 120_000]),
     };
     this.#makeAgents(units);
     this.#workload = new Workload({
@@ -201,7 +201,7 @@ class Simulation {
 
   #makeAgents(units: UnitWeather): void {
     const prng = this.#prng;
-    const count = prng.pick([2, 4, 12, 30]);
+    const count = prng.pick([2, 3, 5, 12, 30]);
     for (let index = 0; index < count; index += 1) {
       this.#agents.push(
         new SimAgent({

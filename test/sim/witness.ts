@@ -5,7 +5,12 @@
  */
 import { apply } from '../../coordinator/domain/apply.ts';
 import { checkBookings, checkFarm } from '../../coordinator/domain/check-farm.ts';
-import type { Answer, ReportResults, SubmitJob } from '../../coordinator/domain/commands.ts';
+import type {
+  Answer,
+  ReportedResult,
+  ReportResults,
+  SubmitJob,
+} from '../../coordinator/domain/commands.ts';
 import type { StopOrder } from '../../coordinator/domain/decide.ts';
 import type { GrantOrder } from '../../coordinator/domain/assignment.ts';
 import type { Capacity } from '../../coordinator/domain/demand.ts';
@@ -20,7 +25,11 @@ import { farmImage } from '../../coordinator/domain/farm-image.ts';
 import type { Liveness } from '../../coordinator/domain/liveness.ts';
 import type { Demand } from '../../coordinator/domain/task.ts';
 import type { Token } from '../../coordinator/domain/token.ts';
-import { UNIT_ACCEPTED, UNIT_CANCELLED } from '../../coordinator/domain/unit-table.ts';
+import {
+  UNIT_ACCEPTED,
+  UNIT_CANCELLED,
+  type UnitTable,
+} from '../../coordinator/domain/unit-table.ts';
 import type { CommitRecord } from '../../coordinator/ports.ts';
 
 /** The kinds of promise that can be broken. */
@@ -185,7 +194,8 @@ export class Witness {
       const verdict = answer.verdicts[index];
       const { token } = result;
       if (verdict?.kind === 'accepted' && !this.accepted.has(token)) {
-        throw new Violation('said-before-commit', `acceptance of ${token} is not stored`);
+        const kind = this.#isAcceptedOtherwise(result) ? 'stale-accepted' : 'said-before-commit';
+        throw new Violation(kind, `token ${token} was told that it is accepted, and is not`);
       }
       if (verdict?.kind === 'noted' && this.stored.leases.has(token)) {
         throw new Violation('said-before-commit', `end of ${token} is not stored`);
@@ -195,16 +205,25 @@ export class Witness {
         const message = `epoch ${epoch} said STALE of ${token} while ${storedEpoch} had begun`;
         throw new Violation('destroyed-without-proof', message);
       }
-      this.#checkStale(result.job, result.step, result.unit, token);
+      this.#checkStale(result);
     });
   }
 
-  #checkStale(job: number, stepName: string, unit: number, token: Token): void {
-    const step = this.stored.jobs.get(job)?.steps.find((other) => other.spec.name === stepName);
-    if (step?.units?.tokenOf(unit) !== token) return;
-    if (step.units.stateOf(unit) === UNIT_CANCELLED) return;
-    const message = `STALE was said of ${token}, the current token of j${job}/${stepName}/${unit}`;
+  /** Whether the result's unit was accepted with another token. */
+  #isAcceptedOtherwise({ job, step, unit, token }: ReportedResult): boolean {
+    const units = this.#unitsOf(job, step);
+    return units?.stateOf(unit) === UNIT_ACCEPTED && units.tokenOf(unit) !== token;
+  }
+
+  #checkStale({ job, step, unit, token }: ReportedResult): void {
+    const units = this.#unitsOf(job, step);
+    if (units?.tokenOf(unit) !== token || units.stateOf(unit) === UNIT_CANCELLED) return;
+    const message = `STALE was said of ${token}, the current token of j${job}/${step}/${unit}`;
     throw new Violation('destroyed-without-proof', message);
+  }
+
+  #unitsOf(job: number, step: string): UnitTable | undefined {
+    return this.stored.jobs.get(job)?.steps.find((other) => other.spec.name === step)?.units;
   }
 
   // --- what runs ------------------------------------------------------------------------------
