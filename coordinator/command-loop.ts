@@ -11,7 +11,8 @@ import { apply } from './domain/apply.ts';
 import { grantOrders } from './domain/assignment.ts';
 import { commitToAwait } from './domain/barrier.ts';
 import type { Answer, Barrier, Command } from './domain/commands.ts';
-import { decide, type Decision, type Now } from './domain/decide.ts';
+import { decide } from './domain/decide.ts';
+import type { Decision, Now } from './domain/decision.ts';
 import type { Fact, LeasesGranted } from './domain/facts.ts';
 import type { Farm } from './domain/farm.ts';
 import { followUp } from './domain/follow-up.ts';
@@ -145,7 +146,7 @@ export class CommandLoop {
           const seen = look(this.#options.farm, this.#options.liveness);
           this.#whenAllowed('decided', () => resolve(seen));
         } catch (error) {
-          reject(error as Error);
+          reject(error);
         }
       });
       this.#schedule();

@@ -3,7 +3,7 @@
  * use nothing else.
  */
 import type { GrantOrder } from './domain/assignment.ts';
-import type { StopOrder } from './domain/decide.ts';
+import type { StopOrder } from './domain/decision.ts';
 import type { Fact } from './domain/facts.ts';
 import type { JobView } from './domain/views.ts';
 

@@ -1,7 +1,7 @@
 /** What an agent's answer to a grant means. No answer is unknown, not free: the reservation stands. */
 import { stepOf } from './apply.ts';
 import type { GrantAnswered } from './commands.ts';
-import { decided, type Decision, type Now } from './decide.ts';
+import { decided, type Decision, type Now } from './decision.ts';
 import type { Farm, Lease } from './farm.ts';
 import { endLease } from './retry.ts';
 

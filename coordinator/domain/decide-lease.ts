@@ -3,7 +3,7 @@
  * stall.
  */
 import { stepOf, unitsOf } from './apply.ts';
-import { decided, type Decision, type Now, type StopOrder } from './decide.ts';
+import { decided, type Decision, type Now, type StopOrder } from './decision.ts';
 import type { EndKind, Fact, LeaseEnded } from './facts.ts';
 import type { Farm, Lease } from './farm.ts';
 import type { AgentLiveness, Liveness } from './liveness.ts';

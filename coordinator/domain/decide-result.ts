@@ -4,7 +4,7 @@
  */
 import { faultOfFile } from './check-steps.ts';
 import type { ReportedResult, ReportResults, Verdict } from './commands.ts';
-import { decided, type Decision, type Now } from './decide.ts';
+import { decided, type Decision, type Now } from './decision.ts';
 import type { Fact, ResultsAccepted } from './facts.ts';
 import { isTokenCurrent } from './fence.ts';
 import { type Farm, type Job, jobId, type StepRun } from './farm.ts';

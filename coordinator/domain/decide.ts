@@ -2,35 +2,14 @@
  * The one place where it is decided what happens: a command, the farm and what is known of the agents
  * go in, facts come out. Changes nothing.
  */
-import type { Answer, Barrier, Command, DrainAgent, EnrolAgent } from './commands.ts';
+import type { Command, DrainAgent, EnrolAgent } from './commands.ts';
 import { decideSteering, decideSubmit } from './decide-job.ts';
 import { decideReview, decideTick } from './decide-lease.ts';
 import { decideResults } from './decide-result.ts';
 import { decideGrantAnswer } from './decide-grant.ts';
-import type { Fact } from './facts.ts';
+import { decided, type Decision, type Now } from './decision.ts';
 import type { Farm } from './farm.ts';
 import { faultOfMachine, type Liveness } from './liveness.ts';
-import type { Token } from './token.ts';
-
-export interface Now {
-  /** For deadlines. */
-  readonly monotonicMs: number;
-  /** Unix time: for facts. */
-  readonly wallMs: number;
-}
-
-/** Attempts that an agent must stop and forget. */
-export interface StopOrder {
-  readonly agentId: string;
-  readonly tokens: readonly Token[];
-}
-
-export interface Decision {
-  readonly facts: readonly Fact[];
-  readonly answer: Answer;
-  readonly barrier: Barrier;
-  readonly stops: readonly StopOrder[];
-}
 
 export function decide(farm: Farm, liveness: Liveness, command: Command, now: Now): Decision {
   switch (command.type) {
@@ -56,11 +35,6 @@ export function decide(farm: Farm, liveness: Liveness, command: Command, now: No
     case 'Tick':
       return decideTick(farm, liveness, now);
   }
-}
-
-/** Facts, and an answer that waits for them. */
-export function decided(facts: readonly Fact[], answer: Answer = { kind: 'done' }): Decision {
-  return { facts, answer, barrier: 'decided', stops: [] };
 }
 
 function decideEnrol(farm: Farm, liveness: Liveness, command: EnrolAgent, now: Now): Decision {

@@ -4,7 +4,7 @@
  */
 import { stepOf, unitsOf } from './apply.ts';
 import { book, type Booking, type Capacity, fits } from './demand.ts';
-import type { Now } from './decide.ts';
+import type { Now } from './decision.ts';
 import type { LeasesGranted } from './facts.ts';
 import type { AgentRecord, Farm, StepRun } from './farm.ts';
 import { type AgentLiveness, ghostBooking, isOnline, type Liveness } from './liveness.ts';

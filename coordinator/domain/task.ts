@@ -37,6 +37,7 @@ export type TaskKind =
         readonly environment: { readonly [name: string]: string };
       };
     }
+  // eslint-disable-next-line typescript/no-generated-empty-object-type -- the message has no fields
   | { readonly $case: 'noop'; readonly value: Record<never, never> }
   | {
       readonly $case: 'split';

@@ -10,7 +10,7 @@ import type {
   EnrolAgentResponse,
 } from '../../proto/gen/furrow/v1/agent_service.ts';
 import type { CommandLoop } from '../command-loop.ts';
-import type { StopOrder } from '../domain/decide.ts';
+import type { StopOrder } from '../domain/decision.ts';
 import type { Farm } from '../domain/farm.ts';
 import { asFurrowError, statusOf } from './errors.ts';
 import { bidiStreaming, type Gate, unary } from './handlers.ts';

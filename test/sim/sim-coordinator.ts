@@ -11,7 +11,7 @@ import type {
   GrantAnswered,
   ReportResults,
 } from '../../coordinator/domain/commands.ts';
-import type { StopOrder } from '../../coordinator/domain/decide.ts';
+import type { StopOrder } from '../../coordinator/domain/decision.ts';
 import { emptyFarm, type Farm } from '../../coordinator/domain/farm.ts';
 import {
   beginTakeoverGrace,

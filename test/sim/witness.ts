@@ -11,7 +11,7 @@ import type {
   ReportResults,
   SubmitJob,
 } from '../../coordinator/domain/commands.ts';
-import type { StopOrder } from '../../coordinator/domain/decide.ts';
+import type { StopOrder } from '../../coordinator/domain/decision.ts';
 import type { GrantOrder } from '../../coordinator/domain/assignment.ts';
 import type { Capacity } from '../../coordinator/domain/demand.ts';
 import type {
