@@ -11,10 +11,15 @@ const FIRST_SAMPLE_MS = 100;
 export class MemorySampler {
   readonly #peaks = new Map<number, number>();
   #timer: NodeJS.Timeout | null = null;
+  /** One for all that start within its time. */
+  #early: NodeJS.Timeout | null = null;
 
   watch(group: number): void {
     this.#peaks.set(group, 0);
-    setTimeout(() => this.#sample(), FIRST_SAMPLE_MS).unref();
+    this.#early ??= setTimeout(() => {
+      this.#early = null;
+      this.#sample();
+    }, FIRST_SAMPLE_MS).unref();
     this.#timer ??= setInterval(() => this.#sample(), SAMPLE_MS).unref();
   }
 
