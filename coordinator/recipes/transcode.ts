@@ -8,10 +8,12 @@ import type {
   Demand,
   File,
   Input,
+  Limits,
   OutputPattern,
   StepSpec,
   VideoEncoding,
 } from '../domain/task.ts';
+import { AUDIO_ENCODERS, containerOf, ENCODERS, type Container } from './codings.ts';
 
 /** What a user asks for; absent, empty and zero fields take the defaults. */
 export interface TranscodeRequest {
@@ -28,75 +30,7 @@ export type TranscodePlan =
   /** `message` is one line that names the field and what it may be. */
   | { readonly state: 'invalid'; readonly message: string };
 
-type Container = 'mp4' | 'mov' | 'mkv' | 'webm';
-
-interface EncoderRule {
-  readonly defaultCrf: number;
-  readonly maxCrf: number;
-  readonly defaultPreset: string;
-  readonly presets: readonly string[];
-  readonly containers: readonly Container[];
-  readonly ramBytes: number;
-}
-
 const MIB = 1024 ** 2;
-const X26X_PRESETS =
-  'ultrafast superfast veryfast faster fast medium slow slower veryslow placebo'.split(' ');
-const numbers = (last: number): string[] => Array.from({ length: last + 1 }, (_, i) => String(i));
-
-/** RAM fits 1080p with room, 4K at common presets; what needs more is learnt by the farm. */
-const ENCODERS: ReadonlyMap<string, EncoderRule> = new Map([
-  [
-    'libx264',
-    {
-      defaultCrf: 20,
-      maxCrf: 51,
-      defaultPreset: 'medium',
-      presets: X26X_PRESETS,
-      containers: ['mp4', 'mov', 'mkv'],
-      ramBytes: 768 * MIB,
-    },
-  ],
-  [
-    'libx265',
-    {
-      defaultCrf: 24,
-      maxCrf: 51,
-      defaultPreset: 'medium',
-      presets: X26X_PRESETS,
-      containers: ['mp4', 'mov', 'mkv'],
-      ramBytes: 1024 * MIB,
-    },
-  ],
-  [
-    'libsvtav1',
-    {
-      defaultCrf: 30,
-      maxCrf: 63,
-      defaultPreset: '8',
-      presets: numbers(13),
-      containers: ['mp4', 'mkv', 'webm'],
-      ramBytes: 1536 * MIB,
-    },
-  ],
-  [
-    'libvpx-vp9',
-    {
-      defaultCrf: 31,
-      maxCrf: 63,
-      defaultPreset: '2',
-      presets: numbers(8),
-      containers: ['mp4', 'mkv', 'webm'],
-      ramBytes: 768 * MIB,
-    },
-  ],
-]);
-
-const AUDIO_ENCODERS: ReadonlyMap<string, readonly Container[]> = new Map([
-  ['aac', ['mp4', 'mov', 'mkv']],
-  ['libopus', ['mp4', 'mkv', 'webm']],
-  ['copy', ['mp4', 'mov', 'mkv', 'webm']],
-]);
 
 const DEFAULT_PIECE_MS = 10_000;
 const MIN_PIECE_MS = 500;
@@ -229,7 +163,7 @@ function buildSteps(wanted: Wanted): readonly StepSpec[] {
   const source = sourceFor(wanted.source, film);
   const size = source.sizeBytes;
   const ffmpeg = ['tool:ffmpeg'];
-  const oneUnit = { parameters: undefined, limits: undefined };
+  const oneUnit = { parameters: undefined, limits: stallsAfter(600_000) };
   const sourceFile: Input = { kind: { $case: 'file', value: source } };
   // A piece is a fraction of the source, except where the film cannot be cut at all.
   const pieceScratch = Math.min(size, 1024 * MIB) * 2;
@@ -244,7 +178,7 @@ function buildSteps(wanted: Wanted): readonly StepSpec[] {
       demand: demand(1000, 256 * MIB, size * 2, ffmpeg),
     },
     {
-      limits: undefined,
+      limits: stallsAfter(300_000),
       name: 'encode',
       dependsOn: ['split'],
       parameters: { kind: { $case: 'forEach', value: { step: 'split', pattern: 'piece-*' } } },
@@ -328,6 +262,14 @@ function demand(
   };
 }
 
+/**
+ * Longer than the farm's default: moving an index to a large film's front, or the first frame of a
+ * slow encoder with a long look-ahead, takes minutes without a sign.
+ */
+function stallsAfter(stallTimeoutMs: number): Limits {
+  return { maxAttempts: 0, runTimeoutMs: 0, stallTimeoutMs };
+}
+
 function output(pattern: string): OutputPattern {
   return { pattern, keep: false, optional: false };
 }
@@ -344,11 +286,6 @@ function filmNameOf(source: string): string {
 
 function baseName(path: string): string {
   return path.slice(path.lastIndexOf('/') + 1);
-}
-
-function containerOf(film: string): Container | undefined {
-  const extension = /.\.([^.]+)$/.exec(film)?.[1]?.toLowerCase();
-  return (['mp4', 'mov', 'mkv', 'webm'] as const).find((container) => container === extension);
 }
 
 function isWhole(value: number, from: number, to: number): boolean {

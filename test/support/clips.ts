@@ -11,7 +11,7 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-export const CLIP_FPS = 25;
+const CLIP_FPS = 25;
 const WIDTH = 320;
 const HEIGHT = 180;
 /** Bits of a frame's number, one block each. */
@@ -33,7 +33,8 @@ export type ClipKind =
   | 'everything'
   | 'transport-stream'
   | 'without-times'
-  | 'ten-bit';
+  | 'ten-bit'
+  | 'sixty';
 
 export class Clips {
   readonly directory: string;
@@ -100,6 +101,8 @@ export class Clips {
         return copy(file('stream.ts'), ['-i', await this.path('open-gop')]);
       case 'without-times':
         return copy(file('times.avi'), ['-i', await this.path('closed-gop')]);
+      case 'sixty':
+        return render(file('sixty.mp4'), [picture(2, 'fps=60'), tone(2)], [X264, AAC]);
       case 'ten-bit':
         return render(file('ten-bit.mkv'), [picture(2)], [TEN_BIT]);
     }

@@ -21,7 +21,7 @@ import type {
 } from '../../agent/runners/runner.ts';
 import type { AudioEncoding, Task, VideoEncoding } from '../../proto/gen/furrow/v1/task.ts';
 
-export interface ProgressReport {
+interface ProgressReport {
   readonly fraction: number;
   readonly counter: number;
 }

@@ -52,13 +52,15 @@ export class AudioSpanReader {
 }
 
 /**
- * Each track begins within one picture of where it did in the source, and ends within one picture and
- * one codec frame: encoders fill up their last frame.
+ * Each track begins within one picture of where it did in the source, or earlier by the encoder's
+ * lead-in where the container cannot hide it; and ends within one picture and one codec frame, since
+ * encoders fill up their last frame.
  */
 export function audioChecks(
   source: readonly AudioSpan[],
   film: readonly AudioSpan[],
   pictureSeconds: number,
+  leadSeconds: number,
 ): Check[] {
   const tracks: Check = {
     check: 'audio tracks',
@@ -69,7 +71,10 @@ export function audioChecks(
         ? undefined
         : `it has ${film.length} audio tracks, the source ${source.length}`,
   };
-  return [tracks, ...source.flatMap((span, i) => trackChecks(span, film[i], i, pictureSeconds))];
+  return [
+    tracks,
+    ...source.flatMap((span, i) => trackChecks(span, film[i], i, pictureSeconds, leadSeconds)),
+  ];
 }
 
 function trackChecks(
@@ -77,28 +82,35 @@ function trackChecks(
   film: AudioSpan | undefined,
   track: number,
   pictureSeconds: number,
+  leadSeconds: number,
 ): Check[] {
   if (film === undefined) return [];
   const codecFrame = Math.max(source.codecFrameSeconds, film.codecFrameSeconds);
   return [
-    spanCheck(`start of audio ${track}`, source.startSeconds, film.startSeconds, pictureSeconds),
-    spanCheck(
-      `end of audio ${track}`,
-      source.endSeconds,
-      film.endSeconds,
-      pictureSeconds + codecFrame,
-    ),
+    spanCheck(`start of audio ${track}`, source.startSeconds, film.startSeconds, {
+      early: pictureSeconds + leadSeconds,
+      late: pictureSeconds,
+    }),
+    spanCheck(`end of audio ${track}`, source.endSeconds, film.endSeconds, {
+      early: pictureSeconds + codecFrame,
+      late: pictureSeconds + codecFrame,
+    }),
   ];
 }
 
-function spanCheck(what: string, expected: number, found: number, tolerance: number): Check {
+function spanCheck(
+  what: string,
+  expected: number,
+  found: number,
+  allowed: { readonly early: number; readonly late: number },
+): Check {
   const off = found - expected;
   return {
     check: `${what} (seconds from the first picture)`,
     expected: Number(expected.toFixed(6)),
     found: Number(found.toFixed(6)),
     finding:
-      Math.abs(off) <= tolerance + 1e-3
+      off >= -allowed.early - 1e-3 && off <= allowed.late + 1e-3
         ? undefined
         : `the ${what} is ${Math.round(Math.abs(off) * 1000)} ms ${off > 0 ? 'late' : 'early'}`,
   };

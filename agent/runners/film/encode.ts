@@ -21,7 +21,7 @@ import { compareThumbs, THUMB_BYTES, THUMB_FILTER, type Likeness } from './pictu
 import { pictureStream, probeMedia } from './source-facts.ts';
 import { formatClock, rescale, secondsOf } from './timeline.ts';
 import { writeSeal } from './chunk-seal.ts';
-import type { MediaRun } from './media-process.ts';
+import { bookedThreads, type MediaRun } from './media-process.ts';
 
 type EncodeAttempt = FilmAttempt<EncodeTask>;
 
@@ -75,7 +75,7 @@ function settingsFor({ task, work }: EncodeAttempt, plan: FilmPlan): EncoderSett
   if (encoder === undefined) {
     throw new FilmFault('invalid-input', `encoder ${video.encoder} is not known`);
   }
-  const threads = video.threads || Math.max(1, Math.floor(work.demand.cpuMillis / 1000));
+  const threads = video.threads || bookedThreads(work);
   return encoderSettings(encoder, video, plan.source, threads);
 }
 

@@ -62,17 +62,29 @@ interface ArgvBuilder {
   _getArguments(): string[];
 }
 
+export interface ArgvOptions {
+  /** Print `-progress` blocks on standard output. */
+  readonly progress: boolean;
+  /** For each decoder and each filter graph; ffmpeg takes the whole machine otherwise. */
+  readonly threads: number;
+}
+
 /** Arguments for ffmpeg: inputs in order, each with its fence, then outputs. */
 export function ffmpegArgv(
   inputs: readonly MediaInput[],
   outputs: readonly MediaOutput[],
-  options: { readonly progress: boolean } = { progress: false },
+  options: ArgvOptions,
 ): string[] {
   const builder = FluentFfmpeg() as unknown as ArgvBuilder;
   for (const input of inputs) {
     builder.input(`file:${input.name}`);
     // One call with many arguments: fluent-ffmpeg splits a lone argument at its space.
-    builder.inputOptions(...fence(input.list === true), ...(input.options ?? []));
+    builder.inputOptions(
+      ...fence(input.list === true),
+      '-threads',
+      String(options.threads),
+      ...(input.options ?? []),
+    );
   }
   for (const output of outputs) {
     builder.output(outputName(output.name));
@@ -87,6 +99,10 @@ export function ffmpegArgv(
     'error',
     '-nostats',
     '-y',
+    '-filter_threads',
+    String(options.threads),
+    '-filter_complex_threads',
+    String(options.threads),
     ...(options.progress ? PROGRESS : []),
     ...builder._getArguments(),
   ];

@@ -32,7 +32,8 @@ export class MediaProcess {
     outputs: readonly MediaOutput[],
     onProgress?: (block: ProgressBlock) => void,
   ): Promise<MediaRun> {
-    const args = ffmpegArgv(inputs, outputs, { progress: onProgress !== undefined });
+    const progress = onProgress !== undefined;
+    const args = ffmpegArgv(inputs, outputs, { progress, threads: bookedThreads(this.#work) });
     return this.#run(
       'ffmpeg',
       args,
@@ -46,7 +47,8 @@ export class MediaProcess {
     options: readonly string[],
     onLine: (line: string) => void,
   ): Promise<MediaRun> {
-    return this.#run('ffmpeg', ffmpegArgv(inputs, [{ name: 'stdout', options }]), onLine);
+    const argv = { progress: false, threads: bookedThreads(this.#work) };
+    return this.#run('ffmpeg', ffmpegArgv(inputs, [{ name: 'stdout', options }], argv), onLine);
   }
 
   /** Runs ffprobe, line by line. */
@@ -87,6 +89,11 @@ export class MediaProcess {
     });
     return { result, ok: result.exitCode === 0, complaints };
   }
+}
+
+/** Whole CPUs that the unit has booked. */
+export function bookedThreads(work: UnitWork): number {
+  return Math.max(1, Math.floor(work.demand.cpuMillis / 1000));
 }
 
 const ignore = (): void => undefined;

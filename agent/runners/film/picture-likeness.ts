@@ -2,8 +2,8 @@
  * Tells frames apart by tiny grey copies of them: whether an encoded frame shows what the frame of the
  * same number showed, and not its neighbour. Cheap enough to be done for every frame of every chunk.
  */
-export const THUMB_WIDTH = 32;
-export const THUMB_HEIGHT = 18;
+const THUMB_WIDTH = 32;
+const THUMB_HEIGHT = 18;
 export const THUMB_BYTES = THUMB_WIDTH * THUMB_HEIGHT;
 
 /** Filter that makes the copies. */

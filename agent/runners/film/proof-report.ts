@@ -7,7 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import type { FilmPlan } from './film-plan.ts';
 import type { MediaStream } from './source-facts.ts';
 
-export const PROOF_NAME = 'proof.json';
+const PROOF_NAME = 'proof.json';
 
 /** One thing that was checked. `finding` is one line, and absent when all is well. */
 export interface Check {

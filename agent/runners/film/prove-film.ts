@@ -15,6 +15,7 @@ import {
   type AudioSpan,
 } from './audio-span.ts';
 import { readSeal } from './chunk-seal.ts';
+import { containerOf } from './container.ts';
 import { FilmFault, filmRunner, oneLine, processFault, type FilmAttempt } from './film-fault.ts';
 import { readPlan, sealName, type FilmPlan } from './film-plan.ts';
 import { digestPackets, FRAMEHASH, parsePacketHash, type PacketHash } from './packet-digest.ts';
@@ -45,21 +46,19 @@ async function proveFilm(attempt: ProofAttempt): Promise<void> {
     throw new FilmFault('bad-output', `${task.film} has no video`);
   }
   const packets = await readFilmPackets(attempt);
+  const decoded = await decodeAll(attempt, plan, film, base);
+  const first = packets.reduce((least, { pts }) => Math.min(least, pts), Infinity);
+  const audio = await filmAudio(attempt, film, secondsOf(first, base));
+  const leadSeconds = audioLead(task.film, audio);
   const checks: Check[] = [
     frameCount(plan, packets),
-    ...frameTimesAndDuration(plan, film, packets, base),
+    ...frameTimesAndDuration(plan, film, packets, base, leadSeconds),
     await seamsAndOrder(attempt, plan, packets, picture),
-    await decodeAll(attempt, plan, film, base),
+    decoded,
   ];
   if (plan.source.audioTracks > 0) {
-    const first = packets.reduce((least, { pts }) => Math.min(least, pts), Infinity);
-    checks.push(
-      ...audioChecks(
-        await sourceAudio(attempt, plan),
-        await filmAudio(attempt, film, secondsOf(first, base)),
-        frameSeconds(plan),
-      ),
-    );
+    const source = await sourceAudio(attempt, plan);
+    checks.push(...audioChecks(source, audio, frameSeconds(plan), leadSeconds));
   }
   await writeProof(work.directory, task.film, picture, plan, checks);
   const fault = checks.find((check) => check.finding !== undefined);
@@ -67,6 +66,17 @@ async function proveFilm(attempt: ProofAttempt): Promise<void> {
     throw new FilmFault('bad-output', `${task.film} is not proven: ${fault.finding}`);
   }
   context.progress(1, plan.frames * 2, `${checks.length} checks`);
+}
+
+/**
+ * MP4 hides the lead-in of an audio encoder behind an edit list. Matroska begins with it, so that the
+ * picture comes that much later and the audio seems to begin early: both are as they should be.
+ */
+function audioLead(film: string, audio: readonly AudioSpan[]): number {
+  const container = containerOf(film);
+  return container === 'mkv' || container === 'webm'
+    ? Math.max(0, ...audio.map((span) => span.codecFrameSeconds))
+    : 0;
 }
 
 /** A film that cannot be opened is our fault, not the source's. */
@@ -112,6 +122,7 @@ function frameTimesAndDuration(
   film: MediaFacts,
   packets: readonly PacketHash[],
   base: TimeBase,
+  leadSeconds: number,
 ): Check[] {
   const times = unpackTimes(plan.times);
   const delay = plan.videoDelayUs / 1e6;
@@ -148,7 +159,7 @@ function frameTimesAndDuration(
       expected: Number(delay.toFixed(6)),
       found: Number((delay + shift).toFixed(6)),
       finding:
-        Math.abs(shift) <= frame + tolerance
+        Math.abs(shift) <= frame + leadSeconds + tolerance
           ? undefined
           : `the picture begins ${shift.toFixed(3)} s off`,
     },

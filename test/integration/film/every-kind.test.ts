@@ -33,6 +33,8 @@ const CASES: readonly Case[] = [
   { kind: 'edit-list', frames: 67, chunks: 3 },
   { kind: 'one-frame', frames: 1, chunks: 1 },
   { kind: 'everything', frames: 100, chunks: 4, options: { film: 'film.mkv' } },
+  // A frame is shorter than AAC's lead-in, which Matroska cannot hide.
+  { kind: 'sixty', frames: 120, chunks: 2, options: { film: 'film.mkv' } },
   { kind: 'transport-stream', frames: 100, chunks: 4 },
   { kind: 'without-times', frames: 100, chunks: 1 },
   { kind: 'ten-bit', frames: 50, chunks: 2, options: { video: { encoder: 'libx265' } } },

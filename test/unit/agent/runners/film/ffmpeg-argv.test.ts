@@ -17,6 +17,7 @@ describe('arguments for ffmpeg', () => {
       { name: 'list', list: true },
     ],
     [OUTPUT],
+    { progress: false, threads: 2 },
   );
 
   test('every input is fenced, and no name can be read as an option or a protocol', () => {
@@ -51,7 +52,14 @@ describe('arguments for ffmpeg', () => {
 
   test('progress only where it is read', () => {
     expect(argv).not.toContain('-progress');
-    expect(ffmpegArgv([{ name: 'a' }], [OUTPUT], { progress: true })).toContain('-progress');
+    expect(ffmpegArgv([{ name: 'a' }], [OUTPUT], { progress: true, threads: 1 })).toContain(
+      '-progress',
+    );
+  });
+
+  test('decoders take no more threads than the unit has booked', () => {
+    const options = before(argv, 'file:list');
+    expect(options[options.indexOf('-threads') + 1]).toBe('2');
   });
 
   test('ffprobe is fenced as well', () => {
