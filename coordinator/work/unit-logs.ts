@@ -46,12 +46,15 @@ export class UnitLogs implements LogReader {
   }
 
   async *read(job: string, follow: boolean, signal: AbortSignal): AsyncGenerator<LogLines> {
+    const kept = await this.#countKept(job);
+    if (kept === 0 && !follow) return;
     const consumer = await this.#nats.jetstream().consumers.get(LOG_STREAM, {
       filterSubjects: [logSubject(job, '*')],
-      deliver_policy: DeliverPolicy.All,
+      // Not DeliverPolicy.All: the client sends a start sequence with it, and the server refuses both
+      // together, silently and for ever.
+      deliver_policy: DeliverPolicy.StartSequence,
+      opt_start_seq: 1,
     });
-    const { num_pending: kept } = await consumer.info();
-    if (kept === 0 && !follow) return;
     const messages = await consumer.consume({ max_messages: 500 });
     const stop = (): void => messages.stop();
     // Lines that a unit printed last may still be on their way when its job ends.
@@ -67,5 +70,14 @@ export class UnitLogs implements LogReader {
       await messages.close();
       await consumer.delete().catch(() => false);
     }
+  }
+
+  /** From the stream: an ordered consumer's own info never answers before it consumes. */
+  async #countKept(job: string): Promise<number> {
+    const manager = await this.#nats.jetstreamManager({ checkAPI: false });
+    const { state } = await manager.streams.info(LOG_STREAM, {
+      subjects_filter: logSubject(job, '*'),
+    });
+    return Object.values(state.subjects ?? {}).reduce((sum, count) => sum + count, 0);
   }
 }

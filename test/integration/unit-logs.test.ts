@@ -1,0 +1,59 @@
+/** Log lines are read back from a real stream: what is kept, then what comes. */
+import { connect } from 'nats';
+import { afterEach, expect, test } from 'vitest';
+import { ensureLogStream, UnitLogs } from '../../coordinator/work/unit-logs.ts';
+import { LogLines } from '../../proto/gen/furrow/work/v1/work.ts';
+import { logSubject } from '../../proto/subjects.ts';
+import { startTestNats } from '../support/nats-server.ts';
+
+const cleanups: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
+});
+
+async function openLogs() {
+  const server = await startTestNats();
+  cleanups.push(() => server.stop());
+  const nats = await connect({ servers: server.url, token: server.token });
+  cleanups.push(() => nats.close());
+  await ensureLogStream(await nats.jetstreamManager(), 1);
+  const print = (job: string, text: string) =>
+    nats
+      .jetstream()
+      .publish(
+        logSubject(job, 'agent-1'),
+        LogLines.encode(LogLines.fromPartial({ step: 'run', attempt: 1, lines: [text] })).finish(),
+      );
+  return { logs: new UnitLogs(nats), print };
+}
+
+test('lines of one job are read to their end, and no others', async () => {
+  const { logs, print } = await openLogs();
+  await print('j1', 'one');
+  await print('j2', 'not this');
+  await print('j1', 'two');
+  const seen: string[] = [];
+  for await (const entry of logs.read('j1', false, new AbortController().signal)) {
+    seen.push(...entry.lines);
+  }
+  expect(seen).toEqual(['one', 'two']);
+});
+
+test('a job without lines has none, at once', async () => {
+  const { logs } = await openLogs();
+  const entries = logs.read('j9', false, new AbortController().signal);
+  expect((await entries.next()).done).toBe(true);
+});
+
+test('following goes on with what comes, until it is ended', async () => {
+  const { logs, print } = await openLogs();
+  await print('j1', 'kept');
+  const ending = new AbortController();
+  const seen: string[] = [];
+  for await (const entry of logs.read('j1', true, ending.signal)) {
+    seen.push(...entry.lines);
+    if (seen.length === 1) await print('j1', 'new');
+    else ending.abort();
+  }
+  expect(seen).toEqual(['kept', 'new']);
+});
