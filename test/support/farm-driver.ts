@@ -1,0 +1,279 @@
+/**
+ * Drives the pure domain as the command loop does, without journal, clock or promises: decide, track,
+ * apply, follow up, place. The farm is checked after every fact, and every fact is kept for replay.
+ */
+import { apply } from '../../coordinator/domain/apply.ts';
+import { checkBookings, checkFarm } from '../../coordinator/domain/check-farm.ts';
+import type {
+  Answer,
+  Command,
+  ReportedOutcome,
+  SubmitJob,
+  Verdict,
+} from '../../coordinator/domain/commands.ts';
+import { decide } from '../../coordinator/domain/decide.ts';
+import type { Decision, Now, StopOrder } from '../../coordinator/domain/decision.ts';
+import { type Capacity, NO_DEMAND } from '../../coordinator/domain/demand.ts';
+import type { Fact, LeasesGranted } from '../../coordinator/domain/facts.ts';
+import { emptyFarm, type Farm, type Job, type Lease } from '../../coordinator/domain/farm.ts';
+import { followUp } from '../../coordinator/domain/follow-up.ts';
+import {
+  type Beat,
+  beginTakeoverGrace,
+  faultOfBeat,
+  type HeldLease,
+  type HeldState,
+  type Liveness,
+  newLiveness,
+  observeBeat,
+  observeClosedStream,
+  observeGrantAnswer,
+} from '../../coordinator/domain/liveness.ts';
+import { place } from '../../coordinator/domain/placement.ts';
+import type { StepSpec } from '../../coordinator/domain/task.ts';
+import type { Token } from '../../coordinator/domain/token.ts';
+import { track } from '../../coordinator/domain/track.ts';
+
+export const LEASE_TTL_MS = 15_000;
+const GIB = 2 ** 30;
+const WALL_START_MS = 1_800_000_000_000;
+
+export class FarmDriver {
+  farm: Farm = emptyFarm();
+  liveness: Liveness = newLiveness(LEASE_TTL_MS);
+  readonly facts: Fact[] = [];
+  stops: StopOrder[] = [];
+  nowMs = 0;
+  readonly #beats = new Map<string, Beat>();
+
+  constructor() {
+    this.record({ type: 'FarmCreated', farmId: 'farm', atMs: this.now.wallMs });
+    this.record({ type: 'EpochStarted', epoch: 1, atMs: this.now.wallMs });
+  }
+
+  get now(): Now {
+    return { monotonicMs: this.nowMs, wallMs: WALL_START_MS + this.nowMs };
+  }
+
+  /** One fact with all that follows from it; throws when the farm does not hold together. */
+  record(fact: Fact): void {
+    let next: Fact | undefined = fact;
+    while (next !== undefined) {
+      track(this.liveness, this.farm, next, this.nowMs);
+      apply(this.farm, next);
+      this.facts.push(next);
+      const faults = [...checkFarm(this.farm), ...checkBookings(this.farm, this.liveness)];
+      if (faults.length > 0) throw new Error(`after ${next.type}: ${faults.join('; ')}`);
+      next = 'job' in next ? followUp(this.farm, next.job, this.now.wallMs) : undefined;
+    }
+  }
+
+  /** Decides a command and records what comes of it. */
+  decide(command: Command): Decision {
+    if (command.type === 'GrantAnswered') observeGrantAnswer(this.liveness, command, this.nowMs);
+    if (command.type === 'StreamClosed') {
+      observeClosedStream(this.liveness, command.agentId, command.session);
+    }
+    const decision = decide(this.farm, this.liveness, command, this.now);
+    for (const fact of decision.facts) this.record(fact);
+    this.stops.push(...decision.stops);
+    return decision;
+  }
+
+  ask(command: Command): Answer {
+    return this.decide(command).answer;
+  }
+
+  /** A placement pass. */
+  place(): LeasesGranted[] {
+    const grants = place(this.farm, this.liveness, this.now);
+    for (const grant of grants) {
+      const agent = this.liveness.agents.get(grant.agentId);
+      if (agent !== undefined) agent.lastGrantNumber = grant.grantNumber;
+      this.record(grant);
+    }
+    return grants;
+  }
+
+  submit(steps: readonly StepSpec[], over: Partial<SubmitJob> = {}): Job {
+    const clientId = over.clientId ?? `client-${this.farm.lastJob + 1}`;
+    const answer = this.ask(submitJob(steps, { clientId, ...over }));
+    if (answer.kind !== 'job') throw new Error(`refused: ${JSON.stringify(answer)}`);
+    return this.job(answer.job);
+  }
+
+  job(number: number): Job {
+    const job = this.farm.jobs.get(number);
+    if (job === undefined) throw new Error(`no job ${number}`);
+    return job;
+  }
+
+  enrol(agentId: string, capacity: Partial<Capacity> = {}): void {
+    const name = `${agentId}-box`;
+    const machineFingerprint = `machine of ${agentId}`;
+    this.ask({ type: 'EnrolAgent', agentId, name, version: '1', machineFingerprint });
+    this.beat(agentId, { capacity: { ...CAPACITY, ...capacity } });
+  }
+
+  /** A beat, changed from the agent's last one, and the review of what it lists. */
+  beat(agentId: string, change: Partial<Beat> = {}): Decision {
+    const before = this.#beats.get(agentId);
+    const beat: Beat = {
+      ...(before ?? firstBeat(agentId)),
+      beat: (before?.beat ?? 0) + 1,
+      ...change,
+    };
+    this.#beats.set(agentId, beat);
+    const fault = faultOfBeat(this.liveness, beat, this.nowMs);
+    if (fault !== undefined) throw new Error(fault);
+    observeBeat(this.liveness, beat, this.nowMs);
+    return this.decide({ type: 'ReviewAgent', agentId });
+  }
+
+  /** A beat that lists all leases that the agent should have, in this state. */
+  beatHolding(agentId: string, state: HeldState = 'running', progress = 1): Decision {
+    const inventory = this.leasesOf(agentId).map(({ token }) => held(token, state, progress));
+    const grantsHandled = this.liveness.agents.get(agentId)?.lastGrantNumber ?? 0;
+    return this.beat(agentId, { inventory, grantsHandled });
+  }
+
+  leasesOf(agentId: string): Lease[] {
+    const tokens = this.farm.agents.get(agentId)?.leases ?? [];
+    return [...tokens].flatMap((token) => this.farm.leases.get(token) ?? []);
+  }
+
+  /** The agent reports how these leases went. */
+  report(leases: readonly Lease[], outcome: ReportedOutcome = SUCCEEDED): Verdict[] {
+    return this.reportAs(leases, () => outcome);
+  }
+
+  reportAs(leases: readonly Lease[], outcomeOf: (lease: Lease) => ReportedOutcome): Verdict[] {
+    const [first] = leases;
+    if (first === undefined) return [];
+    const answer = this.ask({
+      type: 'ReportResults',
+      agentId: first.agentId,
+      session: first.session,
+      results: leases.map((lease) => ({
+        token: lease.token,
+        job: lease.job,
+        step: this.job(lease.job).steps[lease.step]?.spec.name ?? '',
+        unit: lease.unit,
+        outcome: outcomeOf(lease),
+        missingBlobs: [],
+      })),
+    });
+    if (answer.kind !== 'verdicts') throw new Error(`no verdicts: ${JSON.stringify(answer)}`);
+    return [...answer.verdicts];
+  }
+
+  /** Places and accepts until nothing is left to place. */
+  runAll(): void {
+    while (this.place().length > 0) {
+      for (const agentId of this.farm.agents.keys()) {
+        this.beatHolding(agentId);
+        this.report(this.leasesOf(agentId));
+      }
+    }
+  }
+
+  pass(ms: number): Decision {
+    this.nowMs += ms;
+    return this.decide({ type: 'Tick' });
+  }
+
+  /** The coordinator is started anew: the farm is folded from its facts, all else is forgotten. */
+  restart(): void {
+    this.farm = this.replayed();
+    this.liveness = newLiveness(LEASE_TTL_MS);
+    this.record({ type: 'EpochStarted', epoch: this.farm.epoch + 1, atMs: this.now.wallMs });
+    beginTakeoverGrace(this.liveness, this.farm, this.nowMs, 20_000);
+  }
+
+  replayed(): Farm {
+    const farm = emptyFarm();
+    for (const fact of this.facts) apply(farm, fact);
+    return farm;
+  }
+}
+
+const SUCCEEDED: ReportedOutcome = { state: 'succeeded', outputs: [] };
+
+export function failed(
+  kind: Extract<ReportedOutcome, { state: 'failed' }>['kind'],
+): ReportedOutcome {
+  return { state: 'failed', kind, message: `it was ${kind}` };
+}
+
+export function succeededWith(...names: string[]): ReportedOutcome {
+  return { state: 'succeeded', outputs: names.map(fileNamed) };
+}
+
+export function fileNamed(name: string): { name: string; sha256: string; sizeBytes: number } {
+  return { name, sha256: 'a'.repeat(64), sizeBytes: 1 };
+}
+
+export function held(token: Token, state: HeldState, progress = 1): HeldLease {
+  return { token, state, progress };
+}
+
+export function step(name: string, over: Partial<StepSpec> = {}): StepSpec {
+  return {
+    name,
+    dependsOn: [],
+    parameters: undefined,
+    task: { kind: { $case: 'noop', value: {} } },
+    inputs: [],
+    outputs: [],
+    demand: { ...NO_DEMAND, cpuMillis: 1_000 },
+    limits: undefined,
+    ...over,
+  };
+}
+
+export function countOf(value: number): StepSpec['parameters'] {
+  return { kind: { $case: 'count', value } };
+}
+
+export function forEach(producer: string, pattern: string): StepSpec['parameters'] {
+  return { kind: { $case: 'forEach', value: { step: producer, pattern } } };
+}
+
+export function submitJob(steps: readonly StepSpec[], over: Partial<SubmitJob> = {}): SubmitJob {
+  return {
+    type: 'SubmitJob',
+    clientId: 'client',
+    requestHash: 'hash',
+    name: 'a job',
+    priority: 0,
+    recipe: '',
+    steps,
+    missingBlobs: [],
+    ...over,
+  };
+}
+
+export const CAPACITY: Capacity = {
+  cpuMillis: 4_000,
+  ramTotalBytes: 16 * GIB,
+  ramAvailableBytes: 16 * GIB,
+  scratchFreeBytes: 100 * GIB,
+  encoderSessions: 2,
+  attributes: ['tool:command'],
+  gpus: [{ id: 'gpu-0', name: 'GPU', vramTotalBytes: 8 * GIB, vramForeignBytes: 0 }],
+  maxUnits: 0,
+};
+
+function firstBeat(agentId: string): Beat {
+  return {
+    agentId,
+    session: `${agentId}-session-1`,
+    beat: 0,
+    machineFingerprint: `machine of ${agentId}`,
+    capacity: undefined,
+    inventory: [],
+    grantsHandled: 0,
+    workPlaneUp: true,
+    leaving: false,
+  };
+}

@@ -1,0 +1,85 @@
+import { expect, test } from 'vitest';
+import { faultOfSteps } from '../../../../coordinator/domain/check-steps.ts';
+import type { Input, StepSpec } from '../../../../coordinator/domain/task.ts';
+import { countOf, fileNamed, forEach, step } from '../../../support/farm-driver.ts';
+
+function input(kind: Input['kind']): StepSpec['inputs'] {
+  return [{ kind }];
+}
+
+function command(...argv: string[]): StepSpec['task'] {
+  return { kind: { $case: 'command', value: { argv, environment: {} } } };
+}
+
+test('a film’s steps are fine', () => {
+  const steps = [
+    step('split', { inputs: input({ $case: 'file', value: fileNamed('source.mp4') }) }),
+    step('encode', {
+      parameters: forEach('split', 'piece-*'),
+      inputs: input({ $case: 'item', value: true }),
+    }),
+    step('concat', {
+      inputs: input({ $case: 'outputs', value: { step: 'encode', pattern: '*' } }),
+    }),
+  ];
+  expect(faultOfSteps(steps)).toBeUndefined();
+});
+
+const WRONG: readonly [string, readonly StepSpec[], string][] = [
+  ['no steps', [], 'no steps'],
+  ['a bad name', [step('a b')], 'step name "a b"'],
+  ['one name twice', [step('a'), step('a')], 'two steps are named "a"'],
+  ['an unknown dependency', [step('a', { dependsOn: ['b'] })], '"b", which is no step'],
+  ['itself as dependency', [step('a', { dependsOn: ['a'] })], 'circle'],
+  ['a circle', [step('a', { dependsOn: ['b'] }), step('b', { dependsOn: ['a'] })], 'circle'],
+  ['a fan-out over itself', [step('a', { parameters: forEach('a', '*') })], 'circle'],
+  [
+    'a circle through outputs',
+    [
+      step('a', { inputs: input({ $case: 'outputs', value: { step: 'b', pattern: '*' } }) }),
+      step('b', { parameters: forEach('a', '*') }),
+    ],
+    'circle',
+  ],
+  [
+    'a fan-out over nothing',
+    [step('a', { parameters: forEach('x', '*') })],
+    '"x", which is no step',
+  ],
+  ['no units', [step('a', { parameters: countOf(0) })], 'count of 0'],
+  ['too many units', [step('a', { parameters: countOf(1e9) })], 'count of 1000000000'],
+  [
+    'no values',
+    [step('a', { parameters: { kind: { $case: 'values', value: { values: [] } } } })],
+    'empty list of values',
+  ],
+  ['no task', [step('a', { task: undefined })], 'has no task'],
+  ['no program', [step('a', { task: command() })], 'names no program'],
+  ['an input of no kind', [step('a', { inputs: input(undefined) })], 'input of no kind'],
+  [
+    'an input that leaves its directory',
+    [step('a', { inputs: input({ $case: 'file', value: fileNamed('../x') }) })],
+    'leaves its directory',
+  ],
+  [
+    'an input without a digest',
+    [step('a', { inputs: input({ $case: 'file', value: { ...fileNamed('x'), sha256: '' } }) })],
+    'sha256',
+  ],
+  [
+    'a fan-out input without a fan-out',
+    [step('a', { inputs: input({ $case: 'item', value: true }) })],
+    'does not fan out',
+  ],
+  [
+    'an output pattern that is absolute',
+    [step('a', { outputs: [{ pattern: '/tmp/*', keep: true, optional: false }] })],
+    'is absolute',
+  ],
+];
+
+test.each(WRONG)('%s is refused, and why is said in one line', (_, steps, why) => {
+  const fault = faultOfSteps(steps);
+  expect(fault).toContain(why);
+  expect(fault).not.toContain('\n');
+});

@@ -1,0 +1,218 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { extendByStall } from '../../../../coordinator/domain/liveness.ts';
+import { tokenOf } from '../../../../coordinator/domain/token.ts';
+import { countOf, FarmDriver, held, LEASE_TTL_MS, step } from '../../../support/farm-driver.ts';
+
+let driver: FarmDriver;
+beforeEach(() => {
+  driver = new FarmDriver();
+  driver.enrol('a1');
+});
+
+function endsOf(kind: string): number {
+  return driver.facts.filter((fact) => fact.type === 'LeaseEnded' && fact.kind === kind).length;
+}
+
+/** One unit, granted to a1 and seen running there. */
+function runOne(): void {
+  driver.submit([step('work')]);
+  driver.place();
+  driver.beatHolding('a1');
+}
+
+describe('expiry', () => {
+  test('comes a TTL after the last beat that listed the lease, not before', () => {
+    runOne();
+    driver.pass(LEASE_TTL_MS - 1);
+    expect(driver.farm.leases.size).toBe(1);
+    driver.pass(1);
+    expect(driver.farm.leases.size).toBe(0);
+    expect(endsOf('lost')).toBe(1);
+  });
+
+  test('is put off by each beat that lists the lease', () => {
+    runOne();
+    for (let beat = 0; beat < 10; beat += 1) {
+      driver.pass(LEASE_TTL_MS - 1);
+      driver.beatHolding('a1');
+    }
+    expect(endsOf('lost')).toBe(0);
+  });
+
+  test('of a grant that was never seen counts against nobody and voids the grant', () => {
+    const job = driver.submit([step('work')]);
+    driver.place();
+    driver.pass(LEASE_TTL_MS);
+    expect(endsOf('expired')).toBe(1);
+    expect(job.steps[0]?.units?.lossCountOf(0)).toBe(0);
+    expect(driver.liveness.agents.get('a1')?.releasedGrant).toBe(1);
+  });
+
+  test('forgives a stall of our own', () => {
+    runOne();
+    driver.nowMs += 60_000;
+    extendByStall(driver.liveness, 60_000);
+    driver.pass(0);
+    expect(driver.farm.leases.size).toBe(1);
+  });
+
+  test('gives the unit to another agent with a new token', () => {
+    runOne();
+    const [before] = driver.leasesOf('a1');
+    driver.enrol('a2');
+    driver.pass(LEASE_TTL_MS - 1);
+    driver.beat('a2');
+    driver.pass(1);
+    driver.place();
+    const [after] = driver.leasesOf('a2');
+    expect(after?.attempt).toBe(2);
+    expect(after?.token).toBeGreaterThan(before!.token);
+  });
+});
+
+describe('after a takeover', () => {
+  test('nothing expires for TTL + 5 s, and what agents bring is adopted', () => {
+    runOne();
+    const [lease] = driver.leasesOf('a1');
+    driver.restart();
+    driver.pass(19_999);
+    expect(driver.farm.leases.size).toBe(1);
+    driver.beat('a1', { inventory: [held(lease!.token, 'running')] });
+    driver.pass(LEASE_TTL_MS - 1);
+    expect(driver.leasesOf('a1')).toEqual([lease]);
+  });
+
+  test('what nobody brings expires then', () => {
+    runOne();
+    driver.restart();
+    driver.pass(20_000);
+    expect(driver.farm.leases.size).toBe(0);
+  });
+});
+
+describe('an agent that comes back after expiry', () => {
+  test('goes on with a unit that nobody else got, without a new attempt', () => {
+    runOne();
+    const [lease] = driver.leasesOf('a1');
+    driver.pass(LEASE_TTL_MS);
+    driver.beat('a1');
+    expect(driver.facts.at(-1)).toMatchObject({ type: 'LeaseResumed', token: lease!.token });
+    expect(driver.leasesOf('a1')).toMatchObject([{ token: lease!.token, attempt: 1 }]);
+    expect(driver.stops).toEqual([]);
+  });
+
+  test('is told to stop a unit that another has got', () => {
+    runOne();
+    const [lease] = driver.leasesOf('a1');
+    driver.enrol('a2');
+    driver.pass(LEASE_TTL_MS - 1);
+    driver.beat('a2');
+    driver.pass(1);
+    driver.place();
+    const review = driver.beat('a1');
+    expect(review.stops).toEqual([{ agentId: 'a1', tokens: [lease!.token] }]);
+    expect(review.barrier).toBe('fresh');
+  });
+
+  test('stays booked with what it still lists, until it does not', () => {
+    driver.submit([step('work', { parameters: countOf(8) })]);
+    driver.place();
+    driver.beatHolding('a1');
+    const listed = driver.leasesOf('a1').map((lease) => held(lease.token, 'ending'));
+    driver.ask({ type: 'CancelJob', job: 1, reason: '' });
+    driver.submit([step('next')]);
+    driver.beat('a1', { inventory: listed });
+    expect(driver.place()).toEqual([]);
+    driver.beat('a1', { inventory: [] });
+    expect(driver.place()).toHaveLength(1);
+  });
+});
+
+describe('absence from an inventory', () => {
+  test('says nothing of a grant that was not handled yet', () => {
+    driver.submit([step('work')]);
+    driver.place();
+    driver.beat('a1', { grantsHandled: 0 });
+    expect(driver.farm.leases.size).toBe(1);
+  });
+
+  test('of a handled grant that never ran is a refusal', () => {
+    driver.submit([step('work')]);
+    driver.place();
+    driver.beat('a1', { grantsHandled: 1 });
+    expect(endsOf('refused')).toBe(1);
+  });
+
+  test('of what was seen running is a loss', () => {
+    runOne();
+    driver.beat('a1', { inventory: [] });
+    expect(endsOf('lost')).toBe(1);
+  });
+});
+
+describe('a new session', () => {
+  test('ends the leases of the old one that it does not list', () => {
+    driver.submit([step('work', { parameters: countOf(2) })]);
+    driver.place();
+    driver.beatHolding('a1');
+    const [kept] = driver.leasesOf('a1');
+    const inventory = [held(kept!.token, 'finished')];
+    driver.beat('a1', { session: 'a1-session-2', inventory, grantsHandled: 0 });
+    expect(driver.leasesOf('a1')).toEqual([kept]);
+    expect(endsOf('lost')).toBe(1);
+  });
+
+  test('fences the old one', () => {
+    driver.beat('a1', { session: 'a1-session-2' });
+    expect(() => driver.beat('a1', { session: 'a1-session-1' })).toThrow(/started again/);
+  });
+
+  test('of another machine under the same id is refused while the first lives', () => {
+    const copy = { machineFingerprint: 'another machine' };
+    expect(() => driver.beat('a1', copy)).toThrow(/in use on another machine/);
+    driver.pass(LEASE_TTL_MS);
+    expect(() => driver.beat('a1', copy)).not.toThrow();
+  });
+});
+
+describe('stall', () => {
+  const limits = { maxAttempts: 2, runTimeoutMs: 0, stallTimeoutMs: 30_000 };
+
+  test('ends a unit whose progress does not move under a healthy heartbeat', () => {
+    driver.submit([step('work', { limits })]);
+    driver.place();
+    for (let elapsedMs = 0; elapsedMs < 30_000; elapsedMs += 3_000) {
+      driver.beatHolding('a1', 'running', 7);
+      driver.pass(3_000);
+    }
+    expect(endsOf('stalled')).toBe(1);
+    expect(driver.stops).toHaveLength(1);
+  });
+
+  test('leaves alone what moves, and what only waits', () => {
+    driver.submit([step('work', { limits, parameters: countOf(2) })]);
+    driver.place();
+    for (let progress = 1; progress < 20; progress += 1) {
+      const [one, two] = driver.leasesOf('a1');
+      const inventory = [held(one!.token, 'running', progress), held(two!.token, 'waiting', 0)];
+      driver.beat('a1', { inventory, grantsHandled: 1 });
+      driver.pass(3_000);
+    }
+    expect(endsOf('stalled')).toBe(0);
+  });
+});
+
+test('a lease of a later reign is left alone: it is we who are late', () => {
+  const review = driver.beat('a1', { inventory: [held(tokenOf(9, 1), 'running')] });
+  expect(review.stops).toEqual([]);
+});
+
+test('a closed stream makes an agent suspect: its leases live, nothing new comes', () => {
+  runOne();
+  driver.decide({ type: 'StreamClosed', agentId: 'a1', session: 'a1-session-1' });
+  driver.submit([step('next')]);
+  expect(driver.place()).toEqual([]);
+  expect(driver.farm.leases.size).toBe(1);
+  driver.beatHolding('a1');
+  expect(driver.place()).toHaveLength(1);
+});

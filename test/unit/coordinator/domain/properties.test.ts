@@ -1,0 +1,171 @@
+/** Whatever is asked in whatever order: the farm holds together, and its facts fold to the same farm. */
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import type { EndKind } from '../../../../coordinator/domain/facts.ts';
+import { farmImage } from '../../../../coordinator/domain/farm-image.ts';
+import type { HeldState } from '../../../../coordinator/domain/liveness.ts';
+import type { StepSpec } from '../../../../coordinator/domain/task.ts';
+import {
+  countOf,
+  FarmDriver,
+  failed,
+  forEach,
+  held,
+  step,
+  submitJob,
+  succeededWith,
+} from '../../../support/farm-driver.ts';
+
+const AGENTS = ['a1', 'a2', 'a3'];
+
+type Action =
+  | { readonly do: 'submit'; readonly shape: number; readonly client: number }
+  | { readonly do: 'steer'; readonly how: SteerType; readonly job: number }
+  | { readonly do: 'place' | 'restart' | 'tick'; readonly ms: number }
+  | {
+      readonly do: 'beat';
+      readonly agent: string;
+      readonly keep: number;
+      readonly state: HeldState;
+    }
+  | { readonly do: 'session'; readonly agent: string; readonly session: number }
+  | { readonly do: 'report'; readonly agent: string; readonly how: Outcome; readonly late: boolean }
+  | { readonly do: 'grant'; readonly agent: string; readonly how: 'unknown' | 'no-responders' }
+  | { readonly do: 'drain'; readonly agent: string; readonly draining: boolean };
+
+type SteerType = 'CancelJob' | 'RetryJob' | 'PauseJob' | 'ResumeJob';
+type Outcome = 'good' | Extract<EndKind, Parameters<typeof failed>[0]>;
+
+const agent = fc.constantFrom(...AGENTS);
+const action: fc.Arbitrary<Action> = fc.oneof(
+  fc.record({ do: fc.constant('submit'), shape: fc.nat(2), client: fc.nat(8) }),
+  fc.record({
+    do: fc.constant('steer'),
+    how: fc.constantFrom<SteerType>('CancelJob', 'RetryJob', 'PauseJob', 'ResumeJob'),
+    job: fc.integer({ min: 1, max: 6 }),
+  }),
+  fc.record({
+    do: fc.constantFrom('place', 'place', 'place', 'tick', 'restart'),
+    ms: fc.constantFrom(0, 1_000, 16_000, 60_000),
+  }),
+  fc.record({
+    do: fc.constant('beat'),
+    agent,
+    keep: fc.nat(4),
+    state: fc.constantFrom<HeldState>('waiting', 'running', 'finished', 'ending'),
+  }),
+  fc.record({ do: fc.constant('session'), agent, session: fc.nat(3) }),
+  fc.record({
+    do: fc.constant('report'),
+    agent,
+    how: fc.constantFrom<Outcome>('good', 'good', 'failed', 'invalid-input', 'evicted'),
+    late: fc.boolean(),
+  }),
+  fc.record({
+    do: fc.constant('grant'),
+    agent,
+    how: fc.constantFrom('unknown', 'no-responders'),
+  }),
+  fc.record({ do: fc.constant('drain'), agent, draining: fc.boolean() }),
+);
+
+const SHAPES: readonly (readonly StepSpec[])[] = [
+  [step('work', { parameters: countOf(5) })],
+  [
+    step('split', { parameters: countOf(2) }),
+    step('encode', { parameters: forEach('split', 'p*') }),
+    step('concat', { dependsOn: ['encode'] }),
+  ],
+  [step('first'), step('second', { dependsOn: ['first'], parameters: countOf(3) })],
+];
+
+/** Leases that were there once; a late agent may still report them. */
+function perform(driver: FarmDriver, known: FarmDriver['farm']['leases'], it: Action): void {
+  switch (it.do) {
+    case 'submit':
+      driver.ask(submitJob(SHAPES[it.shape] ?? [], { clientId: `client-${it.client}` }));
+      return;
+    case 'steer':
+      driver.ask({ type: it.how, job: it.job, reason: '' });
+      return;
+    case 'place':
+      driver.nowMs += it.ms;
+      driver.place();
+      for (const [token, lease] of driver.farm.leases) known.set(token, lease);
+      return;
+    case 'tick':
+      driver.pass(it.ms);
+      return;
+    case 'restart':
+      driver.restart();
+      return;
+    case 'beat': {
+      const leases = [...known.values()].filter((lease) => lease.agentId === it.agent);
+      const inventory = leases.slice(-it.keep).map(({ token }) => held(token, it.state));
+      const grantsHandled = driver.liveness.agents.get(it.agent)?.lastGrantNumber ?? 0;
+      driver.beat(it.agent, { inventory: it.keep === 0 ? [] : inventory, grantsHandled });
+      return;
+    }
+    case 'session': {
+      const session = `${it.agent}-session-${it.session}`;
+      const retired = driver.liveness.agents.get(it.agent)?.retiredSessions ?? [];
+      if (!retired.includes(session)) driver.beat(it.agent, { session, inventory: [] });
+      return;
+    }
+    case 'report': {
+      const from = it.late ? [...known.values()] : driver.leasesOf(it.agent);
+      const outcome = it.how === 'good' ? succeededWith('p1', 'p2') : failed(it.how);
+      driver.report(from.filter((lease) => lease.agentId === it.agent).slice(-3), outcome);
+      return;
+    }
+    case 'grant': {
+      const agent = driver.liveness.agents.get(it.agent);
+      if (agent === undefined) return;
+      const { session, lastGrantNumber: grantNumber } = agent;
+      const answer = { state: it.how } as const;
+      driver.ask({ type: 'GrantAnswered', agentId: it.agent, session, grantNumber, answer });
+      return;
+    }
+    case 'drain':
+      driver.ask({ type: 'DrainAgent', agent: it.agent, draining: it.draining });
+  }
+}
+
+test('the farm holds together, and replay gives the same farm byte for byte', () => {
+  fc.assert(
+    fc.property(fc.array(action, { minLength: 20, maxLength: 80 }), (actions) => {
+      const driver = new FarmDriver();
+      const known: FarmDriver['farm']['leases'] = new Map();
+      for (const agentId of AGENTS) driver.enrol(agentId);
+      driver.ask(submitJob(SHAPES[1] ?? [], { clientId: 'client-0' }));
+      for (const it of actions) perform(driver, known, it);
+      expect(farmImage(driver.replayed())).toBe(farmImage(driver.farm));
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('no token is granted twice, and no unit is accepted twice', () => {
+  fc.assert(
+    fc.property(fc.array(action, { minLength: 20, maxLength: 80 }), (actions) => {
+      const driver = new FarmDriver();
+      const known: FarmDriver['farm']['leases'] = new Map();
+      for (const agentId of AGENTS) driver.enrol(agentId);
+      driver.ask(submitJob(SHAPES[0] ?? [], { clientId: 'client-0' }));
+      for (const it of actions) perform(driver, known, it);
+      const tokens = driver.facts.flatMap((fact) =>
+        fact.type === 'LeasesGranted'
+          ? fact.units.map((_, offset) => fact.firstToken + offset)
+          : [],
+      );
+      const accepted = driver.facts.flatMap((fact) =>
+        fact.type === 'ResultsAccepted'
+          ? fact.units.map((unit) => `${fact.job}/${fact.step}/${unit}`)
+          : [],
+      );
+      expect(new Set(tokens).size).toBe(tokens.length);
+      expect(new Set(accepted).size).toBe(accepted.length);
+    }),
+    { numRuns: 150 },
+  );
+});
