@@ -109,7 +109,7 @@ export function decideTick(farm: Farm, liveness: Liveness, now: Now): Decision {
   for (const lease of farm.leases.values()) {
     const step = stepOf(farm, lease.job, lease.step);
     const end =
-      expiryOf(lease, liveness, now) ?? stallOf(lease, liveness, step.limits.stallTimeoutMs, now);
+      expiryOf(lease, liveness, now) ?? stallOf(lease, liveness, step.limits.stallTimeoutMs);
     if (end === undefined) continue;
     facts.push(endLease(lease, step, end, now.wallMs));
     if (end.kind === 'stalled') {
@@ -135,9 +135,11 @@ function expiryOf(lease: Lease, liveness: Liveness, now: Now): End {
     : { kind: 'expired', message: 'the grant was not answered' };
 }
 
-function stallOf(lease: Lease, liveness: Liveness, stallTimeoutMs: number, now: Now): End {
-  const held = liveness.agents.get(lease.agentId)?.inventory.get(lease.token);
-  if (held?.state !== 'running' || stallTimeoutMs === 0) return undefined;
-  if (now.monotonicMs - held.progressMovedMs < stallTimeoutMs) return undefined;
+/** Progress is judged by the beats that came, never by silence: that is what expiry is for. */
+function stallOf(lease: Lease, liveness: Liveness, stallTimeoutMs: number): End {
+  const agent = liveness.agents.get(lease.agentId);
+  const held = agent?.inventory.get(lease.token);
+  if (agent === undefined || held?.state !== 'running' || stallTimeoutMs === 0) return undefined;
+  if (agent.lastBeatMs - held.progressMovedMs < stallTimeoutMs) return undefined;
   return { kind: 'stalled', message: `no progress for ${stallTimeoutMs / 1000} s` };
 }

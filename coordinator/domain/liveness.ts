@@ -101,7 +101,12 @@ export function beginTakeoverGrace(
 /** Our own event loop stood still: nobody else is to blame for beats that were not read. */
 export function extendByStall(liveness: Liveness, stallMs: number): void {
   liveness.noExpiryBeforeMs += stallMs;
-  for (const agent of liveness.agents.values()) agent.lastBeatMs += stallMs;
+  for (const agent of liveness.agents.values()) {
+    agent.lastBeatMs += stallMs;
+    for (const [token, held] of agent.inventory) {
+      agent.inventory.set(token, { ...held, progressMovedMs: held.progressMovedMs + stallMs });
+    }
+  }
   for (const lease of liveness.leases.values()) lease.sinceMs += stallMs;
 }
 
@@ -110,6 +115,8 @@ export function observeBeat(liveness: Liveness, beat: Beat, nowMs: number): Agen
   const known = liveness.agents.get(beat.agentId);
   const agent = known?.session === beat.session ? known : newAgentLiveness(beat, known, nowMs);
   if (agent !== known) liveness.agents.set(beat.agentId, agent);
+  // Nobody watched while it was silent, and it may have slept: its units' progress is watched anew.
+  const wasSilent = nowMs - agent.lastBeatMs >= liveness.leaseTtlMs;
   agent.connected = true;
   agent.lastBeatMs = nowMs;
   agent.machineFingerprint = beat.machineFingerprint;
@@ -118,7 +125,7 @@ export function observeBeat(liveness: Liveness, beat: Beat, nowMs: number): Agen
   agent.lastGrantNumber = Math.max(agent.lastGrantNumber, agent.grantsHandled);
   agent.workPlaneUp = beat.workPlaneUp;
   agent.leaving = beat.leaving;
-  observeInventory(liveness, agent, beat, nowMs);
+  observeInventory(liveness, agent, beat, wasSilent, nowMs);
   return agent;
 }
 
@@ -152,6 +159,7 @@ function observeInventory(
   liveness: Liveness,
   agent: AgentLiveness,
   beat: Beat,
+  isWatchedAnew: boolean,
   nowMs: number,
 ): void {
   const listed = new Set<Token>();
@@ -159,7 +167,10 @@ function observeInventory(
     listed.add(held.token);
     const before = agent.inventory.get(held.token);
     const moved =
-      before === undefined || held.progress > before.progress || held.state !== before.state;
+      isWatchedAnew ||
+      before === undefined ||
+      held.progress > before.progress ||
+      held.state !== before.state;
     agent.inventory.set(held.token, {
       ...held,
       progressMovedMs: moved ? nowMs : before.progressMovedMs,

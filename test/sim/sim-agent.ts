@@ -448,6 +448,7 @@ class AgentRun {
       fail(error);
     }
     const hangs = prng.chance(units.hang);
+    if (hangs) witness.onHangs(tokenFromWire(token));
     const fails = prng.chance(units.failure);
     const runMs = hangs ? Infinity : prng.longTailed(20, units.mostRunMs);
     return new Promise((resolve) => {

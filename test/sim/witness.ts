@@ -46,6 +46,7 @@ export type ViolationKind =
   | 'destroyed-without-proof'
   | 'freed-while-held'
   | 'expired-in-grace'
+  | 'stalled-while-moving'
   | 'acknowledged-lost'
   | 'leaked'
   | 'never-ended'
@@ -76,6 +77,7 @@ export class Witness {
   readonly #granted = new Set<Token>();
   readonly #started = new Set<Token>();
   readonly #succeeded = new Set<Token>();
+  readonly #hanging = new Set<Token>();
   readonly #acknowledged = new Map<string, number>();
   /** By agent: what its machine holds. */
   readonly custody = new Map<string, Map<Token, Custody>>();
@@ -136,6 +138,9 @@ export class Witness {
     if (fact.kind === 'refused' && this.custody.get(fact.agentId)?.has(fact.token) === true) {
       const message = `${where(fact, fact.unit)} was given up as refused, but ${fact.agentId} has it`;
       throw new Violation('freed-while-held', message);
+    }
+    if (fact.kind === 'stalled' && !this.#hanging.has(fact.token)) {
+      throw new Violation('stalled-while-moving', where(fact, fact.unit));
     }
     const isExpiry =
       fact.kind === 'expired' || (fact.kind === 'lost' && /heartbeat/.test(fact.message));
@@ -244,6 +249,10 @@ export class Witness {
     if (committed !== undefined) {
       throw new Violation('overbooked', `${agentId} was given ${committed}`);
     }
+  }
+
+  onHangs(token: Token): void {
+    this.#hanging.add(token);
   }
 
   onSucceeded(token: Token): void {

@@ -209,7 +209,7 @@ function step(name: string, prng: Prng, shape: StepShape): StepSpec {
     inputs: shape.inputs ?? [],
     outputs: (shape.outputs ?? []).map((pattern) => ({ pattern, keep: false, optional: false })),
     demand: shape.demand ?? { ...NO_DEMAND, cpuMillis: 500 },
-    limits: { maxAttempts: prng.whole(2, 6), runTimeoutMs: 0, stallTimeoutMs: 20_000 },
+    limits: { maxAttempts: prng.whole(2, 6), runTimeoutMs: 0, stallTimeoutMs: 30_000 },
   };
 }
 

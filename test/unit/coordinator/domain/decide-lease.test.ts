@@ -181,7 +181,7 @@ describe('stall', () => {
   test('ends a unit whose progress does not move under a healthy heartbeat', () => {
     driver.submit([step('work', { limits })]);
     driver.place();
-    for (let elapsedMs = 0; elapsedMs < 30_000; elapsedMs += 3_000) {
+    for (let elapsedMs = 0; elapsedMs <= 30_000; elapsedMs += 3_000) {
       driver.beatHolding('a1', 'running', 7);
       driver.pass(3_000);
     }
@@ -198,6 +198,34 @@ describe('stall', () => {
       driver.beat('a1', { inventory, grantsHandled: 1 });
       driver.pass(3_000);
     }
+    expect(endsOf('stalled')).toBe(0);
+  });
+});
+
+describe('progress', () => {
+  const limits = { maxAttempts: 2, runTimeoutMs: 0, stallTimeoutMs: 30_000 };
+
+  beforeEach(() => {
+    driver.submit([step('work', { limits })]);
+    driver.place();
+    driver.beatHolding('a1');
+  });
+
+  test('is not judged by silence: not after a stall of our own', () => {
+    driver.nowMs += 60_000;
+    extendByStall(driver.liveness, 60_000);
+    driver.pass(0);
+    driver.beatHolding('a1', 'running', 2);
+    driver.pass(1_000);
+    expect(driver.facts.filter((fact) => fact.type === 'LeaseEnded')).toEqual([]);
+  });
+
+  test('is watched anew after the agent slept', () => {
+    driver.pass(10 * LEASE_TTL_MS);
+    const [lapsed] = driver.farm.lapsed.keys();
+    driver.beat('a1', { inventory: [held(lapsed!, 'running', 1)] });
+    driver.pass(1_000);
+    expect(driver.leasesOf('a1')).toHaveLength(1);
     expect(endsOf('stalled')).toBe(0);
   });
 });

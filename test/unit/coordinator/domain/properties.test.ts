@@ -1,5 +1,5 @@
 /** Whatever is asked in whatever order: the farm holds together, and its facts fold to the same farm. */
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { EndKind } from '../../../../coordinator/domain/facts.ts';
 import { farmImage } from '../../../../coordinator/domain/farm-image.ts';
