@@ -5,7 +5,7 @@ import type { OutputPattern } from '../proto/gen/furrow/v1/step.ts';
 import { unsafeName } from '../kit/safe-name.ts';
 
 /** More would not fit one message with the coordinator. */
-export const OUTPUT_LIMIT = 4_000;
+const OUTPUT_LIMIT = 4_000;
 
 export type CollectedOutputs =
   | { readonly state: 'found'; readonly names: readonly string[] }

@@ -308,7 +308,7 @@ export class LeaseKeeper {
   }
 }
 
-export function elapsedMs(since: Instant, now: Instant): number {
+function elapsedMs(since: Instant, now: Instant): number {
   return Math.max(now.monotonicMs - since.monotonicMs, now.wallMs - since.wallMs);
 }
 

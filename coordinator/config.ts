@@ -100,7 +100,7 @@ export function readCoordinatorConfig(
   return Object.freeze({ ...parsed.data, home });
 }
 
-export function isLoopback(host: string): boolean {
+function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127\.[0-9.]+$/.test(host);
 }
 

@@ -30,17 +30,6 @@ export type AppendOutcome =
   | { readonly state: 'superseded'; readonly message: string }
   | { readonly state: 'refused'; readonly message: string };
 
-/** An encoded, measured commit that can be sent and sent again byte for byte. */
-export interface SealedCommit {
-  readonly number: number;
-  readonly bytes: Uint8Array;
-}
-
-/** Which blobs are stored, answered from memory. */
-export interface BlobIndex {
-  has(sha256: string): boolean;
-}
-
 /**
  * The leader's journal. One append is in flight at a time; the adapter resolves doubt by itself
  * (reads the tail, sends the same bytes again) and settles only when the outcome is known.

@@ -16,10 +16,12 @@ export class MemorySampler {
 
   watch(group: number): void {
     this.#peaks.set(group, 0);
-    this.#early ??= setTimeout(() => {
-      this.#early = null;
-      this.#sample();
-    }, FIRST_SAMPLE_MS).unref();
+    if (this.#early === null) {
+      this.#early = setTimeout(() => {
+        this.#early = null;
+        this.#sample();
+      }, FIRST_SAMPLE_MS).unref();
+    }
     this.#timer ??= setInterval(() => this.#sample(), SAMPLE_MS).unref();
   }
 

@@ -26,7 +26,7 @@ const TERM_GRACE_MS = 5_000;
 const KILL_GRACE_MS = 10_000;
 
 /** Living processes of the tree, the first included. */
-export function livingOf(tree: ProcessTree): readonly ProcessEntry[] {
+function livingOf(tree: ProcessTree): readonly ProcessEntry[] {
   const all = readProcesses().filter(({ pid }) => pid > 1 && pid !== process.pid);
   const members = new Map<number, ProcessEntry>();
   const root = all.find(({ pid }) => pid === tree.pid);

@@ -19,7 +19,7 @@ const UNPRINTABLE =
 /** Columns that `text` takes; colour codes take none. */
 export function textWidth(text: string): number {
   const plain = text.replace(SGR, '');
-  // eslint-disable-next-line no-control-regex -- printable ASCII, the usual case
+  // Printable ASCII, the usual case.
   if (/^[\u0020-\u007e]*$/.test(plain)) return plain.length;
   let width = 0;
   for (const { segment } of segmenter.segment(plain)) width += graphemeWidth(segment);

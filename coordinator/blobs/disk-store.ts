@@ -290,7 +290,7 @@ export function diskFull(error: unknown): unknown {
   return new FurrowError('exhausted', 'DISK_FULL', message, { cause: error });
 }
 
-export async function syncDirectory(path: string): Promise<void> {
+async function syncDirectory(path: string): Promise<void> {
   const handle = await open(path, 'r');
   try {
     await handle.sync();

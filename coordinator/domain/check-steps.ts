@@ -171,7 +171,7 @@ function impossible(
   return `needs ${describeDemand(demand)}, which no agent has (${refusals.slice(0, 3).join('; ')}); the largest there is: ${largest}`;
 }
 
-export function describeDemand(demand: Demand): string {
+function describeDemand(demand: Demand): string {
   const parts = [
     demand.cpuMillis > 0 ? `${demand.cpuMillis / 1000} CPUs` : '',
     demand.ramBytes > 0 ? `${gib(demand.ramBytes)} RAM` : '',

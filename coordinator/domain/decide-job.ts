@@ -117,7 +117,7 @@ function decideRetry(job: Job, atMs: number): Decision {
 }
 
 /** Orders to stop whatever runs of a job, by agent. */
-export function stopsOf(farm: Farm, job: Job): StopOrder[] {
+function stopsOf(farm: Farm, job: Job): StopOrder[] {
   const byAgent = new Map<string, Token[]>();
   for (const lease of leasesOfJob(farm, job.number)) {
     const tokens = byAgent.get(lease.agentId);

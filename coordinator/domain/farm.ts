@@ -103,7 +103,7 @@ export function emptyFarm(): Farm {
 }
 
 /** Farm-wide defaults for what a step leaves open. */
-export const DEFAULT_LIMITS: Limits = { maxAttempts: 3, runTimeoutMs: 0, stallTimeoutMs: 120_000 };
+const DEFAULT_LIMITS: Limits = { maxAttempts: 3, runTimeoutMs: 0, stallTimeoutMs: 120_000 };
 
 export function newStepRuns(specs: readonly StepSpec[]): StepRun[] {
   const indexByName = new Map(specs.map((spec, index) => [spec.name, index]));

@@ -75,7 +75,7 @@ function candidatesOf(farm: Farm, liveness: Liveness, now: Now): Candidate[] {
 }
 
 /** Why an agent gets nothing new, or undefined when it may. */
-export function whyClosed(
+function whyClosed(
   liveness: Liveness,
   agent: AgentLiveness,
   record: AgentRecord,

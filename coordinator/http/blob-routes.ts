@@ -19,7 +19,7 @@ import { sendError, sendJson } from './http-error.ts';
 import { parseRange } from './range.ts';
 import type { Route } from './route.ts';
 
-export const MAX_HASHES = 10_000;
+const MAX_HASHES = 10_000;
 const MAX_QUESTION_BYTES = 1024 * 1024;
 const YEAR_S = 365 * 24 * 3600;
 

@@ -32,6 +32,7 @@ export interface WorkPlaneOptions {
 }
 
 const GRANT_TIMEOUT_MS = 5_000;
+const NO_RESPONDERS: string = ErrorCode.NoResponders;
 const MAX_RESULTS = 10_000;
 
 export class NatsWorkPlane {
@@ -80,7 +81,7 @@ export class NatsWorkPlane {
         { agent: order.agentId, grant: order.number, error: messageOf(error) },
         'grant without an answer',
       );
-      const nobodyListens = error instanceof NatsError && error.code === ErrorCode.NoResponders;
+      const nobodyListens = error instanceof NatsError && error.code === NO_RESPONDERS;
       return nobodyListens ? { state: 'no-responders' } : { state: 'unknown' };
     }
   }

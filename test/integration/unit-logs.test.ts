@@ -6,6 +6,15 @@ import { LogLines } from '../../proto/gen/furrow/work/v1/work.ts';
 import { logSubject } from '../../proto/subjects.ts';
 import { startTestNats } from '../support/nats-server.ts';
 
+const EMPTY: LogLines = {
+  agentId: 'agent-1',
+  step: 'run',
+  unit: 0,
+  attempt: 1,
+  atMs: 0,
+  lines: [],
+};
+
 const cleanups: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
@@ -20,10 +29,7 @@ async function openLogs() {
   const print = (job: string, text: string) =>
     nats
       .jetstream()
-      .publish(
-        logSubject(job, 'agent-1'),
-        LogLines.encode(LogLines.fromPartial({ step: 'run', attempt: 1, lines: [text] })).finish(),
-      );
+      .publish(logSubject(job, 'agent-1'), LogLines.encode({ ...EMPTY, lines: [text] }).finish());
   return { logs: new UnitLogs(nats), print };
 }
 
