@@ -8,6 +8,7 @@ import { decided, type Decision, type Now } from './decision.ts';
 import type { Fact, ResultsAccepted } from './facts.ts';
 import { isTokenCurrent } from './fence.ts';
 import { type Farm, type Job, jobId, type StepRun } from './farm.ts';
+import { utf8Length } from './names.ts';
 import { endLease } from './retry.ts';
 import type { File } from './task.ts';
 import { epochOf, type Token } from './token.ts';
@@ -72,7 +73,7 @@ function judge(
   if (result.missingBlobs.length > 0) {
     return { kind: 'blob-missing', missing: result.missingBlobs };
   }
-  const fault = outcome.outputs.map(faultOfFile).find((found) => found !== undefined);
+  const fault = faultOfOutputs(outcome.outputs);
   if (fault !== undefined) {
     const bad = { kind: 'bad-output', message: fault } as const;
     endings.push(...failureOf(farm, step, result.token, bad, now));
@@ -80,6 +81,19 @@ function judge(
   }
   addAccepted(accepted, job, step, result, outcome.outputs);
   return { kind: 'accepted' };
+}
+
+/** A result must fit into a commit, or its agent would offer it for ever: so much for its files. */
+const MAX_OUTPUTS_BYTES = 192 * 1024;
+/** Digest, size and tags of one file. */
+const FILE_BYTES = 80;
+
+function faultOfOutputs(files: readonly File[]): string | undefined {
+  const bytes = files.reduce((sum, file) => sum + utf8Length(file.name) + FILE_BYTES, 0);
+  if (bytes > MAX_OUTPUTS_BYTES) {
+    return `left ${files.length} files, more than one unit can name: put them into archives`;
+  }
+  return files.map(faultOfFile).find((found) => found !== undefined);
 }
 
 function failureOf(

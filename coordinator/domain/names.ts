@@ -34,7 +34,7 @@ export function faultOfName(name: string): string | undefined {
   return undefined;
 }
 
-function utf8Length(text: string): number {
+export function utf8Length(text: string): number {
   let bytes = 0;
   for (const character of text) {
     const code = character.codePointAt(0) ?? 0;

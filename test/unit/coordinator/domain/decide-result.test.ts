@@ -103,6 +103,13 @@ describe('a result', () => {
     expect(driver.facts.at(-1)).toMatchObject({ type: 'LeaseEnded', kind: 'bad-output' });
   });
 
+  test('that names more files than a commit holds is bad output, not offered for ever', () => {
+    const [lease] = driver.leasesOf('a1');
+    const names = Array.from({ length: 3_000 }, (_, index) => `frame-${index}.png`);
+    expect(driver.report([lease!], succeededWith(...names))).toEqual([{ kind: 'noted' }]);
+    expect(driver.facts.at(-1)).toMatchObject({ kind: 'bad-output' });
+  });
+
   test('frees the agent at once', () => {
     driver.report(driver.leasesOf('a1'));
     expect(driver.farm.agents.get('a1')?.booking.cpuMillis).toBe(0);
