@@ -69,13 +69,12 @@ function watchMessageJson({ cursor, event }: WatchJobResponse): object | undefin
   switch (event?.$case) {
     case 'job':
       return { event: 'job', cursor, job: jobJson(event.value) };
-    case 'attempt':
-      return {
-        event: 'attempt',
-        cursor,
-        ...event.value,
-        outcome: attemptOutcomeName(event.value.outcome),
-      };
+    case 'attempts': {
+      const attempts = event.value.events.map((attempt) => {
+        return { ...attempt, outcome: attemptOutcomeName(attempt.outcome) };
+      });
+      return { event: 'attempts', cursor, attempts };
+    }
     case 'progress':
       return { event: 'progress', units: event.value.units };
     default:

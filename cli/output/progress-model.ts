@@ -90,8 +90,8 @@ function applyMessage(model: ProgressModel, message: WatchJobResponse): Step {
   switch (message.event?.$case) {
     case 'job':
       return applyJob(model, message.event.value);
-    case 'attempt':
-      return applyAttempt(model, message.event.value);
+    case 'attempts':
+      return applyAttempts(model, message.event.value.events);
     case 'progress':
       return { model: applyProgress(model, message.event.value.units), notices: [] };
     default:
@@ -114,31 +114,48 @@ function applyJob(model: ProgressModel, job: Job): Step {
   return { model: { ...model, job, running }, notices };
 }
 
-function applyAttempt(model: ProgressModel, event: AttemptEvent): Step {
-  const agentNames =
-    event.agentName === '' || model.agentNames.get(event.agentId) === event.agentName
-      ? model.agentNames
-      : new Map(model.agentNames).set(event.agentId, event.agentName);
-  const next = { ...model, agentNames };
+/** Copied once for a message, not for each of its thousand events. */
+interface Draft extends ProgressModel {
+  readonly running: Map<string, RunningUnit>;
+  readonly ended: string[];
+  readonly agentNames: Map<string, string>;
+}
+
+function applyAttempts(model: ProgressModel, events: readonly AttemptEvent[]): Step {
+  const draft: Draft = {
+    ...model,
+    running: new Map(model.running),
+    ended: [...model.ended],
+    agentNames: new Map(model.agentNames),
+  };
+  const notices = events.flatMap((event) => applyAttempt(draft, event));
+  return { model: { ...draft, ended: draft.ended.slice(-MAX_ENDED) }, notices };
+}
+
+function applyAttempt(draft: Draft, event: AttemptEvent): Notice[] {
+  if (event.agentName !== '') draft.agentNames.set(event.agentId, event.agentName);
+  const key = runningKey(event.unitId, event.attempt);
   switch (event.outcome) {
     case AttemptOutcome.ATTEMPT_OUTCOME_GRANTED:
-      return {
-        model: { ...next, running: withRunning(model.running, begun(event)) },
-        notices: event.attempt > 1 ? [runsAgain(next, event)] : [],
-      };
-    case AttemptOutcome.ATTEMPT_OUTCOME_ACCEPTED: {
-      // The first accepted result ends both copies of a unit.
-      const copies = [...model.running.values()].filter((unit) => unit.unitId === event.unitId);
-      const keys = [event, ...copies].map((attempt) => runningKey(event.unitId, attempt.attempt));
-      return { model: withoutRunning(next, keys), notices: [] };
-    }
-    case AttemptOutcome.ATTEMPT_OUTCOME_ENDED: {
-      const key = runningKey(event.unitId, event.attempt);
-      return { model: withoutRunning(next, [key]), notices: endNotices(next, event) };
-    }
+      draft.running.set(key, begun(event));
+      return event.attempt > 1 ? [runsAgain(draft, event)] : [];
+    case AttemptOutcome.ATTEMPT_OUTCOME_ACCEPTED:
+      // The first accepted result ends every copy of its unit: earlier attempts, or the one after it.
+      for (let attempt = event.attempt + 1; attempt >= 1; attempt -= 1) {
+        endRunning(draft, runningKey(event.unitId, attempt));
+      }
+      return [];
+    case AttemptOutcome.ATTEMPT_OUTCOME_ENDED:
+      endRunning(draft, key);
+      return endNotices(draft, event);
     default:
-      return { model: next, notices: [] };
+      return [];
   }
+}
+
+function endRunning(draft: Draft, key: string): void {
+  draft.running.delete(key);
+  draft.ended.push(key);
 }
 
 function begun(event: AttemptEvent): RunningUnit {
@@ -194,22 +211,7 @@ export function stepOf(unitId: string): string {
 
 const runningKey = (unitId: string, attempt: number): string => `${unitId}#${attempt}`;
 
-function withRunning(
-  running: ReadonlyMap<string, RunningUnit>,
-  unit: RunningUnit,
-): ReadonlyMap<string, RunningUnit> {
-  return new Map(running).set(runningKey(unit.unitId, unit.attempt), unit);
-}
-
 const MAX_ENDED = 256;
-
-function withoutRunning(model: ProgressModel, keys: readonly string[]): ProgressModel {
-  return {
-    ...model,
-    running: filterRunning(model.running, (_, key) => !keys.includes(key)),
-    ended: [...model.ended, ...keys].slice(-MAX_ENDED),
-  };
-}
 
 function filterRunning(
   running: ReadonlyMap<string, RunningUnit>,

@@ -10,6 +10,7 @@ import type {
   Metadata,
   ServerDuplexStream,
   ServerReadableStream,
+  ServerWritableStream,
 } from '@grpc/grpc-js';
 import { FurrowError } from '../../kit/furrow-error.ts';
 import type { Logger } from '../../kit/log.ts';
@@ -111,11 +112,16 @@ function noted(gate: Gate, thrown: unknown): FurrowError {
 }
 
 function drained(
-  stream: { once(event: 'drain', listener: () => void): unknown },
+  stream: ServerWritableStream<unknown, unknown>,
   signal: AbortSignal,
 ): Promise<void> {
   return new Promise((resolve) => {
-    stream.once('drain', resolve);
-    signal.addEventListener('abort', () => resolve(), { once: true });
+    const done = (): void => {
+      stream.off('drain', done);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    stream.on('drain', done);
+    signal.addEventListener('abort', done);
   });
 }

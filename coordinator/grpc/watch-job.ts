@@ -48,6 +48,8 @@ function sequenceOf(cursor: string): number | undefined {
   throw new FurrowError('invalid', 'CURSOR_INVALID', message);
 }
 
+const MAX_EVENTS_A_MESSAGE = 1_000;
+
 class Watch {
   readonly #source: WatchSource;
   readonly #number: number;
@@ -115,11 +117,12 @@ class Watch {
   }
 
   async #tellFacts(sequence: number, facts: readonly Fact[]): Promise<void> {
-    for (const fact of facts) {
-      for (const value of attemptEvents(this.#source.farm, this.#number, fact)) {
-        // Half-told commits are told again after a break: the cursor is the commit's before.
-        await this.#send({ cursor: String(sequence - 1), event: { $case: 'attempt', value } });
-      }
+    const { farm } = this.#source;
+    const events = facts.flatMap((fact) => attemptEvents(farm, this.#number, fact));
+    for (let from = 0; from < events.length; from += MAX_EVENTS_A_MESSAGE) {
+      const value = { events: events.slice(from, from + MAX_EVENTS_A_MESSAGE) };
+      // A commit that was told in part is told again after a break: the cursor is the one before.
+      await this.#send({ cursor: String(sequence - 1), event: { $case: 'attempts', value } });
     }
   }
 

@@ -282,7 +282,7 @@ describe('watch', () => {
       agentName: 'alice',
     };
     // While nobody watches.
-    farm.emit('j1', { $case: 'attempt', value: granted });
+    farm.emit('j1', { $case: 'attempts', value: { events: [granted] } });
     await farm.start();
     await vi.waitFor(() => expect(watching.stdout()).toContain('"event":"reachable"'), 5000);
     farm.setJob(SUCCEEDED);
@@ -296,7 +296,7 @@ describe('watch', () => {
       ['job', 'c1'],
       ['unreachable', undefined],
       ['reachable', undefined],
-      ['attempt', 'c2'],
+      ['attempts', 'c2'],
       ['job', 'c3'],
     ]);
     expect(events.at(-1).job).toMatchObject({ state: 'succeeded', reason: '' });

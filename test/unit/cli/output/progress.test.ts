@@ -28,17 +28,21 @@ const message = (event: WatchJobResponse['event']): WatchEvent => ({
 const jobEvent = (job: Partial<Job>): WatchEvent => message({ $case: 'job', value: fakeJob(job) });
 const attempt = (event: Partial<AttemptEvent>): WatchEvent =>
   message({
-    $case: 'attempt',
+    $case: 'attempts',
     value: {
-      unitId: 'j1/encode/7',
-      attempt: 1,
-      agentId: 'a-1',
-      outcome: AttemptOutcome.ATTEMPT_OUTCOME_GRANTED,
-      failureKind: '',
-      message: '',
-      atMs: NOW,
-      agentName: 'alice',
-      ...event,
+      events: [
+        {
+          unitId: 'j1/encode/7',
+          attempt: 1,
+          agentId: 'a-1',
+          outcome: AttemptOutcome.ATTEMPT_OUTCOME_GRANTED,
+          failureKind: '',
+          message: '',
+          atMs: NOW,
+          agentName: 'alice',
+          ...event,
+        },
+      ],
     },
   });
 const ended = (failureKind: string, event: Partial<AttemptEvent> = {}): WatchEvent =>
