@@ -30,7 +30,7 @@ const BUGS: readonly PlantedBug[] = [
         isTokenCurrent: () => true,
       })),
     found: /^stale-accepted/,
-    withinSeeds: 10,
+    withinSeeds: 6,
   },
   {
     name: 'the end of a lease does not give back what it booked',
@@ -77,7 +77,7 @@ const BUGS: readonly PlantedBug[] = [
         return { ...real, decideGrantAnswer };
       }),
     found: /^(freed-while-held|overbooked)/,
-    withinSeeds: 10,
+    withinSeeds: 6,
   },
 ];
 

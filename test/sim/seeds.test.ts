@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { simulate } from './simulation.ts';
 
-const STEPS = 6_000;
+const STEPS = 5_000;
 
 /** What a person who sees the failure needs: what broke, and the one command that shows it again. */
 async function faultOf(seed: number): Promise<string | undefined> {
@@ -42,12 +42,12 @@ describe('a seed', () => {
 
 test('the faults do happen', async () => {
   const counts = { faults: 0, lost: 0, duplicated: 0, takeovers: 0 };
-  for (let seed = 20; seed < 26; seed += 1) {
-    const { faults, messages, facts } = await simulate({ seed, steps: 5_000 });
+  for (let seed = 20; seed < 24; seed += 1) {
+    const { faults, messages, facts } = await simulate({ seed, steps: 4_000 });
     for (const count of faults.values()) counts.faults += count;
     counts.lost += messages.lost + messages.cut;
     counts.duplicated += messages.duplicated;
     counts.takeovers += (facts.get('EpochStarted') ?? 1) - 1;
   }
-  for (const count of Object.values(counts)) expect(count).toBeGreaterThan(10);
+  for (const count of Object.values(counts)) expect(count).toBeGreaterThan(5);
 });
