@@ -87,13 +87,17 @@ export function newLiveness(leaseTtlMs: number): Liveness {
   return { leaseTtlMs, agents: new Map(), leases: new Map(), noExpiryBeforeMs: 0 };
 }
 
-/** The listeners are ready: from now on agents can come back. */
+/**
+ * The listeners are ready: from now on agents can come back. Where there are no leases there is nobody
+ * to wait for, and what is granted from now on expires as ever: a new farm loses no time.
+ */
 export function beginTakeoverGrace(
   liveness: Liveness,
   farm: Farm,
   nowMs: number,
   minGraceMs: number,
 ): void {
+  if (farm.leases.size === 0) return;
   for (const token of farm.leases.keys()) watchLease(liveness, token, nowMs);
   liveness.noExpiryBeforeMs = nowMs + Math.max(minGraceMs, liveness.leaseTtlMs + 5_000);
 }

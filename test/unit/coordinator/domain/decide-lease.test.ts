@@ -88,6 +88,13 @@ describe('after a takeover', () => {
     driver.pass(20_000);
     expect(driver.farm.leases.size).toBe(0);
   });
+
+  test('a farm without leases waits for nobody: what it grants then expires in time', () => {
+    driver.restart();
+    runOne();
+    driver.pass(LEASE_TTL_MS);
+    expect(driver.farm.leases.size).toBe(0);
+  });
 });
 
 describe('an agent that comes back after expiry', () => {
