@@ -1,0 +1,281 @@
+/**
+ * A real farm for one test: nats-server, coordinator and agents as processes of their own, from dist/,
+ * on free ports, with all state in one temporary folder. Each can be killed, stopped and started again
+ * on the same ports and state. Ends with its test; the folder of a failed test stays, and is named.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { onTestFinished } from 'vitest';
+import { FarmClient } from '../../cli/client.ts';
+import { furrowHome, readFarmFile } from '../../kit/furrow-home.ts';
+import { AgentState } from '../../proto/gen/furrow/v1/farm_service.ts';
+import { startTestNats, type TestNats } from './nats-server.ts';
+
+const MAIN = join(import.meta.dirname, '..', '..', 'dist', 'cli', 'main.js');
+/** For a machine that does much else; what is waited for is there in a fraction of it. */
+const PATIENCE_MS = 60_000;
+const POLL_MS = 25;
+
+/** Flags of each agent, by its name. */
+export type AgentFlags = Readonly<Record<string, readonly string[]>>;
+
+export interface TestFarmOptions {
+  readonly agents?: AgentFlags;
+  readonly leaseTtlMs?: number;
+}
+
+export interface TestFarm {
+  readonly home: string;
+  /** For what a test leaves outside of the farm's own folders: gates, marks, films. */
+  readonly workDir: string;
+  readonly leaseTtlMs: number;
+  readonly grpcPort: number;
+  readonly nats: TestNats;
+  readonly coordinator: Role;
+  readonly client: FarmClient;
+  /** Starts agents; settles when they are online. */
+  addAgents(flags: AgentFlags): Promise<void>;
+  agent(name: string): Role;
+  /** The id that the agent has given itself. */
+  agentId(name: string): string;
+  /** Settles when these agents, or all, are online. */
+  agentsOnline(...names: readonly string[]): Promise<void>;
+  /** Directories of attempts on the agent, whose names begin with job, step, unit and attempt. */
+  attemptDirs(name: string): readonly string[];
+  blobTarget(): Promise<{ url: string; token: string }>;
+  /** Runs the CLI against this farm. */
+  furrow(...args: readonly string[]): Promise<CliResult>;
+}
+
+export interface CliResult {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** One process of the farm. */
+export class Role {
+  readonly #name: string;
+  readonly #argv: () => readonly string[];
+  readonly #environment: NodeJS.ProcessEnv;
+  readonly #logPath: string;
+  #child: ChildProcess | undefined;
+  #exited: Promise<number | null> = Promise.resolve(null);
+
+  constructor(
+    name: string,
+    logPath: string,
+    argv: () => readonly string[],
+    environment: NodeJS.ProcessEnv,
+  ) {
+    this.#name = name;
+    this.#argv = argv;
+    this.#environment = environment;
+    this.#logPath = logPath;
+  }
+
+  /** Does not wait until it is ready. */
+  start(): void {
+    const log = openSync(this.#logPath, 'a');
+    // Its standard input ends with this process: nothing outlives a test run that is killed.
+    const child = spawn(process.execPath, [MAIN, ...this.#argv(), '--exit-with-parent'], {
+      stdio: ['pipe', log, log],
+      env: this.#environment,
+      detached: true,
+    });
+    closeSync(log);
+    this.#child = child;
+    this.#exited = new Promise((resolve) => child.once('exit', resolve));
+  }
+
+  get pid(): number {
+    const pid = this.#child?.pid;
+    if (pid === undefined) throw new Error(`${this.#name} was not started`);
+    return pid;
+  }
+
+  get isRunning(): boolean {
+    return this.#child?.exitCode === null && this.#child.signalCode === null;
+  }
+
+  signal(name: NodeJS.Signals): void {
+    process.kill(this.pid, name);
+  }
+
+  /** SIGKILL; settles when it is gone. */
+  async kill(): Promise<void> {
+    if (this.isRunning) this.signal('SIGKILL');
+    await this.#exited;
+  }
+
+  /** Settles with its exit code. */
+  get exited(): Promise<number | null> {
+    return this.#exited;
+  }
+
+  async restart(): Promise<void> {
+    await this.kill();
+    this.start();
+  }
+}
+
+/** Call it in a test: the farm ends with that test. */
+export async function startFarm(options: TestFarmOptions = {}): Promise<TestFarm> {
+  const root = await mkdtemp(join(tmpdir(), 'furrow-farm-'));
+  const home = furrowHome(join(root, 'home'), {});
+  const workDir = join(root, 'work');
+  for (const directory of [home.root, workDir, join(root, 'log')]) {
+    mkdirSync(directory, { mode: 0o700 });
+  }
+  const nats = await startTestNats();
+  const started: (() => Promise<void>)[] = [() => nats.close()];
+  endWithTest(root, started);
+  writeFileSync(home.tokenFile, nats.token, { mode: 0o600 });
+  const environment = { ...withoutFurrow(process.env), FURROW_HOME: home.root };
+  const leaseTtlMs = options.leaseTtlMs ?? 3_000;
+  let ports = { grpc: '0', http: '0' };
+  const coordinator = new Role(
+    'coordinator',
+    join(root, 'log', 'coordinator.log'),
+    () => [
+      ...['coordinator', '--nats', nats.url, '--grpc-port', ports.grpc, '--http-port', ports.http],
+      ...['--lease-ttl-ms', String(leaseTtlMs), '--heartbeat-ms', '500'],
+      ...['--takeover-grace-ms', '0'],
+    ],
+    { ...environment, FURROW_NATS_MONITOR: nats.monitorUrl },
+  );
+  started.push(() => coordinator.kill());
+  coordinator.start();
+  const address = await until('the coordinator listens', async () => {
+    if (!coordinator.isRunning) throw new Error(tailOf(join(root, 'log', 'coordinator.log')));
+    return readFarmFile(home.farmFile);
+  });
+  // Agents and clients come back to where it was.
+  ports = { grpc: portOf(address.grpc), http: new URL(address.http).port };
+  const client = new FarmClient(
+    { address: address.grpc, token: nats.token },
+    new AbortController().signal,
+  );
+  started.push(async () => client.close());
+  const agents = new Map<string, Role>();
+  const farm: TestFarm = {
+    home: home.root,
+    workDir,
+    leaseTtlMs,
+    grpcPort: Number(ports.grpc),
+    nats,
+    coordinator,
+    client,
+    addAgents: async (flagsOf) => {
+      for (const [name, flags] of Object.entries(flagsOf)) {
+        const argv = ['agent', '--name', name, '--farm', address.grpc, ...flags];
+        const logPath = join(root, 'log', `${name}.log`);
+        const agent = new Role(name, logPath, () => argv, environment);
+        agents.set(name, agent);
+        started.push(() => agent.kill());
+        agent.start();
+      }
+      await untilOnline(farm, Object.keys(flagsOf));
+    },
+    agent: (name) => found(agents.get(name), name),
+    agentId: (name) => readFileSync(join(home.agentDir(name), 'agent-id'), 'utf8').trim(),
+    agentsOnline: (...names) => untilOnline(farm, names.length > 0 ? names : [...agents.keys()]),
+    attemptDirs: (name) => attemptDirs(home.agentDir(name)),
+    blobTarget: async () => {
+      const { http } = found(await readFarmFile(home.farmFile), home.farmFile);
+      return { url: http, token: nats.token };
+    },
+    furrow: (...args) => runCli(args, environment),
+  };
+  await farm.addAgents(options.agents ?? {});
+  return farm;
+}
+
+/** Polls until there is an answer other than undefined or false. */
+export async function until<T>(
+  what: string,
+  look: () => T | undefined | false | Promise<T | undefined | false>,
+  patienceMs = PATIENCE_MS,
+): Promise<T> {
+  const deadline = performance.now() + patienceMs;
+  for (;;) {
+    const seen = await look();
+    if (seen !== undefined && seen !== false) return seen;
+    if (performance.now() > deadline) throw new Error(`waited ${patienceMs} ms in vain: ${what}`);
+    await sleep(POLL_MS);
+  }
+}
+
+export function found<T>(value: T | undefined, what: string): T {
+  if (value === undefined) throw new Error(`there is no ${what}`);
+  return value;
+}
+
+/** Ends what was started, the last first, also when the test could not start all of it. */
+function endWithTest(root: string, started: readonly (() => Promise<void>)[]): void {
+  onTestFinished(async ({ task }) => {
+    for (const end of started.toReversed()) await end();
+    if (task.result?.state === 'fail') {
+      process.stderr.write(`${task.name}: logs and state of its farm are in ${root}\n`);
+    } else await rm(root, { recursive: true, force: true, maxRetries: 3 });
+  });
+}
+
+async function untilOnline(farm: TestFarm, names: readonly string[]): Promise<void> {
+  await until(`${names.join(', ')} online`, async () => {
+    const { client } = farm;
+    const listing = await client
+      .call(client.farm.listAgents.bind(client.farm), {})
+      .catch(() => undefined);
+    return names.every((name) =>
+      listing?.agents.some(
+        (agent) => agent.name === name && agent.state === AgentState.AGENT_STATE_ONLINE,
+      ),
+    );
+  });
+}
+
+function attemptDirs(agentDir: string): readonly string[] {
+  const farms = listDir(join(agentDir, 'farms'));
+  return farms.flatMap((farm) => listDir(join(agentDir, 'farms', farm, 'attempts')));
+}
+
+function listDir(path: string): readonly string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return [];
+  }
+}
+
+async function runCli(args: readonly string[], env: NodeJS.ProcessEnv): Promise<CliResult> {
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
+  const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
+  return { code, stdout, stderr };
+}
+
+function withoutFurrow(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(
+    Object.entries(environment).filter(([name]) => !name.startsWith('FURROW_')),
+  );
+}
+
+function portOf(address: string): string {
+  return address.slice(address.lastIndexOf(':') + 1);
+}
+
+function tailOf(logPath: string): string {
+  const lines = readFileSync(logPath, 'utf8').trimEnd().split('\n');
+  return `${dirname(logPath)}: ${lines.slice(-5).join('\n')}`;
+}
