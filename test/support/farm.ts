@@ -4,6 +4,7 @@
  * on the same ports and state. Ends with its test; the folder of a failed test stays, and is named.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { setMaxListeners } from 'node:events';
 import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -141,11 +142,11 @@ export async function startFarm(options: TestFarmOptions = {}): Promise<TestFarm
   const coordinator = new Role(
     'coordinator',
     join(root, 'log', 'coordinator.log'),
-    () => [
-      ...['coordinator', '--nats', nats.url, '--grpc-port', ports.grpc, '--http-port', ports.http],
-      ...['--lease-ttl-ms', String(leaseTtlMs), '--heartbeat-ms', '500'],
-      ...['--takeover-grace-ms', '0'],
-    ],
+    () => {
+      const argv = ['coordinator', '--nats', nats.url, '--takeover-grace-ms', '0'];
+      argv.push('--lease-ttl-ms', String(leaseTtlMs), '--heartbeat-ms', '500');
+      return [...argv, '--grpc-port', ports.grpc, '--http-port', ports.http];
+    },
     { ...environment, FURROW_NATS_MONITOR: nats.monitorUrl },
   );
   started.push(() => coordinator.kill());
@@ -156,10 +157,10 @@ export async function startFarm(options: TestFarmOptions = {}): Promise<TestFarm
   });
   // Agents and clients come back to where it was.
   ports = { grpc: portOf(address.grpc), http: new URL(address.http).port };
-  const client = new FarmClient(
-    { address: address.grpc, token: nats.token },
-    new AbortController().signal,
-  );
+  const { signal } = new AbortController();
+  // Each call that is under way listens, and tests make many at once.
+  setMaxListeners(0, signal);
+  const client = new FarmClient({ address: address.grpc, token: nats.token }, signal);
   started.push(async () => client.close());
   const agents = new Map<string, Role>();
   const farm: TestFarm = {
