@@ -1,9 +1,7 @@
 /** Whether a DAG can be run at all; the first thing that is wrong, in one line. */
-import type { AgentLiveness } from './liveness.ts';
-import { fitsWhenEmpty, gib } from './demand.ts';
 import { newStepRuns, type StepRun } from './farm.ts';
 import { faultOfName, isSha256, isStepName } from './names.ts';
-import type { Demand, File, StepSpec } from './task.ts';
+import type { File, StepSpec } from './task.ts';
 
 const MAX_STEPS = 1_000;
 const MAX_UNITS = 10_000_000;
@@ -128,59 +126,8 @@ function faultOfOrder(steps: readonly StepRun[]): string | undefined {
   }
   if (done.size === steps.length) return undefined;
   const circle = steps.filter((step) => !done.has(step.index)).map((step) => step.spec.name);
+  if (circle.length === 1) return `step ${circle[0]} waits for itself: break the circle`;
   return `steps ${circle.slice(0, 5).join(', ')} wait for one another in a circle: break it`;
-}
-
-/**
- * A step that no known agent could run even if it were empty, in one line that names the largest.
- * Undefined while no agent is known: it may still come.
- */
-export function faultOfDemand(
-  steps: readonly StepSpec[],
-  agents: Iterable<AgentLiveness>,
-  nameOf: (agentId: string) => string,
-): string | undefined {
-  const known = [...agents].filter((agent) => agent.capacity !== undefined);
-  if (known.length === 0) return undefined;
-  for (const step of newStepRuns(steps)) {
-    const fitsSome = known.some(
-      (agent) =>
-        agent.capacity !== undefined && fitsWhenEmpty(step.demand, agent.capacity).state === 'fits',
-    );
-    if (!fitsSome) return `step ${step.spec.name} ${impossible(step.demand, known, nameOf)}`;
-  }
-  return undefined;
-}
-
-function impossible(
-  demand: Demand,
-  agents: readonly AgentLiveness[],
-  nameOf: (agentId: string) => string,
-): string {
-  const refusals = agents.map((agent) => {
-    const fit = agent.capacity && fitsWhenEmpty(demand, agent.capacity);
-    return `${nameOf(agent.agentId)} ${fit?.state === 'short' ? fit.reason : ''}`;
-  });
-  const most = (of: (agent: AgentLiveness) => number): number => Math.max(...agents.map(of), 0);
-  const largest = [
-    `${most((agent) => agent.capacity?.cpuMillis ?? 0) / 1000} CPUs`,
-    `${gib(most((agent) => agent.capacity?.ramTotalBytes ?? 0))} RAM`,
-    `${most((agent) => agent.capacity?.gpus.length ?? 0)} GPUs`,
-    `${gib(most((agent) => Math.max(0, ...(agent.capacity?.gpus ?? []).map((gpu) => gpu.vramTotalBytes))))} VRAM`,
-  ].join(', ');
-  return `needs ${describeDemand(demand)}, which no agent has (${refusals.slice(0, 3).join('; ')}); the largest there is: ${largest}`;
-}
-
-function describeDemand(demand: Demand): string {
-  const parts = [
-    demand.cpuMillis > 0 ? `${demand.cpuMillis / 1000} CPUs` : '',
-    demand.ramBytes > 0 ? `${gib(demand.ramBytes)} RAM` : '',
-    demand.gpus > 0 ? `${demand.gpus} GPUs with ${gib(demand.vramBytes)} VRAM each` : '',
-    demand.scratchBytes > 0 ? `${gib(demand.scratchBytes)} scratch disk` : '',
-    demand.encoderSessions > 0 ? `${demand.encoderSessions} encoder sessions` : '',
-    ...demand.attributes,
-  ].filter((part) => part !== '');
-  return parts.length === 0 ? 'nothing' : parts.join(', ');
 }
 
 function quote(text: string): string {

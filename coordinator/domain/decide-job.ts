@@ -1,9 +1,10 @@
 /** Submitting and steering jobs. */
-import { faultOfDemand, faultOfSteps } from './check-steps.ts';
+import { faultOfSteps } from './check-steps.ts';
 import type { RefusalCode, SteerJob, SubmitJob } from './commands.ts';
 import { decided, type Decision, type Now, type StopOrder } from './decision.ts';
 import { type Farm, type Job, jobId } from './farm.ts';
 import type { Liveness } from './liveness.ts';
+import { faultOfDemand } from './misfit.ts';
 import type { Token } from './token.ts';
 import { leasesOfJob } from './track.ts';
 

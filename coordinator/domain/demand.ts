@@ -134,24 +134,20 @@ function fitGpus(demand: Demand, capacity: Capacity, booked: Booking): Fit {
   return { state: 'fits', gpuIds: candidates.slice(0, demand.gpus).map((gpu) => gpu.id) };
 }
 
-/** Whether one unit would fit on the agent if it ran nothing else. */
-export function fitsWhenEmpty(demand: Demand, capacity: Capacity): Fit {
-  return fits(
-    demand,
-    {
-      ...capacity,
-      ramAvailableBytes: capacity.ramTotalBytes,
-      gpus: capacity.gpus.map((gpu) => ({ ...gpu, vramForeignBytes: 0 })),
-    },
-    emptyBooking(),
-  );
+/** The agent as it would be if neither units nor others used it. */
+export function whenEmpty(capacity: Capacity): Capacity {
+  return {
+    ...capacity,
+    ramAvailableBytes: capacity.ramTotalBytes,
+    gpus: capacity.gpus.map((gpu) => ({ ...gpu, vramForeignBytes: 0 })),
+  };
 }
 
 export function usableRamBytes(capacity: Capacity): number {
   return Math.min(capacity.ramTotalBytes, capacity.ramAvailableBytes) - RAM_HEADROOM_BYTES;
 }
 
-function usableVramBytes(gpu: GpuCapacity): number {
+export function usableVramBytes(gpu: GpuCapacity): number {
   return gpu.vramTotalBytes - gpu.vramForeignBytes - VRAM_HEADROOM_BYTES;
 }
 
@@ -168,8 +164,9 @@ export function classKeyOf(demand: Demand): string {
   ].join(' ');
 }
 
+/** Rounded down: what is offered must not look larger than it is. */
 export function gib(bytes: number): string {
-  return `${(Math.max(0, bytes) / 2 ** 30).toFixed(1)} GiB`;
+  return `${(Math.floor((Math.max(0, bytes) / 2 ** 30) * 10) / 10).toFixed(1)} GiB`;
 }
 
 function short(reason: string): Fit {

@@ -58,13 +58,13 @@ describe('submit', () => {
     expect(driver.farm.jobs.size).toBe(0);
   });
 
-  test('of what no agent could ever run names the largest there is', () => {
+  test('of what no agent could ever run names the most that fits', () => {
     driver.enrol('small', { cpuMillis: 2_000 });
     driver.enrol('large', { cpuMillis: 8_000 });
     const demand = { ...NO_DEMAND, cpuMillis: 16_000 };
     const answer = driver.ask(submitJob([step('work', { demand })]));
     expect(answer).toMatchObject({ reason: 'DEMAND_TOO_LARGE' });
-    expect(JSON.stringify(answer)).toContain('the largest there is: 8 CPUs');
+    expect(JSON.stringify(answer)).toContain('the most that fits is 8 CPUs, on large-box');
   });
 
   test('is taken while no agent is known, whatever it needs', () => {
