@@ -2,6 +2,8 @@
  * Runs ffmpeg and ffprobe for one attempt and says what their end means. The exit code alone is never
  * trusted: a damaged input exits 0, so that callers verify frames.
  */
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { ProcessResult, RunnerContext, UnitWork } from '../runner.ts';
 import { ffmpegArgv, ffprobeArgv, type MediaInput, type MediaOutput } from './ffmpeg-argv.ts';
 import { progressReader, type ProgressBlock } from './progress-lines.ts';
@@ -70,6 +72,17 @@ export class MediaProcess {
       lines.push(line),
     );
     return { run, json: run.ok ? JSON.parse(lines.join('\n')) : undefined };
+  }
+
+  /** The first bytes of a file in the unit's directory. */
+  async firstBytes(name: string, count: number): Promise<Buffer> {
+    const file = await open(join(this.#work.directory, name), 'r');
+    try {
+      const { buffer, bytesRead } = await file.read(Buffer.alloc(count), 0, count, 0);
+      return buffer.subarray(0, bytesRead);
+    } finally {
+      await file.close();
+    }
   }
 
   async #run(

@@ -60,7 +60,7 @@ export async function probeMedia(media: MediaProcess, name: string): Promise<Med
       `${name} has a picture of ${large[1]}, beyond what is taken (8K)`,
     );
   }
-  if (!run.ok) throw unreadable(name, run);
+  if (!run.ok) throw await unreadable(media, name, run);
   return probeSchema.parse(json);
 }
 
@@ -73,9 +73,16 @@ export function streamsOf(facts: MediaFacts, type: string): MediaStream[] {
   return facts.streams.filter((stream) => stream.codec_type === type);
 }
 
-function unreadable(name: string, run: MediaRun): FilmFault {
+async function unreadable(media: MediaProcess, name: string, run: MediaRun): Promise<FilmFault> {
   const text = run.complaints.join('\n');
   if (/moov atom not found/.test(text)) {
+    // ffprobe takes anything whose name ends in .mp4 for one, and then misses the index.
+    if (!isBox(await media.firstBytes(name, 8))) {
+      return new FilmFault(
+        'invalid-input',
+        `${name} is not a video, whatever its name says: give the video file itself`,
+      );
+    }
     return new FilmFault(
       'invalid-input',
       `${name} is not a whole video: its index (moov) is missing; copy the file again`,
@@ -89,4 +96,9 @@ function unreadable(name: string, run: MediaRun): FilmFault {
   }
   const said = oneLine(run.complaints.at(-1) ?? `signal ${run.result.signal}`);
   return new FilmFault('invalid-input', `${name} is not a video that ffmpeg can read (${said})`);
+}
+
+/** Whether a file begins as the MP4 and QuickTime family does: a box of a known type. */
+function isBox(firstBytes: Buffer): boolean {
+  return /^(ftyp|moov|mdat|wide|free|skip|pnot)$/.test(firstBytes.toString('latin1', 4, 8));
 }
