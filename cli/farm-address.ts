@@ -32,8 +32,9 @@ export async function findFarm(
   const address = named
     ? parseAddress(named)
     : ((await readFarmFile(home.farmFile))?.grpc ?? DEFAULT_ADDRESS);
-  if (options.tokenFile !== undefined)
-    return { address, token: await readToken(options.tokenFile) };
+  if (options.tokenFile !== undefined) {
+    return { address, token: await readNamedToken(options.tokenFile) };
+  }
   const given = environment['FURROW_TOKEN']?.trim();
   if (given) return { address, token: given };
   try {
@@ -43,6 +44,16 @@ export async function findFarm(
       throw named ? tokenMissing(address, home.tokenFile) : noFarm(home.root);
     }
     throw error;
+  }
+}
+
+async function readNamedToken(path: string): Promise<string> {
+  try {
+    return await readToken(path);
+  } catch (error) {
+    if (!(error instanceof FurrowError && error.reason === 'TOKEN_MISSING')) throw error;
+    const message = `there is no token file '${path}': copy the one named token from the farm's state folder`;
+    throw new FurrowError('unauthenticated', 'TOKEN_MISSING', message, { cause: error });
   }
 }
 

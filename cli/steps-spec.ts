@@ -13,7 +13,7 @@ const uint32 = z.number().int().min(0).max(4_294_967_295);
 /** Proto JSON writes 64-bit numbers as text, people as numbers. */
 const uint64 = z
   .union([z.number(), z.string().regex(/^\d+$/, 'must be a whole number').transform(Number)])
-  .pipe(z.number().int().min(0).max(Number.MAX_SAFE_INTEGER));
+  .pipe(z.number().int('must be a whole number up to 9007199254740991').min(0));
 const strings = z.array(z.string());
 
 const file = z.strictObject({

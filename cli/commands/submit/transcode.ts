@@ -39,7 +39,8 @@ export const transcode = defineCommand<TranscodeOptions>({
     {
       flags: '--crf <n>',
       help: 'constant quality, smaller is better (default: 20)',
-      parse: integerIn(0, 63),
+      // In the protocol 0 is the default: whoever says 0 means something else.
+      parse: integerIn(1, 63),
     },
     { flags: '--preset <name>', help: "the encoder's preset (default: medium)" },
     {

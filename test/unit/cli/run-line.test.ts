@@ -112,7 +112,7 @@ describe('usage', () => {
     ['jobs --frobnicate', "furrow: unknown option '--frobnicate'; see furrow jobs --help\n"],
     [
       'submit $/x --crf 99',
-      "furrow: option '--crf <n>' argument '99' is invalid. '99' is not a whole number from 0 to 63; see furrow submit transcode --help\n",
+      "furrow: option '--crf <n>' argument '99' is invalid. '99' is not a whole number from 1 to 63; see furrow submit transcode --help\n",
     ],
     [
       'jobs --farm nowhere',
