@@ -33,9 +33,12 @@ export async function watchJob(
   signal: AbortSignal,
 ): Promise<void> {
   const number = jobFromWire(request.jobId);
+  const cursor = sequenceOf(request.cursor);
+  // From another farm, or from one that was restored to an earlier time: what was told cannot be known.
+  if (cursor !== undefined && cursor > source.readModel.sequence) throw cursorInvalid();
   const mailbox = source.hub.open(number);
   try {
-    await new Watch(source, number, mailbox, send, signal).run(sequenceOf(request.cursor));
+    await new Watch(source, number, mailbox, send, signal).run(cursor);
   } finally {
     mailbox.close();
   }
@@ -44,8 +47,12 @@ export async function watchJob(
 function sequenceOf(cursor: string): number | undefined {
   if (cursor === '') return undefined;
   if (/^[0-9]{1,15}$/.test(cursor)) return Number(cursor);
+  throw cursorInvalid();
+}
+
+function cursorInvalid(): FurrowError {
   const message = 'the cursor is none that this farm gave: leave it empty to start from now';
-  throw new FurrowError('invalid', 'CURSOR_INVALID', message);
+  return new FurrowError('invalid', 'CURSOR_INVALID', message);
 }
 
 const MAX_EVENTS_A_MESSAGE = 1_000;
