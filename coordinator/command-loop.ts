@@ -76,6 +76,7 @@ export class CommandLoop {
   readonly #options: CommandLoopOptions;
   readonly #queue: Waiting[] = [];
   readonly #reads: (() => void)[] = [];
+  readonly #quiet: (() => void)[] = [];
   #open = newBatch();
   #inFlight: Batch | undefined;
   #standing: JournalStanding = { state: 'ok' };
@@ -153,6 +154,15 @@ export class CommandLoop {
     });
   }
 
+  /**
+   * Calls back at the next moment at which the farm is exactly what is on disk. Nothing is decided
+   * until then: an append or two.
+   */
+  whenQuiet(look: (farm: Farm) => void): void {
+    this.#quiet.push(() => look(this.#options.farm));
+    this.#schedule();
+  }
+
   /** Decides nothing more. What is in flight may still be committed, but nothing is said of it. */
   stop(): void {
     this.#state = 'stopped';
@@ -187,6 +197,11 @@ export class CommandLoop {
 
   #turn(): void {
     if (this.#state === 'stopped' || this.#standing.state !== 'ok') return;
+    if (this.#quiet.length > 0 && !this.#isQuiet()) {
+      this.#seal();
+      return;
+    }
+    for (const look of this.#quiet.splice(0)) look();
     const { maxCommitBytes } = this.#options.journal;
     while (this.#open.bytes < maxCommitBytes / 2) {
       const waiting = this.#queue.shift();
@@ -196,6 +211,10 @@ export class CommandLoop {
     if (this.#open.bytes < maxCommitBytes / 2) this.#place();
     for (const read of this.#reads.splice(0)) read();
     this.#seal();
+  }
+
+  #isQuiet(): boolean {
+    return this.#inFlight === undefined && this.#open.facts.length === 0;
   }
 
   #handle({ command, settle }: Waiting): void {

@@ -21,6 +21,7 @@ export const COORDINATOR_USAGE = `furrow coordinator: decides what runs where
   --heartbeat-ms MS        time between heartbeats (default 3000)
   --takeover-grace-ms MS   nothing expires so long after a start (default 20000)
   --replicas N             copies of the journal in a NATS cluster (default 1)
+  --snapshot-commits N     a snapshot every so many commits (default 10000)
   --min-free-bytes N       disk that uploads must leave free
   --accept-restored-store  go on although the NATS store is older than what was seen of it
   --home DIR               state folder (default $FURROW_HOME, else ~/.furrow)
@@ -47,6 +48,7 @@ const settings = z.strictObject({
   heartbeatMs: z.coerce.number().int().min(100).max(60_000).default(3_000),
   takeoverGraceMs: z.coerce.number().int().min(0).max(600_000).default(20_000),
   replicas: z.coerce.number().int().min(1).max(5).default(1),
+  snapshotCommits: z.coerce.number().int().min(10).max(10_000_000).default(10_000),
   minFreeBytes: z.coerce.number().int().min(0).optional(),
   acceptRestoredStore: z.stringbool().or(z.boolean()).default(false),
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
@@ -70,6 +72,7 @@ const FLAGS = {
   'heartbeat-ms': { type: 'string' },
   'takeover-grace-ms': { type: 'string' },
   replicas: { type: 'string' },
+  'snapshot-commits': { type: 'string' },
   'min-free-bytes': { type: 'string' },
   'accept-restored-store': { type: 'boolean' },
   home: { type: 'string' },

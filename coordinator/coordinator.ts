@@ -21,7 +21,7 @@ import { type DiskStore, openDiskStore } from './blobs/disk-store.ts';
 import { CommandLoop } from './command-loop.ts';
 import { type CoordinatorConfig } from './config.ts';
 import { apply } from './domain/apply.ts';
-import { emptyFarm, type Farm } from './domain/farm.ts';
+import type { Farm } from './domain/farm.ts';
 import { beginTakeoverGrace, type Liveness, newLiveness } from './domain/liveness.ts';
 import { AgentStreams, agentService, sendStop } from './grpc/agent-service.ts';
 import { blobService } from './grpc/blob-service.ts';
@@ -32,8 +32,11 @@ import { type HttpServer, startHttpServer } from './http/server.ts';
 import { type Turn, waitForTurn } from './journal/election.ts';
 import { readHistory } from './journal/history.ts';
 import { type JetStreamJournal, openJournal } from './journal/jetstream-journal.ts';
+import { loadFarm } from './journal/load-farm.ts';
+import { SnapshotStore } from './journal/snapshot-store.ts';
 import type { Committed, Effects } from './ports.ts';
 import { ReadModel } from './read-model.ts';
+import { Snapshots } from './snapshots.ts';
 import { SurroundingsWatch } from './surroundings.ts';
 import { Sweeper } from './sweeper.ts';
 import { WatchHub } from './watch-hub.ts';
@@ -55,9 +58,12 @@ export interface RunningCoordinator {
 interface Lead {
   readonly nats: NatsConnection;
   readonly journal: JetStreamJournal;
+  readonly snapshots: SnapshotStore;
   readonly turn: Turn;
   readonly farm: Farm;
   readonly sequence: number;
+  /** Commits behind the newest snapshot. */
+  readonly commits: number;
 }
 
 /** Undefined when `signal` ended the wait for the lead. Rejects with FurrowError. */
@@ -108,20 +114,25 @@ async function takeLead(
       acceptRestoredStore: config.acceptRestoredStore,
     });
     await ensureLogStream(await managerOf(nats), config.replicas);
-    const farm = emptyFarm();
-    const replayed = await journal.replay((commit) => {
-      for (const fact of commit.facts) apply(farm, fact);
-    });
+    const snapshots = await SnapshotStore.open(nats, config.replicas);
+    const { farm, commits, snapshotSequence } = await loadFarm(journal, snapshots, log);
     const election = await journal.startEpoch();
     if (election.state === 'superseded') {
       throw new FurrowError('conflict', 'NOT_ELECTED', election.message);
     }
     for (const fact of election.commit.facts) apply(farm, fact);
     log.info(
-      { farm: farm.farmId, epoch: farm.epoch, commits: replayed.commits, jobs: farm.jobs.size },
+      {
+        farm: farm.farmId,
+        epoch: farm.epoch,
+        snapshot: snapshotSequence,
+        commits,
+        jobs: farm.jobs.size,
+      },
       'leading',
     );
-    return { nats, journal, turn, farm, sequence: election.commit.sequence };
+    const { sequence } = election.commit;
+    return { nats, journal, snapshots, turn, farm, sequence, commits };
   } catch (error) {
     await nats.close();
     throw error;
@@ -228,10 +239,15 @@ function buildCore(config: CoordinatorConfig, store: DiskStore, lead: Lead, log:
       readModel.publish(commit);
       hub.publish(commit);
       sweeper.committed(commit);
+      snapshots.committed();
     },
     superseded: (message) => depose(message),
   };
   const loop = new CommandLoop({ farm, liveness, journal, clock: systemClock, effects });
+  const snapshots = new Snapshots(
+    { farm, loop, journal, store: lead.snapshots, log, everyCommits: config.snapshotCommits },
+    lead.commits,
+  );
   const sweeper = new Sweeper(loop, store, systemClock, log);
   const workPlane = new NatsWorkPlane({
     nats,

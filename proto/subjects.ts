@@ -15,3 +15,7 @@ export const progressSubject = (jobId: string, agentId: string): string =>
 export const PROGRESS_SUBJECTS = 'furrow.progress.>';
 export const logSubject = (jobId: string, agentId: string): string =>
   `furrow.log.${jobId}.${agentId}`;
+export const SNAPSHOT_STREAM = 'FURROW_SNAPSHOT';
+export const SNAPSHOT_SUBJECTS = 'furrow.snapshot.*';
+/** Chunks of the snapshot that holds all commits up to this sequence of the journal. */
+export const snapshotSubject = (sequence: number): string => `furrow.snapshot.${sequence}`;

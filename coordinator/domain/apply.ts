@@ -30,6 +30,9 @@ import type { File } from './task.ts';
 import { counterOf, type Token } from './token.ts';
 import { UnitTable } from './unit-table.ts';
 
+/** The newest, and the one before it to fall back to. */
+const SNAPSHOTS_KEPT = 2;
+
 export function apply(farm: Farm, fact: Fact): void {
   switch (fact.type) {
     case 'FarmCreated':
@@ -68,13 +71,16 @@ export function apply(farm: Farm, fact: Fact): void {
     case 'JobResumed':
       return setPaused(farm, fact.job, false);
     case 'AgentEnrolled': {
-      const agent = recordOf(farm, fact.agentId);
+      const agent = enlistAgent(farm, fact.agentId);
       agent.name = fact.name;
       agent.version = fact.version;
       return;
     }
     case 'AgentDrainChanged':
-      recordOf(farm, fact.agentId).draining = fact.draining;
+      enlistAgent(farm, fact.agentId).draining = fact.draining;
+      return;
+    case 'SnapshotTaken':
+      farm.snapshots = [...farm.snapshots, fact].slice(-SNAPSHOTS_KEPT);
       return;
   }
 }
@@ -158,7 +164,7 @@ function applyLeasesGranted(farm: Farm, fact: LeasesGranted): void {
   const job = jobOf(farm, fact.job);
   const step = stepOf(farm, fact.job, fact.step);
   const units = unitsOf(step);
-  const agent = recordOf(farm, fact.agentId);
+  const agent = enlistAgent(farm, fact.agentId);
   fact.units.forEach((unit, offset) => {
     const token = (fact.firstToken + offset) as Token;
     farm.lapsed.delete(units.tokenOf(unit));
@@ -286,8 +292,8 @@ function setPaused(farm: Farm, number: number, paused: boolean): void {
   for (const step of job.steps) refreshReady(farm, job, step);
 }
 
-function addLease(farm: Farm, step: StepRun, lease: Lease): void {
-  const agent = recordOf(farm, lease.agentId);
+export function addLease(farm: Farm, step: StepRun, lease: Lease): void {
+  const agent = enlistAgent(farm, lease.agentId);
   farm.leases.set(lease.token, lease);
   agent.leases.add(lease.token);
   book(agent.booking, step.demand, lease.gpuIds);
@@ -296,7 +302,7 @@ function addLease(farm: Farm, step: StepRun, lease: Lease): void {
 function removeLease(farm: Farm, step: StepRun, token: Token): Lease | undefined {
   const lease = farm.leases.get(token);
   if (lease === undefined) return undefined;
-  const agent = recordOf(farm, lease.agentId);
+  const agent = enlistAgent(farm, lease.agentId);
   farm.leases.delete(token);
   agent.leases.delete(token);
   unbook(agent.booking, step.demand, lease.gpuIds);
@@ -304,7 +310,7 @@ function removeLease(farm: Farm, step: StepRun, token: Token): Lease | undefined
 }
 
 /** The agent's record, made at its first mention. */
-function recordOf(farm: Farm, agentId: string): AgentRecord {
+export function enlistAgent(farm: Farm, agentId: string): AgentRecord {
   const known = farm.agents.get(agentId);
   if (known !== undefined) return known;
   const record: AgentRecord = {
@@ -329,7 +335,7 @@ function refreshDependents(farm: Farm, job: Job, step: StepRun): void {
 }
 
 /** Keeps the ready index true for one step. */
-function refreshReady(farm: Farm, job: Job, step: StepRun): void {
+export function refreshReady(farm: Farm, job: Job, step: StepRun): void {
   const entry = { job: job.number, step: step.index, priority: job.priority };
   if (isReady(job, step)) farm.ready.add(step.classKey, entry);
   else farm.ready.remove(step.classKey, entry);

@@ -94,6 +94,14 @@ export interface Tick {
   readonly type: 'Tick';
 }
 
+/** A snapshot is stored whole. */
+export interface SnapshotStored {
+  readonly type: 'SnapshotStored';
+  readonly sequence: number;
+  readonly hash: string;
+  readonly sizeBytes: number;
+}
+
 export type Command =
   | SubmitJob
   | SteerJob
@@ -103,7 +111,8 @@ export type Command =
   | StreamClosed
   | GrantAnswered
   | ReportResults
-  | Tick;
+  | Tick
+  | SnapshotStored;
 
 export type Verdict =
   | { readonly kind: 'accepted' }

@@ -32,6 +32,10 @@ export function decide(farm: Farm, liveness: Liveness, command: Command, now: No
       return decideGrantAnswer(farm, command, now);
     case 'ReportResults':
       return decideResults(farm, command, now);
+    case 'SnapshotStored': {
+      const { sequence, hash, sizeBytes } = command;
+      return decided([{ type: 'SnapshotTaken', sequence, hash, sizeBytes }]);
+    }
     case 'Tick':
       return decideTick(farm, liveness, now);
   }

@@ -179,6 +179,16 @@ export interface AgentDrainChanged {
   readonly atMs: number;
 }
 
+/** A snapshot is stored whole and may be started from. */
+export interface SnapshotTaken {
+  readonly type: 'SnapshotTaken';
+  /** Sequence of the last commit that it holds. */
+  readonly sequence: number;
+  /** SHA-256 of its bytes, lower-case hexadecimal. */
+  readonly hash: string;
+  readonly sizeBytes: number;
+}
+
 export type Fact =
   | FarmCreated
   | EpochStarted
@@ -194,4 +204,5 @@ export type Fact =
   | JobResumed
   | JobEnded
   | AgentEnrolled
-  | AgentDrainChanged;
+  | AgentDrainChanged
+  | SnapshotTaken;

@@ -15,15 +15,23 @@ export function farmImage(farm: Farm): string {
     agents: farm.agentByNumber.map((agent) => ({
       ...agent,
       leases: [...agent.leases],
-      booking: { ...agent.booking, vramBytes: [...agent.booking.vramBytes] },
+      booking: {
+        ...agent.booking,
+        vramBytes: [...agent.booking.vramBytes].toSorted(([a], [b]) => (a < b ? -1 : 1)),
+      },
     })),
-    ready: [...farm.ready.classes()],
+    ready: [...farm.ready.classes()].toSorted(([a], [b]) => (a < b ? -1 : 1)),
+    snapshots: farm.snapshots.map(({ sequence, hash }) => [sequence, hash]),
   });
 }
 
 function imageOfJob(job: Job): unknown {
+  // Named one by one: the order of an object's keys must not depend on how it was made.
+  const { number, clientId, requestHash, name, priority, recipe, submittedAtMs } = job;
+  const { paused, started, end } = job;
   return {
-    ...job,
+    ...{ number, clientId, requestHash, name, priority, recipe, submittedAtMs },
+    ...{ paused, started, end: end && [end.state, end.reason, end.atMs] },
     steps: job.steps.map((step) => ({ ...step, units: step.units && imageOfUnits(step.units) })),
   };
 }
@@ -33,12 +41,14 @@ function imageOfUnits(units: UnitTable): unknown {
     size: units.size,
     counts: units.counts,
     front: units.front,
-    delayed: units.delayed,
+    delayed: units.delayed.map(({ unit, notBeforeMs }) => [unit, notBeforeMs]),
     back: units.back,
     fresh: units.fresh,
     lostAttempts: units.lostAttempts,
     outputs: [...units.outputs],
-    failures: [...units.failures],
+    failures: [...units.failures].map(([unit, { kind, message, agentId }]) => {
+      return [unit, kind, message, agentId];
+    }),
     lostOn: [...units.lostOn],
     units: Array.from({ length: units.size }, (_, unit) => [
       units.stateOf(unit),

@@ -4,6 +4,7 @@
  */
 import { type Booking, classKeyOf, NO_DEMAND } from './demand.ts';
 import type { Demand, File, Limits, ParameterKind, StepSpec } from './task.ts';
+import type { SnapshotTaken } from './facts.ts';
 import type { Token } from './token.ts';
 import { ReadyIndex } from './ready-index.ts';
 import type { UnitTable } from './unit-table.ts';
@@ -84,6 +85,8 @@ export interface Farm {
   readonly agents: Map<string, AgentRecord>;
   readonly agentByNumber: AgentRecord[];
   readonly ready: ReadyIndex;
+  /** The snapshots that may be started from, oldest first. */
+  snapshots: readonly SnapshotTaken[];
 }
 
 export function emptyFarm(): Farm {
@@ -99,6 +102,7 @@ export function emptyFarm(): Farm {
     agents: new Map(),
     agentByNumber: [],
     ready: new ReadyIndex(),
+    snapshots: [],
   };
 }
 

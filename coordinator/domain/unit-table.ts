@@ -36,6 +36,18 @@ export interface UnitCounts {
   cancelled: number;
 }
 
+/** One entry a unit. */
+export interface UnitColumns {
+  readonly states: Uint8Array;
+  readonly attempts: Uint16Array;
+  readonly failureCounts: Uint8Array;
+  readonly lossCounts: Uint8Array;
+  readonly agents: Uint16Array;
+  readonly tokens: Float64Array;
+}
+
+type UnitQueues = Pick<UnitTable, 'front' | 'delayed' | 'back' | 'fresh' | 'lostAttempts'>;
+
 const COUNT_OF_STATE = ['queued', 'leased', 'accepted', 'failed', 'cancelled'] as const;
 const MAX_SMALL_COUNT = 255;
 
@@ -72,6 +84,37 @@ export class UnitTable {
     this.#lossCount = new Uint8Array(size);
     this.#agent = new Uint16Array(size);
     this.#token = new Float64Array(size);
+  }
+
+  /** A table with these columns and queues; the counts follow from them. */
+  static restore(size: number, columns: UnitColumns, queues: UnitQueues): UnitTable {
+    const table = new UnitTable(size);
+    table.#state.set(columns.states);
+    table.#attempts.set(columns.attempts);
+    table.#failureCount.set(columns.failureCounts);
+    table.#lossCount.set(columns.lossCounts);
+    table.#agent.set(columns.agents);
+    table.#token.set(columns.tokens);
+    table.counts.queued = 0;
+    for (const state of columns.states) table.counts[COUNT_OF_STATE[state as UnitState]] += 1;
+    table.front.push(...queues.front);
+    table.delayed.push(...queues.delayed);
+    table.back.push(...queues.back);
+    table.fresh = queues.fresh;
+    table.lostAttempts = queues.lostAttempts;
+    return table;
+  }
+
+  /** The columns themselves, not copies: for whoever writes them down at once. */
+  columns(): UnitColumns {
+    return {
+      states: this.#state,
+      attempts: this.#attempts,
+      failureCounts: this.#failureCount,
+      lossCounts: this.#lossCount,
+      agents: this.#agent,
+      tokens: this.#token,
+    };
   }
 
   stateOf(unit: number): UnitState {

@@ -62,6 +62,8 @@ export function fromWire(fact: wire.Fact, epoch: number): Fact {
       return { type: 'AgentEnrolled', ...kind.value };
     case 'agentDrainChanged':
       return { type: 'AgentDrainChanged', ...kind.value };
+    case 'snapshotTaken':
+      return { type: 'SnapshotTaken', ...kind.value };
     case undefined:
       throw tooNew('a kind of fact');
   }
@@ -106,6 +108,8 @@ function toWire(fact: Fact): Wire {
       return { $case: 'agentEnrolled', value: fact };
     case 'AgentDrainChanged':
       return { $case: 'agentDrainChanged', value: fact };
+    case 'SnapshotTaken':
+      return { $case: 'snapshotTaken', value: fact };
   }
 }
 

@@ -24,9 +24,11 @@ import {
 } from './commit-codec.ts';
 import {
   ensureJournalStream,
+  firstSequenceOf,
   hasJournalStream,
   lastSequenceOf,
   publishCommit,
+  purgeThrough,
   readTail,
   type JournalStreamOptions,
   type RawMessage,
@@ -135,17 +137,22 @@ export class JetStreamJournal implements Journal {
   }
 
   /**
-   * Hands over every commit from the first on, checked. Once, before `startEpoch`. FurrowError:
+   * Hands over every commit behind `from` (a snapshot's end, or the beginning), checked. Before
+   * `startEpoch`; again from another place when a snapshot turned out to be damaged. FurrowError:
    * data-loss JOURNAL_DAMAGED or STORE_RESTORED; failed-precondition JOURNAL_TOO_NEW; unavailable
    * REPLAY_STALLED.
    */
-  async replay(onCommit: (commit: CommitRecord) => void): Promise<ReplaySummary> {
-    assert(this.#state === 'new', 'the journal is replayed once');
+  async replay(
+    onCommit: (commit: CommitRecord) => void,
+    from: Tail = EMPTY_TAIL,
+  ): Promise<ReplaySummary> {
+    assert(this.#state === 'new' || this.#state === 'replayed', 'replay comes before leading');
+    this.#tail = from;
     const lastSequence = await lastSequenceOf(this.#manager);
     if (this.#known !== undefined) checkKnownEnd(this.#known, lastSequence);
     await this.#checkLastIsReadable(lastSequence);
     let commits = 0;
-    for await (const message of readMessages(this.#nats, 1, lastSequence)) {
+    for await (const message of readMessages(this.#nats, from.sequence + 1, lastSequence)) {
       const commit = decodeCommit(message.bytes, message.sequence);
       if (this.#known !== undefined) checkKnownCommit(this.#known, commit);
       this.#tail = follow(this.#tail, commit);
@@ -155,6 +162,17 @@ export class JetStreamJournal implements Journal {
     this.#state = 'replayed';
     const { sequence, farmId, epoch } = this.#tail;
     return { commits, sequence, farmId, epoch };
+  }
+
+  /** Sequence of the first commit that is kept; 1 for a journal that was never cut. */
+  async firstSequence(): Promise<number> {
+    return Math.max(1, await firstSequenceOf(this.#manager));
+  }
+
+  /** Cuts the journal behind this sequence, which must lie before the tail. */
+  async purgeUpTo(sequence: number): Promise<void> {
+    assert(this.#state === 'leading' && sequence < this.#tail.sequence, 'the tail stays');
+    await purgeThrough(this.#manager, sequence);
   }
 
   /**

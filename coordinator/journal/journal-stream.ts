@@ -96,6 +96,17 @@ export async function lastSequenceOf(manager: JetStreamManager): Promise<number>
   return state.last_seq;
 }
 
+/** Sequence of the first message that is kept; above the last one's when the stream is empty. */
+export async function firstSequenceOf(manager: JetStreamManager): Promise<number> {
+  const { state } = await manager.streams.info(JOURNAL_STREAM);
+  return state.first_seq;
+}
+
+/** Deletes all messages up to this sequence. The caller keeps the tail out of it. */
+export async function purgeThrough(manager: JetStreamManager, sequence: number): Promise<void> {
+  await manager.streams.purge(JOURNAL_STREAM, { seq: sequence + 1 });
+}
+
 export interface RawMessage {
   readonly sequence: number;
   readonly bytes: Uint8Array;

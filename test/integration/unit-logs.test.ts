@@ -22,7 +22,7 @@ afterEach(async () => {
 
 async function openLogs() {
   const server = await startTestNats();
-  cleanups.push(() => server.stop());
+  cleanups.push(() => server.close());
   const nats = await connect({ servers: server.url, token: server.token });
   cleanups.push(() => nats.close());
   await ensureLogStream(await nats.jetstreamManager(), 1);

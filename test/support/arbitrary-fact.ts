@@ -182,6 +182,7 @@ const factFields: {
   JobEnded: fc.record({ job: uint32, succeeded: fc.boolean(), reason: text, atMs }),
   AgentEnrolled: fc.record({ agentId: text, name: text, version: text, atMs }),
   AgentDrainChanged: fc.record({ agentId: text, draining: fc.boolean(), atMs }),
+  SnapshotTaken: fc.record({ sequence: bytes, hash: sha256, sizeBytes: bytes }),
 };
 
 export const FACT_TYPES = Object.keys(factFields) as readonly Fact['type'][];

@@ -1,5 +1,10 @@
 /** Whatever is asked in whatever order: the farm holds together, and its facts fold to the same farm. */
 import * as fc from 'fast-check';
+import { decodeSnapshot, encodeSnapshot } from '../../../../coordinator/journal/snapshot-codec.ts';
+import { EMPTY_TAIL } from '../../../../coordinator/journal/chain.ts';
+import { captureFarm, restoreFarm } from '../../../../coordinator/domain/farm-snapshot.ts';
+import { checkFarm } from '../../../../coordinator/domain/check-farm.ts';
+import { apply } from '../../../../coordinator/domain/apply.ts';
 import { expect, test } from 'vitest';
 import type { EndKind } from '../../../../coordinator/domain/facts.ts';
 import { farmImage } from '../../../../coordinator/domain/farm-image.ts';
@@ -142,6 +147,27 @@ test('the farm holds together, and replay gives the same farm byte for byte', ()
       expect(farmImage(driver.replayed())).toBe(farmImage(driver.farm));
     }),
     { numRuns: 300 },
+  );
+});
+
+test('a snapshot brings back the same farm, which then goes on in the same way', () => {
+  fc.assert(
+    fc.property(fc.array(action, { minLength: 20, maxLength: 80 }), fc.nat(80), (actions, at) => {
+      const driver = new FarmDriver();
+      const known: FarmDriver['farm']['leases'] = new Map();
+      for (const agentId of AGENTS) driver.enrol(agentId);
+      driver.ask(submitJob(SHAPES[1] ?? [], { clientId: 'client-0' }));
+      for (const it of actions.slice(0, at)) perform(driver, known, it);
+      const bytes = encodeSnapshot({ farm: captureFarm(driver.farm), tail: EMPTY_TAIL });
+      const already = driver.facts.length;
+      const restored = restoreFarm(decodeSnapshot(bytes).farm);
+      expect(farmImage(restored)).toBe(farmImage(driver.farm));
+      for (const it of actions.slice(at)) perform(driver, known, it);
+      for (const fact of driver.facts.slice(already)) apply(restored, fact);
+      expect(farmImage(restored)).toBe(farmImage(driver.farm));
+      expect(checkFarm(restored)).toEqual([]);
+    }),
+    { numRuns: 200 },
   );
 });
 

@@ -1,0 +1,143 @@
+/** Snapshots as bytes: furrow.journal.v1.Snapshot. Columns are little-endian on every machine. */
+import {
+  Snapshot,
+  type LeaseImage,
+  type UnitsImage,
+} from '../../proto/gen/furrow/journal/v1/snapshot.ts';
+import { FurrowError, messageOf } from '../../kit/furrow-error.ts';
+import type { EndKind } from '../domain/facts.ts';
+import type { JobEnd, Lease } from '../domain/farm.ts';
+import type { FarmSnapshot, JobSnapshot, UnitsSnapshot } from '../domain/farm-snapshot.ts';
+import { counterOf, epochOf, tokenOf } from '../domain/token.ts';
+import type { Tail } from './chain.ts';
+
+/** The farm as it was right after the commit that `tail` describes. */
+export interface SnapshotAtTail {
+  readonly farm: FarmSnapshot;
+  readonly tail: Tail;
+}
+
+export function encodeSnapshot({ farm, tail }: SnapshotAtTail): Uint8Array {
+  return Snapshot.encode({
+    farmId: farm.farmId,
+    epoch: farm.epoch,
+    lastCounter: farm.lastCounter,
+    lastJob: farm.lastJob,
+    agents: farm.agents,
+    jobs: farm.jobs.map((job) => ({
+      ...job,
+      steps: job.steps.map(({ spec, units }) => ({ spec, units: units && unitsToWire(units) })),
+    })),
+    leases: farm.leases.map(leaseToWire),
+    lapsed: farm.lapsed.map(leaseToWire),
+    snapshots: farm.snapshots,
+    sequence: tail.sequence,
+    commitNumber: tail.number,
+    commitHash: Buffer.from(tail.hash, 'hex'),
+  }).finish();
+}
+
+/** FurrowError: data-loss SNAPSHOT_DAMAGED. */
+export function decodeSnapshot(bytes: Uint8Array): SnapshotAtTail {
+  let wire: Snapshot;
+  try {
+    wire = Snapshot.decode(bytes);
+  } catch (error) {
+    const message = `a snapshot cannot be read: ${messageOf(error)}`;
+    throw new FurrowError('data-loss', 'SNAPSHOT_DAMAGED', message, { cause: error });
+  }
+  const { farmId, epoch, lastCounter, lastJob, agents, snapshots } = wire;
+  return {
+    farm: {
+      farmId,
+      epoch,
+      lastCounter,
+      lastJob,
+      agents,
+      jobs: wire.jobs.map(jobFromWire),
+      leases: wire.leases.map(leaseFromWire),
+      lapsed: wire.lapsed.map(leaseFromWire),
+      snapshots: snapshots.map((taken) => ({ type: 'SnapshotTaken', ...taken })),
+    },
+    tail: {
+      farmId,
+      epoch,
+      number: wire.commitNumber,
+      sequence: wire.sequence,
+      hash: wire.commitHash.toString('hex'),
+    },
+  };
+}
+
+function jobFromWire(job: Snapshot['jobs'][number]): JobSnapshot {
+  const { end, steps, ...rest } = job;
+  return {
+    ...rest,
+    end: end && { ...end, state: end.state as JobEnd },
+    steps: steps.map(({ spec, units }) => {
+      if (spec === undefined) {
+        throw new FurrowError('data-loss', 'SNAPSHOT_DAMAGED', 'a snapshot has a step of no kind');
+      }
+      return { spec, units: units && unitsFromWire(units) };
+    }),
+  };
+}
+
+function unitsToWire({ columns, ...units }: UnitsSnapshot): UnitsImage {
+  return {
+    ...units,
+    states: bytesOf(columns.states),
+    attempts: bytesOf(columns.attempts),
+    failureCounts: bytesOf(columns.failureCounts),
+    lossCounts: bytesOf(columns.lossCounts),
+    agents: bytesOf(columns.agents),
+    tokens: bytesOf(columns.tokens),
+  };
+}
+
+function unitsFromWire(image: UnitsImage): UnitsSnapshot {
+  const { states, attempts, failureCounts, lossCounts, agents, tokens, ...units } = image;
+  return {
+    ...units,
+    columns: {
+      states: new Uint8Array(copyOf(states)),
+      attempts: new Uint16Array(copyOf(attempts)),
+      failureCounts: new Uint8Array(copyOf(failureCounts)),
+      lossCounts: new Uint8Array(copyOf(lossCounts)),
+      agents: new Uint16Array(copyOf(agents)),
+      tokens: new Float64Array(copyOf(tokens)),
+    },
+    failures: units.failures.map((failure) => ({ ...failure, kind: failure.kind as EndKind })),
+  };
+}
+
+function leaseToWire({ token, ...lease }: Lease): LeaseImage {
+  return { ...lease, tokenEpoch: epochOf(token), tokenCounter: counterOf(token) };
+}
+
+/** Key by key in the order of a lease made by `apply`: images compare byte for byte. */
+function leaseFromWire(image: LeaseImage): Lease {
+  return {
+    token: tokenOf(image.tokenEpoch, image.tokenCounter),
+    job: image.job,
+    step: image.step,
+    unit: image.unit,
+    attempt: image.attempt,
+    agentId: image.agentId,
+    session: image.session,
+    grantNumber: image.grantNumber,
+    gpuIds: image.gpuIds,
+  };
+}
+
+/** A view of the column's bytes; a protobuf writer copies it. All our machines are little-endian. */
+function bytesOf(column: Uint8Array | Uint16Array | Float64Array): Buffer {
+  return Buffer.from(column.buffer, column.byteOffset, column.byteLength);
+}
+
+/** Bytes on a boundary that wide columns need. */
+function copyOf(bytes: Uint8Array): ArrayBuffer {
+  const copy = new ArrayBuffer(bytes.byteLength);
+  new Uint8Array(copy).set(bytes);
+  return copy;
+}
