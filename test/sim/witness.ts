@@ -24,7 +24,7 @@ import { emptyFarm, type Farm } from '../../coordinator/domain/farm.ts';
 import { farmImage } from '../../coordinator/domain/farm-image.ts';
 import type { Liveness } from '../../coordinator/domain/liveness.ts';
 import type { Demand } from '../../coordinator/domain/task.ts';
-import type { Token } from '../../coordinator/domain/token.ts';
+import { epochOf, type Token } from '../../coordinator/domain/token.ts';
 import {
   UNIT_ACCEPTED,
   UNIT_CANCELLED,
@@ -144,7 +144,9 @@ export class Witness {
     }
     const isExpiry =
       fact.kind === 'expired' || (fact.kind === 'lost' && /heartbeat/.test(fact.message));
-    if (isExpiry && this.#nowMs() < (this.#graceEndsMs.get(epoch) ?? Infinity)) {
+    // What this reign granted itself expires as ever.
+    const isInherited = epochOf(fact.token) < epoch;
+    if (isExpiry && isInherited && this.#nowMs() < (this.#graceEndsMs.get(epoch) ?? Infinity)) {
       throw new Violation('expired-in-grace', `${where(fact, fact.unit)}: ${fact.message}`);
     }
   }
@@ -202,7 +204,10 @@ export class Witness {
         const kind = this.#isAcceptedOtherwise(result) ? 'stale-accepted' : 'said-before-commit';
         throw new Violation(kind, `token ${token} was told that it is accepted, and is not`);
       }
-      if (verdict?.kind === 'noted' && this.stored.leases.has(token)) {
+      // One that lapsed may be resumed by a beat that crossed its failure: the next beat ends it.
+      const lease = this.stored.leases.get(token);
+      const isResumed = lease?.grantNumber === 0;
+      if (verdict?.kind === 'noted' && lease !== undefined && !isResumed) {
         throw new Violation('said-before-commit', `end of ${token} is not stored`);
       }
       if (verdict?.kind !== 'stale') return;
