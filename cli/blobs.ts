@@ -6,6 +6,13 @@ import { FurrowError } from '../kit/furrow-error.ts';
 import type { HttpTarget } from '../kit/http-request.ts';
 import { sha256File, type BlobName } from '../kit/sha256-file.ts';
 import type { UploadMemory } from '../kit/tus-upload.ts';
+import type { FarmClient } from './client.ts';
+
+/** Where a farm keeps its blobs. */
+export async function blobTarget(client: FarmClient): Promise<HttpTarget> {
+  const { blobUrl } = await client.call(client.farm.getStatus.bind(client.farm), {});
+  return { url: blobUrl, token: client.token };
+}
 
 export interface FileProgress {
   readonly phase: 'hashing' | 'uploading' | 'downloading';

@@ -8,23 +8,36 @@ import { formatDuration } from './output/format.ts';
 import { jobStateName } from './output/names.ts';
 import { paintJobState } from './output/text.ts';
 import { printable } from './output/text-width.ts';
-import { openWatchView } from './output/watch-view.ts';
+import type { WatchEvent } from './output/progress-model.ts';
+import { openWatchView, type WatchView } from './output/watch-view.ts';
 import { watchJob } from './watch-job.ts';
+
+export interface FollowOptions {
+  /** What Ctrl-C does, for the screen. */
+  readonly hint?: string;
+  /** Told of everything that happens, after it was shown. */
+  readonly onEvent?: (event: WatchEvent, view: WatchView) => void;
+}
 
 /**
  * The job at its end. Ctrl-C leaves it running and says how to come back: FurrowError aborted
  * WATCH_INTERRUPTED; and those of watchJob.
  */
-export async function followJob(jobId: string, context: CommandContext): Promise<Job> {
+export async function followJob(
+  jobId: string,
+  context: CommandContext,
+  { hint, onEvent }: FollowOptions = {},
+): Promise<Job> {
   const { out, signal, waitMs } = context;
   const client = await context.farm();
-  const view = openWatchView(out, jobId, await agentNames(context));
+  const view = openWatchView(out, jobId, await agentNames(context), hint);
   try {
     const events = watchJob(client, jobId, { signal, waitMs });
     for (;;) {
       const step = await events.next();
       if (step.done) return step.value;
       view.show(step.value);
+      onEvent?.(step.value, view);
     }
   } catch (error) {
     if (!signal.aborted) throw error;

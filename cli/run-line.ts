@@ -1,5 +1,6 @@
 /** One line of the command, from arguments to exit code. Everything of the process comes as `Io`. */
 import { FurrowError, messageOf } from '../kit/furrow-error.ts';
+import { blobTarget } from './blobs.ts';
 import { FarmClient } from './client.ts';
 import type { Command, CommandContext } from './command.ts';
 import { EXIT, EXIT_OF_ERROR } from './exit-codes.ts';
@@ -47,12 +48,7 @@ async function runCommand(
     signal,
     environment: io.environment,
     farm,
-    async blobs() {
-      const farmClient = await farm();
-      const { farm: service } = farmClient;
-      const { blobUrl } = await farmClient.call(service.getStatus.bind(service), {});
-      return { url: blobUrl, token: farmClient.token };
-    },
+    blobs: async () => blobTarget(await farm()),
     waitMs: globals.waitSeconds === undefined ? undefined : globals.waitSeconds * 1000,
   };
   try {

@@ -79,7 +79,8 @@ export async function submitJob(
   return {};
 }
 
-async function submit(
+/** The job, accepted and durable. Tried again until the farm answers. */
+export async function submit(
   work: SubmitJobRequest['work'],
   defaultName: string,
   options: SubmitOptions,

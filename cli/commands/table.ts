@@ -2,6 +2,7 @@
 import type { Command, CommandGroup } from '../command.ts';
 import { agent, coordinator } from '../roles.ts';
 import { agents, drain, undrain } from './agents.ts';
+import { demo } from './demo.ts';
 import { fetch } from './fetch.ts';
 import { jobs } from './jobs.ts';
 import { logs } from './logs.ts';
@@ -22,6 +23,7 @@ const submit: CommandGroup = {
 
 export const COMMANDS: readonly (Command | CommandGroup)[] = [
   up,
+  demo,
   submit,
   watch,
   jobs,

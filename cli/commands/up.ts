@@ -7,7 +7,7 @@ import { integerIn } from '../options.ts';
 import { formatDuration } from '../output/format.ts';
 import { exitWords } from '../up/role-process.ts';
 import type { SupervisorEvent } from '../up/supervisor.ts';
-import { startFarm, type RunningFarm } from '../up/up.ts';
+import { agentNames, startFarm, type RunningFarm } from '../up/up.ts';
 
 interface UpCommandOptions {
   readonly home?: string;
@@ -51,11 +51,12 @@ export const up = defineCommand<UpCommandOptions>({
   async run(_args, options, context) {
     const { out, signal, environment } = context;
     const home = furrowHome(options.home, environment);
+    const agents = agentNames(options.agents ?? 1);
     const farm = await startFarm({
       home,
       environment,
       clock: systemClock,
-      agents: options.agents ?? 1,
+      agents,
       grpcPort: options.grpcPort ?? 7400,
       httpPort: options.httpPort ?? 7401,
       natsPort: options.natsPort ?? 7402,
@@ -67,8 +68,8 @@ export const up = defineCommand<UpCommandOptions>({
     });
     // A second Ctrl-C ends us at once: leave nothing behind.
     process.once('exit', farm.kill);
-    if (out.json) out.jsonLine({ ...farm.farm, home: home.root, agents: farm.agents });
-    else for (const line of welcome(farm, home.root, context)) out.line(line);
+    if (out.json) out.jsonLine({ ...farm.farm, home: home.root, agents });
+    else for (const line of welcome(farm, agents, home.root, context)) out.line(line);
     await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
     out.note('');
     await farm.stop((part) => out.note(`stopping ${part}`));
@@ -88,7 +89,8 @@ function eventLine(part: string, event: SupervisorEvent): string {
 }
 
 function welcome(
-  { farm, agents, natsVersion }: RunningFarm,
+  { farm, natsVersion }: RunningFarm,
+  agents: readonly string[],
   root: string,
   { out, environment }: CommandContext,
 ): string[] {

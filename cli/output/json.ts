@@ -41,6 +41,8 @@ export function jsonOf(report: Report): unknown {
       return { job: jobJson(report.job) };
     case 'fetched':
       return { jobId: report.jobId, files: report.files };
+    case 'demo':
+      return report;
     case 'drained':
       return { agent: report.agent, draining: report.draining };
   }

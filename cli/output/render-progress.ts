@@ -19,6 +19,8 @@ export interface Screen {
   readonly columns: number;
   readonly rows: number;
   readonly style: Style;
+  /** What Ctrl-C does, in one short line. */
+  readonly hint: string;
 }
 
 const MAX_BAR_COLUMNS = 30;
@@ -198,12 +200,16 @@ function runningLine(
   return agent === '' ? line : `${line}  ${again ? style.yellow(agent) : style.dim(agent)}`;
 }
 
-function footerLines(model: ProgressModel, { columns, style }: Screen, nowMs: number): string[] {
+function footerLines(
+  model: ProgressModel,
+  { columns, style, hint }: Screen,
+  nowMs: number,
+): string[] {
   if (model.unreachableSinceMs !== undefined) {
     const forMs = Math.floor((nowMs - model.unreachableSinceMs) / 1000) * 1000;
     const text = `farm unreachable for ${formatDuration(forMs)}, trying again…`;
     return [style.yellow(cutText(text, columns))];
   }
   if (columns < WIDE_ENOUGH_FOR_HINT || (model.job && hasEnded(model.job.state))) return [];
-  return [style.dim('Ctrl-C stops watching; the job goes on.')];
+  return [style.dim(cutText(hint, columns))];
 }

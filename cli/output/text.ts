@@ -2,6 +2,7 @@
 import type { Agent, GetStatusResponse } from '../../proto/gen/furrow/v1/farm_service.ts';
 import { AgentState, JournalState } from '../../proto/gen/furrow/v1/farm_service.ts';
 import { JobState, UnitState, type Job, type Unit } from '../../proto/gen/furrow/v1/job_service.ts';
+import { demoLines } from './demo-text.ts';
 import type { FetchedFile, Report } from '../report.ts';
 import { formatAge, formatBytes, formatCores, formatCount, formatDuration } from './format.ts';
 import {
@@ -37,6 +38,8 @@ export function linesOf(
       return [`${report.job.id} ${report.words}`];
     case 'fetched':
       return report.files.map(fileLine);
+    case 'demo':
+      return demoLines(report, style, columns);
     case 'drained':
       return [
         report.draining

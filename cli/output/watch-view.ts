@@ -20,6 +20,8 @@ import { cutText, printable } from './text-width.ts';
 
 export interface WatchView {
   show(event: WatchEvent): void;
+  /** Says something beside the farm's events. */
+  say(notice: Notice): void;
   /** Leaves the last picture and gives the terminal back. */
   close(): void;
 }
@@ -34,11 +36,12 @@ export function openWatchView(
   out: Output,
   jobId: string,
   agentNames: ReadonlyMap<string, string>,
+  hint = 'Ctrl-C stops watching; the job goes on.',
 ): WatchView {
   if (out.json) return jsonView(out);
-  if (out.quiet) return { show: () => undefined, close: () => undefined };
+  if (out.quiet) return { show: () => undefined, say: () => undefined, close: () => undefined };
   const model = newProgressModel(jobId, agentNames);
-  return out.terminal ? terminalView(out, model) : plainView(out, model);
+  return out.terminal ? terminalView(out, model, hint) : plainView(out, model);
 }
 
 function jsonView(out: Output): WatchView {
@@ -47,11 +50,12 @@ function jsonView(out: Output): WatchView {
       const document = watchEventJson(event);
       if (document) out.jsonLine(document);
     },
+    say: ({ text }) => out.jsonLine({ event: 'notice', text }),
     close: () => undefined,
   };
 }
 
-function terminalView(out: Output, first: ProgressModel): WatchView {
+function terminalView(out: Output, first: ProgressModel, hint: string): WatchView {
   const terminal = out.terminal!;
   const { style } = out;
   const region = new LiveRegion(terminal);
@@ -62,7 +66,7 @@ function terminalView(out: Output, first: ProgressModel): WatchView {
     clearTimeout(frame);
     frame = undefined;
     const { columns, rows } = terminal;
-    region.draw(renderProgress(model, { columns, rows, style }, Date.now()), above);
+    region.draw(renderProgress(model, { columns, rows, style, hint }, Date.now()), above);
     above = [];
   };
   const clock = setInterval(draw, CLOCK_MS);
@@ -74,6 +78,10 @@ function terminalView(out: Output, first: ProgressModel): WatchView {
       model = step.model;
       above.push(...step.notices.map((notice) => noticeLine(notice, style, terminal.columns)));
       frame ??= setTimeout(draw, FRAME_MS);
+    },
+    say(notice) {
+      above.push(noticeLine(notice, style, terminal.columns));
+      draw();
     },
     close() {
       clearInterval(clock);
@@ -124,6 +132,10 @@ function plainView(out: Output, first: ProgressModel): WatchView {
       for (const notice of step.notices) out.line(printable(notice.text));
       if (changedState) printCounts();
       else pending ??= setTimeout(printCounts, lastLineAtMs + PLAIN_LINE_MS - performance.now());
+    },
+    say({ text }) {
+      printCounts();
+      out.line(printable(text));
     },
     close() {
       printCounts();

@@ -49,6 +49,8 @@ export interface NatsServer {
   readonly exited: Promise<NatsExit>;
   /** Asks it to end, and kills it after the grace. */
   stop(graceMs: number): Promise<void>;
+  /** Kills it at once. */
+  kill(): void;
 }
 
 const LOOPBACK = '127.0.0.1';
@@ -75,6 +77,7 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
   const exited = new Promise<NatsExit>((resolve) => {
     child.once('exit', (code, signal) => resolve({ code, signal }));
   });
+  const kill = (): void => void child.kill('SIGKILL');
   const server: NatsServer = {
     url: `nats://${options.advertiseHost ?? host}:${port}`,
     port,
@@ -87,7 +90,11 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
       if (!isGone) await endProcess(server.pid, exited, graceMs);
       await rm(recordPath(options.directory), { force: true });
     },
+    kill,
   };
+  // Nothing else tells it that we are gone: it reads no input. The journal is synced message by message.
+  process.on('exit', kill);
+  void exited.then(() => process.off('exit', server.kill));
   try {
     await writeRecord(options.directory, server.pid);
     await waitUntilReady(server, options);

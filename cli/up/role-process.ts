@@ -42,6 +42,7 @@ export async function startRole(options: RoleProcessOptions): Promise<Child> {
     pid: child.pid ?? 0,
     exited,
     stop: (graceMs) => endChild(child, exited, graceMs),
+    kill: () => void child.kill('SIGKILL'),
   };
   let exit: ChildExit | undefined;
   const ended = exited.then(

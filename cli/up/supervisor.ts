@@ -16,6 +16,8 @@ export interface Child {
   readonly exited: Promise<ChildExit>;
   /** Asks it to end, and kills it after the grace. Settles when it is gone. */
   stop(graceMs: number): Promise<void>;
+  /** Kills it at once. */
+  kill(): void;
 }
 
 export type SupervisorEvent =
@@ -72,6 +74,13 @@ export class Supervisor {
     await this.#loop;
     // A start that was under way when we were asked to stop.
     await this.#child?.stop(graceMs);
+  }
+
+  /** Kills the process at once and starts it no more; does not wait. */
+  kill(): void {
+    this.#stopping = true;
+    this.#wake();
+    this.#child?.kill();
   }
 
   async #keepRunning(first: Child): Promise<void> {

@@ -22,7 +22,10 @@ export interface UpOptions {
   readonly home: FurrowHome;
   readonly environment: NodeJS.ProcessEnv;
   readonly clock: Clock;
-  readonly agents: number;
+  /** Names of the agents that share this machine. */
+  readonly agents: readonly string[];
+  /** Cores that each agent offers; default its share of the machine's. */
+  readonly coresPerAgent?: number;
   /** 0 takes a free one. */
   readonly grpcPort: number;
   readonly httpPort: number;
@@ -39,11 +42,13 @@ export interface UpOptions {
 export interface RunningFarm {
   readonly farm: FarmFile;
   readonly natsVersion: string;
-  readonly agents: readonly string[];
+  readonly token: string;
   /** Ends everything, agents first. */
   readonly stop: (onPart: (part: string) => void) => Promise<void>;
-  /** Kills everything at once. */
+  /** Kills everything at once, and does not wait. */
   readonly kill: () => void;
+  /** `kill -9` of one agent, which is not started again. Answers its process. */
+  readonly killAgent: (name: string) => number | undefined;
 }
 
 /** Units that run get so long to end by themselves; then they are handed back. */
@@ -92,14 +97,19 @@ export async function startFarm(options: UpOptions): Promise<RunningFarm> {
     const coordinator = coordinatorPart(options, () => nats.server()!, reachable);
     await add(coordinator);
     const farm = (await readFarmFile(home.farmFile))!;
-    const names = agentNames(options.agents);
-    await Promise.all(names.map((name) => add(agentPart(options, name, token))));
+    await Promise.all(options.agents.map((name) => add(agentPart(options, name, token))));
     return {
       farm,
       natsVersion: nats.version,
-      agents: names,
+      token,
       stop,
-      kill: () => parts.forEach((part) => killChild(part.supervisor)),
+      kill: () => parts.forEach((part) => part.supervisor.kill()),
+      killAgent: (name) => {
+        const agent = parts.find((part) => part.name === `agent ${name}`)?.supervisor;
+        const pid = agent?.child?.pid;
+        agent?.kill();
+        return pid;
+      },
     };
   } catch (error) {
     await stop(() => undefined);
@@ -191,7 +201,7 @@ function portOf(address: string | undefined): number | undefined {
 }
 
 /** One agent has the machine's name and all of it; several share it. */
-function agentNames(count: number): string[] {
+export function agentNames(count: number): string[] {
   const host =
     hostname()
       .replace(/[^\w.-]/g, '-')
@@ -201,12 +211,12 @@ function agentNames(count: number): string[] {
 }
 
 function agentPart(options: UpOptions, name: string, token: string): Part {
-  const { home, environment, clock, onEvent, agents } = options;
+  const { home, environment, clock, onEvent, agents, coresPerAgent } = options;
   const start = async (): Promise<Awaited<ReturnType<typeof startRole>>> => {
     const { grpc } = (await readFarmFile(home.farmFile))!;
     const argv = ['agent', '--home', home.root, '--name', name, '--farm', grpc];
     argv.push('--token-file', home.tokenFile, '--drain-grace-ms', String(AGENT_DRAIN_MS));
-    if (agents > 1) argv.push(...shareOf(agents));
+    argv.push(...shareOf(agents.length, coresPerAgent));
     const client = new FarmClient({ address: grpc, token }, new AbortController().signal);
     try {
       return await startRole({
@@ -224,10 +234,12 @@ function agentPart(options: UpOptions, name: string, token: string): Part {
   return { name: `agent ${name}`, supervisor, graceMs: AGENT_GRACE_MS };
 }
 
-/** Agents of one machine must not book the same cores twice. */
-function shareOf(agents: number): string[] {
+/** Agents of one machine must not book the same cores twice, unless the caller says how many. */
+function shareOf(agents: number, wantedCores: number | undefined): string[] {
+  if (agents === 1 && wantedCores === undefined) return [];
   const cores = Math.max(0.5, Math.floor((availableParallelism() * 2) / agents) / 2);
-  return ['--cpus', String(cores), '--ram', String(Math.floor(totalmem() / agents))];
+  const ram = Math.floor(totalmem() / agents);
+  return ['--cpus', String(wantedCores ?? cores), '--ram', String(ram)];
 }
 
 async function isOnline(client: FarmClient, name: string): Promise<boolean> {
@@ -240,15 +252,5 @@ async function isOnline(client: FarmClient, name: string): Promise<boolean> {
     // The coordinator may be on its way up again; only a farm that refuses us is hopeless.
     if (error instanceof FurrowError && error.retryable) return false;
     throw error;
-  }
-}
-
-function killChild(supervisor: Supervisor): void {
-  const pid = supervisor.child?.pid;
-  if (pid === undefined) return;
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch {
-    // It was faster.
   }
 }

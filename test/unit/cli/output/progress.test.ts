@@ -83,7 +83,12 @@ function fold(events: readonly WatchEvent[]): { model: ProgressModel; notices: s
   return { model, notices };
 }
 
-const screen = (columns: number, rows = 24) => ({ columns, rows, style: PLAIN_STYLE });
+const screen = (columns: number, rows = 24) => ({
+  columns,
+  rows,
+  style: PLAIN_STYLE,
+  hint: 'Ctrl-C stops watching; the job goes on.',
+});
 
 describe('the model', () => {
   test('tells of a lost unit and where it goes', () => {

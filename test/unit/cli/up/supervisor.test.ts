@@ -54,6 +54,9 @@ function setUp() {
         record.stopped = true;
         end({ code: 0, signal: null });
       },
+      kill() {
+        end({ code: null, signal: 'SIGKILL' });
+      },
     };
   };
   const supervisor = new Supervisor({ start, clock, onEvent: (event) => events.push(event) });
@@ -128,4 +131,14 @@ test('a stop ends the child and starts no other, also in the middle of a pause',
   await paused.supervisor.stop(1000);
   await clock.advance(100_000);
   expect(paused.children.length).toBe(1);
+});
+
+test('a killed child is not started again', async () => {
+  const { clock, events, children, supervisor } = setUp();
+  await supervisor.start();
+  supervisor.kill();
+  await clock.advance(100_000);
+  expect(events).toEqual([]);
+  expect(children.length).toBe(1);
+  await supervisor.stop(1000);
 });
