@@ -59,8 +59,8 @@ export class DiskGuard {
       throw new FurrowError(
         'exhausted',
         'DISK_FULL',
-        `the coordinator's disk has ${freeBytes} bytes free and keeps ${keepBytes}, ` +
-          `but this upload needs ${bytes}: free some space or remove jobs`,
+        `the coordinator's disk has ${sizeText(freeBytes)} free and keeps ${sizeText(keepBytes)} of it; ` +
+          `this upload needs ${sizeText(bytes)}: make room on that disk, then try again`,
       );
     }
     this.#admittedBytes += bytes;
@@ -99,6 +99,14 @@ export class DiskGuard {
     }
     return this.#measured.space;
   }
+}
+
+/** Small sizes exactly, large ones as people say them. */
+function sizeText(bytes: number): string {
+  if (bytes < 2 ** 20) return `${bytes} bytes`;
+  return bytes < 2 ** 30
+    ? `${(bytes / 2 ** 20).toFixed(1)} MiB`
+    : `${(bytes / 2 ** 30).toFixed(1)} GiB`;
 }
 
 /** Room on the disk that holds `directory`. */
