@@ -94,7 +94,7 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
   };
   // Nothing else tells it that we are gone: it reads no input. The journal is synced message by message.
   process.on('exit', kill);
-  void exited.then(() => process.off('exit', server.kill));
+  void exited.then(() => process.off('exit', kill));
   try {
     await writeRecord(options.directory, server.pid);
     await waitUntilReady(server, options);
