@@ -2,7 +2,7 @@
  * Inputs on this agent's disk, bounded in bytes, least recently used out first.
  *
  *   files/ab/cdef…   whole; verified in this process, or before its next use
- *   incoming/        downloads; kept over a restart, so that they go on
+ *   incoming/        downloads; kept over a restart, so that they go on, for a day
  *
  * How an input gets into an attempt's directory, the cheapest safe way first: a reflink (own copy, no
  * bytes moved), else a hard link to a read-only file, else a copy. A link shares its bytes with the
@@ -52,11 +52,14 @@ interface Entry {
   verifiedMtimeMs: number | undefined;
 }
 
+const KEEP_UNFINISHED_MS = 24 * 3600 * 1000;
+
 /** Reads the folder; nothing is trusted before its digest was checked again. */
 export async function openBlobCache(options: BlobCacheOptions): Promise<BlobCache> {
   for (const folder of ['files', 'incoming']) {
     await mkdir(join(options.directory, folder), { recursive: true });
   }
+  await deleteStale(join(options.directory, 'incoming'));
   const found: { sha256: string; sizeBytes: number; usedMs: number }[] = [];
   const root = join(options.directory, 'files');
   for (const fan of await readdir(root)) {
@@ -75,6 +78,15 @@ export async function openBlobCache(options: BlobCacheOptions): Promise<BlobCach
   const cache = new BlobCache(options, entries);
   await cache.evict();
   return cache;
+}
+
+/** Begun for a unit that was cancelled, or went elsewhere: nobody will go on with them. */
+async function deleteStale(incoming: string): Promise<void> {
+  for (const name of await readdir(incoming)) {
+    const path = join(incoming, name);
+    const { mtimeMs } = await stat(path);
+    if (Date.now() - mtimeMs > KEEP_UNFINISHED_MS) await rm(path, { recursive: true });
+  }
 }
 
 export class BlobCache {
@@ -158,10 +170,10 @@ export class BlobCache {
   }
 
   /** Deletes the least recently used until the rest fits; skips what is in use. */
-  async evict(): Promise<void> {
+  async evict(maxBytes = this.#options.maxBytes): Promise<void> {
     let bytes = this.bytes;
     for (const [sha256, { sizeBytes }] of this.#entries) {
-      if (bytes <= this.#options.maxBytes) return;
+      if (bytes <= maxBytes) return;
       const links = (await stat(this.#pathOf(sha256)).catch(() => undefined))?.nlink ?? 0;
       if (links > 1 || this.#inUse.has(sha256) || !this.#entries.has(sha256)) continue;
       bytes -= sizeBytes;
@@ -177,7 +189,7 @@ export class BlobCache {
       return known;
     }
     const incoming = join(this.#options.directory, 'incoming', blob.sha256);
-    await this.#options.fetch(blob, incoming, signal);
+    await this.#fetch(blob, incoming, signal);
     const path = this.#pathOf(blob.sha256);
     await mkdir(dirname(path), { recursive: true });
     await this.#deleting.get(blob.sha256);
@@ -186,6 +198,22 @@ export class BlobCache {
     const entry: Entry = { sizeBytes: blob.sizeBytes, verifiedMtimeMs: 0 };
     await this.#touch(blob.sha256, entry, Date.now());
     return entry;
+  }
+
+  /** On a full disk, whatever nobody uses makes room; what cannot be had even then leaves nothing. */
+  async #fetch(blob: BlobName, incoming: string, signal: AbortSignal): Promise<void> {
+    const { fetch, log } = this.#options;
+    try {
+      await fetch(blob, incoming, signal);
+    } catch (error) {
+      if (!isDiskFull(error)) throw error;
+      log.warn({ sha256: blob.sha256 }, 'disk full: cache emptied');
+      await this.evict(0);
+      await fetch(blob, incoming, signal).catch(async (again: unknown) => {
+        if (isDiskFull(again)) await rm(incoming, { force: true });
+        throw again;
+      });
+    }
   }
 
   async #verified(sha256: string, entry: Entry, signal: AbortSignal): Promise<boolean> {
@@ -248,6 +276,11 @@ export class BlobCache {
   #pathOf(sha256: string): string {
     return join(this.#options.directory, 'files', sha256.slice(0, 2), sha256.slice(2));
   }
+}
+
+function isDiskFull(error: unknown): boolean {
+  const code = (error as NodeJS.ErrnoException | undefined)?.code;
+  return code === 'ENOSPC' || code === 'EDQUOT';
 }
 
 async function placeFile(from: string, to: string): Promise<void> {

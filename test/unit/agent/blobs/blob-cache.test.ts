@@ -1,5 +1,15 @@
 import { constants } from 'node:fs';
-import { chmod, copyFile, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  copyFile,
+  mkdir,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { openBlobCache, type BlobCache } from '../../../../agent/blobs/blob-cache.ts';
@@ -24,7 +34,10 @@ interface Bench {
 const SIZE = 1000;
 
 /** A cache with room for two blobs of SIZE. */
-async function bench(farm: readonly Content[]): Promise<Bench> {
+async function bench(
+  farm: readonly Content[],
+  room: () => Promise<number> = () => Promise.resolve(Infinity),
+): Promise<Bench> {
   const folder = await temporaryFolder();
   const fetched: string[] = [];
   const open = () =>
@@ -35,8 +48,10 @@ async function bench(farm: readonly Content[]): Promise<Bench> {
       fetch: async ({ sha256 }, path, signal) => {
         signal.throwIfAborted();
         fetched.push(sha256);
-        const found = farm.find(({ blob }) => blob.sha256 === sha256);
-        await writeFile(path, found?.bytes ?? '');
+        const bytes = farm.find(({ blob }) => blob.sha256 === sha256)?.bytes ?? Buffer.alloc(0);
+        const roomBytes = await room();
+        await writeFile(path, bytes.subarray(0, roomBytes));
+        if (bytes.length > roomBytes) throw Object.assign(new Error('full'), { code: 'ENOSPC' });
       },
     });
   return {
@@ -155,6 +170,39 @@ describe('blob cache', () => {
     await cache.add(join(one, 'lie'), lie.blob);
     await expect(cache.place(file(lie), await attempt('three'), live())).resolves.toBeUndefined();
     expect(fetched).toEqual([lie.blob.sha256]);
+  });
+
+  it('makes room on a full disk with what nobody uses', async () => {
+    const [first, second] = [content(SIZE), content(SIZE)];
+    const { cache, attempt, folder } = await bench([first, second], async () =>
+      // The disk holds one blob, and everything else is as large as that one.
+      cache.has(first.blob.sha256) ? SIZE / 2 : SIZE,
+    );
+    const one = await attempt('one');
+    await cache.place(file(first), one, live());
+    await rm(one, { recursive: true });
+    const two = await attempt('two');
+    await cache.place(file(second), two, live());
+    expectSame(await readFile(join(two, 'in.mkv')), second.bytes);
+    expect(await readdir(join(folder, 'cache', 'incoming'))).toEqual([]);
+  });
+
+  it('leaves nothing of what did not fit even then', async () => {
+    const large = content(SIZE);
+    const { cache, attempt, folder } = await bench([large], () => Promise.resolve(SIZE / 2));
+    const placed = cache.place(file(large), await attempt('one'), live());
+    await expect(placed).rejects.toMatchObject({ code: 'ENOSPC' });
+    expect(await readdir(join(folder, 'cache', 'incoming'))).toEqual([]);
+  });
+
+  it('goes on with a begun download after a restart, but not for ever', async () => {
+    const { open, folder } = await bench([]);
+    const incoming = join(folder, 'cache', 'incoming');
+    for (const name of ['today', 'last-week']) await writeFile(join(incoming, name), 'half');
+    const lastWeek = Date.now() / 1000 - 7 * 24 * 3600;
+    await utimes(join(incoming, 'last-week'), lastWeek, lastWeek);
+    await open();
+    expect(await readdir(incoming)).toEqual(['today']);
   });
 
   it('refuses names that leave the directory, and names that are taken', async () => {
