@@ -1,0 +1,80 @@
+/** Calls as a service makes them, without any of the CLI's comforts: raw statuses and their ErrorInfo. */
+import {
+  credentials,
+  Metadata,
+  type CallOptions,
+  type ClientUnaryCall,
+  type ClientReadableStream,
+  type ServiceError,
+} from '@grpc/grpc-js';
+import { decodeErrorDetails, ERROR_DETAILS_KEY } from '../../kit/error-details.ts';
+import { BlobServiceClient } from '../../proto/gen/furrow/v1/blob_service.ts';
+import { FarmServiceClient } from '../../proto/gen/furrow/v1/farm_service.ts';
+import { JobServiceClient } from '../../proto/gen/furrow/v1/job_service.ts';
+
+/** What a failed call says. */
+export interface Refusal {
+  /** gRPC status number. */
+  readonly code: number;
+  /** Of the ErrorInfo; undefined when there is none. */
+  readonly reason: string | undefined;
+  readonly message: string;
+}
+
+export class GrpcCaller {
+  readonly jobs: JobServiceClient;
+  readonly blobs: BlobServiceClient;
+  readonly farm: FarmServiceClient;
+  readonly metadata = new Metadata();
+
+  /** Without a token, calls carry none. */
+  constructor(address: string, token?: string) {
+    const options = { 'grpc.max_send_message_length': -1 };
+    this.jobs = new JobServiceClient(address, credentials.createInsecure(), options);
+    this.blobs = new BlobServiceClient(address, credentials.createInsecure(), options);
+    this.farm = new FarmServiceClient(address, credentials.createInsecure(), options);
+    if (token !== undefined) this.metadata.set('authorization', `Bearer ${token}`);
+  }
+
+  call<Request, Response>(
+    method: (
+      request: Request,
+      metadata: Metadata,
+      options: Partial<CallOptions>,
+      callback: (error: ServiceError | null, response: Response) => void,
+    ) => ClientUnaryCall,
+    request: Request,
+  ): Promise<Response> {
+    return new Promise((resolve, reject) => {
+      method(request, this.metadata, {}, (error, response) =>
+        error === null ? resolve(response) : reject(error),
+      );
+    });
+  }
+
+  /** All that a stream brings. */
+  async all<Request, Response>(
+    method: (request: Request, metadata?: Metadata) => ClientReadableStream<Response>,
+    request: Request,
+  ): Promise<Response[]> {
+    const messages: Response[] = [];
+    for await (const message of method(request, this.metadata)) messages.push(message as Response);
+    return messages;
+  }
+
+  close(): void {
+    for (const client of [this.jobs, this.blobs, this.farm]) client.close();
+  }
+}
+
+/** How a call was refused. Fails the test when it was not. */
+export async function refusalOf(call: Promise<unknown>): Promise<Refusal> {
+  const answer = await call.then(
+    () => undefined,
+    (error: ServiceError) => error,
+  );
+  if (answer === undefined) throw new Error('it was not refused');
+  const details = answer.metadata?.get(ERROR_DETAILS_KEY)[0];
+  const info = details instanceof Buffer ? decodeErrorDetails(details) : undefined;
+  return { code: answer.code, reason: info?.reason, message: answer.details };
+}
