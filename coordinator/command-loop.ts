@@ -74,9 +74,11 @@ const PROVE_LEAD_MS = 30_000;
 
 export class CommandLoop {
   readonly #options: CommandLoopOptions;
-  readonly #queue: Waiting[] = [];
+  #queue: Waiting[] = [];
   readonly #reads: (() => void)[] = [];
   readonly #quiet: (() => void)[] = [];
+  /** Those who asked and have no answer yet: told when the journal is out of reach. */
+  readonly #unanswered = new Set<(error: FurrowError) => void>();
   #open = newBatch();
   #inFlight: Batch | undefined;
   #standing: JournalStanding = { state: 'ok' };
@@ -99,17 +101,18 @@ export class CommandLoop {
 
   /**
    * Puts a command in the queue. Settles when its answer may be said. Rejects with FurrowError
-   * `unavailable` (JOURNAL_UNREACHABLE, STEPPED_DOWN) when nothing can be decided.
+   * `unavailable`: STEPPED_DOWN; JOURNAL_UNREACHABLE when nothing can be decided, or when the commit
+   * that the answer rests on is in doubt: then it may have been taken all the same.
    */
   submit(command: Command): Promise<Answer> {
     if (this.#state === 'stopped') return Promise.reject(steppedDown());
     if (this.#standing.state !== 'ok' && !isForLater(command)) {
       return Promise.reject(journalUnreachable(this.#standing));
     }
-    return new Promise((resolve) => {
-      this.#queue.push({ command, settle: resolve });
-      this.#schedule();
-    });
+    if (isPatient(command)) {
+      return new Promise((resolve) => this.#enqueue({ command, settle: resolve }));
+    }
+    return this.#answer((settle) => this.#enqueue({ command, settle }));
   }
 
   /**
@@ -141,13 +144,13 @@ export class CommandLoop {
   read<T>(look: (farm: Farm, liveness: Liveness) => T): Promise<T> {
     if (this.#state === 'stopped') return Promise.reject(steppedDown());
     if (this.#standing.state !== 'ok') return Promise.reject(journalUnreachable(this.#standing));
-    return new Promise((resolve, reject) => {
+    return this.#answer((settle, fail) => {
       this.#reads.push(() => {
         try {
           const seen = look(this.#options.farm, this.#options.liveness);
-          this.#whenAllowed('decided', () => resolve(seen));
+          this.#whenAllowed('decided', () => settle(seen));
         } catch (error) {
-          reject(error);
+          fail(error);
         }
       });
       this.#schedule();
@@ -167,6 +170,35 @@ export class CommandLoop {
   stop(): void {
     this.#state = 'stopped';
     this.#cancelTick();
+  }
+
+  #enqueue(waiting: Waiting): void {
+    this.#queue.push(waiting);
+    this.#schedule();
+  }
+
+  /** An answer that somebody waits for, but not for longer than the journal is certain. */
+  #answer<T>(
+    ask: (settle: (value: T) => void, fail: (error: unknown) => void) => void,
+  ): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#unanswered.add(reject);
+      const done = (): boolean => this.#unanswered.delete(reject);
+      ask(
+        (value) => void (done() && resolve(value)),
+        (error) => void (done() && reject(error)),
+      );
+    });
+  }
+
+  /** Nothing is decided for now: those who wait learn it at once, and may ask again. */
+  #suspend(standing: Exclude<JournalStanding, { readonly state: 'ok' }>): void {
+    this.#standing = standing;
+    this.#queue = this.#queue.filter(({ command }) => isPatient(command));
+    this.#reads.length = 0;
+    const error = answerInDoubt(standing);
+    for (const fail of this.#unanswered) fail(error);
+    this.#unanswered.clear();
   }
 
   #now(): Now {
@@ -340,12 +372,12 @@ export class CommandLoop {
     for (;;) {
       const sinceMs = clock.monotonicMs();
       const cancelDoubt = clock.after(DOUBT_AFTER_MS, () => {
-        if (this.#standing.state === 'ok') this.#standing = { state: 'in-doubt', sinceMs };
+        if (this.#standing.state === 'ok') this.#suspend({ state: 'in-doubt', sinceMs });
       });
       const outcome = await journal.append(facts, farm.epoch, atMs);
       cancelDoubt();
       if (outcome.state !== 'refused' || this.#state === 'stopped') return outcome;
-      this.#standing = { state: 'refusing', message: outcome.message };
+      this.#suspend({ state: 'refusing', message: outcome.message });
       await new Promise<void>((resolve) => clock.after(RETRY_REFUSED_MS, resolve));
     }
   }
@@ -358,6 +390,14 @@ function newBatch(): Batch {
 /** Commands that may wait in the queue until the journal is back; nobody sits in front of them. */
 function isForLater(command: Command): boolean {
   return command.type === 'GrantAnswered' || command.type === 'StreamClosed';
+}
+
+/**
+ * Those whose answers may come late: for an agent's results a late one beats asking again, and the rest
+ * have nobody who waits.
+ */
+function isPatient(command: Command): boolean {
+  return isForLater(command) || command.type === 'ReportResults';
 }
 
 function tooLarge(bytes: number, most: number): Answer {
@@ -378,10 +418,21 @@ function steppedDown(): FurrowError {
 }
 
 function journalUnreachable(standing: JournalStanding): FurrowError {
-  const why = standing.state === 'refusing' ? standing.message : 'NATS does not answer';
   return new FurrowError(
     'unavailable',
     'JOURNAL_UNREACHABLE',
-    `the journal cannot be written (${why}): try again in a while`,
+    `the journal cannot be written (${whyUnreachable(standing)}): try again in a while`,
   );
+}
+
+function answerInDoubt(standing: JournalStanding): FurrowError {
+  return new FurrowError(
+    'unavailable',
+    'JOURNAL_UNREACHABLE',
+    `the journal cannot be written (${whyUnreachable(standing)}), and this may be taken yet: ask the same again in a while`,
+  );
+}
+
+function whyUnreachable(standing: JournalStanding): string {
+  return standing.state === 'refusing' ? standing.message : 'NATS does not answer';
 }

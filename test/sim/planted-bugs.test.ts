@@ -77,7 +77,7 @@ const BUGS: readonly PlantedBug[] = [
         return { ...real, decideGrantAnswer };
       }),
     found: /^(freed-while-held|overbooked)/,
-    withinSeeds: 6,
+    withinSeeds: 10,
   },
 ];
 

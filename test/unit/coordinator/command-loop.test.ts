@@ -326,6 +326,45 @@ describe('group commit', () => {
   });
 });
 
+describe('when an append comes in doubt', () => {
+  test('who waits is told at once; asked again when it is over, it is the same job', async () => {
+    const asked = submit('in flight');
+    await idle();
+    const behind = submit('behind');
+    await clock.pass(999);
+    expect([asked.answer, behind.answer]).toEqual([undefined, undefined]);
+    await clock.pass(1);
+    expect([asked.answer, behind.answer]).toEqual(Array(2).fill('JOURNAL_UNREACHABLE'));
+    await journal.commit();
+    await journal.commit();
+    const again = ['in flight', 'behind'].map((client) => submit(client));
+    await idle();
+    expect(again.map(({ answer }) => answer)).toMatchObject([
+      { job: 1, repeated: true },
+      { job: 2, repeated: true },
+    ]);
+  });
+
+  test('reads that wait are told at once', async () => {
+    submit('one');
+    await idle();
+    const read = expect(loop.read(() => 1)).rejects.toMatchObject({
+      reason: 'JOURNAL_UNREACHABLE',
+    });
+    await clock.pass(1_000);
+    await read;
+  });
+
+  test('an agent’s results wait for their verdict', async () => {
+    const stale = ask(staleReport());
+    await idle();
+    await clock.pass(5_000);
+    expect(stale.answer).toBeUndefined();
+    await journal.commit();
+    expect(stale.answer).toEqual({ kind: 'verdicts', verdicts: [{ kind: 'stale' }] });
+  });
+});
+
 describe('while an append is in doubt', () => {
   beforeEach(async () => {
     await enrol();
@@ -378,10 +417,10 @@ describe('a refused append', () => {
     await clock.pass(2_000);
     expect(journal.appended).toHaveLength(2);
     expect(journal.appended[1]).toBe(journal.appended[0]);
-    expect(asked.answer).toBeUndefined();
+    expect(asked.answer).toBe('JOURNAL_UNREACHABLE');
     await journal.commit();
-    expect(asked.answer).toMatchObject({ kind: 'job', job: 1 });
     expect(loop.standing.state).toBe('ok');
+    expect(farm.jobs.get(1)?.clientId).toBe('one');
   });
 });
 
