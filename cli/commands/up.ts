@@ -66,8 +66,6 @@ export const up = defineCommand<UpCommandOptions>({
       signal,
       onEvent: (part, event) => out.note(eventLine(part, event)),
     });
-    // A second Ctrl-C ends us at once: leave nothing behind.
-    process.once('exit', farm.kill);
     if (out.json) out.jsonLine({ ...farm.farm, home: home.root, agents });
     else for (const line of welcome(farm, agents, home.root, context)) out.line(line);
     await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));

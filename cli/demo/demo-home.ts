@@ -38,8 +38,12 @@ export function openDemoHome(environment: NodeJS.ProcessEnv): DemoHome {
     },
     remove() {
       killStrays(root);
-      // A stray may be writing its last file.
-      rmSync(root, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+      try {
+        // Somebody who was just killed may be writing a last file.
+        rmSync(root, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+      } catch {
+        // The system empties its temporary folder by itself.
+      }
     },
   };
 }

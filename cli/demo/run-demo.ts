@@ -52,16 +52,15 @@ export async function runDemo(file: string | undefined, outer: CommandContext): 
     const rendering = given ?? renderSource(home, signal);
     out.note(`starting a farm with the agents ${AGENTS.join(' and ')}`);
     const [farm, source] = await both(startDemoFarm(home, outer), rendering);
-    const kill = farm.kill;
-    process.on('exit', kill);
     const client = new FarmClient({ address: farm.farm.grpc, token: farm.token }, signal);
     try {
       const context = contextOf(client, home, outer);
       return await makeFilm(source, lengthMs, startedAtMs, farm, context);
     } finally {
       client.close();
+      // Nothing of it is kept: nobody need wait for units that drain.
+      if (signal.aborted) farm.kill();
       await farm.stop(() => undefined);
-      process.off('exit', kill);
     }
   } catch (error) {
     if (signal.aborted) throw interrupted(error);

@@ -14,6 +14,7 @@ import { z } from 'zod';
 import { FurrowError, messageOf } from '../../kit/furrow-error.ts';
 import type { Logger } from '../../kit/log.ts';
 import { isRunning, processStart } from '../../kit/process-identity.ts';
+import { killOnExit } from './kill-on-exit.ts';
 import type { NatsBinary } from './nats-binary.ts';
 import { monitorPath, natsConfig } from './nats-config.ts';
 
@@ -74,10 +75,11 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
   await writePrivate(configPath, config);
 
   const child = await spawnServer(options, configPath);
+  // The journal is synced message by message: nothing is lost by it.
+  killOnExit(child);
   const exited = new Promise<NatsExit>((resolve) => {
     child.once('exit', (code, signal) => resolve({ code, signal }));
   });
-  const kill = (): void => void child.kill('SIGKILL');
   const server: NatsServer = {
     url: `nats://${options.advertiseHost ?? host}:${port}`,
     port,
@@ -90,11 +92,8 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
       if (!isGone) await endProcess(server.pid, exited, graceMs);
       await rm(recordPath(options.directory), { force: true });
     },
-    kill,
+    kill: () => void child.kill('SIGKILL'),
   };
-  // Nothing else tells it that we are gone: it reads no input. The journal is synced message by message.
-  process.on('exit', kill);
-  void exited.then(() => process.off('exit', kill));
   try {
     await writeRecord(options.directory, server.pid);
     await waitUntilReady(server, options);

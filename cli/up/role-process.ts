@@ -9,6 +9,7 @@ import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FurrowError, messageOf } from '../../kit/furrow-error.ts';
+import { killOnExit } from './kill-on-exit.ts';
 import type { Child, ChildExit } from './supervisor.ts';
 
 export interface RoleProcessOptions {
@@ -34,6 +35,7 @@ const EXIT_REFUSED = 7;
 export async function startRole(options: RoleProcessOptions): Promise<Child> {
   const role = options.argv[0] ?? '';
   const child = spawnRole(options);
+  killOnExit(child);
   const exited = new Promise<ChildExit>((resolve, reject) => {
     child.once('exit', (code, signal) => resolve({ code, signal }));
     child.once('error', reject);

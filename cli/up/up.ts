@@ -45,7 +45,7 @@ export interface RunningFarm {
   readonly token: string;
   /** Ends everything, agents first. */
   readonly stop: (onPart: (part: string) => void) => Promise<void>;
-  /** Kills everything at once, and does not wait. */
+  /** Kills everything at once; `stop` then waits until it is gone. */
   readonly kill: () => void;
   /** `kill -9` of one agent, which is not started again. Answers its process. */
   readonly killAgent: (name: string) => number | undefined;
