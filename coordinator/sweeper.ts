@@ -1,13 +1,14 @@
 /**
- * Deletes blobs that nothing needs any more: intermediates when their job ends, everything else now
- * and then. It reads committed state only.
+ * Deletes blobs that nothing needs any more: what a job's units made when that job ends, everything else
+ * now and then. Inputs are of the second kind, because others may have been told that they are here, and
+ * a restart forgets who was. It reads committed state only.
  */
 import type { Clock } from '../kit/clock.ts';
 import { messageOf } from '../kit/furrow-error.ts';
 import type { Logger } from '../kit/log.ts';
 import type { DiskStore } from './blobs/disk-store.ts';
 import type { CommandLoop } from './command-loop.ts';
-import { blobsOfJob, referencedBlobs } from './domain/blob-references.ts';
+import { blobsMadeBy, referencedBlobs } from './domain/blob-references.ts';
 import type { Committed } from './ports.ts';
 
 const SWEEP_EVERY_MS = 10 * 60_000;
@@ -73,7 +74,7 @@ export class Sweeper {
       const { candidates, referenced } = await this.#loop.read((farm) => ({
         candidates: numbers.flatMap((number) => {
           const job = farm.jobs.get(number);
-          return job?.end === undefined ? [] : blobsOfJob(job);
+          return job?.end === undefined ? [] : blobsMadeBy(job);
         }),
         referenced: referencedBlobs(farm, nowMs),
       }));

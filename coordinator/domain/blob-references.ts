@@ -19,10 +19,9 @@ export function referencedBlobs(farm: Farm, nowMs: number): Set<string> {
   return referenced;
 }
 
-/** Every blob that the job ever named or made. */
-export function blobsOfJob(job: Job): string[] {
-  const outputs = job.steps.flatMap((step) => allOutputsOf(step).map((file) => file.sha256));
-  return [...new Set([...inputBlobs(job.steps.map((step) => step.spec)), ...outputs])];
+/** Every blob that the job's units made. */
+export function blobsMadeBy(job: Job): string[] {
+  return job.steps.flatMap((step) => allOutputsOf(step).map((file) => file.sha256));
 }
 
 function blobsNeededBy(job: Job, nowMs: number): string[] {
@@ -33,7 +32,9 @@ function blobsNeededBy(job: Job, nowMs: number): string[] {
         ...job.steps.flatMap((step) => outputsNeeded(job, step)),
       ];
     case 'failed':
-      return nowMs - job.end.atMs < FAILED_JOB_KEEP_MS ? blobsOfJob(job) : [];
+      return nowMs - job.end.atMs < FAILED_JOB_KEEP_MS
+        ? [...inputBlobs(job.steps.map((step) => step.spec)), ...blobsMadeBy(job)]
+        : [];
     case 'succeeded':
       return job.steps.flatMap((step) => keptOutputs(step).map((file) => file.sha256));
     case 'cancelled':
