@@ -103,9 +103,9 @@ function welcome(
     '',
     'Try next, in another terminal:',
     ...(isOwnHome ? [] : [`  export FURROW_HOME=${root}`]),
+    `  ffmpeg -f lavfi -i testsrc2=duration=20 clip.mov  ${dim('# or take a film of yours')}`,
     `  ${furrow} submit clip.mov -o clip.mp4`,
     `  ${furrow} jobs --all`,
-    `  ${furrow} agents`,
     '',
     dim('Ctrl-C stops the farm. Jobs and files are kept.'),
   ];
