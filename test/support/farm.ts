@@ -43,6 +43,8 @@ export interface TestFarm {
   agent(name: string): Role;
   /** The id that the agent has given itself. */
   agentId(name: string): string;
+  /** Settles when the coordinator answers. */
+  listening(): Promise<void>;
   /** Settles when these agents, or all, are online. */
   agentsOnline(...names: readonly string[]): Promise<void>;
   /** Directories of attempts on the agent, whose names begin with job, step, unit and attempt. */
@@ -184,6 +186,7 @@ export async function startFarm(options: TestFarmOptions = {}): Promise<TestFarm
     },
     agent: (name) => found(agents.get(name), name),
     agentId: (name) => readFileSync(join(home.agentDir(name), 'agent-id'), 'utf8').trim(),
+    listening: () => untilOnline(farm, []),
     agentsOnline: (...names) => untilOnline(farm, names.length > 0 ? names : [...agents.keys()]),
     attemptDirs: (name) => attemptDirs(home.agentDir(name)),
     blobTarget: async () => {
@@ -227,13 +230,14 @@ function endWithTest(root: string, started: readonly (() => Promise<void>)[]): v
 }
 
 async function untilOnline(farm: TestFarm, names: readonly string[]): Promise<void> {
-  await until(`${names.join(', ')} online`, async () => {
+  await until(`the coordinator with ${names.join(', ')}`, async () => {
     const { client } = farm;
     const listing = await client
       .call(client.farm.listAgents.bind(client.farm), {})
       .catch(() => undefined);
+    if (listing === undefined) return false;
     return names.every((name) =>
-      listing?.agents.some(
+      listing.agents.some(
         (agent) => agent.name === name && agent.state === AgentState.AGENT_STATE_ONLINE,
       ),
     );

@@ -1,0 +1,131 @@
+/** What people do to running jobs and agents, and what the farm does to a unit that hangs. */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { downloadFile } from '../../cli/blobs.ts';
+import { JobState } from '../../proto/gen/furrow/v1/job_service.ts';
+import type { Step } from '../../proto/gen/furrow/v1/step.ts';
+import { found, startFarm, until } from '../support/farm.ts';
+import { commandStep, expectSuccess, Gate, getJob, submitSteps } from '../support/farm-jobs.ts';
+import { readJournal } from '../support/journal-record.ts';
+import { processesUnder, watchProcess } from '../support/processes.ts';
+
+const count = (value: number): Step['parameters'] => ({ kind: { $case: 'count', value } });
+
+test('cancel: processes end, their files go, and cancelled is final, also after kill -9', async () => {
+  const farm = await startFarm({ agents: { left: ['--cpus', '2'], right: ['--cpus', '2'] } });
+  const gate = new Gate(farm, 'gate');
+  const jobId = await submitSteps(farm, gate.step('long', { parameters: count(6) }));
+  const all = [0, 1, 2, 3, 4, 5];
+  const running = await until('four units run', () => {
+    const pids = all.filter((index) => existsSync(gate.pidFile(index)));
+    return pids.length === 4 && pids;
+  });
+  const units = running.map((index) => watchProcess(pidIn(gate.pidFile(index))));
+  const { client } = farm;
+  const { job } = await client.call(client.jobs.cancelJob.bind(client.jobs), {
+    jobId,
+    reason: 'wrong film',
+  });
+  expect(job).toMatchObject({ state: JobState.JOB_STATE_CANCELLED, reason: 'wrong film' });
+  await until('their processes end', () => !units.some((unit) => unit.runs()));
+  await until('their files are gone', () => {
+    return ['left', 'right'].every((name) => farm.attemptDirs(name).length === 0);
+  });
+
+  await farm.coordinator.kill();
+  farm.coordinator.start();
+  await farm.agentsOnline();
+  expect(await getJob(farm, jobId)).toMatchObject({ state: JobState.JOB_STATE_CANCELLED });
+  // The agents are free again, and nothing of the cancelled job comes back.
+  gate.open(...all);
+  const next = await submitSteps(farm, commandStep('next', ['true'], { parameters: count(6) }));
+  await expectSuccess(farm, next);
+  const journal = await readJournal(farm);
+  expect(journal.granted(jobId)).toHaveLength(4);
+  expect(journal.accepted(jobId)).toEqual([]);
+});
+
+test('pause: what runs finishes and counts, nothing else starts; resume goes on', async () => {
+  const farm = await startFarm({ agents: { only: ['--cpus', '2'] } });
+  const gate = new Gate(farm, 'gate');
+  const jobId = await submitSteps(farm, gate.step('work', { parameters: count(4) }));
+  await until('two units run', () => [0, 1].every((index) => existsSync(gate.pidFile(index))));
+  const { client } = farm;
+  await client.call(client.jobs.pauseJob.bind(client.jobs), { jobId });
+  gate.open(0, 1, 2, 3);
+  await until('they count', async () => {
+    const { state, steps } = await getJob(farm, jobId);
+    return state === JobState.JOB_STATE_PAUSED && steps[0]?.accepted === 2;
+  });
+  // Another job passes the paused one: the agent is free, and was offered.
+  await expectSuccess(farm, await submitSteps(farm, commandStep('other', ['true'])));
+  await client.call(client.jobs.resumeJob.bind(client.jobs), { jobId });
+  await expectSuccess(farm, jobId);
+
+  const { facts } = await readJournal(farm);
+  const places = facts.flatMap((fact, place) => {
+    const isGrant = fact.type === 'LeasesGranted' && `j${fact.job}` === jobId;
+    return isGrant || fact.type === 'JobPaused' || fact.type === 'JobResumed'
+      ? [{ place, type: fact.type }]
+      : [];
+  });
+  const paused = places.findIndex(({ type }) => type === 'JobPaused');
+  expect(places[paused + 1]?.type).toBe('JobResumed');
+});
+
+test('SIGTERM: an agent hands over nothing half-made, and what it finished counts', async () => {
+  const farm = await startFarm({ agents: { leaving: ['--cpus', '2', '--drain-grace-ms', '0'] } });
+  const gate = new Gate(farm, 'gate');
+  const outputs = [{ pattern: 'result', keep: true, optional: false }];
+  const script = `echo half > result; ${gate.script('{index}')}; echo whole > result`;
+  const step = commandStep('work', ['sh', '-c', script], { parameters: count(2), outputs });
+  const jobId = await submitSteps(farm, step);
+  await until('both run', () => [0, 1].every((index) => existsSync(gate.pidFile(index))));
+  gate.open(0);
+  await until('one is done', async () => (await getJob(farm, jobId)).steps[0]?.accepted === 1);
+  const unit = watchProcess(pidIn(gate.pidFile(1)));
+  farm.agent('leaving').signal('SIGTERM');
+  expect(await farm.agent('leaving').exited).toBe(0);
+  expect(unit.runs()).toBe(false);
+  expect(farm.attemptDirs('leaving')).toEqual([]);
+  gate.open(1);
+  await farm.addAgents({ staying: ['--cpus', '2'] });
+  const job = await expectSuccess(farm, jobId);
+  expect(job.outputs).toHaveLength(2);
+  for (const [index, file] of job.outputs.entries()) {
+    const path = join(farm.workDir, `result-${index}`);
+    await downloadFile(await farm.blobTarget(), file, path, { replace: false });
+    expect(readFileSync(path, 'utf8')).toBe('whole\n');
+  }
+  const journal = await readJournal(farm);
+  // Handed back by the agent's own last words: no lease had to expire.
+  expect(journal.ended(jobId)[0]).toMatchObject({ attempt: 1, failureKind: 'evicted' });
+  expect(journal.accepted(jobId).map(({ agentId }) => agentId)).toEqual([
+    farm.agentId('leaving'),
+    farm.agentId('staying'),
+  ]);
+});
+
+test('a unit that hangs under a healthy heartbeat is stalled, and is done elsewhere', async () => {
+  const farm = await startFarm({ agents: { left: ['--cpus', '1'], right: ['--cpus', '1'] } });
+  const mark = join(farm.workDir, 'mark');
+  const script = `mkdir ${mark} || exit 0; exec sleep 1000`;
+  const limits = { maxAttempts: 0, runTimeoutMs: 0, stallTimeoutMs: 2_000 };
+  const jobId = await submitSteps(farm, commandStep('hang', ['sh', '-c', script], { limits }));
+  const names = ['left', 'right'];
+  const hanging = await until('it hangs', () => {
+    const processes = names.flatMap((name) => processesUnder(farm.agent(name).pid));
+    return processes.find(({ command }) => command === 'sleep 1000');
+  });
+  await expectSuccess(farm, jobId);
+  await until('its process is ended', () => !hanging.runs());
+  const journal = await readJournal(farm);
+  expect(journal.ended(jobId)).toMatchObject([{ attempt: 1, failureKind: 'stalled' }]);
+  const agents = journal.granted(jobId).map(({ agentId }) => agentId);
+  expect(new Set(agents)).toEqual(new Set(names.map((name) => farm.agentId(name))));
+});
+
+function pidIn(path: string): number {
+  return found(Number(readFileSync(path, 'utf8').split('\n')[0]), path);
+}
