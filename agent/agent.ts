@@ -22,7 +22,7 @@ import { Changes } from './changes.ts';
 import type { AgentConfig } from './config.ts';
 import { createExecutor } from './execute-unit.ts';
 import { whyNotFitting } from './fits.ts';
-import { OutboxFiles } from './outbox-files.ts';
+import { OutboxLog } from './outbox-log.ts';
 import { CapacityProbe } from './probe/capacity-probe.ts';
 import { agentIdIn, machineFingerprint } from './probe/machine.ts';
 import { MemorySampler } from './process/memory-sampler.ts';
@@ -44,6 +44,8 @@ interface CoreParts {
   readonly probe: CapacityProbe;
   readonly workPlane: WorkPlane;
   readonly blobs: Blobs;
+  readonly storage: OutboxLog;
+  readonly files: AttemptFiles;
 }
 
 export class Agent {
@@ -150,12 +152,11 @@ export class Agent {
       cacheBytes: this.#config.blobCacheBytes,
       log: this.#log,
     });
-    const core = await this.#openCore(enrolment, {
-      session,
-      probe,
-      workPlane,
-      blobs,
-    });
+    const folder = join(this.#config.stateDirectory, 'farms', folderName(farmId));
+    const storage = new OutboxLog(join(folder, 'outbox'), this.#log);
+    const files = new AttemptFiles(join(folder, 'attempts'));
+    const parts = { session, probe, workPlane, blobs, storage, files };
+    const core = await this.#openCore(enrolment, parts);
     const refresh = setInterval(() => void this.#refresh(probe, session), heartbeatMs || 3_000);
     const end = new AbortController();
     workPlane.start(core);
@@ -185,17 +186,14 @@ export class Agent {
       end.abort();
       await workPlane.stop();
       await beating.catch(() => undefined);
+      await storage.close();
     }
   }
 
   async #openCore(
     enrolment: EnrolAgentResponse,
-    { session, probe, workPlane, blobs }: CoreParts,
+    { session, probe, workPlane, blobs, storage, files }: CoreParts,
   ): Promise<AgentCore> {
-    const folder = join(this.#config.stateDirectory, 'farms', folderName(enrolment.farmId));
-    mkdirSync(folder, { recursive: true });
-    const storage = new OutboxFiles(join(folder, 'outbox'), this.#log);
-    const files = new AttemptFiles(join(folder, 'attempts'));
     const core = new AgentCore({
       farmId: enrolment.farmId,
       leaseTtlMs: enrolment.leaseTtlMs,

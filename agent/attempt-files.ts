@@ -27,8 +27,13 @@ export class AttemptFiles {
     if (!/^[\w.-]+$/.test(name)) throw new Error(`${name} cannot name a directory`);
     this.#names.set(key, name);
     const directory = join(this.#root, name);
-    await rm(directory, { recursive: true, force: true });
-    await mkdir(directory, { recursive: true });
+    try {
+      await mkdir(directory);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+      await rm(directory, { recursive: true, force: true });
+      await mkdir(directory);
+    }
     return directory;
   }
 

@@ -18,7 +18,7 @@ import type { AttemptFiles } from './attempt-files.ts';
 import { collectOutputs } from './collect-outputs.ts';
 import { runProcess, type ProcessHost } from './process/run-process.ts';
 import type { RunnerRegistry } from './runners/registry.ts';
-import type { FailureKind, RunnerContext, RunOutcome } from './runners/runner.ts';
+import type { FailureKind, Runner, RunnerContext, RunOutcome, UnitWork } from './runners/runner.ts';
 
 /** Bytes from the coordinator and back. Retryable errors mean that the store is away. */
 export interface BlobTransfer {
@@ -95,14 +95,30 @@ class Attempt {
 
   async execute(): Promise<Result> {
     try {
-      const directory = await this.#ports.files.create(this.#assignment);
+      const runner = this.#runner();
+      const directory = this.#needsDirectory(runner)
+        ? await this.#ports.files.create(this.#assignment)
+        : '';
       await this.#fetchInputs(directory);
-      const outcome = await this.#run(directory);
+      const outcome = await this.#run(runner, directory);
       if (outcome.state === 'failed') return await this.#failed(outcome, directory);
       return await this.#store(directory);
     } catch (error) {
       return this.#failure(...failureOf(error, this.#signal));
     }
+  }
+
+  #runner(): Runner {
+    const { kind } = this.#assignment.task;
+    const runner = kind === undefined ? undefined : this.#ports.runners.get(kind.$case);
+    if (runner !== undefined) return runner;
+    const message = `this agent cannot run ${kind?.$case ?? 'this task'}: update it`;
+    throw new FurrowError('failed-precondition', 'TOOL_MISSING', message);
+  }
+
+  #needsDirectory(runner: Runner): boolean {
+    const hasFiles = this.#inputs().length > 0 || this.#assignment.outputs.length > 0;
+    return hasFiles || runner.needsDirectory !== false;
   }
 
   #inputs(): readonly File[] {
@@ -111,6 +127,7 @@ class Attempt {
   }
 
   async #fetchInputs(directory: string): Promise<void> {
+    if (this.#inputs().length === 0) return;
     for (const file of this.#inputs()) {
       const why = unsafeName(file.name);
       if (why !== undefined) {
@@ -129,13 +146,8 @@ class Attempt {
     });
   }
 
-  async #run(directory: string): Promise<RunOutcome> {
-    const { task, limits } = this.#assignment;
-    const runner = task.kind === undefined ? undefined : this.#ports.runners.get(task.kind.$case);
-    if (runner === undefined) {
-      const message = `this agent cannot run ${task.kind?.$case ?? 'this task'}: update it`;
-      throw new FurrowError('failed-precondition', 'TOOL_MISSING', message);
-    }
+  async #run(runner: Runner, directory: string): Promise<RunOutcome> {
+    const { limits } = this.#assignment;
     const run = new AbortController();
     const stop = (): void => run.abort(this.#signal.reason);
     this.#signal.addEventListener('abort', stop, { once: true });
@@ -160,7 +172,7 @@ class Attempt {
     }
   }
 
-  #work(directory: string): Parameters<NonNullable<ReturnType<RunnerRegistry['get']>>['run']>[0] {
+  #work(directory: string): UnitWork {
     const { jobId, step, unit, attempt, value, item, task, demand, limits, gpuIds } =
       this.#assignment;
     return {
@@ -203,6 +215,9 @@ class Attempt {
   }
 
   async #store(directory: string): Promise<Result> {
+    if (this.#inputs().length === 0 && this.#assignment.outputs.length === 0) {
+      return this.#result({ $case: 'success', value: { outputs: [] } });
+    }
     const [altered] = await this.#ports.blobs.altered(this.#inputs());
     if (altered !== undefined) {
       // By it or by a neighbour: what it made of wrong bytes must not be stored.

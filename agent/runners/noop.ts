@@ -3,6 +3,7 @@ import type { Runner } from './runner.ts';
 
 export const noopRunner: Runner = {
   kind: 'noop',
+  needsDirectory: false,
   run: async (_work, context) => {
     context.signal.throwIfAborted();
     context.progress(1, 1, '');

@@ -85,5 +85,7 @@ export interface RunnerContext {
 export interface Runner {
   /** The task this runner knows, such as `command`. */
   readonly kind: NonNullable<Task['kind']>['$case'];
+  /** False when it touches no files: unless its step names some, `directory` is empty. Default true. */
+  readonly needsDirectory?: boolean;
   run(work: UnitWork, context: RunnerContext): Promise<RunOutcome>;
 }
