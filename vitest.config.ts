@@ -17,7 +17,6 @@ export default defineConfig({
           environment: 'node',
           pool: 'threads',
           testTimeout: 10_000,
-          benchmark: { include: ['test/bench/**/*.bench.ts'] },
         },
       },
       {
