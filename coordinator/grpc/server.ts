@@ -7,7 +7,7 @@ import {
 } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { ReflectionService } from '@grpc/reflection';
-import { HealthImplementation } from 'grpc-health-check';
+import { HealthImplementation, protoPath as healthProtoPath } from 'grpc-health-check';
 import { FurrowError, messageOf } from '../../kit/furrow-error.ts';
 
 export interface GrpcServerOptions {
@@ -46,25 +46,34 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   for (const { definition, implementation } of options.services) {
     server.addService(definition, implementation);
   }
-  const health = new HealthImplementation({ '': 'SERVING' });
+  // The empty name is the server as a whole.
+  const parts = ['', ...options.services.map(({ definition }) => nameOf(definition))];
+  const health = new HealthImplementation(
+    Object.fromEntries(parts.map((part) => [part, 'SERVING' as const])),
+  );
   health.addToServer(server);
   new ReflectionService(describeServices(options.protoDirectory)).addToServer(server);
   const port = await bind(server, options.host, options.port);
   return {
     address: `${options.host.includes(':') ? `[${options.host}]` : options.host}:${port}`,
     close: async (graceMs) => {
-      health.setStatus('', 'NOT_SERVING');
+      for (const part of parts) health.setStatus(part, 'NOT_SERVING');
       await shutDown(server, graceMs);
     },
   };
 }
 
+/** Such as `furrow.v1.JobService`. */
+function nameOf(definition: ServiceDefinition): string {
+  return Object.values(definition)[0]?.path.split('/')[1] ?? '';
+}
+
 function describeServices(protoDirectory: string): ReturnType<typeof loadSync> {
   const files = ['job_service', 'agent_service', 'farm_service', 'blob_service'];
-  return loadSync(
-    files.map((name) => `furrow/v1/${name}.proto`),
-    { includeDirs: [protoDirectory], keepCase: true },
-  );
+  return loadSync([...files.map((name) => `furrow/v1/${name}.proto`), healthProtoPath], {
+    includeDirs: [protoDirectory],
+    keepCase: true,
+  });
 }
 
 function bind(server: Server, host: string, port: number): Promise<number> {

@@ -1,0 +1,238 @@
+/** The gRPC server as any client meets it: reflection, health, the door, limits, and paging. */
+import { createRequire } from 'node:module';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import {
+  Client,
+  credentials,
+  loadPackageDefinition,
+  Metadata,
+  status,
+  type ServiceClientConstructor,
+  type ServiceDefinition,
+  type ServiceError,
+} from '@grpc/grpc-js';
+import { loadSync } from '@grpc/proto-loader';
+import { pino } from 'pino';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { readCoordinatorConfig } from '../../coordinator/config.ts';
+import { startCoordinator, type RunningCoordinator } from '../../coordinator/coordinator.ts';
+import { AgentServiceService } from '../../proto/gen/furrow/v1/agent_service.ts';
+import { BlobServiceService } from '../../proto/gen/furrow/v1/blob_service.ts';
+import { FarmServiceService } from '../../proto/gen/furrow/v1/farm_service.ts';
+import {
+  JobServiceService,
+  SubmitJobRequest,
+  UnitState,
+  type Job,
+  type Unit,
+} from '../../proto/gen/furrow/v1/job_service.ts';
+import { GrpcCaller, refusalOf } from '../support/grpc-calls.ts';
+import { startTestNats, type TestNats } from '../support/nats-server.ts';
+
+let nats: TestNats;
+let home: string;
+let coordinator: RunningCoordinator;
+let grpc: GrpcCaller;
+
+beforeAll(async () => {
+  nats = await startTestNats();
+  home = await mkdtemp(join(tmpdir(), 'furrow-grpc-'));
+  await writeFile(join(home, 'token'), nats.token, { mode: 0o600 });
+  const argv = ['--home', home, '--nats', nats.url, '--grpc-port', '0', '--http-port', '0'];
+  const log = pino({ level: 'silent' });
+  const started = await startCoordinator(
+    readCoordinatorConfig(argv, {}),
+    log,
+    new AbortController().signal,
+  );
+  if (started === undefined) throw new Error('it does not lead');
+  coordinator = started;
+  grpc = new GrpcCaller(coordinator.grpcAddress, nats.token);
+});
+
+afterAll(async () => {
+  grpc.close();
+  await coordinator.close();
+  await nats.close();
+  await rm(home, { recursive: true, force: true });
+});
+
+const SERVICES: Readonly<Record<string, ServiceDefinition>> = {
+  'furrow.v1.JobService': JobServiceService,
+  'furrow.v1.AgentService': AgentServiceService,
+  'furrow.v1.FarmService': FarmServiceService,
+  'furrow.v1.BlobService': BlobServiceService,
+};
+
+/** A client of a service that we have no generated code for; without a token. */
+function strangerTo(protoPackage: string, file: string, path: readonly string[]): Client {
+  const folder = dirname(createRequire(import.meta.url).resolve(`${protoPackage}/package.json`));
+  const definition = loadSync(join(folder, file), { enums: String, oneofs: true });
+  let found: object = loadPackageDefinition(definition);
+  for (const part of path) found = (found as Record<string, object>)[part]!;
+  const Service = found as ServiceClientConstructor;
+  return new Service(coordinator.grpcAddress, credentials.createInsecure());
+}
+
+test('a stranger learns the services by reflection', async () => {
+  const file = 'build/proto/grpc/reflection/v1/reflection.proto';
+  const path = ['grpc', 'reflection', 'v1', 'ServerReflection'];
+  const client = strangerTo('@grpc/reflection', file, path);
+  const stream = client[
+    'ServerReflectionInfo' as keyof Client
+  ] as unknown as () => NodeJS.ReadWriteStream;
+  const ask = async (question: object): Promise<Record<string, unknown>> => {
+    const call = stream.call(client);
+    call.write(question as unknown as string);
+    call.end();
+    for await (const answer of call) return answer as unknown as Record<string, unknown>;
+    throw new Error('no answer');
+  };
+  const listing = await ask({ listServices: '' });
+  const services = (listing['listServicesResponse'] as { service: { name: string }[] }).service;
+  expect(services.map(({ name }) => name)).toEqual(
+    expect.arrayContaining([...Object.keys(SERVICES), 'grpc.health.v1.Health']) as string[],
+  );
+  for (const symbol of Object.keys(SERVICES)) {
+    const described = await ask({ fileContainingSymbol: symbol });
+    expect(described).toHaveProperty('fileDescriptorResponse');
+  }
+  client.close();
+});
+
+test('health is open, and serving', async () => {
+  const path = ['grpc', 'health', 'v1', 'Health'];
+  const client = strangerTo('grpc-health-check', 'proto/health/v1/health.proto', path);
+  const check = client['Check' as keyof Client] as unknown as (
+    request: object,
+    callback: (error: ServiceError | null, answer: { status: string }) => void,
+  ) => void;
+  const ask = (service: string): Promise<{ status: string }> =>
+    new Promise((resolve, reject) => {
+      check.call(client, { service }, (error, answer) => (error ? reject(error) : resolve(answer)));
+    });
+  expect(await ask('')).toMatchObject({ status: 'SERVING' });
+  for (const service of Object.keys(SERVICES)) {
+    expect(await ask(service)).toMatchObject({ status: 'SERVING' });
+  }
+  client.close();
+});
+
+const RPCS = Object.values(SERVICES).flatMap((service) => Object.values(service));
+
+test.each(RPCS.map((rpc) => [rpc.path, rpc] as const))('%s wants a token', async (_, rpc) => {
+  const client = new Client(coordinator.grpcAddress, credentials.createInsecure());
+  const attempt = (authorization?: string): Promise<unknown> =>
+    new Promise((resolve, reject) => {
+      const metadata = new Metadata();
+      if (authorization !== undefined) metadata.set('authorization', authorization);
+      // Every kind of call is, on the wire, a stream each way.
+      const call = client.makeBidiStreamRequest(
+        rpc.path,
+        (bytes: Buffer) => bytes,
+        (bytes: Buffer) => bytes,
+        metadata,
+      );
+      call.on('data', resolve);
+      call.on('end', resolve);
+      call.on('error', reject);
+      call.write(Buffer.alloc(0));
+      call.end();
+    });
+  const code = status.UNAUTHENTICATED;
+  expect(await refusalOf(attempt())).toMatchObject({ code, reason: 'TOKEN_REQUIRED' });
+  expect(await refusalOf(attempt('Bearer wrong'))).toMatchObject({ code, reason: 'TOKEN_WRONG' });
+  // Too little of one, and the right one by another scheme.
+  expect(await refusalOf(attempt('Bearer'))).toMatchObject({ code, reason: 'TOKEN_REQUIRED' });
+  expect(await refusalOf(attempt(`Basic ${nats.token}`))).toMatchObject({ code });
+  client.close();
+});
+
+test('a message above 8 MiB is refused', async () => {
+  const request = { jobId: 'j'.repeat(8 * 2 ** 20) };
+  expect(await refusalOf(grpc.call(grpc.jobs.getJob.bind(grpc.jobs), request))).toMatchObject({
+    code: status.RESOURCE_EXHAUSTED,
+  });
+});
+
+const task = { kind: { $case: 'noop', value: {} } };
+
+async function submit(clientId: string, steps: object[]): Promise<string> {
+  const wanted: object = { clientId, work: { $case: 'steps', value: { steps } } };
+  const request = SubmitJobRequest.fromPartial(wanted);
+  const { job } = await grpc.call(grpc.jobs.submitJob.bind(grpc.jobs), request);
+  return job?.id ?? '';
+}
+
+test('jobs come page by page, newest first, each once, ended ones when asked for', async () => {
+  const ids: string[] = [];
+  for (let n = 0; n < 5; n += 1) ids.unshift(await submit(`page ${n}`, [{ name: 'a', task }]));
+  const pages = async (includeEnded: boolean): Promise<string[][]> => {
+    const found: (readonly Job[])[] = [];
+    let pageToken = '';
+    do {
+      const request = { pageSize: 2, pageToken, includeEnded };
+      const page = await grpc.call(grpc.jobs.listJobs.bind(grpc.jobs), request);
+      found.push(page.jobs);
+      pageToken = page.nextPageToken;
+    } while (pageToken !== '');
+    return found.map((jobs) => jobs.map(({ id }) => id));
+  };
+  const [newest, second, third, fourth, oldest] = ids;
+  expect(await pages(false)).toEqual([[newest, second], [third, fourth], [oldest]]);
+  await grpc.call(grpc.jobs.cancelJob.bind(grpc.jobs), { jobId: third ?? '', reason: 'a test' });
+  expect(await pages(false)).toEqual([
+    [newest, second],
+    [fourth, oldest],
+  ]);
+  expect(await pages(true)).toEqual([[newest, second], [third, fourth], [oldest]]);
+});
+
+test('units come page by page, in order, of one step or in some states', async () => {
+  const jobId = await submit('units', [
+    { name: 'first', task, parameters: { kind: { $case: 'count', value: 3 } } },
+    {
+      name: 'then',
+      task,
+      dependsOn: ['first'],
+      parameters: { kind: { $case: 'count', value: 2 } },
+    },
+  ]);
+  const list = async (over: object, pageSize = 0): Promise<string[][]> => {
+    const found: (readonly Unit[])[] = [];
+    let pageToken = '';
+    do {
+      const request = { jobId, step: '', states: [], pageSize, pageToken, ...over };
+      const page = await grpc.call(grpc.jobs.listUnits.bind(grpc.jobs), request);
+      found.push(page.units);
+      pageToken = page.nextPageToken;
+    } while (pageToken !== '');
+    return found.map((units) => units.map(({ step, index }) => `${step}/${index}`));
+  };
+  const [queued, blocked] = [UnitState.UNIT_STATE_QUEUED, UnitState.UNIT_STATE_BLOCKED];
+  expect(await list({}, 2)).toEqual([['first/0', 'first/1'], ['first/2', 'then/0'], ['then/1']]);
+  expect(await list({ step: 'then' })).toEqual([['then/0', 'then/1']]);
+  expect(await list({ states: [queued] })).toEqual([['first/0', 'first/1', 'first/2']]);
+  expect((await list({ states: [blocked] }, 1)).flat()).toEqual(['then/0', 'then/1']);
+  expect((await list({ step: 'then', states: [queued] })).flat()).toEqual([]);
+});
+
+test('a watch goes on from its cursor, over what happened while nobody looked', async () => {
+  const jobId = await submit('watched', [{ name: 'a', task }]);
+  const watch = (cursor: string) => grpc.jobs.watchJob({ jobId, cursor }, grpc.metadata);
+  const first = watch('');
+  let cursor = '';
+  for await (const message of first) {
+    cursor = (message as { cursor: string }).cursor;
+    break;
+  }
+  await grpc.call(grpc.jobs.pauseJob.bind(grpc.jobs), { jobId });
+  await grpc.call(grpc.jobs.cancelJob.bind(grpc.jobs), { jobId, reason: 'nobody looked' });
+  const rest = await grpc.all(grpc.jobs.watchJob.bind(grpc.jobs), { jobId, cursor });
+  expect(rest.at(-1)).toMatchObject({
+    event: { $case: 'job', value: { id: jobId, reason: 'nobody looked' } },
+  });
+  expect(Number(rest.at(-1)?.cursor)).toBeGreaterThan(Number(cursor));
+});
