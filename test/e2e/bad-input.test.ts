@@ -556,7 +556,6 @@ test('after all that, nothing half-made is left in the farm', async () => {
         const farms = join(farm.home, 'agents', agent, 'farms');
         for (const id of await readdir(farms)) {
           expect(await readdir(join(farms, id, 'attempts'))).toEqual([]);
-          expect(await filesIn(join(farms, id, 'outbox'))).toEqual([]);
         }
         expect(await filesIn(join(farm.home, 'agents', agent, 'processes'))).toEqual([]);
       }
