@@ -42,6 +42,8 @@ if stale dist/.stamp "${sources[@]}"; then
   mkdir -p dist
   touch "$mark"
   tsc -p tsconfig.build.json
+  # `npx furrow` runs it as it lies.
+  chmod +x dist/cli/main.js
   files "${sources[@]}" >"$mark.list"
   cp "$mark.list" dist/.stamp && touch -r "$mark" dist/.stamp
 fi

@@ -94,7 +94,8 @@ function welcome(
 ): string[] {
   const { bold, dim } = out.style;
   const furrow = programName(environment);
-  const isOwnHome = furrowHome(undefined, environment).root === root;
+  // Another terminal does not have this one's FURROW_HOME.
+  const isDefaultHome = furrowHome(undefined, {}).root === root;
   return [
     `${bold('The farm is up.')} State is in ${root}.`,
     `${dim('coordinator')}  ${farm.grpc} (gRPC), ${farm.http}`,
@@ -102,7 +103,7 @@ function welcome(
     `${dim('agents     ')}  ${agents.join(', ') || 'none'}`,
     '',
     'Try next, in another terminal:',
-    ...(isOwnHome ? [] : [`  export FURROW_HOME=${root}`]),
+    ...(isDefaultHome ? [] : [`  export FURROW_HOME=${root}`]),
     `  ffmpeg -f lavfi -i testsrc2=duration=20 clip.mov  ${dim('# or take a film of yours')}`,
     `  ${furrow} submit clip.mov -o clip.mp4`,
     `  ${furrow} jobs --all`,

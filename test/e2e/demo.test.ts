@@ -63,14 +63,11 @@ function clip(seconds: number): string {
   return path;
 }
 
-const framesOf = (path: string): number =>
-  Number.parseInt(
-    execFileSync('ffprobe', [
-      ...['-v', 'error', '-select_streams', 'v:0', '-count_frames'],
-      ...['-show_entries', 'stream=nb_read_frames', '-of', 'csv=p=0', path],
-    ]).toString(),
-    10,
-  );
+function framesOf(path: string): number {
+  const count = '-v error -select_streams v:0 -count_frames -show_entries stream=nb_read_frames';
+  const args = [...count.split(' '), '-of', 'csv=p=0', path];
+  return Number.parseInt(execFileSync('ffprobe', args).toString(), 10);
+}
 
 test(
   'an agent is killed half-way, the other takes its units over, and the film is whole',
@@ -81,7 +78,7 @@ test(
     const [code] = await demo.ended;
     const said = demo.said();
 
-    expect(code, said).toBe(0);
+    expect({ code, said }).toEqual({ code: 0, said });
     expect(said).toMatch(/kill -9 \d+: box-[12] is dead/);
     expect(said).toMatch(/encode\/\d+ was lost with box-[12]/);
     expect(said).toMatch(/encode\/\d+ goes to box-[12] \(attempt 2\)/);
