@@ -1,9 +1,10 @@
 /** Whether a DAG can be run at all; the first thing that is wrong, in one line. */
-import { newStepRuns, type StepRun } from './farm.ts';
+import { fixedUnitCount, newStepRuns, type StepRun } from './farm.ts';
 import { faultOfName, isSha256, isStepName } from './names.ts';
 import type { File, StepSpec } from './task.ts';
 
 const MAX_STEPS = 1_000;
+/** Of a job: their tables are made at once, and must fit into memory. */
 const MAX_UNITS = 10_000_000;
 
 /** The first fault of a job's steps, or undefined. */
@@ -23,7 +24,13 @@ export function faultOfSteps(steps: readonly StepSpec[]): string | undefined {
     const fault = faultOfStep(step, names);
     if (fault !== undefined) return `step ${step.name}: ${fault}`;
   }
-  return faultOfOrder(newStepRuns(steps));
+  return faultOfSize(steps) ?? faultOfOrder(newStepRuns(steps));
+}
+
+function faultOfSize(steps: readonly StepSpec[]): string | undefined {
+  const units = steps.reduce((sum, step) => sum + (fixedUnitCount(step.parameters?.kind) ?? 0), 0);
+  if (units <= MAX_UNITS) return undefined;
+  return `the job has ${units} units; the most is ${MAX_UNITS}: submit several jobs`;
 }
 
 function faultOfStep(step: StepSpec, names: ReadonlySet<string>): string | undefined {

@@ -30,6 +30,11 @@ const WRONG: readonly [string, readonly StepSpec[], string][] = [
   ['a bad name', [step('a b')], 'step name "a b"'],
   ['one name twice', [step('a'), step('a')], 'two steps are named "a"'],
   ['an unknown dependency', [step('a', { dependsOn: ['b'] })], '"b", which is no step'],
+  [
+    'more units together than a job may have',
+    Array.from({ length: 1_000 }, (_, n) => step(`s${n}`, { parameters: countOf(10_000_000) })),
+    'the job has 10000000000 units',
+  ],
   ['itself as dependency', [step('a', { dependsOn: ['a'] })], 'circle'],
   ['a circle', [step('a', { dependsOn: ['b'] }), step('b', { dependsOn: ['a'] })], 'circle'],
   ['a fan-out over itself', [step('a', { parameters: forEach('a', '*') })], 'circle'],
