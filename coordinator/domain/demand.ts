@@ -160,7 +160,7 @@ export function classKeyOf(demand: Demand): string {
     demand.vramBytes,
     demand.scratchBytes,
     demand.encoderSessions,
-    ...demand.attributes.toSorted(),
+    JSON.stringify(demand.attributes.toSorted()),
   ].join(' ');
 }
 

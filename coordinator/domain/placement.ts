@@ -14,6 +14,8 @@ import type { UnitTable } from './unit-table.ts';
 
 /** A pass makes at most so many grants, so that its facts fit into one commit. */
 const MAX_GRANTS_A_PASS = 10_000;
+/** Each is a fact of its own, of up to 300 bytes or so. */
+const MAX_FACTS_A_PASS = 500;
 
 interface Candidate {
   readonly agent: AgentLiveness;
@@ -122,7 +124,7 @@ class Pass {
   }
 
   get isFull(): boolean {
-    return this.#granted >= MAX_GRANTS_A_PASS;
+    return this.#granted >= MAX_GRANTS_A_PASS || this.#groups.size >= MAX_FACTS_A_PASS;
   }
 
   placeStep(ready: ReadyStep, candidates: readonly Candidate[]): 'placed' | 'no-room' {

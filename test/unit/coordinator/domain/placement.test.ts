@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { NO_DEMAND } from '../../../../coordinator/domain/demand.ts';
+import { place } from '../../../../coordinator/domain/placement.ts';
 import { counterOf, tokenOf } from '../../../../coordinator/domain/token.ts';
 import {
   CAPACITY,
@@ -170,4 +171,18 @@ test('tokens and grant numbers only grow, over a restart too', () => {
   expect(tokens).toEqual(tokens.toSorted((a, b) => a - b));
   expect(new Set(tokens).size).toBe(4);
   expect(counterOf(driver.farm.jobs.get(1)!.steps[0]!.units!.tokenOf(3))).toBe(2);
+});
+
+test('a pass over thousands of small jobs is cut, so that its facts fit into one commit', () => {
+  driver.enrol('a1');
+  for (let job = 0; job < 510; job += 1) driver.submit([step('clip', { demand: NO_DEMAND })]);
+  expect(place(driver.farm, driver.liveness, driver.now)).toHaveLength(500);
+});
+
+test('attributes that look alike when joined are different classes', () => {
+  for (const attributes of [['a b'], ['a', 'b']]) {
+    driver.submit([step('work', { demand: { ...NO_DEMAND, attributes } })]);
+  }
+  driver.enrol('a1', { attributes: ['a', 'b'] });
+  expect(granted()).toBe(1);
 });
