@@ -50,6 +50,8 @@ type UnitQueues = Pick<UnitTable, 'front' | 'delayed' | 'back' | 'fresh' | 'lost
 
 const COUNT_OF_STATE = ['queued', 'leased', 'accepted', 'failed', 'cancelled'] as const;
 const MAX_SMALL_COUNT = 255;
+/** Longer than any pause before a retry. */
+const MAX_DELAY_MS = 10 * 60_000;
 
 export class UnitTable {
   readonly size: number;
@@ -220,13 +222,25 @@ export class UnitTable {
   /** Queued units that may start at `nowMs` (Unix time), in the order they should. */
   *ready(nowMs: number): Generator<number> {
     yield* this.front;
-    for (const entry of this.delayed) {
-      if (entry.notBeforeMs > nowMs) break;
-      yield entry.unit;
-    }
+    yield* this.#due(nowMs);
     yield* this.back;
     for (let unit = this.fresh; unit < this.size; unit += 1) {
       if (this.stateOf(unit) === UNIT_QUEUED) yield unit;
+    }
+  }
+
+  *#due(nowMs: number): Generator<number> {
+    let first = 0;
+    for (; first < this.delayed.length; first += 1) {
+      const entry = this.delayed[first];
+      if (entry === undefined || entry.notBeforeMs > nowMs) break;
+      yield entry.unit;
+    }
+    // Further off than any pause: the wall clock was set back since. They have waited long enough.
+    for (let last = this.delayed.length - 1; last >= first; last -= 1) {
+      const entry = this.delayed[last];
+      if (entry === undefined || entry.notBeforeMs <= nowMs + MAX_DELAY_MS) break;
+      yield entry.unit;
     }
   }
 

@@ -34,6 +34,15 @@ describe('UnitTable', () => {
     expect(ready(table)).toEqual([1, 2]);
   });
 
+  test('lets no unit wait for a wall clock that was set back', () => {
+    const table = new UnitTable(2);
+    for (const unit of [0, 1]) lease(table, unit, unit + 1);
+    table.requeue(0, NOW_MS + 1_000, false);
+    table.requeue(1, NOW_MS + 24 * 3_600_000, false);
+    expect(ready(table)).toEqual([1]);
+    expect(ready(table, NOW_MS + 1_000)).toEqual([0, 1]);
+  });
+
   test('puts units back to the front, to the end, or not before their time', () => {
     const table = new UnitTable(4);
     for (const unit of [0, 1, 2]) lease(table, unit, unit + 1);
