@@ -15,7 +15,7 @@ import { decide } from './domain/decide.ts';
 import type { Decision, Now } from './domain/decision.ts';
 import type { Fact, LeasesGranted } from './domain/facts.ts';
 import type { Farm } from './domain/farm.ts';
-import { followUp } from './domain/follow-up.ts';
+import { followUp, isVoid } from './domain/follow-up.ts';
 import {
   type Beat,
   extendByStall,
@@ -262,7 +262,7 @@ export class CommandLoop {
       settle(tooLarge(bytes, journal.maxCommitBytes / 2));
       return;
     }
-    for (const fact of decision.facts) this.#record(fact, now);
+    for (const fact of decision.facts) if (!isVoid(farm, fact)) this.#record(fact, now);
     this.#release(decision, settle);
   }
 

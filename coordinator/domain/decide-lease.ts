@@ -54,7 +54,8 @@ function endOfAbsent(
   wasRunning: boolean,
 ): { readonly kind: EndKind; readonly message: string } | undefined {
   if (lease.session !== agent.session) {
-    return { kind: 'lost', message: 'the agent was started again and does not have it any more' };
+    const message = 'the agent was started again and does not have it any more';
+    return { kind: wasRunning ? 'lost' : 'expired', message };
   }
   // Absence from an inventory says nothing about grants that the agent has not handled yet.
   if (lease.grantNumber > agent.grantsHandled) return undefined;

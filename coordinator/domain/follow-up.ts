@@ -26,6 +26,15 @@ export function followUp(farm: Farm, number: number, nowMs: number): Fact | unde
   return undefined;
 }
 
+/**
+ * Whether the fact was decided of a lease that an earlier fact of the same decision took away, by ending
+ * its job.
+ */
+export function isVoid(farm: Farm, fact: Fact): boolean {
+  if (fact.type === 'LeaseEnded') return !farm.leases.has(fact.token);
+  return fact.type === 'LeaseResumed' && !farm.lapsed.has(fact.token);
+}
+
 /** Why the job has failed, or undefined. */
 function failureOf(job: Job): string | undefined {
   for (const step of job.steps) {

@@ -38,6 +38,7 @@ interface HeldNow extends HeldLease {
 
 /** A process of a lease that ended here but still stands in its agent's inventory: booked. */
 interface Ghost {
+  readonly sinceMs: number;
   readonly grantNumber: number;
   readonly demand: Demand;
   readonly gpuIds: readonly string[];
@@ -189,6 +190,10 @@ function observeInventory(
     // Absence means something only for grants that the agent has handled (or was told are void).
     const handled = ghost.grantNumber <= agent.grantsHandled;
     if (handled && !listed.has(token)) agent.ghosts.delete(token);
+    // Lost on its way, with nothing left in it that would expire: void, or it stays booked for ever.
+    else if (!handled && nowMs - ghost.sinceMs >= liveness.leaseTtlMs) {
+      agent.releasedGrant = Math.max(agent.releasedGrant, ghost.grantNumber);
+    }
   }
 }
 
@@ -206,6 +211,7 @@ export function unwatchLease(
   lease: Lease,
   demand: Demand,
   reported: boolean,
+  nowMs: number,
 ): void {
   liveness.leases.delete(lease.token);
   const agent = liveness.agents.get(lease.agentId);
@@ -216,7 +222,7 @@ export function unwatchLease(
   }
   if (!mayRun(agent, lease)) return;
   const { grantNumber, gpuIds } = lease;
-  agent.ghosts.set(lease.token, { grantNumber, demand, gpuIds });
+  agent.ghosts.set(lease.token, { sinceMs: nowMs, grantNumber, demand, gpuIds });
 }
 
 /** Whether a process of this lease may exist on the agent. */

@@ -23,15 +23,19 @@ export function track(liveness: Liveness, farm: Farm, fact: Fact, nowMs: number)
       liveness.agents.get(fact.agentId)?.ghosts.delete(fact.token);
       return;
     case 'ResultsAccepted':
-      for (const token of fact.tokens) release(liveness, farm, farm.leases.get(token), true);
+      for (const token of fact.tokens) {
+        release(liveness, farm, farm.leases.get(token), true, nowMs);
+      }
       return;
     case 'LeaseEnded':
-      release(liveness, farm, farm.leases.get(fact.token), !NOT_REPORTED.has(fact.kind));
+      release(liveness, farm, farm.leases.get(fact.token), !NOT_REPORTED.has(fact.kind), nowMs);
       if (fact.kind === 'expired') releaseGrant(liveness, farm, fact);
       return;
     case 'JobCancelled':
     case 'JobEnded':
-      for (const lease of leasesOfJob(farm, fact.job)) release(liveness, farm, lease, false);
+      for (const lease of leasesOfJob(farm, fact.job)) {
+        release(liveness, farm, lease, false, nowMs);
+      }
       return;
     default:
   }
@@ -42,9 +46,10 @@ function release(
   farm: Farm,
   lease: Lease | undefined,
   reported: boolean,
+  nowMs: number,
 ): void {
   if (lease === undefined) return;
-  unwatchLease(liveness, lease, stepOf(farm, lease.job, lease.step).demand, reported);
+  unwatchLease(liveness, lease, stepOf(farm, lease.job, lease.step).demand, reported, nowMs);
 }
 
 /** The agent is told that the grant is void, so that it cannot start later what we gave up. */

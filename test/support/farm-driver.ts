@@ -16,7 +16,7 @@ import type { Decision, Now, StopOrder } from '../../coordinator/domain/decision
 import { type Capacity, NO_DEMAND } from '../../coordinator/domain/demand.ts';
 import type { Fact, LeasesGranted } from '../../coordinator/domain/facts.ts';
 import { emptyFarm, type Farm, type Job, type Lease } from '../../coordinator/domain/farm.ts';
-import { followUp } from '../../coordinator/domain/follow-up.ts';
+import { followUp, isVoid } from '../../coordinator/domain/follow-up.ts';
 import {
   type Beat,
   beginTakeoverGrace,
@@ -75,7 +75,7 @@ export class FarmDriver {
       observeClosedStream(this.liveness, command.agentId, command.session);
     }
     const decision = decide(this.farm, this.liveness, command, this.now);
-    for (const fact of decision.facts) this.record(fact);
+    for (const fact of decision.facts) if (!isVoid(this.farm, fact)) this.record(fact);
     this.stops.push(...decision.stops);
     return decision;
   }

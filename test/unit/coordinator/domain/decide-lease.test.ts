@@ -1,6 +1,8 @@
 import { beforeEach, describe, expect, test } from 'vitest';
+import { unitsOf } from '../../../../coordinator/domain/apply.ts';
 import { extendByStall } from '../../../../coordinator/domain/liveness.ts';
 import { tokenOf } from '../../../../coordinator/domain/token.ts';
+import type { UnitTable } from '../../../../coordinator/domain/unit-table.ts';
 import { countOf, FarmDriver, held, LEASE_TTL_MS, step } from '../../../support/farm-driver.ts';
 
 let driver: FarmDriver;
@@ -135,6 +137,51 @@ describe('an agent that comes back after expiry', () => {
   });
 });
 
+test('a grant that got lost before its job was cancelled does not book its agent for ever', () => {
+  driver.submit([step('work', { parameters: countOf(4) })]);
+  driver.place();
+  driver.ask({ type: 'CancelJob', job: 1, reason: '' });
+  driver.submit([step('next')]);
+  driver.beat('a1');
+  expect(driver.place()).toEqual([]);
+  driver.pass(LEASE_TTL_MS);
+  driver.beat('a1');
+  const released = driver.liveness.agents.get('a1')?.releasedGrant;
+  expect(released).toBe(1);
+  // The agent was told, and refuses that number from now on.
+  driver.beat('a1', { grantsHandled: released! });
+  expect(driver.place()).toHaveLength(1);
+});
+
+describe('a job that ends in the middle of a decision', () => {
+  /** Two units run on a1; the next loss of the first ends their job. */
+  function runTwo(): UnitTable {
+    driver.submit([step('work', { parameters: countOf(2) })]);
+    driver.place();
+    driver.beatHolding('a1');
+    const units = unitsOf(driver.job(1).steps[0]!);
+    for (const agentId of ['a2', 'a3']) units.countLoss(0, agentId);
+    return units;
+  }
+
+  test('queues none of its units again', () => {
+    const units = runTwo();
+    driver.pass(LEASE_TTL_MS);
+    expect(driver.job(1).end?.state).toBe('failed');
+    expect(units.counts).toMatchObject({ queued: 0, failed: 1, cancelled: 1 });
+  });
+
+  test('takes up nothing again that its agent brings back', () => {
+    runTwo();
+    const [first, second] = driver.leasesOf('a1');
+    driver.beat('a1', { inventory: [held(first!.token, 'running')] });
+    expect(driver.farm.lapsed.has(second!.token)).toBe(true);
+    driver.beat('a1', { inventory: [held(second!.token, 'running')] });
+    expect(driver.job(1).end?.state).toBe('failed');
+    expect(driver.farm.leases.size).toBe(0);
+  });
+});
+
 describe('absence from an inventory', () => {
   test('says nothing of a grant that was not handled yet', () => {
     driver.submit([step('work')]);
@@ -167,6 +214,14 @@ describe('a new session', () => {
     driver.beat('a1', { session: 'a1-session-2', inventory, grantsHandled: 0 });
     expect(driver.leasesOf('a1')).toEqual([kept]);
     expect(endsOf('lost')).toBe(1);
+  });
+
+  test('loses nothing that was never seen running', () => {
+    const job = driver.submit([step('work')]);
+    driver.place();
+    driver.beat('a1', { session: 'a1-session-2' });
+    expect(endsOf('expired')).toBe(1);
+    expect(job.steps[0]?.units?.lossCountOf(0)).toBe(0);
   });
 
   test('fences the old one', () => {
