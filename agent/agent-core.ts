@@ -3,7 +3,7 @@
  * things happen between them. Everything outside is a port, so that the simulator runs this code.
  *
  * - A result is in the outbox before its lease is FINISHED, and its files go only after its verdict.
- * - One offer is in flight at a time; it is made again until a verdict comes.
+ * - An offer is made again until a verdict comes.
  */
 import type { AdvertiseResponse, Token } from '../proto/gen/furrow/v1/agent_service.ts';
 import type { Grant, GrantReply, Result, ResultReply } from '../proto/gen/furrow/work/v1/work.ts';
@@ -68,6 +68,7 @@ export class AgentCore {
   #workPlaneUp = false;
   #cancelTimer: () => void = () => undefined;
   #stopped = false;
+  #goesOnSoon = false;
 
   constructor(ports: AgentCorePorts) {
     this.#ports = ports;
@@ -184,7 +185,18 @@ export class AgentCore {
     );
     this.#executions.delete(key);
     await this.#conclude(result, token);
-    this.#startWhatMay();
+    this.#goOnSoon();
+  }
+
+  /** Once for all attempts that end together: their results go in one offer. */
+  #goOnSoon(): void {
+    if (this.#goesOnSoon) return;
+    this.#goesOnSoon = true;
+    queueMicrotask(() => {
+      this.#goesOnSoon = false;
+      this.#offerWhatIsDue();
+      this.#startWhatMay();
+    });
   }
 
   /** The attempt is over: its result is kept and told, or forgotten if nobody wants it. */
@@ -194,7 +206,7 @@ export class AgentCore {
     if (this.#keeper.isWanted(token)) {
       this.#outbox.put(result, this.#now().monotonicMs);
       this.#keeper.finished(token);
-      this.#offerWhatIsDue();
+      this.#goOnSoon();
     } else {
       await this.#discard(token);
       this.#keeper.gone(token);
@@ -252,10 +264,10 @@ export class AgentCore {
     this.#cancelTimer();
     if (this.#stopped || !this.#workPlaneUp) return;
     const nowMs = this.#now().monotonicMs;
-    const batch = this.#outbox.nextBatch(nowMs);
-    if (batch !== null) {
+    for (;;) {
+      const batch = this.#outbox.nextBatch(nowMs);
+      if (batch === null) break;
       void this.#offer(batch);
-      return;
     }
     const dueMs = this.#outbox.nextDueMs();
     if (dueMs === null) return;
@@ -268,7 +280,9 @@ export class AgentCore {
     const reply = await this.#ports.channel.offer(batch);
     const believed =
       reply !== null && this.#keeper.isCurrent(reply.farmId, reply.epoch) ? reply : null;
-    for (const order of this.#outbox.settle(believed, this.#now().monotonicMs)) this.#obey(order);
+    for (const order of this.#outbox.settle(batch, believed, this.#now().monotonicMs)) {
+      this.#obey(order);
+    }
     this.#offerWhatIsDue();
   }
 

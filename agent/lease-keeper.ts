@@ -211,11 +211,17 @@ export class LeaseKeeper {
   startNext(now: Instant): Assignment | null {
     if (this.#leaving || this.#drainAsked || !this.#isRenewed(now)) return null;
     let beside: readonly Demand[] | null = null;
+    // Units of one grant share the object: what did not fit once is not asked again.
+    const tooLarge = new Set<Demand>();
     for (const [key, held] of this.#held) {
       if (held.state !== 'waiting') continue;
       beside ??= this.#demandsInUse();
       const { assignment } = held;
-      if (this.#fits(assignment.demand, beside, assignment.gpuIds) !== null) continue;
+      if (tooLarge.has(assignment.demand)) continue;
+      if (this.#fits(assignment.demand, beside, assignment.gpuIds) !== null) {
+        if (assignment.gpuIds.length === 0) tooLarge.add(assignment.demand);
+        continue;
+      }
       this.#held.set(key, { state: 'running', assignment, progress: 0 });
       return assignment;
     }

@@ -1,6 +1,7 @@
 /**
  * Results that the coordinator has not acknowledged. Decides what is offered when, and what a verdict
- * means; no I/O and no clock. One batch is in flight at a time.
+ * means; no I/O and no clock. A few batches are in flight at a time, so that a result need not wait for
+ * the answer to the one before it; while nobody answers, one.
  *
  * A result leaves only by a verdict or by order of the coordinator; without an answer it is offered
  * again, with growing pauses.
@@ -35,9 +36,10 @@ interface Entry {
   dueMs: number;
   /** Offers that brought no verdict. */
   unanswered: number;
-  storing: boolean;
+  state: 'waiting' | 'offered' | 'storing';
 }
 
+const BATCHES_IN_FLIGHT = 4;
 const BATCH_RESULTS = 300;
 /** What becomes facts of one commit: the coordinator takes 256 KiB of them at once, NATS 1 MiB. */
 const BATCH_BYTES = 128 * 1024;
@@ -47,7 +49,7 @@ const LONGEST_PAUSE_MS = 5_000;
 export class Outbox {
   readonly #entries = new Map<TokenKey, Entry>();
   readonly #random: () => number;
-  #inFlight: readonly Result[] | null = null;
+  #inFlight = 0;
   /** Offers in a row that nobody answered. */
   #silent = 0;
   #pausedUntilMs = 0;
@@ -64,7 +66,7 @@ export class Outbox {
       sizeBytes: Result.encode(result).finish().length + 8,
       dueMs: nowMs,
       unanswered: 0,
-      storing: false,
+      state: 'waiting',
     });
   }
 
@@ -84,38 +86,52 @@ export class Outbox {
     return [...this.#entries.values()].flatMap(({ result }) => result.token ?? []);
   }
 
-  /** Results to offer now, oldest first; null when one batch is in flight or nothing is due. */
+  /** Results to offer now, oldest first; null when enough is in flight or nothing is due. */
   nextBatch(nowMs: number): readonly Result[] | null {
-    if (this.#inFlight !== null || nowMs < this.#pausedUntilMs) return null;
+    if (this.#isBusy() || nowMs < this.#pausedUntilMs) return null;
     const batch: Result[] = [];
     let bytes = 0;
     for (const entry of this.#entries.values()) {
-      if (entry.storing || entry.dueMs > nowMs) continue;
+      if (entry.state !== 'waiting' || entry.dueMs > nowMs) continue;
       if (batch.length > 0 && bytes + entry.sizeBytes > BATCH_BYTES) break;
+      entry.state = 'offered';
       batch.push(entry.result);
       bytes += entry.sizeBytes;
       if (batch.length === BATCH_RESULTS) break;
     }
     if (batch.length === 0) return null;
-    this.#inFlight = batch;
+    this.#inFlight += 1;
     return batch;
+  }
+
+  #isBusy(): boolean {
+    return this.#inFlight >= (this.#silent > 0 ? 1 : BATCHES_IN_FLIGHT);
   }
 
   /** When `nextBatch` may have something, by the clock it is called with; null when only an event can tell. */
   nextDueMs(): number | null {
-    if (this.#inFlight !== null) return null;
+    if (this.#isBusy()) return null;
     let due = Infinity;
     for (const entry of this.#entries.values()) {
-      if (!entry.storing && entry.dueMs < due) due = entry.dueMs;
+      if (entry.state === 'waiting' && entry.dueMs < due) due = entry.dueMs;
     }
     return due === Infinity ? null : Math.max(due, this.#pausedUntilMs);
   }
 
-  /** The batch in flight got its answer; null when it got none that may be believed. */
-  settle(reply: ResultReply | null, nowMs: number): readonly OutboxOrder[] {
-    const batch = this.#inFlight ?? [];
-    this.#inFlight = null;
+  /** A batch got its answer; null when it got none that may be believed. */
+  settle(
+    batch: readonly Result[],
+    reply: ResultReply | null,
+    nowMs: number,
+  ): readonly OutboxOrder[] {
+    this.#inFlight -= 1;
     if (reply === null) {
+      for (const offered of batch) {
+        const entry = this.#entryOf(offered);
+        if (entry !== undefined) entry.state = 'waiting';
+      }
+      // Batches that were in flight together and all lost count as one silence.
+      if (nowMs < this.#pausedUntilMs) return [];
       this.#silent += 1;
       this.#pausedUntilMs = nowMs + this.#pauseMs(this.#silent);
       return [];
@@ -128,14 +144,18 @@ export class Outbox {
       ),
     );
     return batch.flatMap((offered) => {
+      const entry = this.#entryOf(offered);
+      if (entry === undefined) return [];
       const token = offered.token as Token;
-      const key = tokenKey(token);
-      const entry = this.#entries.get(key);
-      // Dropped or replaced while the answer was under way: the verdict is on what is no more.
-      if (entry === undefined || entry.result !== offered) return [];
-      const verdict = verdicts.get(key);
+      const verdict = verdicts.get(tokenKey(token));
       return this.#judge(entry, token, verdict?.verdict, verdict?.missing ?? [], nowMs);
     });
+  }
+
+  /** Undefined when it was dropped or replaced while it was offered: answers are on what is no more. */
+  #entryOf(offered: Result): Entry | undefined {
+    const entry = this.#entries.get(tokenKey(offered.token as Token));
+    return entry?.result === offered ? entry : undefined;
   }
 
   #judge(
@@ -152,9 +172,10 @@ export class Outbox {
         this.#entries.delete(tokenKey(token));
         return [{ order: 'close', token, stale: verdict === Verdict.VERDICT_STALE }];
       case Verdict.VERDICT_BLOB_MISSING:
-        entry.storing = true;
+        entry.state = 'storing';
         return [{ order: 'store-again', result: entry.result, missing }];
       default:
+        entry.state = 'waiting';
         entry.unanswered += 1;
         entry.dueMs = nowMs + this.#pauseMs(entry.unanswered);
         return [];
@@ -164,7 +185,7 @@ export class Outbox {
   storedAgain(token: Token, nowMs: number): void {
     const entry = this.#entries.get(tokenKey(token));
     if (entry === undefined) return;
-    entry.storing = false;
+    entry.state = 'waiting';
     // Not at once: a store that loses blobs must not be met by a loop without a pause.
     entry.unanswered += 1;
     entry.dueMs = nowMs + this.#pauseMs(entry.unanswered);

@@ -29,7 +29,8 @@ const BUGS: readonly PlantedBug[] = [
         ...(await original<typeof fenceModule>()),
         isTokenCurrent: () => true,
       })),
-    found: /^stale-accepted/,
+    // Or what it does to the farm: the unit is closed, and its current lease is not.
+    found: /^(stale-accepted|farm-inconsistent: .* in state 2 with a lease)/,
     withinSeeds: 6,
   },
   {
