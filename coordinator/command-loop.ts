@@ -106,6 +106,11 @@ export class CommandLoop {
    */
   submit(command: Command): Promise<Answer> {
     if (this.#state === 'stopped') return Promise.reject(steppedDown());
+    if (command.type === 'StreamClosed') {
+      // At once, as beats are: in the queue it would come after the beats of the stream that followed.
+      observeClosedStream(this.#options.liveness, command.agentId, command.session);
+      return Promise.resolve({ kind: 'done' });
+    }
     if (this.#standing.state !== 'ok' && !isForLater(command)) {
       return Promise.reject(journalUnreachable(this.#standing));
     }
@@ -253,9 +258,6 @@ export class CommandLoop {
     const { farm, liveness, journal } = this.#options;
     const now = this.#now();
     if (command.type === 'GrantAnswered') observeGrantAnswer(liveness, command, now.monotonicMs);
-    if (command.type === 'StreamClosed') {
-      observeClosedStream(liveness, command.agentId, command.session);
-    }
     const decision = decide(farm, liveness, command, now);
     const bytes = decision.facts.reduce((sum, fact) => sum + journal.measure(fact), 0);
     if (bytes > journal.maxCommitBytes / 2) {
@@ -389,7 +391,7 @@ function newBatch(): Batch {
 
 /** Commands that may wait in the queue until the journal is back; nobody sits in front of them. */
 function isForLater(command: Command): boolean {
-  return command.type === 'GrantAnswered' || command.type === 'StreamClosed';
+  return command.type === 'GrantAnswered';
 }
 
 /**

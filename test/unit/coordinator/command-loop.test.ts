@@ -379,6 +379,16 @@ describe('while an append is in doubt', () => {
     await expect(loop.read(() => 1)).rejects.toMatchObject({ reason: 'JOURNAL_UNREACHABLE' });
   });
 
+  test('a stream that closed and opened again meanwhile is open afterwards', async () => {
+    ask({ type: 'StreamClosed', agentId: 'a1', session: 's1' });
+    loop.beat(beat());
+    await journal.commit();
+    submit('next');
+    await idle();
+    await journal.commit();
+    expect(effects.grants).toHaveLength(2);
+  });
+
   test('beats are answered', () => {
     expect(loop.beat(beat())).toEqual({ releasedGrant: 0, drain: false });
   });
