@@ -46,7 +46,15 @@ export class Sweeper {
   /** Outputs named in a result: kept until its commit has had time to refer to them. */
   note(hashes: readonly string[]): void {
     const nowMs = this.#clock.monotonicMs();
-    for (const sha256 of hashes) this.#justNamed.set(sha256, nowMs);
+    for (const sha256 of hashes) {
+      // Set anew, so that the map's order is the order of their times.
+      this.#justNamed.delete(sha256);
+      this.#justNamed.set(sha256, nowMs);
+    }
+    for (const [sha256, namedAtMs] of this.#justNamed) {
+      if (nowMs - namedAtMs < JUST_NAMED_MS) break;
+      this.#justNamed.delete(sha256);
+    }
   }
 
   committed(commit: Committed): void {
@@ -95,9 +103,6 @@ export class Sweeper {
   #isNeeded(sha256: string, referenced: ReadonlySet<string>): boolean {
     if (referenced.has(sha256)) return true;
     const namedAtMs = this.#justNamed.get(sha256);
-    if (namedAtMs === undefined) return false;
-    if (this.#clock.monotonicMs() - namedAtMs < JUST_NAMED_MS) return true;
-    this.#justNamed.delete(sha256);
-    return false;
+    return namedAtMs !== undefined && this.#clock.monotonicMs() - namedAtMs < JUST_NAMED_MS;
   }
 }

@@ -121,10 +121,12 @@ export class NatsWorkPlane {
   }
 
   #takeProgress(message: Msg): void {
-    const { hub, log } = this.#options;
+    const { farm, hub, log } = this.#options;
     try {
       const job = jobNumberOf(message.subject.split('.')[2] ?? '');
-      if (job === undefined) return;
+      // What comes after a job's end would be kept for ever: nothing clears it any more.
+      const known = job === undefined ? undefined : farm.jobs.get(job);
+      if (job === undefined || known === undefined || known.end !== undefined) return;
       const { agentId, units } = Progress.decode(message.data);
       hub.progress(
         job,
