@@ -1,5 +1,6 @@
 /** What the coordinator stands on, looked at now and then: NATS and the blobs' disk. */
 import { Events, type NatsConnection } from 'nats';
+import { messageOf } from '../kit/furrow-error.ts';
 import { type Durability, readDurability } from './journal/durability.ts';
 import type { DiskStore } from './blobs/disk-store.ts';
 import type { Surroundings } from './grpc/farm-service.ts';
@@ -51,10 +52,15 @@ export class SurroundingsWatch {
     const { nats, store, monitorUrls } = this.#options;
     // While NATS is away there is nothing to read; what was read of it stays true of its files.
     if (this.#isNatsConnected) this.#durability = await readDurability(nats, monitorUrls);
-    this.#blobDiskFreeBytes = await store.space.freeBytes();
-    this.#blobDiskWarning = (await store.space.low())
-      ? 'the disk of the blobs is nearly full: uploads are refused until there is room'
-      : '';
+    try {
+      this.#blobDiskFreeBytes = await store.space.freeBytes();
+      this.#blobDiskWarning = (await store.space.low())
+        ? 'the disk of the blobs is nearly full: uploads are refused until there is room'
+        : '';
+    } catch (error) {
+      // A disk that is away for a while must not end the coordinator.
+      this.#blobDiskWarning = `the disk of the blobs cannot be read: ${messageOf(error)}`;
+    }
     if (!this.#isStopped) this.#timer = setTimeout(() => void this.#look(), LOOK_EVERY_MS);
   }
 
