@@ -24,13 +24,18 @@ export function blobsMadeBy(job: Job): string[] {
   return job.steps.flatMap((step) => allOutputsOf(step).map((file) => file.sha256));
 }
 
+/** What must be stored for the job's open units, and for what they are to make of it. */
+export function blobsToRun(job: Job): string[] {
+  return [
+    ...inputBlobs(job.steps.map((step) => step.spec)),
+    ...job.steps.flatMap((step) => outputsNeeded(job, step)),
+  ];
+}
+
 function blobsNeededBy(job: Job, nowMs: number): string[] {
   switch (job.end?.state) {
     case undefined:
-      return [
-        ...inputBlobs(job.steps.map((step) => step.spec)),
-        ...job.steps.flatMap((step) => outputsNeeded(job, step)),
-      ];
+      return blobsToRun(job);
     case 'failed':
       return nowMs - job.end.atMs < FAILED_JOB_KEEP_MS
         ? [...inputBlobs(job.steps.map((step) => step.spec)), ...blobsMadeBy(job)]

@@ -20,6 +20,8 @@ export interface SteerJob {
   readonly job: number;
   /** Shown with a cancelled job. */
   readonly reason: string;
+  /** Blobs that a retried job still needs and the store does not have; the others are pinned. */
+  readonly missingBlobs?: readonly string[];
 }
 
 export interface EnrolAgent {

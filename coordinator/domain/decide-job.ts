@@ -89,7 +89,7 @@ export function decideSteering(farm: Farm, command: SteerJob, now: Now): Decisio
         stops: stopsOf(farm, job),
       };
     case 'RetryJob':
-      return decideRetry(job, atMs);
+      return decideRetry(job, command.missingBlobs ?? [], atMs);
     case 'PauseJob':
       if (job.end !== undefined) return ended(job, 'paused');
       if (job.paused) return same;
@@ -101,11 +101,16 @@ export function decideSteering(farm: Farm, command: SteerJob, now: Now): Decisio
   }
 }
 
-function decideRetry(job: Job, atMs: number): Decision {
+function decideRetry(job: Job, missingBlobs: readonly string[], atMs: number): Decision {
   if (job.end?.state !== 'failed') {
     const state = job.end?.state ?? 'still open';
     const message = `${jobId(job.number)} is ${state}; only a failed job can be retried`;
     return refused('failed-precondition', 'JOB_NOT_FAILED', message);
+  }
+  const missing = missingBlobs[0];
+  if (missing !== undefined) {
+    const message = `${missingBlobs.length} blobs that ${jobId(job.number)} needs are not stored any more, the first ${missing}: upload them, or submit the job again`;
+    return refused('failed-precondition', 'BLOB_MISSING', message);
   }
   const units = job.steps.reduce(
     (sum, step) => sum + (step.units?.counts.failed ?? 0) + (step.units?.counts.cancelled ?? 0),

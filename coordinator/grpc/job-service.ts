@@ -15,6 +15,7 @@ import { FurrowError } from '../../kit/furrow-error.ts';
 import type { CommandLoop } from '../command-loop.ts';
 import type { SteerJob } from '../domain/commands.ts';
 import { inputBlobs } from '../domain/assignment.ts';
+import { blobsToRun } from '../domain/blob-references.ts';
 import type { Farm } from '../domain/farm.ts';
 import { type UnitView, viewOfUnits } from '../domain/views.ts';
 import type { ReadModel } from '../read-model.ts';
@@ -106,9 +107,18 @@ async function steerJob(
 ): Promise<{ job: WireJob; units: number }> {
   const job = jobFromWire(jobId);
   const shown = reason === '' ? 'cancelled by a person' : reason.slice(0, 1_000);
-  const answer = unlessRefused(await options.loop.submit({ type, job, reason: shown }));
+  const missingBlobs = type === 'RetryJob' ? missingOf(options, job) : [];
+  const answer = unlessRefused(
+    await options.loop.submit({ type, job, reason: shown, missingBlobs }),
+  );
   const units = answer.kind === 'job' ? answer.units : 0;
   return { job: jobAfter(options.readModel, job), units };
+}
+
+/** A failed job's blobs are kept for some days only. */
+function missingOf({ farm, findMissing }: JobServiceOptions, number: number): string[] {
+  const job = farm.jobs.get(number);
+  return job?.end === undefined ? [] : findMissing(blobsToRun(job));
 }
 
 /** A job that a command has just been answered for: it is committed, so it is shown. */

@@ -1,11 +1,13 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { Answer } from '../../../../coordinator/domain/commands.ts';
+import { blobsToRun } from '../../../../coordinator/domain/blob-references.ts';
 import { NO_DEMAND } from '../../../../coordinator/domain/demand.ts';
 import { viewOfJob } from '../../../../coordinator/domain/views.ts';
 import {
   countOf,
   FarmDriver,
   failed,
+  fileNamed,
   forEach,
   step,
   submitJob,
@@ -241,5 +243,44 @@ describe('drain', () => {
   test('of an unknown agent says so', () => {
     const drain = { type: 'DrainAgent', agent: 'nobody', draining: true } as const;
     expect(reasonOf(driver.ask(drain))).toBe('AGENT_UNKNOWN');
+  });
+});
+
+describe('what a failed job needs to run again', () => {
+  test('is its inputs and what its open steps use, not what is used up', () => {
+    driver.enrol('a1');
+    const source = { kind: { $case: 'file', value: fileNamed('source') } } as const;
+    const outputsOf = (name: string) =>
+      [{ kind: { $case: 'outputs', value: { step: name, pattern: '*' } } }] as const;
+    const job = driver.submit([
+      step('split', { inputs: [source] }),
+      step('encode', { inputs: outputsOf('split') }),
+      step('join', { inputs: outputsOf('encode') }),
+    ]);
+    const made = [succeededWith('piece'), succeededWith('part'), failed('invalid-input')];
+    for (const [index, outcome] of made.entries()) {
+      driver.place();
+      const sha256 = String(index).repeat(64);
+      const leases = driver.leasesOf('a1');
+      driver.report(
+        leases,
+        outcome.state === 'failed'
+          ? outcome
+          : { ...outcome, outputs: [{ ...fileNamed('x'), sha256 }] },
+      );
+    }
+    expect(job.end?.state).toBe('failed');
+    expect(blobsToRun(job)).toEqual([fileNamed('source').sha256, '1'.repeat(64)]);
+  });
+
+  test('must be stored, else the retry is refused and names one', () => {
+    driver.enrol('a1');
+    driver.submit([step('work')]);
+    driver.place();
+    driver.report(driver.leasesOf('a1'), failed('invalid-input'));
+    const retry = { type: 'RetryJob', job: 1, reason: '' } as const;
+    const refusal = driver.ask({ ...retry, missingBlobs: ['abc'] });
+    expect(reasonOf(refusal)).toBe('BLOB_MISSING');
+    expect(reasonOf(driver.ask({ ...retry, missingBlobs: [] }))).toBe('job');
   });
 });
