@@ -72,12 +72,14 @@ function faultOfParameters(step: StepSpec, names: ReadonlySet<string>): string |
 }
 
 function faultOfInputs(step: StepSpec, names: ReadonlySet<string>): string | undefined {
+  const places: Places = new Map();
   for (const input of step.inputs) {
     switch (input.kind?.$case) {
       case undefined:
         return 'has an input of no kind';
       case 'file': {
-        const fault = faultOfFile(input.kind.value);
+        const { name } = input.kind.value;
+        const fault = faultOfFile(input.kind.value) ?? faultOfPlace(name, places);
         if (fault !== undefined) return fault;
         break;
       }
@@ -97,6 +99,25 @@ function faultOfInputs(step: StepSpec, names: ReadonlySet<string>): string | und
     }
   }
   return undefined;
+}
+
+type Places = Map<string, 'file' | 'directory'>;
+
+/** All inputs of a unit lie in one directory. */
+function faultOfPlace(name: string, places: Places): string | undefined {
+  if (places.get(name) === 'file') return `has two inputs named ${quote(name)}: rename one`;
+  if (places.get(name) === 'directory') return shadows(name);
+  for (let slash = name.indexOf('/'); slash >= 0; slash = name.indexOf('/', slash + 1)) {
+    const directory = name.slice(0, slash);
+    if (places.get(directory) === 'file') return shadows(directory);
+    places.set(directory, 'directory');
+  }
+  places.set(name, 'file');
+  return undefined;
+}
+
+function shadows(name: string): string {
+  return `has an input ${quote(name)} where another needs a directory of that name: rename one`;
 }
 
 function faultOfOutputs(step: StepSpec): string | undefined {

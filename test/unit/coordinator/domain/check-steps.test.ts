@@ -7,6 +7,10 @@ function input(kind: Input['kind']): StepSpec['inputs'] {
   return [{ kind }];
 }
 
+function files(...names: string[]): StepSpec['inputs'] {
+  return names.map((name) => ({ kind: { $case: 'file', value: fileNamed(name) } }));
+}
+
 function command(...argv: string[]): StepSpec['task'] {
   return { kind: { $case: 'command', value: { argv, environment: {} } } };
 }
@@ -66,6 +70,9 @@ const WRONG: readonly [string, readonly StepSpec[], string][] = [
     [step('a', { inputs: input({ $case: 'file', value: fileNamed('../x') }) })],
     'leaves its directory',
   ],
+  ['two inputs of one name', [step('a', { inputs: files('x', 'y', 'x') })], 'two inputs named "x"'],
+  ['a file and a folder', [step('a', { inputs: files('x', 'x/y') })], '"x" where another needs'],
+  ['a folder and a file', [step('a', { inputs: files('x/y/z', 'x') })], '"x" where another needs'],
   [
     'an input without a digest',
     [step('a', { inputs: input({ $case: 'file', value: { ...fileNamed('x'), sha256: '' } }) })],
