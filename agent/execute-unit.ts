@@ -160,6 +160,8 @@ class Attempt {
           );
     try {
       const context = this.#context(run.signal);
+      const { jobId, step, unit, attempt } = this.#assignment;
+      this.#ports.log.debug({ job: jobId, step, unit, attempt }, 'unit starts');
       const outcome = await runner.run({ ...this.#work(directory), limits }, context);
       run.signal.throwIfAborted();
       return outcome;

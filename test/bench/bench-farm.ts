@@ -3,9 +3,9 @@
  * agents. Everything lies in one folder and ends with this process.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
+import { once, setMaxListeners } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -89,8 +89,8 @@ export class BenchFarm {
     const { address } = this.#client;
     for (const name of names) {
       const argv = ['agent', '--home', this.home.root, '--name', name, '--farm', address, ...flags];
-      const log = join(this.home.root, `${name}.log`);
-      this.#agents.set(name, spawnRole(this.#options, argv, process.env, log));
+      const child = spawnRole(this.#options, argv, process.env, this.#logPath(name));
+      this.#agents.set(name, child);
     }
     await waitFor('agents to be online', async () => {
       const { farm } = this.#client;
@@ -98,6 +98,22 @@ export class BenchFarm {
       const online = agents.filter(({ state }) => state === AgentState.AGENT_STATE_ONLINE);
       return names.every((name) => online.some((agent) => agent.name === name));
     });
+  }
+
+  /** Lines of an agent's log that carry this message. */
+  async logOf(
+    name: string,
+    message: string,
+  ): Promise<readonly Readonly<Record<string, unknown>>[]> {
+    const text = await readFile(this.#logPath(name), 'utf8');
+    const records = text.split('\n').filter((line) => line.startsWith('{'));
+    return records
+      .map((line) => JSON.parse(line) as Readonly<Record<string, unknown>>)
+      .filter(({ msg }) => msg === message);
+  }
+
+  #logPath(role: string): string {
+    return join(this.home.root, `${role}.log`);
   }
 
   /** kill -9. */
@@ -154,7 +170,10 @@ export class BenchFarm {
 }
 
 function clientOf(farm: FarmFile, token: string): FarmClient {
-  return new FarmClient({ address: farm.grpc, token }, new AbortController().signal);
+  const { signal } = new AbortController();
+  // One for each call under way.
+  setMaxListeners(0, signal);
+  return new FarmClient({ address: farm.grpc, token }, signal);
 }
 
 function spawnCoordinator(

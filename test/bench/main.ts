@@ -8,15 +8,27 @@ import { tmpdir } from 'node:os';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { BenchOptions } from './bench-farm.ts';
+import { measureBlobs } from './blobs.ts';
 import { measureDispatch } from './dispatch.ts';
 import { tableOf, type Figure } from './figure.ts';
+import { measureLatency } from './latency.ts';
 import { measureMachine } from './machine.ts';
+import { measureMemory } from './memory.ts';
+import { measureRecovery } from './recovery.ts';
+import { measureRestart } from './restart.ts';
 
 const { values } = parseArgs({
   options: {
     only: { type: 'string' },
     json: { type: 'boolean', default: false },
+    /** No-op units of `dispatch`. */
     units: { type: 'string', default: '10000' },
+    /** One-unit jobs of `latency`. */
+    submits: { type: 'string', default: '500' },
+    /** Jobs of 100 units that `restart` must know again. */
+    jobs: { type: 'string', default: '10000' },
+    /** Size of the blob of `blobs`. */
+    mebibytes: { type: 'string', default: '256' },
     dist: { type: 'string', default: 'dist' },
     profile: { type: 'string' },
   },
@@ -28,9 +40,17 @@ const options: BenchOptions = {
   profileFolder: values.profile === undefined ? undefined : resolve(values.profile),
 };
 const units = wholeNumber('units', values.units);
+const submits = wholeNumber('submits', values.submits);
+const jobs = wholeNumber('jobs', values.jobs);
+const mebibytes = wholeNumber('mebibytes', values.mebibytes);
 
 const PARTS: Readonly<Record<string, () => Promise<Figure[]>>> = {
   dispatch: () => measureDispatch(options, units),
+  latency: () => measureLatency(options, submits),
+  restart: () => measureRestart(options, jobs),
+  memory: measureMemory,
+  blobs: () => measureBlobs(options, mebibytes),
+  recovery: () => measureRecovery(options),
 };
 
 if (options.profileFolder !== undefined) mkdirSync(options.profileFolder, { recursive: true });
