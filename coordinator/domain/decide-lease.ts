@@ -55,7 +55,7 @@ function endOfAbsent(
 ): { readonly kind: EndKind; readonly message: string } | undefined {
   if (lease.session !== agent.session) {
     const message = 'the agent was started again and does not have it any more';
-    return { kind: wasRunning ? 'lost' : 'expired', message };
+    return { kind: wasRunning ? 'lost' : 'refused', message };
   }
   // Absence from an inventory says nothing about grants that the agent has not handled yet.
   if (lease.grantNumber > agent.grantsHandled) return undefined;

@@ -220,7 +220,7 @@ describe('a new session', () => {
     const job = driver.submit([step('work')]);
     driver.place();
     driver.beat('a1', { session: 'a1-session-2' });
-    expect(endsOf('expired')).toBe(1);
+    expect(endsOf('refused')).toBe(1);
     expect(job.steps[0]?.units?.lossCountOf(0)).toBe(0);
   });
 
