@@ -13,7 +13,7 @@ import type { Committed } from './ports.ts';
 
 const SWEEP_EVERY_MS = 10 * 60_000;
 /** A result that was looked at just now may name a blob that no commit refers to yet. */
-const JUST_NAMED_MS = 60_000;
+const JUST_NAMED_MS = 10_000;
 
 export class Sweeper {
   readonly #loop: CommandLoop;

@@ -30,8 +30,16 @@ function imageOfJob(job: Job): unknown {
   const { number, clientId, requestHash, name, priority, recipe, submittedAtMs } = job;
   const { paused, started, end } = job;
   return {
-    ...{ number, clientId, requestHash, name, priority, recipe, submittedAtMs },
-    ...{ paused, started, end: end && [end.state, end.reason, end.atMs] },
+    number,
+    clientId,
+    requestHash,
+    name,
+    priority,
+    recipe,
+    submittedAtMs,
+    paused,
+    started,
+    end: end && [end.state, end.reason, end.atMs],
     steps: job.steps.map((step) => ({ ...step, units: step.units && imageOfUnits(step.units) })),
   };
 }
