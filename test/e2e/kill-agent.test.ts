@@ -89,7 +89,9 @@ test('cut off for longer than the TTL: it finishes its unit, and offers it in va
   onTestFinished(() => proxy.close());
   await farm.addAgents({ far: ['--cpus', '1', '--farm', `127.0.0.1:${proxy.port}`] });
   const gate = new Gate(farm, 'gate');
-  const script = `${gate.script('0')}; echo done > result`;
+  // The first attempt waits at gate 0, the second at gate 1.
+  const own = `mkdir ${join(farm.workDir, 'first')} 2>/dev/null && n=0 || n=1`;
+  const script = `${own}; ${gate.script('$n')}; echo done > result`;
   const outputs = [{ pattern: 'result', keep: true, optional: false }];
   const jobId = await submitSteps(farm, commandStep('far', ['sh', '-c', script], { outputs }));
   await until('it runs', () => existsSync(gate.pidFile(0)));
@@ -102,9 +104,11 @@ test('cut off for longer than the TTL: it finishes its unit, and offers it in va
   });
   expect(unit.runs()).toBe(true);
   gate.open(0);
-  await expectSuccess(farm, jobId);
   // Its NATS side is up: the refusal comes from the answer to its offer alone.
   await until('its files are gone', () => farm.attemptDirs('far').length === 0);
+  expect(unit.runs()).toBe(false);
+  gate.open(1);
+  await expectSuccess(farm, jobId);
   const journal = await readJournal(farm);
   expect(journal.accepted(jobId)).toMatchObject([{ attempt: 2, agentId: farm.agentId('near') }]);
 });
