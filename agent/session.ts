@@ -40,8 +40,9 @@ export interface SessionOptions {
 const CALL_DEADLINE_MS = 5_000;
 /** A stream whose beats nobody answers for so long is given up, keepalive or not. */
 const SILENCE_LIMIT_MS = 10_000;
-/** Beats on change are at least so far apart. */
+/** Beats on change are at least so far apart: a long inventory costs both sides more than it tells. */
 const CHANGE_PAUSE_MS = 50;
+const CHANGE_PAUSE_PER_LEASE_MS = 0.25;
 const FIRST_RECONNECT_MS = 200;
 /** With the channel's own pause it makes the 5 s that a takeover waits for. */
 const LONGEST_RECONNECT_MS = 4_000;
@@ -159,6 +160,8 @@ class Stream {
   #sentCapacity: Capacity | null = null;
   #soon = false;
   #lastBeat = 0;
+  /** Of the last beat's inventory. */
+  #leases = 0;
   readonly #waiting: { readonly beat: number; readonly fulfil: () => void }[] = [];
 
   constructor(options: SessionOptions, ports: SessionPorts, heartbeatMs: number) {
@@ -199,7 +202,8 @@ class Stream {
   beatSoon(): void {
     if (this.#soon || this.#timer === undefined) return;
     this.#soon = true;
-    this.#schedule(Math.max(0, this.#lastSentMs + CHANGE_PAUSE_MS - performance.now()));
+    const pauseMs = Math.max(CHANGE_PAUSE_MS, this.#leases * CHANGE_PAUSE_PER_LEASE_MS);
+    this.#schedule(Math.max(0, this.#lastSentMs + pauseMs - performance.now()));
   }
 
   /** Beats at once; settles when that beat is answered, and never if the stream breaks before. */
@@ -235,6 +239,7 @@ class Stream {
     this.#sentCapacity = capacity;
     const beat = this.#ports.nextBeat();
     this.#lastBeat = beat.beat;
+    this.#leases = beat.inventory.length;
     return {
       agentId: identity.agentId,
       session,

@@ -25,16 +25,45 @@ const TERM_GRACE_MS = 5_000;
 /** A killed process may need so long to give its memory back, or to leave a system call. */
 const KILL_GRACE_MS = 10_000;
 
+/** One look at the machine's processes, for all trees that are asked about together. */
+class Scan {
+  readonly all = readProcesses().filter(({ pid }) => pid > 1 && pid !== process.pid);
+  readonly #markers = new Map<number, string | null>();
+
+  markerOf(pid: number): string | null {
+    let marker = this.#markers.get(pid);
+    if (marker === undefined) {
+      marker = environmentOf(pid, MARKER_VARIABLE);
+      this.#markers.set(pid, marker);
+    }
+    return marker;
+  }
+}
+
+let nextScan: Promise<Scan> | null = null;
+
+/** A look that is yet to be taken: many units end while one look goes on, and share the next. */
+function scan(): Promise<Scan> {
+  nextScan ??= new Promise((settle) => {
+    setImmediate(() => {
+      nextScan = null;
+      settle(new Scan());
+    });
+  });
+  return nextScan;
+}
+
 /** Living processes of the tree, the first included. */
-function livingOf(tree: ProcessTree): readonly ProcessEntry[] {
-  const all = readProcesses().filter(({ pid }) => pid > 1 && pid !== process.pid);
+async function livingOf(tree: ProcessTree): Promise<readonly ProcessEntry[]> {
+  const look = await scan();
+  const { all } = look;
   const members = new Map<number, ProcessEntry>();
   const root = all.find(({ pid }) => pid === tree.pid);
   const rootIsOurs = root !== undefined && root.startTicks === tree.startTicks;
   for (const entry of all) {
     // Nothing that came of it is older than it: most processes need not be asked.
     if (entry.startTicks < (tree.startTicks ?? 0)) continue;
-    if (environmentOf(entry.pid, MARKER_VARIABLE) === tree.marker) members.set(entry.pid, entry);
+    if (look.markerOf(entry.pid) === tree.marker) members.set(entry.pid, entry);
   }
   if (rootIsOurs) members.set(root.pid, root);
   // A number names the same group for as long as one of its members lives.
@@ -58,20 +87,20 @@ function addDescendants(members: Map<number, ProcessEntry>, all: readonly Proces
 
 /** Ends the tree: TERM, grace, KILL. Answers whether all of it is gone. */
 export async function endTree(tree: ProcessTree, termGraceMs = TERM_GRACE_MS): Promise<boolean> {
-  if (!signalTree(tree, 'SIGTERM')) return true;
+  if (!(await signalTree(tree, 'SIGTERM'))) return true;
   if (await isGoneWithin(tree, termGraceMs)) return true;
   const giveUpAt = performance.now() + KILL_GRACE_MS;
   do {
     // Again each time: a process may have forked while the others were being killed.
-    signalTree(tree, 'SIGKILL');
+    await signalTree(tree, 'SIGKILL');
     if (await isGoneWithin(tree, 500)) return true;
   } while (performance.now() < giveUpAt);
   return false;
 }
 
 /** False when there was nobody to signal. */
-function signalTree(tree: ProcessTree, signal: 'SIGTERM' | 'SIGKILL'): boolean {
-  const living = livingOf(tree);
+async function signalTree(tree: ProcessTree, signal: 'SIGTERM' | 'SIGKILL'): Promise<boolean> {
+  const living = await livingOf(tree);
   if (living.length === 0 && process.platform === 'linux') return false;
   let reached = false;
   // Where /proc is missing, the group is all that is known.
@@ -93,15 +122,15 @@ function signalOne(pid: number, signal: NodeJS.Signals): boolean {
 async function isGoneWithin(tree: ProcessTree, limitMs: number): Promise<boolean> {
   const giveUpAt = performance.now() + limitMs;
   for (let pauseMs = 5; ; pauseMs = Math.min(pauseMs * 2, 200)) {
-    if (isGone(tree)) return true;
+    if (await isGone(tree)) return true;
     const leftMs = giveUpAt - performance.now();
     if (leftMs <= 0) return false;
     await sleep(Math.min(pauseMs, leftMs));
   }
 }
 
-function isGone(tree: ProcessTree): boolean {
-  if (process.platform === 'linux') return livingOf(tree).length === 0;
+async function isGone(tree: ProcessTree): Promise<boolean> {
+  if (process.platform === 'linux') return (await livingOf(tree)).length === 0;
   try {
     return !process.kill(-tree.pid, 0);
   } catch {
