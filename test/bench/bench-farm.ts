@@ -242,9 +242,9 @@ async function exitOf(child: ChildProcess): Promise<void> {
 }
 
 /** A step of no-op units that demand nothing. */
-export function noopStep(name: string, count: number): Step {
+export function noopStep(count: number): Step {
   return {
-    name,
+    name: 'work',
     dependsOn: [],
     parameters: { kind: { $case: 'count', value: count } },
     task: { kind: { $case: 'noop', value: {} } },
@@ -253,4 +253,10 @@ export function noopStep(name: string, count: number): Step {
     demand: undefined,
     limits: undefined,
   };
+}
+
+/** A step of units that run a program. */
+export function commandStep(argv: readonly string[], count: number): Step {
+  const task = { kind: { $case: 'command', value: { argv, environment: {} } } } as const;
+  return { ...noopStep(count), task };
 }

@@ -18,7 +18,7 @@ export async function measureLatency(options: BenchOptions, submits: number): Pr
     for (let round = -WARM_UP; round < submits; round += 1) {
       const atMs = Date.now();
       const startMs = performance.now();
-      const job = await farm.submit(`latency-${round}`, [noopStep('work', 1)]);
+      const job = await farm.submit(`latency-${round}`, [noopStep(1)]);
       await farm.untilSucceeded(job.id);
       if (round < 0) continue;
       submittedAtMs.set(job.id, atMs);

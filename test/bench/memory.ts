@@ -43,7 +43,7 @@ function submitted(job: number, units: number): Fact {
     name: `job ${job}`,
     priority: 0,
     recipe: '',
-    steps: [noopStep('work', units)],
+    steps: [noopStep(units)],
     atMs: 1_700_000_000_000,
   };
 }

@@ -1,7 +1,6 @@
 /** From kill -9 of an agent to its unit granted to another one, as a watching client is told. */
 import { AttemptOutcome, type AttemptEvent } from '../../proto/gen/furrow/v1/job_service.ts';
-import type { Step } from '../../proto/gen/furrow/v1/step.ts';
-import { BenchFarm, noopStep, type BenchOptions } from './bench-farm.ts';
+import { BenchFarm, commandStep, type BenchOptions } from './bench-farm.ts';
 import { atMost, type Figure } from './figure.ts';
 
 const AGENTS = ['left', 'right'];
@@ -27,7 +26,7 @@ async function recoveryMs(
   const farm = await BenchFarm.start(options, flags);
   try {
     await farm.addAgents(AGENTS, ['--drain-grace-ms', '0']);
-    const job = await farm.submit('recovery', [sleepStep()]);
+    const job = await farm.submit('recovery', [commandStep(['sleep', '600'], 1)]);
     let killedMs: number | undefined;
     for await (const event of grantsOf(farm, job.id)) {
       if (event.attempt > 1 && killedMs !== undefined) return performance.now() - killedMs;
@@ -38,12 +37,6 @@ async function recoveryMs(
   } finally {
     await farm.close();
   }
-}
-
-/** Runs until its agent ends it. */
-function sleepStep(): Step {
-  const command = { argv: ['sleep', '600'], environment: {} };
-  return { ...noopStep('sleep', 1), task: { kind: { $case: 'command', value: command } } };
 }
 
 async function* grantsOf(farm: BenchFarm, jobId: string): AsyncGenerator<AttemptEvent> {

@@ -14,7 +14,7 @@ export async function measureRestart(options: BenchOptions, jobs: number): Promi
     const submitter = async (): Promise<void> => {
       for (; next < jobs;) {
         next += 1;
-        await farm.submit(`restart-${next}`, [noopStep('work', UNITS_PER_JOB)]);
+        await farm.submit(`restart-${next}`, [noopStep(UNITS_PER_JOB)]);
       }
     };
     await Promise.all(Array.from({ length: AT_ONCE }, submitter));
