@@ -23,6 +23,14 @@ export const COORDINATOR_USAGE = `furrow coordinator: decides what runs where
   --replicas N             copies of the journal in a NATS cluster (default 1)
   --snapshot-commits N     a snapshot every so many commits (default 10000)
   --min-free-bytes N       disk that uploads must leave free
+  --blobs s3://BUCKET[/PREFIX]
+                           keep blobs in a bucket of an S3-compatible service, which several
+                           coordinators can share (default: in the state folder). Credentials are
+                           found as by the AWS tools: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY,
+                           AWS_PROFILE, AWS_SHARED_CREDENTIALS_FILE, or the machine's role
+  --s3-endpoint URL        where that service is (default: AWS)
+  --s3-region REGION       default: AWS_REGION, else us-east-1 at an endpoint of your own
+  --s3-path-style BOOL     URL/BUCKET instead of BUCKET.host (default: true with --s3-endpoint)
   --accept-restored-store  go on although the NATS store is older than what was seen of it
   --home DIR               state folder (default $FURROW_HOME, else ~/.furrow)
   --log-level LEVEL        trace, debug, info, warn, error (default info)
@@ -34,6 +42,13 @@ const urls = z
   .union([z.string(), z.array(z.string())])
   .transform((text) => (typeof text === 'string' ? text.split(',') : text))
   .pipe(z.array(z.url()).min(1));
+
+const bucketUrl = z
+  .string()
+  .regex(
+    /^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/[A-Za-z0-9._/-]*)?$/,
+    'not s3://BUCKET[/PREFIX]',
+  );
 
 const settings = z.strictObject({
   nats: urls.default(['nats://127.0.0.1:7402']),
@@ -49,6 +64,10 @@ const settings = z.strictObject({
   takeoverGraceMs: z.coerce.number().int().min(0).max(600_000).default(20_000),
   replicas: z.coerce.number().int().min(1).max(5).default(1),
   snapshotCommits: z.coerce.number().int().min(10).max(10_000_000).default(10_000),
+  blobs: bucketUrl.optional(),
+  s3Endpoint: z.url({ protocol: /^https?$/ }).optional(),
+  s3Region: z.string().min(1).optional(),
+  s3PathStyle: z.stringbool().or(z.boolean()).optional(),
   minFreeBytes: z.coerce.number().int().min(0).optional(),
   acceptRestoredStore: z.stringbool().or(z.boolean()).default(false),
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
@@ -74,6 +93,10 @@ const FLAGS = {
   replicas: { type: 'string' },
   'snapshot-commits': { type: 'string' },
   'min-free-bytes': { type: 'string' },
+  blobs: { type: 'string' },
+  's3-endpoint': { type: 'string' },
+  's3-region': { type: 'string' },
+  's3-path-style': { type: 'string' },
   'accept-restored-store': { type: 'boolean' },
   home: { type: 'string' },
   'log-level': { type: 'string' },
@@ -99,6 +122,9 @@ export function readCoordinatorConfig(
   if (!isLoopback(parsed.data.listen) && !parsed.data.insecureLan) {
     const message = `--listen ${parsed.data.listen} reaches beyond this machine, where the farm's token would travel unencrypted: add --insecure-lan if everyone on that network may know it`;
     throw new FurrowError('failed-precondition', 'LAN_NOT_ALLOWED', message);
+  }
+  if (parsed.data.blobs === undefined && parsed.data.s3Endpoint !== undefined) {
+    throw badUsage('--s3-endpoint says where the service is, and --blobs s3://BUCKET which bucket');
   }
   return Object.freeze({ ...parsed.data, home });
 }

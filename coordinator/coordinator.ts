@@ -17,7 +17,7 @@ import { BlobServiceService } from '../proto/gen/furrow/v1/blob_service.ts';
 import { FarmServiceService } from '../proto/gen/furrow/v1/farm_service.ts';
 import { JobServiceService } from '../proto/gen/furrow/v1/job_service.ts';
 import { tokenAccess } from './access.ts';
-import { type DiskStore, openDiskStore } from './blobs/disk-store.ts';
+import { openBlobStore } from './blobs/open-blob-store.ts';
 import { CommandLoop } from './command-loop.ts';
 import { type CoordinatorConfig } from './config.ts';
 import { apply } from './domain/apply.ts';
@@ -34,7 +34,7 @@ import { readHistory } from './journal/history.ts';
 import { type JetStreamJournal, openJournal } from './journal/jetstream-journal.ts';
 import { loadFarm } from './journal/load-farm.ts';
 import { SnapshotStore } from './journal/snapshot-store.ts';
-import type { Committed, Effects } from './ports.ts';
+import type { BlobStore, Committed, Effects } from './ports.ts';
 import { ReadModel } from './read-model.ts';
 import { Snapshots } from './snapshots.ts';
 import { SurroundingsWatch } from './surroundings.ts';
@@ -76,12 +76,7 @@ export async function startCoordinator(
   const natsToken =
     config.natsTokenFile === undefined ? token : await readToken(config.natsTokenFile);
   await mkdir(config.home.coordinatorDir, { recursive: true, mode: 0o700 });
-  const store = await openDiskStore({
-    directory: config.home.coordinatorDir,
-    clock: systemClock,
-    log,
-    ...(config.minFreeBytes === undefined ? {} : { minFreeBytes: config.minFreeBytes }),
-  });
+  const store = await openBlobStore(config, log);
   const lead = await takeLead(config, natsToken, log, signal);
   if (lead === undefined) return undefined;
   return serveFarm(config, { token, natsToken }, store, lead, log);
@@ -164,11 +159,12 @@ interface Core {
 async function serveFarm(
   config: CoordinatorConfig,
   secrets: Secrets,
-  store: DiskStore,
+  store: BlobStore,
   lead: Lead,
   log: Logger,
 ): Promise<RunningCoordinator> {
   const { nats, journal, turn, farm } = lead;
+  store.beginReign();
   const core = buildCore(config, store, lead, log);
   const { loop, liveness, workPlane, sweeper } = core;
   const surroundings = new SurroundingsWatch({
@@ -224,7 +220,7 @@ async function serveFarm(
   }
 }
 
-function buildCore(config: CoordinatorConfig, store: DiskStore, lead: Lead, log: Logger): Core {
+function buildCore(config: CoordinatorConfig, store: BlobStore, lead: Lead, log: Logger): Core {
   const { nats, journal, farm } = lead;
   const liveness = newLiveness(config.leaseTtlMs);
   const readModel = new ReadModel(farm, lead.sequence);
@@ -257,7 +253,7 @@ function buildCore(config: CoordinatorConfig, store: DiskStore, lead: Lead, log:
     hub,
     findMissing: (hashes) => {
       sweeper.note(hashes);
-      return hashes.filter((sha256) => !store.has(sha256));
+      return store.lookForMissing(hashes);
     },
   });
   return { farm, liveness, loop, readModel, hub, streams, workPlane, sweeper, deposed };
@@ -266,7 +262,7 @@ function buildCore(config: CoordinatorConfig, store: DiskStore, lead: Lead, log:
 function servicesOf(
   config: CoordinatorConfig,
   secrets: Secrets,
-  store: DiskStore,
+  store: BlobStore,
   core: Core,
   nats: NatsConnection,
   access: ReturnType<typeof tokenAccess>,

@@ -2,6 +2,8 @@
  * What the core asks of the outside. Adapters implement these; the command loop and the simulator
  * use nothing else.
  */
+import type { Readable } from 'node:stream';
+import type { BlobName } from '../kit/sha256-file.ts';
 import type { GrantOrder } from './domain/assignment.ts';
 import type { StopOrder } from './domain/decision.ts';
 import type { Fact } from './domain/facts.ts';
@@ -60,4 +62,90 @@ export interface Effects {
   committed(commit: Committed): void;
   /** Another coordinator leads: nothing may be said or done any more. */
   superseded(message: string): void;
+}
+
+/** Who uploads: a client, or an agent that hands in the result of a lease. */
+export type UploadPurpose = 'client' | 'result';
+
+/** The right to write so many bytes. */
+export interface Admission {
+  /** Bytes that are on the disk now, and so no longer free. */
+  readonly written: (bytes: number) => void;
+  /** Gives back what was not written. */
+  readonly end: () => void;
+}
+
+/** Room on the disk that uploads are written to. */
+export interface UploadSpace {
+  /** Rejects with FurrowError exhausted DISK_FULL that names free and needed bytes. */
+  admit(bytes: number, purpose: UploadPurpose): Promise<Admission>;
+  /** Free bytes on the disk, less what admitted uploads may still write. */
+  freeBytes(): Promise<number>;
+  /** True while clients' uploads would be refused whatever their size. */
+  low(): Promise<boolean>;
+}
+
+/** Bytes `start` to `end`, both included. */
+export interface ByteRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** True for every blob that something decided or committed refers to. */
+export type Referenced = (sha256: string) => boolean;
+
+/**
+ * Content-addressed blobs. What is found here is whole: a name is given only after the bytes were
+ * hashed and are durable. Everything rejects with FurrowError, and any of it with unavailable
+ * BLOB_STORE_UNREACHABLE where the store is not on our own disk.
+ */
+export interface BlobStore {
+  /** Where the blobs are, for people: a folder, or s3://bucket/prefix. */
+  readonly location: string;
+  /** This coordinator's own folder, where uploads lie until they are whole. `space` is its disk's. */
+  readonly directory: string;
+  readonly space: UploadSpace;
+  /** One line when it does not answer now; undefined when it does. */
+  trouble(): Promise<string | undefined>;
+  /**
+   * This coordinator leads from now on. What the one before promised to keep is not known here: nothing
+   * is swept within the next hour.
+   */
+  beginReign(): void;
+  /** Length in bytes, or undefined when the blob is not here. */
+  sizeOf(sha256: string): Promise<number | undefined>;
+  /** Those that are not here, in the order asked; the others are pinned for an hour. */
+  findMissing(hashes: readonly string[]): Promise<string[]>;
+  /** The same, but pins nothing: for those who see to it themselves that nothing goes meanwhile. */
+  lookForMissing(hashes: readonly string[]): Promise<string[]>;
+  /**
+   * Stores what `source` yields. Settles when the blob is durable. Rejects with FurrowError: invalid
+   * DIGEST_MISMATCH or SIZE_MISMATCH, exhausted DISK_FULL; else with the source's own error.
+   */
+  receive(blob: BlobName, source: Readable, purpose: UploadPurpose): Promise<void>;
+  /**
+   * Takes a file in `directory`, whose content was hashed already, into the store. The file is gone
+   * afterwards, also when its blob was here before; it stays when this rejects.
+   */
+  adopt(path: string, blob: BlobName, purpose: UploadPurpose): Promise<void>;
+  /**
+   * A blob's bytes, or a range of them. Rejects with FurrowError: not-found BLOB_MISSING; data-loss
+   * BLOB_DAMAGED, and then the blob is missing from now on, so that an upload mends it.
+   */
+  read(sha256: string, range?: ByteRange): Promise<Readable>;
+  /**
+   * Reads a stored blob again, for a reader who got other bytes than its name promises. Rejects as
+   * `read` does when they are not what they should be.
+   */
+  verify(sha256: string): Promise<void>;
+  /**
+   * Deletes what nothing refers to and nobody was told about within the last hour. Answers how many
+   * blobs went. Does nothing in the first hour, because pins do not survive a restart.
+   */
+  sweep(referenced: Referenced): Promise<number>;
+  /**
+   * Deletes intermediates at once when their last consumer is done. Unlike `sweep` it does not wait
+   * for the pin of the result that brought them, which is used up. Answers how many went.
+   */
+  release(hashes: readonly string[], referenced: Referenced): Promise<number>;
 }

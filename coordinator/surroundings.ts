@@ -1,13 +1,13 @@
-/** What the coordinator stands on, looked at now and then: NATS and the blobs' disk. */
+/** What the coordinator stands on, looked at now and then: NATS, the blobs' disk and store. */
 import { Events, type NatsConnection } from 'nats';
 import { messageOf } from '../kit/furrow-error.ts';
 import { type Durability, readDurability } from './journal/durability.ts';
-import type { DiskStore } from './blobs/disk-store.ts';
 import type { Surroundings } from './grpc/farm-service.ts';
+import type { BlobStore } from './ports.ts';
 
 export interface SurroundingsOptions {
   readonly nats: NatsConnection;
-  readonly store: DiskStore;
+  readonly store: BlobStore;
   /** Monitoring of the NATS servers; without it nothing is proven durable. */
   readonly monitorUrls: readonly string[];
 }
@@ -19,6 +19,8 @@ export class SurroundingsWatch {
   #durability: Durability = { durable: false, how: 'not looked at yet' };
   #blobDiskFreeBytes = 0;
   #blobDiskWarning = '';
+  #blobStoreTrouble = '';
+  #probe: Promise<void> | undefined;
   #isNatsConnected = true;
   #timer: NodeJS.Timeout | undefined;
   #isStopped = false;
@@ -45,6 +47,8 @@ export class SurroundingsWatch {
       natsConnected: this.#isNatsConnected,
       blobDiskFreeBytes: this.#blobDiskFreeBytes,
       blobDiskWarning: this.#blobDiskWarning,
+      blobStore: this.#options.store.location,
+      blobStoreTrouble: this.#blobStoreTrouble,
     };
   }
 
@@ -52,6 +56,7 @@ export class SurroundingsWatch {
     const { nats, store, monitorUrls } = this.#options;
     // While NATS is away there is nothing to read; what was read of it stays true of its files.
     if (this.#isNatsConnected) this.#durability = await readDurability(nats, monitorUrls);
+    this.#lookAtStore();
     try {
       this.#blobDiskFreeBytes = await store.space.freeBytes();
       this.#blobDiskWarning = (await store.space.low())
@@ -62,6 +67,14 @@ export class SurroundingsWatch {
       this.#blobDiskWarning = `the disk of the blobs cannot be read: ${messageOf(error)}`;
     }
     if (!this.#isStopped) this.#timer = setTimeout(() => void this.#look(), LOOK_EVERY_MS);
+  }
+
+  /** Not waited for: a store that is away may take long to say nothing. */
+  #lookAtStore(): void {
+    this.#probe ??= this.#options.store.trouble().then((trouble) => {
+      this.#blobStoreTrouble = trouble ?? '';
+      this.#probe = undefined;
+    });
   }
 
   async #followNats(): Promise<void> {

@@ -6,10 +6,9 @@
 import type { Clock } from '../kit/clock.ts';
 import { messageOf } from '../kit/furrow-error.ts';
 import type { Logger } from '../kit/log.ts';
-import type { DiskStore } from './blobs/disk-store.ts';
 import type { CommandLoop } from './command-loop.ts';
 import { blobsMadeBy, referencedBlobs } from './domain/blob-references.ts';
-import type { Committed } from './ports.ts';
+import type { BlobStore, Committed } from './ports.ts';
 
 const SWEEP_EVERY_MS = 10 * 60_000;
 /** A result that was looked at just now may name a blob that no commit refers to yet. */
@@ -17,7 +16,7 @@ const JUST_NAMED_MS = 10_000;
 
 export class Sweeper {
   readonly #loop: CommandLoop;
-  readonly #store: DiskStore;
+  readonly #store: BlobStore;
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #justNamed = new Map<string, number>();
@@ -25,7 +24,7 @@ export class Sweeper {
   #isBusy = false;
   #ended: number[] = [];
 
-  constructor(loop: CommandLoop, store: DiskStore, clock: Clock, log: Logger) {
+  constructor(loop: CommandLoop, store: BlobStore, clock: Clock, log: Logger) {
     this.#loop = loop;
     this.#store = store;
     this.#clock = clock;

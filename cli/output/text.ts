@@ -209,12 +209,21 @@ function statusLines(address: string, status: GetStatusResponse, style: Style): 
     ['jobs', `${formatCount(status.jobsOpen, 'open job')}, ${units}`],
     ['journal', journalWords(status, style)],
     ['durable', durableWords(status, style)],
-    ['disk', `${formatBytes(status.blobDiskFreeBytes)} free for blobs, at ${status.blobUrl}`],
+    ['blobs', blobWords(status, style)],
   ];
   return [
     ...rows.map(([title, text]) => `${style.dim(title.padEnd(8))} ${text}`),
     ...status.warnings.map((warning) => style.yellow(`warning: ${printable(warning)}`)),
   ];
+}
+
+function blobWords(status: GetStatusResponse, style: Style): string {
+  const free = `${formatBytes(status.blobDiskFreeBytes)} free on the coordinator's disk`;
+  // A coordinator from before stores could be chosen names none.
+  if (status.blobStore === '') return `${free}, served at ${status.blobUrl}`;
+  const store = printable(status.blobStore);
+  const where = status.blobStoreAnswers ? store : style.red(`${store}, which does not answer`);
+  return `in ${where}; served at ${status.blobUrl}; ${free}`;
 }
 
 function journalWords(status: GetStatusResponse, style: Style): string {

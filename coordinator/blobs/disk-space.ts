@@ -7,9 +7,7 @@
 import { statfs } from 'node:fs/promises';
 import type { Clock } from '../../kit/clock.ts';
 import { FurrowError } from '../../kit/furrow-error.ts';
-
-/** Who uploads: a client, or an agent that hands in the result of a lease. */
-export type UploadPurpose = 'client' | 'result';
+import type { Admission, UploadPurpose, UploadSpace } from '../ports.ts';
 
 /** As a request says it. Anybody may say `result`: all it opens is the reserve. */
 export const purposeOf = (text: unknown): UploadPurpose =>
@@ -18,14 +16,6 @@ export const purposeOf = (text: unknown): UploadPurpose =>
 export interface DiskSpace {
   readonly freeBytes: number;
   readonly totalBytes: number;
-}
-
-/** The right to write so many bytes. */
-export interface Admission {
-  /** Bytes that are on the disk now, and so no longer free. */
-  readonly written: (bytes: number) => void;
-  /** Gives back what was not written. */
-  readonly end: () => void;
 }
 
 const CACHE_MS = 1000;
@@ -41,7 +31,7 @@ export interface DiskGuardOptions {
   readonly minFreeBytes?: number;
 }
 
-export class DiskGuard {
+export class DiskGuard implements UploadSpace {
   readonly #options: DiskGuardOptions;
   #measured: { readonly atMs: number; readonly space: Promise<DiskSpace> } | undefined;
   #admittedBytes = 0;
@@ -50,7 +40,6 @@ export class DiskGuard {
     this.#options = options;
   }
 
-  /** Rejects with FurrowError exhausted DISK_FULL that names free and needed bytes. */
   async admit(bytes: number, purpose: UploadPurpose): Promise<Admission> {
     const space = await this.#space();
     const keepBytes = this.#keepBytes(space, purpose);
@@ -73,13 +62,11 @@ export class DiskGuard {
     return { written: give, end: () => give(leftBytes) };
   }
 
-  /** Free bytes on the disk, less what admitted uploads may still write. */
   async freeBytes(): Promise<number> {
     const space = await this.#space();
     return Math.max(0, space.freeBytes - this.#admittedBytes);
   }
 
-  /** True while clients' uploads would be refused whatever their size. */
   async low(): Promise<boolean> {
     const space = await this.#space();
     return space.freeBytes - this.#admittedBytes < this.#keepBytes(space, 'client');

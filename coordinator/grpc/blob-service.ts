@@ -12,17 +12,17 @@ import type {
 } from '../../proto/gen/furrow/v1/blob_service.ts';
 import { FurrowError } from '../../kit/furrow-error.ts';
 import { isSha256 } from '../../kit/sha256-file.ts';
-import type { DiskStore } from '../blobs/disk-store.ts';
+import type { BlobStore } from '../ports.ts';
 import { clientStreaming, serverStreaming, unary, type Gate, type Send } from './handlers.ts';
 
 const MAX_HASHES = 10_000;
 
-export function blobService(store: DiskStore, gate: Gate): BlobServiceServer {
+export function blobService(store: BlobStore, gate: Gate): BlobServiceServer {
   return {
     findMissingBlobs: unary<FindMissingBlobsRequest, FindMissingBlobsResponse>(
       gate,
       'read-blobs',
-      async (request) => ({ missing: findMissing(store, request.sha256) }),
+      async (request) => ({ missing: await findMissing(store, request.sha256) }),
     ),
     uploadBlob: clientStreaming<UploadBlobRequest, UploadBlobResponse>(
       gate,
@@ -37,7 +37,7 @@ export function blobService(store: DiskStore, gate: Gate): BlobServiceServer {
   };
 }
 
-function findMissing(store: DiskStore, hashes: readonly string[]): string[] {
+async function findMissing(store: BlobStore, hashes: readonly string[]): Promise<string[]> {
   if (hashes.length > MAX_HASHES) {
     const message = `at most ${MAX_HASHES} blobs may be asked for at once: ask in parts`;
     throw new FurrowError('invalid', 'TOO_MANY_BLOBS', message);
@@ -46,7 +46,7 @@ function findMissing(store: DiskStore, hashes: readonly string[]): string[] {
   return store.findMissing(hashes);
 }
 
-async function upload(store: DiskStore, stream: Readable): Promise<UploadBlobResponse> {
+async function upload(store: BlobStore, stream: Readable): Promise<UploadBlobResponse> {
   // Pulled message by message: a sender is never faster than the disk.
   const messages = stream.iterator({ destroyOnReturn: false }) as AsyncIterator<UploadBlobRequest>;
   const header = await readHeader(messages);
@@ -77,13 +77,13 @@ async function* chunksOf(messages: AsyncIterator<UploadBlobRequest>): AsyncGener
 }
 
 async function download(
-  store: DiskStore,
+  store: BlobStore,
   { sha256, offset }: DownloadBlobRequest,
   send: Send<DownloadBlobResponse>,
   signal: AbortSignal,
 ): Promise<void> {
   checkName(sha256);
-  const sizeBytes = store.sizeOf(sha256) ?? 0;
+  const sizeBytes = (await store.sizeOf(sha256)) ?? 0;
   const stream = await store.read(sha256, { start: offset, end: Infinity });
   if (offset > sizeBytes) {
     stream.destroy();

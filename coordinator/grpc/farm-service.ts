@@ -25,6 +25,10 @@ export interface Surroundings {
   readonly blobDiskFreeBytes: number;
   /** Set when the blob store takes no uploads. */
   readonly blobDiskWarning: string;
+  /** Where the blobs are: a folder, or s3://bucket/prefix. */
+  readonly blobStore: string;
+  /** Why it does not answer; empty when it does. */
+  readonly blobStoreTrouble: string;
 }
 
 export interface FarmServiceOptions {
@@ -81,6 +85,8 @@ function statusOfFarm(options: FarmServiceOptions): GetStatusResponse {
     journalSequence: readModel.sequence,
     natsVersion: around.natsVersion,
     blobUrl: options.blobUrl(),
+    blobStore: around.blobStore,
+    blobStoreAnswers: around.blobStoreTrouble === '',
   };
 }
 
@@ -111,6 +117,7 @@ function warningsOf(
   if (standing.state === 'refusing') warnings.push(standing.message);
   if (!around.durable)
     warnings.push(`acknowledgements are not proven durable: ${around.durability}`);
+  if (around.blobStoreTrouble !== '') warnings.push(around.blobStoreTrouble);
   if (around.blobDiskWarning !== '') warnings.push(around.blobDiskWarning);
   if (queued > 0 && online === 0) {
     warnings.push(`${queued} units wait and no agent is online: start one with furrow agent`);

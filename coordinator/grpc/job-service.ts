@@ -30,7 +30,7 @@ export interface JobServiceOptions extends WatchSource {
   readonly gate: Gate;
   readonly loop: CommandLoop;
   /** Pins what is stored and answers what is not. */
-  readonly findMissing: (hashes: readonly string[]) => string[];
+  readonly findMissing: (hashes: readonly string[]) => Promise<string[]>;
   /** Age of what is shown, in milliseconds; above 0 only while the journal is out of reach. */
   readonly ageMs: () => number;
   readonly logs: LogReader;
@@ -81,7 +81,7 @@ async function submitJob(
       priority: request.priority,
       recipe,
       steps,
-      missingBlobs: options.findMissing(inputBlobs(steps)),
+      missingBlobs: await options.findMissing(inputBlobs(steps)),
     }),
   );
   if (answer.kind !== 'job') throw new Error('a submit is answered with a job');

@@ -14,7 +14,7 @@ import { MAX_PUT_BYTES, PURPOSE_HEADER } from '../../kit/blob-protocol.ts';
 import { FurrowError } from '../../kit/furrow-error.ts';
 import { isSha256 } from '../../kit/sha256-file.ts';
 import { purposeOf } from '../blobs/disk-space.ts';
-import type { DiskStore } from '../blobs/disk-store.ts';
+import type { BlobStore } from '../ports.ts';
 import { sendError, sendJson } from './http-error.ts';
 import { parseRange } from './range.ts';
 import type { Route } from './route.ts';
@@ -23,7 +23,7 @@ const MAX_HASHES = 10_000;
 const MAX_QUESTION_BYTES = 1024 * 1024;
 const YEAR_S = 365 * 24 * 3600;
 
-export function blobRoutes(store: DiskStore): Route[] {
+export function blobRoutes(store: BlobStore): Route[] {
   const named = (handle: (sha256: string, ...rest: Parameters<Route['handle']>) => Promise<void>) =>
     (async (request, response, path) => {
       await handle(nameIn(path), request, response, path);
@@ -33,7 +33,7 @@ export function blobRoutes(store: DiskStore): Route[] {
   const put = named((sha256, request, response) => putBlob(store, sha256, request, response));
   const verify = named(async (sha256, _request, response) => {
     await store.verify(sha256);
-    sendJson(response, 200, { sha256, sizeBytes: store.sizeOf(sha256) });
+    sendJson(response, 200, { sha256, sizeBytes: await store.sizeOf(sha256) });
   });
   return [
     { method: 'POST', path: /^\/blobs\/missing$/, action: 'read-blobs', handle: ask },
@@ -54,12 +54,12 @@ function nameIn(path: string): string {
 }
 
 async function sendBlob(
-  store: DiskStore,
+  store: BlobStore,
   sha256: string,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const sizeBytes = store.sizeOf(sha256);
+  const sizeBytes = await store.sizeOf(sha256);
   const etag = `"${sha256}"`;
   const ifRange = request.headers['if-range'];
   const asked = ifRange === undefined || ifRange === etag ? request.headers.range : undefined;
@@ -91,7 +91,7 @@ async function sendBlob(
 }
 
 async function putBlob(
-  store: DiskStore,
+  store: BlobStore,
   sha256: string,
   request: IncomingMessage,
   response: ServerResponse,
@@ -109,9 +109,18 @@ async function putBlob(
     return;
   }
   const purpose = purposeOf(request.headers[PURPOSE_HEADER]);
-  const existed = store.has(sha256);
+  const existed = (await store.sizeOf(sha256)) !== undefined;
+  endIdleTimeoutWith(request);
   await store.receive({ sha256, sizeBytes }, request, purpose);
   sendJson(response, existed ? 200 : 201, { sha256, sizeBytes });
+}
+
+/** Once all bytes are here the silence is ours, while they go on to a store far away. */
+function endIdleTimeoutWith(request: IncomingMessage): void {
+  const { socket } = request;
+  const idleMs = socket.timeout ?? 0;
+  request.once('end', () => socket.setTimeout(0));
+  request.once('close', () => socket.setTimeout(idleMs));
 }
 
 const question = z.object({
@@ -119,7 +128,7 @@ const question = z.object({
 });
 
 async function sendMissing(
-  store: DiskStore,
+  store: BlobStore,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -130,7 +139,7 @@ async function sendMissing(
     sendError(response, new FurrowError('invalid', 'BAD_QUESTION', message));
     return;
   }
-  sendJson(response, 200, { missing: store.findMissing(parsed.data.sha256) });
+  sendJson(response, 200, { missing: await store.findMissing(parsed.data.sha256) });
 }
 
 async function readJson(request: IncomingMessage): Promise<unknown> {

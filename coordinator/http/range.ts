@@ -1,5 +1,5 @@
 /** Single byte ranges (RFC 9110, section 14). */
-import type { ByteRange } from '../blobs/disk-store.ts';
+import type { ByteRange } from '../ports.ts';
 
 export type WantedRange =
   | { readonly state: 'whole' }

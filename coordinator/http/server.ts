@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { FurrowError } from '../../kit/furrow-error.ts';
 import type { Logger } from '../../kit/log.ts';
 import type { Access } from '../access.ts';
-import type { DiskStore } from '../blobs/disk-store.ts';
+import type { BlobStore } from '../ports.ts';
 import { blobRoutes } from './blob-routes.ts';
 import { sendError, sendJson, toFurrowError } from './http-error.ts';
 import type { Route } from './route.ts';
@@ -23,7 +23,7 @@ export interface HttpServerOptions {
   readonly host: string;
   /** 0 takes any free one. */
   readonly port: number;
-  readonly store: DiskStore;
+  readonly store: BlobStore;
   readonly access: Access;
   readonly log: Logger;
   readonly health: () => Health;

@@ -13,7 +13,8 @@ import { FileStore } from '@tus/file-store';
 import { FurrowError } from '../../kit/furrow-error.ts';
 import { hashFile, HashingWriter, isSha256, type BlobName } from '../../kit/sha256-file.ts';
 import { purposeOf } from '../blobs/disk-space.ts';
-import { checkContent, diskFull, type DiskStore } from '../blobs/disk-store.ts';
+import { checkContent, diskFull } from '../blobs/blob-errors.ts';
+import type { BlobStore } from '../ports.ts';
 
 /** Digest of an upload's first `bytes`. */
 interface Begun {
@@ -22,11 +23,11 @@ interface Begun {
 }
 
 export class UploadFiles extends FileStore {
-  readonly #store: DiskStore;
+  readonly #store: BlobStore;
   readonly #begun = new Map<string, Begun>();
   readonly #finishing = new Map<string, Promise<void>>();
 
-  constructor(directory: string, store: DiskStore) {
+  constructor(directory: string, store: BlobStore) {
     // tus makes the folder too, but later, and throws into the void when it cannot.
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     super({ directory });

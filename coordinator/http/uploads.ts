@@ -12,7 +12,7 @@ import { PURPOSE_HEADER, UPLOADS_PATH } from '../../kit/blob-protocol.ts';
 import { FurrowError, messageOf } from '../../kit/furrow-error.ts';
 import type { Logger } from '../../kit/log.ts';
 import { purposeOf } from '../blobs/disk-space.ts';
-import type { DiskStore } from '../blobs/disk-store.ts';
+import type { BlobStore } from '../ports.ts';
 import { bodyOf, statusOf, toFurrowError } from './http-error.ts';
 import type { Route } from './route.ts';
 import { blobOf, UploadFiles } from './upload-files.ts';
@@ -25,7 +25,7 @@ export interface Uploads {
   close(): void;
 }
 
-export async function openUploads(store: DiskStore, log: Logger): Promise<Uploads> {
+export async function openUploads(store: BlobStore, log: Logger): Promise<Uploads> {
   // In the store's own folder, and so on its disk: a finished upload is renamed, not copied.
   const directory = join(store.directory, 'uploads');
   const files = new UploadFiles(directory, store);
@@ -70,11 +70,11 @@ type Hooks = Pick<
   'onUploadCreate' | 'onUploadFinish' | 'onIncomingRequest' | 'onResponseError'
 >;
 
-function hooks(store: DiskStore, files: UploadFiles): Hooks {
+function hooks(store: BlobStore, files: UploadFiles): Hooks {
   return {
     onUploadCreate: async (request, upload) => {
       const blob = blobOf(upload.metadata?.['sha256'], upload.size);
-      if (store.findMissing([blob.sha256]).length === 0) {
+      if ((await store.findMissing([blob.sha256])).length === 0) {
         throw new FurrowError('conflict', 'BLOB_EXISTS', `blob ${blob.sha256} is here already`);
       }
       const purpose = purposeOf(request.headers.get(PURPOSE_HEADER));

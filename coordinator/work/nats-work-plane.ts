@@ -27,8 +27,8 @@ export interface WorkPlaneOptions {
   readonly farm: Farm;
   readonly loop: CommandLoop;
   readonly hub: WatchHub;
-  /** Pins what is stored and answers what is not. */
-  readonly findMissing: (hashes: readonly string[]) => string[];
+  /** Answers what is not stored, and sees to it that what is stays until its commit. */
+  readonly findMissing: (hashes: readonly string[]) => Promise<string[]>;
 }
 
 const GRANT_TIMEOUT_MS = 5_000;
@@ -102,7 +102,7 @@ export class NatsWorkPlane {
   async #judge(batch: ResultBatch): Promise<ResultReply | undefined> {
     const { loop, farm } = this.#options;
     const { agentId, session } = batch;
-    const results = batch.results.map((result) => this.#withMissingBlobs(result));
+    const results = await this.#withMissingBlobs(batch.results);
     const answer = await loop.submit({ type: 'ReportResults', agentId, session, results });
     if (answer.kind !== 'verdicts') return undefined;
     const verdicts = batch.results.map((result, index) =>
@@ -111,13 +111,20 @@ export class NatsWorkPlane {
     return { farmId: farm.farmId, epoch: farm.epoch, verdicts };
   }
 
-  #withMissingBlobs(result: Result): ReportedResult {
-    const reported = resultFromWire(result);
-    const { outcome } = reported;
-    const hashes =
-      outcome.state === 'succeeded' ? outcome.outputs.map((output) => output.sha256) : [];
-    const missingBlobs = hashes.length === 0 ? [] : this.#options.findMissing(hashes);
-    return { ...reported, missingBlobs };
+  /** One question for the whole batch. Rejects when the store does not answer. */
+  async #withMissingBlobs(results: readonly Result[]): Promise<ReportedResult[]> {
+    const reported = results.map((result) => {
+      const { outcome, ...rest } = resultFromWire(result);
+      const hashes =
+        outcome.state === 'succeeded' ? outcome.outputs.map(({ sha256 }) => sha256) : [];
+      return { reported: { ...rest, outcome }, hashes };
+    });
+    const named = reported.flatMap(({ hashes }) => hashes);
+    const missing = new Set(named.length === 0 ? [] : await this.#options.findMissing(named));
+    return reported.map(({ reported, hashes }) => ({
+      ...reported,
+      missingBlobs: hashes.filter((sha256) => missing.has(sha256)),
+    }));
   }
 
   #takeProgress(message: Msg): void {

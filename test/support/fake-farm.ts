@@ -336,6 +336,8 @@ function fakeStatus(farm: FakeFarm): GetStatusResponse {
     journalSequence: 42,
     natsVersion: '2.10.27',
     blobUrl: farm.blobUrl,
+    blobStore: '/home/ada/.furrow/coordinator',
+    blobStoreAnswers: true,
   };
 }
 

@@ -46,7 +46,7 @@ describe('disk store', () => {
     const again = await openStore(folder);
     expectSame(await get(again, big), big.bytes);
     expectSame(await get(again, empty), empty.bytes);
-    expect(again.sizeOf(big.blob.sha256)).toBe(3_000_000);
+    expect(await again.sizeOf(big.blob.sha256)).toBe(3_000_000);
     expect(await readdir(join(folder, 'incoming'))).toEqual([]);
   });
 
@@ -60,7 +60,7 @@ describe('disk store', () => {
     await expect(put(store, short)).rejects.toMatchObject({ reason: 'SIZE_MISMATCH' });
     const long = { bytes: Buffer.concat([bytes, bytes]), blob };
     await expect(put(store, long)).rejects.toMatchObject({ reason: 'SIZE_MISMATCH' });
-    expect(store.has(blob.sha256)).toBe(false);
+    expect(await store.sizeOf(blob.sha256)).toBeUndefined();
     expect(await readdir(join(folder, 'incoming'))).toEqual([]);
   });
 
@@ -80,7 +80,7 @@ describe('disk store', () => {
     await put(store, film);
     await truncate(fileOf(folder, film), 9_999);
     await expect(store.read(film.blob.sha256)).rejects.toMatchObject({ code: 'data-loss' });
-    expect(store.findMissing([film.blob.sha256])).toEqual([film.blob.sha256]);
+    expect(await store.findMissing([film.blob.sha256])).toEqual([film.blob.sha256]);
     await put(store, film);
     expectSame(await get(store, film), film.bytes);
     expect(await readdir(join(folder, 'quarantine'))).toHaveLength(1);
@@ -94,7 +94,7 @@ describe('disk store', () => {
     await store.verify(film.blob.sha256);
     await writeFile(fileOf(folder, film), Buffer.alloc(10_000));
     await expect(store.verify(film.blob.sha256)).rejects.toMatchObject({ reason: 'BLOB_DAMAGED' });
-    expect(store.has(film.blob.sha256)).toBe(false);
+    expect(await store.sizeOf(film.blob.sha256)).toBeUndefined();
   });
 
   it('sweeps only what is unreferenced, unpinned and older than an hour', async () => {
@@ -105,17 +105,14 @@ describe('disk store', () => {
     const referenced = (sha256: string) => sha256 === used.blob.sha256;
     clock.advance(HOUR_MS - 1);
     expect(await store.sweep(referenced)).toBe(0);
-    expect(store.findMissing([asked.blob.sha256])).toEqual([]);
+    expect(await store.findMissing([asked.blob.sha256])).toEqual([]);
     clock.advance(1);
     expect(await store.sweep(referenced)).toBe(1);
-    expect([used, asked, unused].map(({ blob }) => store.has(blob.sha256))).toEqual([
-      true,
-      true,
-      false,
-    ]);
+    const names = [used, asked, unused].map(({ blob }) => blob.sha256);
+    expect(await store.lookForMissing(names)).toEqual([unused.blob.sha256]);
     clock.advance(HOUR_MS);
     expect(await store.sweep(referenced)).toBe(1);
-    expect(store.has(used.blob.sha256)).toBe(true);
+    expect(await store.sizeOf(used.blob.sha256)).toBeDefined();
   });
 
   it('sweeps nothing in the hour after a restart, which forgot the pins', async () => {
@@ -135,11 +132,11 @@ describe('disk store', () => {
     const [done, shared, asked, clients] = [content(1), content(2), content(3), content(4)];
     for (const blob of [done, shared, asked]) await put(store, blob, 'result');
     await put(store, clients);
-    store.findMissing([asked.blob.sha256]);
+    await store.findMissing([asked.blob.sha256]);
     const all = [done, shared, asked, clients].map(({ blob }) => blob.sha256);
     const referenced = (sha256: string) => sha256 === shared.blob.sha256;
     expect(await store.release(all, referenced)).toBe(1);
-    expect(all.map((sha256) => store.has(sha256))).toEqual([false, true, true, true]);
+    expect(await store.lookForMissing(all)).toEqual([done.blob.sha256]);
   });
 
   it('refuses clients on a full disk, and results only when the reserve is used up', async () => {

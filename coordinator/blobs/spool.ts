@@ -1,0 +1,73 @@
+/**
+ * An upload's way onto the disk: admitted, hashed while it is written, checked, handed on under a name
+ * that nobody else knows. Nothing of it is left afterwards, however it ends.
+ */
+import { createHash, randomUUID } from 'node:crypto';
+import { open, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { FurrowError } from '../../kit/furrow-error.ts';
+import { HashingWriter, type BlobName } from '../../kit/sha256-file.ts';
+import type { BlobStore, UploadPurpose } from '../ports.ts';
+import { checkContent, diskFull } from './blob-errors.ts';
+
+export interface SpoolOptions {
+  readonly purpose: UploadPurpose;
+  /** Fsynced before it is handed on. */
+  readonly isSynced: boolean;
+}
+
+/**
+ * `take` gets a file with the blob's bytes, and may move it away. Rejects with FurrowError: invalid
+ * DIGEST_MISMATCH or SIZE_MISMATCH, exhausted DISK_FULL; else with the source's own error, or take's.
+ */
+export async function spool(
+  { directory, space }: Pick<BlobStore, 'directory' | 'space'>,
+  blob: BlobName,
+  source: Readable,
+  { purpose, isSynced }: SpoolOptions,
+  take: (path: string) => Promise<void>,
+): Promise<void> {
+  const path = join(directory, 'incoming', randomUUID());
+  const admission = await space.admit(blob.sizeBytes, purpose);
+  try {
+    const handle = await open(path, 'wx', 0o600);
+    try {
+      const hash = createHash('sha256');
+      const writer = new HashingWriter(handle, hash, 0);
+      await pipeline(upTo(blob.sizeBytes, source, admission.written), writer);
+      checkContent(blob, { sha256: hash.digest('hex'), sizeBytes: writer.positionBytes });
+      if (isSynced) await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await take(path);
+  } catch (error) {
+    throw diskFull(error);
+  } finally {
+    admission.end();
+    await rm(path, { force: true });
+  }
+}
+
+/**
+ * Lets no more than the promised length through, so that a liar cannot fill the disk. The source is
+ * left open when it fails, so that the caller can still answer on its connection.
+ */
+async function* upTo(
+  sizeBytes: number,
+  source: Readable,
+  onBytes: (bytes: number) => void,
+): AsyncGenerator<Buffer> {
+  let bytes = 0;
+  for await (const chunk of source.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > sizeBytes) {
+      const message = `the upload is longer than the ${sizeBytes} bytes it promised`;
+      throw new FurrowError('invalid', 'SIZE_MISMATCH', message);
+    }
+    onBytes(chunk.length);
+    yield chunk;
+  }
+}
