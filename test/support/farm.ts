@@ -27,6 +27,8 @@ export type AgentFlags = Readonly<Record<string, readonly string[]>>;
 export interface TestFarmOptions {
   readonly agents?: AgentFlags;
   readonly leaseTtlMs?: number;
+  /** Settings of the coordinator beyond the usual ones. */
+  readonly coordinatorEnvironment?: NodeJS.ProcessEnv;
 }
 
 export interface TestFarm {
@@ -149,7 +151,11 @@ export async function startFarm(options: TestFarmOptions = {}): Promise<TestFarm
       argv.push('--lease-ttl-ms', String(leaseTtlMs), '--heartbeat-ms', '500');
       return [...argv, '--grpc-port', ports.grpc, '--http-port', ports.http];
     },
-    { ...environment, FURROW_NATS_MONITOR: nats.monitorUrl },
+    {
+      ...environment,
+      FURROW_NATS_MONITOR: nats.monitorUrl,
+      ...options.coordinatorEnvironment,
+    },
   );
   started.push(() => coordinator.kill());
   coordinator.start();
