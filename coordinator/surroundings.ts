@@ -20,7 +20,7 @@ export class SurroundingsWatch {
   #blobDiskFreeBytes = 0;
   #blobDiskWarning = '';
   #blobStoreTrouble = '';
-  #probe: Promise<void> | undefined;
+  #isAskingStore = false;
   #isNatsConnected = true;
   #timer: NodeJS.Timeout | undefined;
   #isStopped = false;
@@ -56,7 +56,7 @@ export class SurroundingsWatch {
     const { nats, store, monitorUrls } = this.#options;
     // While NATS is away there is nothing to read; what was read of it stays true of its files.
     if (this.#isNatsConnected) this.#durability = await readDurability(nats, monitorUrls);
-    this.#lookAtStore();
+    void this.#lookAtStore();
     try {
       this.#blobDiskFreeBytes = await store.space.freeBytes();
       this.#blobDiskWarning = (await store.space.low())
@@ -70,11 +70,11 @@ export class SurroundingsWatch {
   }
 
   /** Not waited for: a store that is away may take long to say nothing. */
-  #lookAtStore(): void {
-    this.#probe ??= this.#options.store.trouble().then((trouble) => {
-      this.#blobStoreTrouble = trouble ?? '';
-      this.#probe = undefined;
-    });
+  async #lookAtStore(): Promise<void> {
+    if (this.#isAskingStore) return;
+    this.#isAskingStore = true;
+    this.#blobStoreTrouble = (await this.#options.store.trouble()) ?? '';
+    this.#isAskingStore = false;
   }
 
   async #followNats(): Promise<void> {

@@ -18,7 +18,7 @@ const MAX_PARTS = 10_000;
 const PARTS_AT_ONCE = 4;
 
 /** Parts of one length, the last shorter; longer ones where ten thousand would not do. */
-export function partBytesFor(sizeBytes: number): number {
+function partBytesFor(sizeBytes: number): number {
   return Math.max(PART_BYTES, Math.ceil(sizeBytes / MAX_PARTS / MIB) * MIB);
 }
 

@@ -107,7 +107,7 @@ async function steerJob(
 ): Promise<{ job: WireJob; units: number }> {
   const job = jobFromWire(jobId);
   const shown = reason === '' ? 'cancelled by a person' : reason.slice(0, 1_000);
-  const missingBlobs = type === 'RetryJob' ? missingOf(options, job) : [];
+  const missingBlobs = type === 'RetryJob' ? await missingOf(options, job) : [];
   const answer = unlessRefused(
     await options.loop.submit({ type, job, reason: shown, missingBlobs }),
   );
@@ -116,7 +116,10 @@ async function steerJob(
 }
 
 /** A failed job's blobs are kept for some days only. */
-function missingOf({ farm, findMissing }: JobServiceOptions, number: number): string[] {
+async function missingOf(
+  { farm, findMissing }: JobServiceOptions,
+  number: number,
+): Promise<string[]> {
   const job = farm.jobs.get(number);
   return job?.end === undefined ? [] : findMissing(blobsToRun(job));
 }

@@ -18,6 +18,7 @@ import type { BlobStore } from '../ports.ts';
 import { sendError, sendJson } from './http-error.ts';
 import { parseRange } from './range.ts';
 import type { Route } from './route.ts';
+import { whileSilent } from './while-silent.ts';
 
 const MAX_HASHES = 10_000;
 const MAX_QUESTION_BYTES = 1024 * 1024;
@@ -59,7 +60,7 @@ async function sendBlob(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const sizeBytes = await store.sizeOf(sha256);
+  const sizeBytes = await whileSilent(request.socket, () => store.sizeOf(sha256));
   const etag = `"${sha256}"`;
   const ifRange = request.headers['if-range'];
   const asked = ifRange === undefined || ifRange === etag ? request.headers.range : undefined;
@@ -73,7 +74,7 @@ async function sendBlob(
   }
   const range = wanted.state === 'part' ? wanted.range : undefined;
   // Opened for HEAD too: a damaged blob must not be said to be here.
-  const stream = await store.read(sha256, range);
+  const stream = await whileSilent(request.socket, () => store.read(sha256, range));
   const lengthBytes = range === undefined ? (sizeBytes ?? 0) : range.end - range.start + 1;
   response.writeHead(range === undefined ? 200 : 206, {
     'Content-Type': 'application/octet-stream',
@@ -109,18 +110,14 @@ async function putBlob(
     return;
   }
   const purpose = purposeOf(request.headers[PURPOSE_HEADER]);
-  const existed = (await store.sizeOf(sha256)) !== undefined;
-  endIdleTimeoutWith(request);
-  await store.receive({ sha256, sizeBytes }, request, purpose);
-  sendJson(response, existed ? 200 : 201, { sha256, sizeBytes });
-}
-
-/** Once all bytes are here the silence is ours, while they go on to a store far away. */
-function endIdleTimeoutWith(request: IncomingMessage): void {
   const { socket } = request;
+  const existed = await whileSilent(socket, () => store.sizeOf(sha256));
+  // Once all bytes are here the silence is ours, while they go on to a store far away.
   const idleMs = socket.timeout ?? 0;
   request.once('end', () => socket.setTimeout(0));
-  request.once('close', () => socket.setTimeout(idleMs));
+  response.once('close', () => socket.setTimeout(idleMs));
+  await store.receive({ sha256, sizeBytes }, request, purpose);
+  sendJson(response, existed === undefined ? 201 : 200, { sha256, sizeBytes });
 }
 
 const question = z.object({
@@ -139,7 +136,9 @@ async function sendMissing(
     sendError(response, new FurrowError('invalid', 'BAD_QUESTION', message));
     return;
   }
-  sendJson(response, 200, { missing: await store.findMissing(parsed.data.sha256) });
+  const hashes = parsed.data.sha256;
+  const missing = await whileSilent(request.socket, () => store.findMissing(hashes));
+  sendJson(response, 200, { missing });
 }
 
 async function readJson(request: IncomingMessage): Promise<unknown> {

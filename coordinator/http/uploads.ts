@@ -6,6 +6,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { readdir, rm, stat } from 'node:fs/promises';
+import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { Server as TusServer, type ServerOptions } from '@tus/server';
 import { PURPOSE_HEADER, UPLOADS_PATH } from '../../kit/blob-protocol.ts';
@@ -16,6 +17,7 @@ import type { BlobStore } from '../ports.ts';
 import { bodyOf, statusOf, toFurrowError } from './http-error.ts';
 import type { Route } from './route.ts';
 import { blobOf, UploadFiles } from './upload-files.ts';
+import { whileSilent } from './while-silent.ts';
 
 const KEEP_UNFINISHED_MS = 24 * 3600 * 1000;
 const CLEAN_EVERY_MS = 3600 * 1000;
@@ -84,15 +86,12 @@ function hooks(store: BlobStore, files: UploadFiles): Hooks {
     // A crash or a failing disk may have come between an upload's last byte and its place in the store.
     // Nobody is ever shown an upload that is complete and yet not stored: it is finished first.
     onIncomingRequest: async (request, id) => {
-      if (request.method === 'HEAD') await files.finishIfWhole(id);
+      if (request.method !== 'HEAD') return;
+      await whileSilent(socketOf(request), () => files.finishIfWhole(id));
     },
     onUploadFinish: async (request, upload) => {
-      // Reading a large upload once more moves no byte on the wire: that is no idle connection.
-      const socket = request.runtime?.node?.req.socket;
-      const idleMs = socket?.timeout ?? 0;
-      socket?.setTimeout(0);
-      await files.finish(upload.id);
-      socket?.setTimeout(idleMs);
+      // Reading a large upload once more, or bringing it to a bucket, moves no byte on this wire.
+      await whileSilent(socketOf(request), () => files.finish(upload.id));
       return {};
     },
     onResponseError: (_request, thrown) => {
@@ -101,6 +100,12 @@ function hooks(store: BlobStore, files: UploadFiles): Hooks {
       return { status_code, body: bodyOf(error) };
     },
   };
+}
+
+type TusRequest = Parameters<NonNullable<ServerOptions['onUploadFinish']>>[0];
+
+function socketOf(request: TusRequest): Socket | undefined {
+  return request.runtime?.node?.req.socket;
 }
 
 /** tus's own refusals: wrong offset, unknown upload and the like. */

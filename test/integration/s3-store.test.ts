@@ -267,7 +267,7 @@ describe('two coordinators over one bucket', () => {
     const store = await openStore({ prefix, clock });
     await put(await openStore({ prefix }), content(4));
     // Monotonic only: the service's clock and ours agree.
-    const early = { ...clock, wallMs: systemClock.wallMs };
+    const early = { ...clock, wallMs: () => systemClock.wallMs() };
     const sweeping = await openStore({ prefix, clock: early });
     clock.advance(2 * HOUR_MS);
     expect(await sweeping.sweep(nobody)).toBe(0);
@@ -275,21 +275,36 @@ describe('two coordinators over one bucket', () => {
   });
 });
 
+async function serve(store: S3Store, idleTimeoutMs = 60_000) {
+  const server = await startHttpServer({
+    host: '127.0.0.1',
+    port: 0,
+    access: tokenAccess(TOKEN),
+    log: silentLog,
+    health: () => ({ healthy: true }),
+    store,
+    idleTimeoutMs,
+  });
+  onTestFinished(() => server.close(0));
+  return { url: server.url, token: TOKEN };
+}
+
 describe('uploads over HTTP into a bucket', () => {
+  it('are not cut for silence while a slow bucket takes them', async () => {
+    const proxy = await startProxy(s3.port);
+    onTestFinished(() => proxy.close());
+    const store = await openStore({ endpoint: `http://127.0.0.1:${proxy.port}` });
+    const target = await serve(store, 300);
+    const film = await contentFile(await temporaryFolder(), 1000);
+    proxy.delay(400);
+    expect(await uploadBlob(target, film.path, film.blob, { attempts: 1 })).toBe(true);
+  });
+
   it('are kept on disk while the bucket is away, and need not be sent again', async () => {
     const proxy = await startProxy(s3.port);
     onTestFinished(() => proxy.close());
     const store = await openStore({ endpoint: `http://127.0.0.1:${proxy.port}` });
-    const server = await startHttpServer({
-      host: '127.0.0.1',
-      port: 0,
-      access: tokenAccess(TOKEN),
-      log: silentLog,
-      health: () => ({ healthy: true }),
-      store,
-    });
-    onTestFinished(() => server.close(0));
-    const target = { url: server.url, token: TOKEN };
+    const target = await serve(store);
     const folder = await temporaryFolder();
     const film = await contentFile(folder, 65 * MIB);
     let sent = 0;

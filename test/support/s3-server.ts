@@ -11,7 +11,7 @@ import { randomUUID } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
 export interface TestS3 {
@@ -56,8 +56,7 @@ export async function startTestS3(): Promise<TestS3> {
 }
 
 function spawnS3rver(directory: string): ChildProcess {
-  const main = createRequire(import.meta.url).resolve('s3rver');
-  const program = join(dirname(main), '..', 'bin', 's3rver.js');
+  const program = createRequire(import.meta.url).resolve('s3rver/bin/s3rver.js');
   const argv = ['-d', directory, '-a', '127.0.0.1', '-p', '0', '--no-vhost-buckets', '-s'];
   return spawn(process.execPath, [program, ...argv, '--configure-bucket', BUCKET], {
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -26,7 +26,7 @@ test('progress of a job that has ended, or never was, is not kept', () => {
     farm: driver.farm,
     loop: {} as CommandLoop,
     hub,
-    findMissing: () => [],
+    findMissing: async () => [],
   }).start();
   const units = [{ step: 'work', unit: 0, attempt: 1, fraction: 0.5, counter: 1, note: '' }];
   const data = Progress.encode({ agentId: 'a1', units }).finish();
