@@ -2,7 +2,7 @@
  * One run of the agent: puts the parts together in the order that the lease rules ask for, and takes
  * them apart again without losing a result.
  */
-import { Client, credentials } from '@grpc/grpc-js';
+import { credentials } from '@grpc/grpc-js';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
@@ -13,6 +13,7 @@ import {
   type EnrolAgentResponse,
 } from '../proto/gen/furrow/v1/agent_service.ts';
 import { systemClock } from '../kit/clock.ts';
+import { CoordinatorChannel } from '../kit/coordinator-channel.ts';
 import { FurrowError } from '../kit/furrow-error.ts';
 import type { Logger } from '../kit/log.ts';
 import { AgentCore } from './agent-core.ts';
@@ -86,15 +87,15 @@ export class Agent {
    * another farm's.
    */
   async run(): Promise<void> {
-    const client = new AgentServiceClient(
-      this.#config.farm,
-      credentials.createInsecure(),
-      CHANNEL_OPTIONS,
-    );
+    const channel = new CoordinatorChannel(this.#config.farm, CHANNEL_OPTIONS);
+    const client = new AgentServiceClient(this.#config.farm, credentials.createInsecure(), {
+      channelOverride: channel,
+    });
     try {
       await this.#endLeftovers();
       const session = new Session({
         client,
+        channel,
         token: this.#config.token,
         identity: this.#identity,
         session: this.#session,
@@ -110,7 +111,7 @@ export class Agent {
       // Asked to leave before it had joined: there is nothing to hand back.
       if (error !== this.#leave.signal.reason) throw error;
     } finally {
-      (client as Client).close();
+      channel.close();
     }
   }
 

@@ -56,7 +56,7 @@ const settingsSchema = z.strictObject({
 type Settings = z.infer<typeof settingsSchema>;
 
 export interface AgentConfig extends Readonly<Omit<Settings, 'state' | 'farm' | 'tokenFile'>> {
-  /** HOST:PORT of the coordinator. */
+  /** HOST:PORT of the coordinator; of several, with commas between. */
   readonly farm: string;
   readonly token: string;
   /** Absolute path of the folder that is this agent's alone. */
@@ -65,7 +65,8 @@ export interface AgentConfig extends Readonly<Omit<Settings, 'state' | 'farm' | 
 
 export const AGENT_USAGE = `furrow agent: offers this machine to a farm
 
-  --farm HOST:PORT        the coordinator (default: this machine's farm, else ${DEFAULT_FARM})
+  --farm HOST:PORT[,…]    the coordinator, or all of them (default: this machine's farm, else
+                          ${DEFAULT_FARM})
   --token-file FILE       the farm's token (default: $FURROW_TOKEN, else FURROW_HOME/token)
   --name NAME             this agent's name (default: the host's); a second one on a machine needs its own
   --cpus N                cores to offer (default: all)
@@ -95,12 +96,17 @@ export async function readAgentConfig(
     ...withoutHome(flags),
     name,
   });
-  const farm = settings.farm ?? (await readFarmFile(home.farmFile))?.grpc ?? DEFAULT_FARM;
+  const farm = settings.farm ?? (await farmIn(home.farmFile)) ?? DEFAULT_FARM;
   const token =
     settings.tokenFile === undefined && environment['FURROW_TOKEN']
       ? environment['FURROW_TOKEN']
       : await readToken(settings.tokenFile ?? home.tokenFile);
   return Object.freeze({ ...settings, farm, token, stateDirectory });
+}
+
+async function farmIn(farmFile: string): Promise<string | undefined> {
+  const farm = await readFarmFile(farmFile);
+  return farm && [farm.grpc, ...farm.peers].join(',');
 }
 
 function parseFlags(argv: readonly string[]): Record<string, string | undefined> {

@@ -12,6 +12,7 @@ import type {
   EnrolAgentRequest,
   EnrolAgentResponse,
 } from '../proto/gen/furrow/v1/agent_service.ts';
+import type { CoordinatorChannel, NextTry } from '../kit/coordinator-channel.ts';
 import { decodeErrorDetails, ERROR_DETAILS_KEY, errorCodeOf } from '../kit/error-details.ts';
 import { FurrowError, messageOf } from '../kit/furrow-error.ts';
 import type { Logger } from '../kit/log.ts';
@@ -30,6 +31,8 @@ export interface SessionPorts {
 
 export interface SessionOptions {
   readonly client: AgentServiceClient;
+  /** The client's own: told which coordinators served. */
+  readonly channel: CoordinatorChannel;
   readonly token: string;
   readonly identity: EnrolAgentRequest;
   readonly session: string;
@@ -75,12 +78,15 @@ export class Session {
     const pause = new Pause(this.#options.random);
     for (;;) {
       signal.throwIfAborted();
+      const { channel } = this.#options;
+      const { address } = channel;
       try {
         this.#enrolment = await this.#callEnrol();
         return this.#enrolment;
       } catch (error) {
         if (!(error instanceof FurrowError) || FATAL.has(error.code)) throw error;
         this.#options.log.warn({ error: error.message }, 'cannot enrol; trying again');
+        if (channel.failed(error, address) === 'now') continue;
       }
       await pause.wait(signal);
     }
@@ -90,17 +96,24 @@ export class Session {
   async run(ports: SessionPorts, signal: AbortSignal): Promise<void> {
     const pause = new Pause(this.#options.random);
     for (let first = true; !signal.aborted; first = false) {
+      let next: NextTry = 'soon';
+      const { channel } = this.#options;
+      const { address } = channel;
       try {
         if (!first) ports.enrolledAgain(await this.#enrolAgain());
         const stream = new Stream(this.#options, ports, this.#enrolment?.heartbeatMs ?? 3_000);
         this.#stream = stream;
-        await stream.run(signal, () => pause.reset());
+        await stream.run(signal, () => {
+          pause.reset();
+          channel.served(address);
+        });
       } catch (error) {
         if (error instanceof FurrowError && error.reason === 'OTHER_FARM') throw error;
         this.#options.log.warn({ error: messageOf(error) }, 'lost the coordinator; trying again');
+        next = channel.failed(error, address);
       }
       this.#stream = null;
-      await pause.wait(signal);
+      if (next !== 'now') await pause.wait(signal);
     }
   }
 
@@ -293,5 +306,8 @@ function furrowErrorOf(error: ServiceError): FurrowError {
   const info = details instanceof Uint8Array ? decodeErrorDetails(details) : undefined;
   const text =
     error.details === undefined || error.details === '' ? messageOf(error) : error.details;
-  return new FurrowError(errorCodeOf(error.code), info?.reason ?? 'GRPC', text, { cause: error });
+  return new FurrowError(errorCodeOf(error.code), info?.reason ?? 'GRPC', text, {
+    cause: error,
+    ...(info && { details: info.metadata }),
+  });
 }

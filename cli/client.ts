@@ -11,6 +11,8 @@ import {
   type ClientUnaryCall,
   type ServiceError,
 } from '@grpc/grpc-js';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { CoordinatorChannel } from '../kit/coordinator-channel.ts';
 import { decodeErrorDetails, ERROR_DETAILS_KEY, errorCodeOf } from '../kit/error-details.ts';
 import { FurrowError, messageOf } from '../kit/furrow-error.ts';
 import { FarmServiceClient } from '../proto/gen/furrow/v1/farm_service.ts';
@@ -18,6 +20,10 @@ import { JobServiceClient } from '../proto/gen/furrow/v1/job_service.ts';
 import type { FarmAddress } from './farm-address.ts';
 
 const UNARY_DEADLINE_MS = 15_000;
+/** Where there are several coordinators, one that is silent for so long is not waited for. */
+const ONE_OF_SEVERAL_MS = 5_000;
+/** Between rounds of asking, while a standby waits for its turn. */
+const ROUND_PAUSE_MS = 400;
 /** Notices a farm whose machine is gone, where no packet would ever say so. */
 const KEEPALIVE_TIME_MS = 10_000;
 const KEEPALIVE_TIMEOUT_MS = 5_000;
@@ -39,11 +45,11 @@ type StreamMethod<Request, Response> = (
 ) => ClientReadableStream<Response>;
 
 export class FarmClient {
-  readonly address: string;
   readonly token: string;
   readonly jobs: JobServiceClient;
   readonly farm: FarmServiceClient;
   readonly #signal: AbortSignal;
+  readonly #channel: CoordinatorChannel;
 
   /** The signal ends every call that is under way, and those to come, with its reason. */
   constructor(farm: FarmAddress, signal: AbortSignal) {
@@ -53,30 +59,64 @@ export class FarmClient {
       'grpc.max_reconnect_backoff_ms': MAX_CHANNEL_BACKOFF_MS,
       'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
     };
-    this.address = farm.address;
     this.token = farm.token;
     this.#signal = signal;
-    this.jobs = new JobServiceClient(farm.address, credentials.createInsecure(), options);
+    this.#channel = new CoordinatorChannel(farm.address, options);
     // One connection for both.
-    this.farm = new FarmServiceClient(farm.address, credentials.createInsecure(), {
-      ...options,
-      channelOverride: this.jobs.getChannel(),
-    });
+    const shared = { channelOverride: this.#channel };
+    this.jobs = new JobServiceClient(farm.address, credentials.createInsecure(), shared);
+    this.farm = new FarmServiceClient(farm.address, credentials.createInsecure(), shared);
   }
 
-  /** `client.call(client.jobs.getJob.bind(client.jobs), { jobId })`. */
-  call<Request, Response>(
+  /** HOST:PORT of the coordinator that is asked at the moment. */
+  get address(): string {
+    return this.#channel.address;
+  }
+
+  /**
+   * `client.call(client.jobs.getJob.bind(client.jobs), { jobId })`. Where the farm has several
+   * coordinators, the one that can answer is looked for, within the deadline. Every call of ours may be
+   * made twice: submits carry a client id, and the others set what they set.
+   */
+  async call<Request, Response>(
     method: UnaryMethod<Request, Response>,
     request: Request,
     deadlineMs = UNARY_DEADLINE_MS,
   ): Promise<Response> {
+    const deadline = Date.now() + deadlineMs;
+    for (;;) {
+      const { address } = this.#channel;
+      const mostMs = this.#channel.hasSeveral ? ONE_OF_SEVERAL_MS : deadlineMs;
+      try {
+        const response = await this.#callOnce(
+          method,
+          request,
+          Math.min(deadline, Date.now() + mostMs),
+        );
+        this.#channel.served(address);
+        return response;
+      } catch (error) {
+        this.#signal.throwIfAborted();
+        const next = this.#channel.failed(error, address);
+        const pauseMs = next === 'soon' ? ROUND_PAUSE_MS : 0;
+        if (next === 'no' || Date.now() + pauseMs >= deadline) throw error;
+        if (pauseMs > 0) await sleep(pauseMs, undefined, { signal: this.#signal }).catch(() => {});
+      }
+    }
+  }
+
+  #callOnce<Request, Response>(
+    method: UnaryMethod<Request, Response>,
+    request: Request,
+    deadline: number,
+  ): Promise<Response> {
     return new Promise((resolve, reject) => {
       if (this.#signal.aborted) return reject(this.#signal.reason);
-      const deadline = Date.now() + deadlineMs;
+      const { address } = this.#channel;
       const call = method(request, this.#metadata(), { deadline }, (error, response) => {
         this.#signal.removeEventListener('abort', cancel);
         if (error === null) resolve(response);
-        else reject(this.#signal.aborted ? this.#signal.reason : this.#furrowError(error));
+        else reject(this.#signal.aborted ? this.#signal.reason : furrowErrorFrom(error, address));
       });
       const cancel = (): void => call.cancel();
       this.#signal.addEventListener('abort', cancel, { once: true });
@@ -89,13 +129,21 @@ export class FarmClient {
     request: Request,
   ): AsyncGenerator<Response> {
     this.#signal.throwIfAborted();
+    const { address } = this.#channel;
     const call = method(request, this.#metadata());
     const cancel = (): void => call.cancel();
     this.#signal.addEventListener('abort', cancel, { once: true });
     try {
-      for await (const message of call as AsyncIterable<Response>) yield message;
+      for await (const message of call as AsyncIterable<Response>) {
+        this.#channel.served(address);
+        yield message;
+      }
     } catch (error) {
-      throw this.#signal.aborted ? this.#signal.reason : this.#furrowError(error);
+      if (this.#signal.aborted) throw this.#signal.reason;
+      const known = furrowErrorFrom(error, address);
+      // Whoever opens the stream again does so at the next one.
+      this.#channel.failed(known, address);
+      throw known;
     } finally {
       this.#signal.removeEventListener('abort', cancel);
       // A cancelled call reports so once more, to nobody.
@@ -105,8 +153,7 @@ export class FarmClient {
   }
 
   close(): void {
-    this.farm.close();
-    this.jobs.close();
+    this.#channel.close();
   }
 
   #metadata(): Metadata {
@@ -114,12 +161,12 @@ export class FarmClient {
     metadata.set('authorization', `Bearer ${this.token}`);
     return metadata;
   }
+}
 
-  #furrowError(error: unknown): FurrowError {
-    return isServiceError(error)
-      ? furrowErrorOf(error, this.address)
-      : new FurrowError('internal', 'UNEXPECTED', messageOf(error), { cause: error });
-  }
+function furrowErrorFrom(error: unknown, address: string): FurrowError {
+  return isServiceError(error)
+    ? furrowErrorOf(error, address)
+    : new FurrowError('internal', 'UNEXPECTED', messageOf(error), { cause: error });
 }
 
 function isServiceError(error: unknown): error is ServiceError {
@@ -131,7 +178,10 @@ function furrowErrorOf(error: ServiceError, address: string): FurrowError {
   const details = error.metadata.get(ERROR_DETAILS_KEY)[0];
   const info = details instanceof Buffer ? decodeErrorDetails(details) : undefined;
   if (info)
-    return new FurrowError(errorCodeOf(error.code), info.reason, error.details, { cause: error });
+    return new FurrowError(errorCodeOf(error.code), info.reason, error.details, {
+      cause: error,
+      details: info.metadata,
+    });
   const options = { cause: error };
   switch (error.code) {
     case status.UNAVAILABLE: {

@@ -1,5 +1,5 @@
 /**
- * Which farm, and the token that opens it: --farm HOST:PORT, else $FURROW_FARM, else farm.json under
+ * Which farm, and the token that opens it: --farm HOST:PORT[,HOST:PORT], else $FURROW_FARM, else farm.json under
  * $FURROW_HOME, else 127.0.0.1:7400; --token-file, else $FURROW_TOKEN, else the token file beside it.
  */
 import { FurrowError } from '../kit/furrow-error.ts';
@@ -14,7 +14,7 @@ export interface FarmAddressOptions {
 }
 
 export interface FarmAddress {
-  /** HOST:PORT of the gRPC server. */
+  /** HOST:PORT of the gRPC server; of several coordinators, with commas between. */
   readonly address: string;
   readonly token: string;
 }
@@ -30,8 +30,8 @@ export async function findFarm(
   const home = furrowHome(undefined, environment);
   const named = options.farm ?? environment['FURROW_FARM'];
   const address = named
-    ? parseAddress(named)
-    : ((await readFarmFile(home.farmFile))?.grpc ?? DEFAULT_ADDRESS);
+    ? named.split(',').map(parseAddress).join(',')
+    : (await addressesIn(home.farmFile)) || DEFAULT_ADDRESS;
   if (options.tokenFile !== undefined) {
     return { address, token: await readNamedToken(options.tokenFile) };
   }
@@ -45,6 +45,12 @@ export async function findFarm(
     }
     throw error;
   }
+}
+
+/** Empty when there is no such file. */
+async function addressesIn(farmFile: string): Promise<string> {
+  const farm = await readFarmFile(farmFile);
+  return farm === undefined ? '' : [farm.grpc, ...farm.peers].join(',');
 }
 
 async function readNamedToken(path: string): Promise<string> {

@@ -19,7 +19,10 @@ export interface GlobalOptions {
 }
 
 const GLOBAL_OPTIONS: readonly OptionSpec[] = [
-  { flags: '--farm <host:port>', help: 'the farm to talk to (default: the one of this machine)' },
+  {
+    flags: '--farm <host:port,...>',
+    help: 'the farm to talk to; all coordinators of one with commas (default: this machine)',
+  },
   { flags: '--token-file <file>', help: "file with the farm's token" },
   { flags: '--json', help: 'print JSON; one document a line while watching' },
   { flags: '-q, --quiet', help: 'print results and errors only' },

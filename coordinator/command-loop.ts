@@ -171,6 +171,14 @@ export class CommandLoop {
     this.#schedule();
   }
 
+  /** Settles once the journal has shown that we still lead; never when it shows otherwise. */
+  proveLead(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#whenAllowed('fresh', resolve);
+      this.#schedule();
+    });
+  }
+
   /** Decides nothing more. What is in flight may still be committed, but nothing is said of it. */
   stop(): void {
     this.#state = 'stopped';
@@ -226,7 +234,8 @@ export class CommandLoop {
       const lateMs = nowMs - this.#lastTickMs - TICK_MS;
       this.#lastTickMs = nowMs;
       if (lateMs > STALL_MS) extendByStall(this.#options.liveness, lateMs);
-      if (nowMs - this.#lastCommitMs > PROVE_LEAD_MS) this.#open.forced = true;
+      // Also whoever slept: another may lead by now.
+      if (lateMs > STALL_MS || nowMs - this.#lastCommitMs > PROVE_LEAD_MS) this.#open.forced = true;
       if (this.#standing.state === 'ok') void this.submit({ type: 'Tick' }).catch(() => {});
       this.#scheduleTick();
     });

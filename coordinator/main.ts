@@ -2,7 +2,7 @@
 import { type ErrorCode, FurrowError, messageOf } from '../kit/furrow-error.ts';
 import { createLog, type Logger } from '../kit/log.ts';
 import { COORDINATOR_USAGE, type CoordinatorConfig, readCoordinatorConfig } from './config.ts';
-import { startCoordinator } from './coordinator.ts';
+import { type Ending, startCoordinator } from './coordinator.ts';
 
 /** As the CLI's: 2 bad usage, 3 unreachable, 7 refused. */
 const EXIT_CODES: Partial<Record<ErrorCode, number>> = {
@@ -47,17 +47,40 @@ async function run(config: CoordinatorConfig, log: Logger): Promise<number> {
     process.stdin.once('close', leave).on('error', leave).resume();
   }
   try {
-    const coordinator = await startCoordinator(config, log, leaving.signal);
-    if (coordinator === undefined) return 0;
-    const left = new Promise<'left'>((resolve) => {
-      if (leaving.signal.aborted) resolve('left');
-      leaving.signal.addEventListener('abort', () => resolve('left'), { once: true });
-    });
-    const reason = await Promise.race([left, coordinator.deposed]);
-    if (reason !== 'left') log.error({ reason }, 'deposed');
-    await coordinator.close();
-    return reason === 'left' ? 0 : EXIT_DEPOSED;
+    return await serve(config, log, leaving.signal);
   } finally {
     process.stdin.destroy();
+  }
+}
+
+/** Starts again where it was as long as it is only cut off; the listeners keep their ports. */
+async function serve(
+  config: CoordinatorConfig,
+  log: Logger,
+  leaving: AbortSignal,
+): Promise<number> {
+  for (let settings = config; ;) {
+    const coordinator = await startCoordinator(settings, log);
+    const close = (): void => void coordinator.close();
+    if (leaving.aborted) close();
+    leaving.addEventListener('abort', close, { once: true });
+    let ending: Ending;
+    try {
+      ending = await coordinator.ended;
+    } finally {
+      leaving.removeEventListener('abort', close);
+      await coordinator.close();
+    }
+    switch (ending.state) {
+      case 'closed':
+        return 0;
+      case 'deposed':
+        log.error({ reason: ending.reason }, 'deposed');
+        return EXIT_DEPOSED;
+      case 'cut-off':
+        log.warn('the journal was cut above what was read of it: starting again from a snapshot');
+    }
+    const { grpcPort, httpPort } = coordinator;
+    settings = Object.freeze({ ...config, grpcPort, httpPort, acceptRestoredStore: false });
   }
 }

@@ -48,12 +48,9 @@ export interface ErrorInfo {
 }
 
 /** The value of `grpc-status-details-bin` for an error. */
-export function encodeErrorDetails(
-  error: FurrowError,
-  metadata: Readonly<Record<string, string>> = {},
-): Buffer {
+export function encodeErrorDetails(error: FurrowError): Buffer {
   const info = new BinaryWriter().uint32(10).string(error.reason).uint32(18).string(DOMAIN);
-  for (const [key, value] of Object.entries(metadata)) {
+  for (const [key, value] of Object.entries(error.details)) {
     info.uint32(26).fork().uint32(10).string(key).uint32(18).string(value).join();
   }
   const any = new BinaryWriter().uint32(10).string(ERROR_INFO_TYPE).uint32(18).bytes(info.finish());

@@ -19,18 +19,28 @@ export type ErrorCode =
 
 const RETRYABLE: ReadonlySet<ErrorCode> = new Set(['unavailable', 'timed-out']);
 
+/** For programs, beside `reason`: such as the address to ask instead. */
+export type ErrorDetails = Readonly<Record<string, string>>;
+
 export class FurrowError extends Error {
   override readonly name = 'FurrowError';
   readonly code: ErrorCode;
   /** Upper snake case, such as CLIENT_ID_REUSED. */
   readonly reason: string;
   readonly retryable: boolean;
+  readonly details: ErrorDetails;
 
-  constructor(code: ErrorCode, reason: string, message: string, options?: { cause?: unknown }) {
+  constructor(
+    code: ErrorCode,
+    reason: string,
+    message: string,
+    { details = {}, ...options }: { cause?: unknown; details?: ErrorDetails } = {},
+  ) {
     super(message, options);
     this.code = code;
     this.reason = reason;
     this.retryable = RETRYABLE.has(code);
+    this.details = details;
   }
 }
 

@@ -47,6 +47,8 @@ const farmFileSchema = z.object({
   nats: z.array(z.string()),
   /** The coordinator's process. */
   pid: z.number().int().positive(),
+  /** HOST:PORT of other coordinators of the same farm, as far as they are known. */
+  peers: z.array(z.string()).default([]),
 });
 
 /** Where this machine's farm listens. */

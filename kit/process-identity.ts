@@ -1,6 +1,7 @@
 /** A pid is used again; a pid with its start time names one process. */
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
+import { hostname } from 'node:os';
 
 /** When the process started, as an opaque text; undefined when there is none. */
 export function processStart(pid: number): string | undefined {
@@ -36,4 +37,14 @@ function psStart(pid: number): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+/**
+ * Names the space in which this process's pid means what it says: this boot of this machine, and on
+ * Linux the container.
+ */
+export function processSpace(): string {
+  if (process.platform !== 'linux') return hostname();
+  const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
+  return `${boot}:${readlinkSync('/proc/self/ns/pid')}`;
 }

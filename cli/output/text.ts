@@ -205,7 +205,9 @@ function statusLines(address: string, status: GetStatusResponse, style: Style): 
   const units = `${formatCount(status.unitsLeased, 'unit')} running, ${status.unitsQueued} waiting`;
   const rows: [string, string][] = [
     ['farm', `${status.farmId} at ${address}, version ${status.version}`],
-    ['agents', status.agentsOnline === 0 ? style.yellow(agents) : agents],
+    status.standby
+      ? ['standby', standbyWords(status)]
+      : ['agents', status.agentsOnline === 0 ? style.yellow(agents) : agents],
     ['jobs', `${formatCount(status.jobsOpen, 'open job')}, ${units}`],
     ['journal', journalWords(status, style)],
     ['durable', durableWords(status, style)],
@@ -224,6 +226,11 @@ function blobWords(status: GetStatusResponse, style: Style): string {
   const store = printable(status.blobStore);
   const where = status.blobStoreAnswers ? store : style.red(`${store}, which does not answer`);
   return `in ${where}; served at ${status.blobUrl}; ${free}`;
+}
+
+function standbyWords(status: GetStatusResponse): string {
+  const leader = status.leader === '' ? 'nobody is known to lead' : `${status.leader} leads`;
+  return `${leader}; ${formatCount(status.lagCommits, 'commit')} behind`;
 }
 
 function journalWords(status: GetStatusResponse, style: Style): string {

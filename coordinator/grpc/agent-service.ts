@@ -9,17 +9,16 @@ import type {
   EnrolAgentRequest,
   EnrolAgentResponse,
 } from '../../proto/gen/furrow/v1/agent_service.ts';
-import type { CommandLoop } from '../command-loop.ts';
 import type { StopOrder } from '../domain/decision.ts';
 import type { Farm } from '../domain/farm.ts';
+import type { Office } from '../office.ts';
 import { asFurrowError, statusOf } from './errors.ts';
 import { bidiStreaming, type Gate, unary } from './handlers.ts';
 import { beatFromWire, tokenToWire, unlessRefused } from './wire.ts';
 
 export interface AgentServiceOptions {
   readonly gate: Gate;
-  readonly loop: CommandLoop;
-  readonly farm: Farm;
+  readonly office: Office;
   readonly leaseTtlMs: number;
   readonly heartbeatMs: number;
   readonly natsUrls: readonly string[];
@@ -67,7 +66,7 @@ export class AgentStreams {
 /** Says over an agent's stream which attempts must stop. A beat number of 0 renews nothing. */
 export function sendStop(
   streams: AgentStreams,
-  options: Pick<AgentServiceOptions, 'farm' | 'leaseTtlMs'>,
+  options: { readonly farm: Farm; readonly leaseTtlMs: number },
   order: StopOrder,
 ): void {
   const stop = order.tokens.map(tokenToWire);
@@ -107,10 +106,10 @@ async function enrol(
     throw new FurrowError('invalid', 'AGENT_NAME_INVALID', message);
   }
   unlessRefused(
-    await options.loop.submit({ type: 'EnrolAgent', agentId, name, version, machineFingerprint }),
+    await options.office.submit({ type: 'EnrolAgent', agentId, name, version, machineFingerprint }),
   );
   return {
-    farmId: options.farm.farmId,
+    farmId: options.office.farm.farmId,
     natsUrls: options.natsUrls,
     natsToken: options.natsToken,
     blobUrl: options.blobUrl(),
@@ -120,7 +119,7 @@ async function enrol(
 }
 
 function serve(options: AgentServiceOptions, streams: AgentStreams, stream: Stream): void {
-  const { loop, gate } = options;
+  const { office, gate } = options;
   let who: { readonly agentId: string; readonly session: string } | undefined;
   stream.on('data', (request: AdvertiseRequest) => {
     try {
@@ -140,7 +139,7 @@ function serve(options: AgentServiceOptions, streams: AgentStreams, stream: Stre
   });
   const close = (): void => {
     if (who === undefined || !streams.detach(who.agentId, stream)) return;
-    void loop.submit({ type: 'StreamClosed', ...who }).catch(() => {});
+    void office.submit({ type: 'StreamClosed', ...who }).catch(() => {});
   };
   stream.on('end', () => {
     close();
@@ -158,8 +157,9 @@ function introduce(request: AdvertiseRequest): { agentId: string; session: strin
 }
 
 function answerBeat(options: AgentServiceOptions, request: AdvertiseRequest): AdvertiseResponse {
-  const { farm, loop, leaseTtlMs } = options;
-  const { releasedGrant, drain } = loop.beat(beatFromWire(request));
+  const { office, leaseTtlMs } = options;
+  const { farm } = office;
+  const { releasedGrant, drain } = office.beat(beatFromWire(request));
   return {
     farmId: farm.farmId,
     epoch: farm.epoch,

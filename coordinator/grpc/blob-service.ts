@@ -17,7 +17,8 @@ import { clientStreaming, serverStreaming, unary, type Gate, type Send } from '.
 
 const MAX_HASHES = 10_000;
 
-export function blobService(store: BlobStore, gate: Gate): BlobServiceServer {
+/** `mustLead` throws where uploads would be lost: a standby's store may not be the farm's. */
+export function blobService(store: BlobStore, gate: Gate, mustLead: () => void): BlobServiceServer {
   return {
     findMissingBlobs: unary<FindMissingBlobsRequest, FindMissingBlobsResponse>(
       gate,
@@ -27,7 +28,10 @@ export function blobService(store: BlobStore, gate: Gate): BlobServiceServer {
     uploadBlob: clientStreaming<UploadBlobRequest, UploadBlobResponse>(
       gate,
       'write-blobs',
-      (stream) => upload(store, stream),
+      (stream) => {
+        mustLead();
+        return upload(store, stream);
+      },
     ),
     downloadBlob: serverStreaming<DownloadBlobRequest, DownloadBlobResponse>(
       gate,

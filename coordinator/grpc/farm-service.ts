@@ -7,9 +7,9 @@ import {
   type GetStatusResponse,
 } from '../../proto/gen/furrow/v1/farm_service.ts';
 import type { Clock } from '../../kit/clock.ts';
-import type { CommandLoop } from '../command-loop.ts';
-import type { AgentRecord, Farm } from '../domain/farm.ts';
+import type { AgentRecord } from '../domain/farm.ts';
 import { type AgentLiveness, isOnline, type Liveness } from '../domain/liveness.ts';
+import type { Office } from '../office.ts';
 import type { ReadModel } from '../read-model.ts';
 import type { AgentStreams } from './agent-service.ts';
 import { type Gate, unary } from './handlers.ts';
@@ -33,27 +33,27 @@ export interface Surroundings {
 
 export interface FarmServiceOptions {
   readonly gate: Gate;
-  readonly loop: CommandLoop;
-  readonly farm: Farm;
-  readonly liveness: Liveness;
+  readonly office: Office;
   readonly readModel: ReadModel;
   readonly streams: AgentStreams;
   readonly clock: Clock;
   readonly version: string;
   readonly surroundings: () => Surroundings;
   readonly blobUrl: () => string;
+  /** Where others reach this coordinator: HOST:PORT. */
+  readonly grpcAddress: () => string;
 }
 
 export function farmService(options: FarmServiceOptions): FarmServiceServer {
-  const { gate, loop } = options;
+  const { gate, office } = options;
   const drain = (draining: boolean) => async (request: { readonly agent: string }) => {
-    unlessRefused(await loop.submit({ type: 'DrainAgent', agent: request.agent, draining }));
+    unlessRefused(await office.submit({ type: 'DrainAgent', agent: request.agent, draining }));
     return {};
   };
   return {
     getStatus: unary(gate, 'read-farm', async () => statusOfFarm(options)),
     listAgents: unary(gate, 'read-farm', async () => ({
-      agents: [...options.farm.agents.values()].map((record) => agentToWire(options, record)),
+      agents: [...office.farm.agents.values()].map((record) => agentToWire(options, record)),
     })),
     drainAgent: unary(gate, 'administer-farm', drain(true)),
     undrainAgent: unary(gate, 'administer-farm', drain(false)),
@@ -61,7 +61,8 @@ export function farmService(options: FarmServiceOptions): FarmServiceServer {
 }
 
 function statusOfFarm(options: FarmServiceOptions): GetStatusResponse {
-  const { farm, liveness, readModel, clock, surroundings } = options;
+  const { office, readModel, clock, surroundings } = options;
+  const { farm, liveness, duty } = office;
   const around = surroundings();
   const open = readModel.open();
   const sum = (of: 'queued' | 'leased'): number =>
@@ -73,7 +74,7 @@ function statusOfFarm(options: FarmServiceOptions): GetStatusResponse {
     epoch: farm.epoch,
     durable: around.durable,
     durability: around.durability,
-    journal: journalState(options.loop),
+    journal: journalState(office),
     warnings: warningsOf(options, around, sum('queued'), online.length),
     jobsOpen: open.length,
     unitsQueued: sum('queued'),
@@ -84,14 +85,18 @@ function statusOfFarm(options: FarmServiceOptions): GetStatusResponse {
     version: options.version,
     journalSequence: readModel.sequence,
     natsVersion: around.natsVersion,
-    blobUrl: options.blobUrl(),
     blobStore: around.blobStore,
     blobStoreAnswers: around.blobStoreTrouble === '',
+    blobUrl: (duty.state === 'standby' && duty.leader?.http) || options.blobUrl(),
+    standby: duty.state === 'standby',
+    leader: duty.state === 'standby' ? (duty.leader?.grpc ?? '') : options.grpcAddress(),
+    lagCommits: duty.state === 'standby' ? duty.lagCommits : 0,
+    ageMs: office.ageMs,
   };
 }
 
-function journalState(loop: CommandLoop): JournalState {
-  switch (loop.standing.state) {
+function journalState(office: Office): JournalState {
+  switch (office.standing.state) {
     case 'ok':
       return JournalState.JOURNAL_STATE_OK;
     case 'in-doubt':
@@ -107,7 +112,7 @@ function warningsOf(
   queued: number,
   online: number,
 ): string[] {
-  const { standing } = options.loop;
+  const { standing, duty, ageMs } = options.office;
   const warnings: string[] = [];
   if (!around.natsConnected) {
     warnings.push('NATS is not reachable: grants and submits wait, running units go on');
@@ -119,20 +124,28 @@ function warningsOf(
     warnings.push(`acknowledgements are not proven durable: ${around.durability}`);
   if (around.blobStoreTrouble !== '') warnings.push(around.blobStoreTrouble);
   if (around.blobDiskWarning !== '') warnings.push(around.blobDiskWarning);
-  if (queued > 0 && online === 0) {
+  if (duty.state === 'standby') {
+    if (ageMs > 0) warnings.push(`what is shown may be ${Math.ceil(ageMs / 1000)} s old`);
+    if (duty.leader === undefined) warnings.push('no coordinator is known to lead');
+  } else if (queued > 0 && online === 0) {
     warnings.push(`${queued} units wait and no agent is online: start one with furrow agent`);
   }
   return warnings;
 }
 
 function agentToWire(options: FarmServiceOptions, record: AgentRecord): Agent {
-  const { liveness, streams, clock } = options;
+  const { office, streams, clock } = options;
+  const { liveness } = office;
   const live = liveness.agents.get(record.id);
   const nowMs = clock.monotonicMs();
   return {
     id: record.id,
     name: record.name,
-    state: stateOf(liveness, record, live, nowMs),
+    // Agents talk to the leader: a standby does not hear them.
+    state:
+      office.duty.state === 'standby'
+        ? AgentState.AGENT_STATE_UNSPECIFIED
+        : stateOf(liveness, record, live, nowMs),
     lastBeatAgeMs: live === undefined ? 0 : Math.round(nowMs - live.lastBeatMs),
     capacity: streams.capacityOf(record.id),
     leases: record.leases.size,

@@ -12,12 +12,12 @@ import {
   type SubmitJobResponse,
 } from '../../proto/gen/furrow/v1/job_service.ts';
 import { FurrowError } from '../../kit/furrow-error.ts';
-import type { CommandLoop } from '../command-loop.ts';
 import type { SteerJob } from '../domain/commands.ts';
 import { inputBlobs } from '../domain/assignment.ts';
 import { blobsToRun } from '../domain/blob-references.ts';
 import type { Farm } from '../domain/farm.ts';
 import { type UnitView, viewOfUnits } from '../domain/views.ts';
+import type { Office } from '../office.ts';
 import type { ReadModel } from '../read-model.ts';
 import type { LogReader } from './stream-logs.ts';
 import { streamLogs } from './stream-logs.ts';
@@ -28,11 +28,9 @@ import { jobFromWire, jobToWire, unitStateToWire, unitToWire, unlessRefused } fr
 
 export interface JobServiceOptions extends WatchSource {
   readonly gate: Gate;
-  readonly loop: CommandLoop;
+  readonly office: Office;
   /** Pins what is stored and answers what is not. */
   readonly findMissing: (hashes: readonly string[]) => Promise<string[]>;
-  /** Age of what is shown, in milliseconds; above 0 only while the journal is out of reach. */
-  readonly ageMs: () => number;
   readonly logs: LogReader;
 }
 
@@ -49,8 +47,8 @@ export function jobService(options: JobServiceOptions): JobServiceServer {
   return {
     submitJob: unary(gate, 'write-jobs', (request) => submitJob(options, request)),
     getJob: unary(gate, 'read-jobs', async (request) => ({
-      job: knownJob(options.readModel, request.jobId),
-      ageMs: options.ageMs(),
+      job: await knownJob(options, request.jobId),
+      ageMs: options.office.ageMs,
     })),
     listJobs: unary(gate, 'read-jobs', async (request) => listJobs(options, request)),
     watchJob: serverStreaming(gate, 'read-jobs', (request, send, signal) =>
@@ -73,7 +71,7 @@ async function submitJob(
 ): Promise<SubmitJobResponse> {
   const { recipe, steps, name } = stepsOfRequest(request);
   const answer = unlessRefused(
-    await options.loop.submit({
+    await options.office.submit({
       type: 'SubmitJob',
       clientId: request.clientId,
       requestHash: hashOfRequest(request),
@@ -109,7 +107,7 @@ async function steerJob(
   const shown = reason === '' ? 'cancelled by a person' : reason.slice(0, 1_000);
   const missingBlobs = type === 'RetryJob' ? await missingOf(options, job) : [];
   const answer = unlessRefused(
-    await options.loop.submit({ type, job, reason: shown, missingBlobs }),
+    await options.office.submit({ type, job, reason: shown, missingBlobs }),
   );
   const units = answer.kind === 'job' ? answer.units : 0;
   return { job: jobAfter(options.readModel, job), units };
@@ -131,8 +129,10 @@ function jobAfter(readModel: ReadModel, number: number): WireJob {
   return jobToWire(view);
 }
 
-function knownJob(readModel: ReadModel, id: string): WireJob {
-  const view = readModel.job(jobFromWire(id));
+async function knownJob({ readModel, reachEnd }: JobServiceOptions, id: string): Promise<WireJob> {
+  const number = jobFromWire(id);
+  if (readModel.job(number) === undefined) await reachEnd();
+  const view = readModel.job(number);
   if (view !== undefined) return jobToWire(view);
   throw new FurrowError('not-found', 'JOB_UNKNOWN', `no job ${id}: see furrow jobs`);
 }
@@ -146,7 +146,7 @@ function listJobs(options: JobServiceOptions, request: ListJobsRequest): ListJob
   return {
     jobs: shown.map(jobToWire),
     nextPageToken: views.length > limit && last !== undefined ? String(last.number) : '',
-    ageMs: options.ageMs(),
+    ageMs: options.office.ageMs,
   };
 }
 
@@ -162,7 +162,8 @@ async function listUnits(
   const isWanted = (step: string, state: UnitView['state']): boolean =>
     (request.step === '' || request.step === step) &&
     (states.size === 0 || states.has(unitStateToWire(state)));
-  return options.loop.read((farm: Farm) => {
+  if (options.readModel.job(number) === undefined) await options.reachEnd();
+  return options.office.read((farm: Farm) => {
     const job = farm.jobs.get(number);
     if (job === undefined) {
       throw new FurrowError('not-found', 'JOB_UNKNOWN', `no job ${request.jobId}: see furrow jobs`);

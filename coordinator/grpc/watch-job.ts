@@ -24,6 +24,8 @@ export interface WatchSource {
   readonly readModel: ReadModel;
   readonly hub: WatchHub;
   readonly readHistory: ReadHistory;
+  /** Settles once the read model shows all that the journal holds now. */
+  readonly reachEnd: () => Promise<void>;
 }
 
 export async function watchJob(
@@ -34,8 +36,11 @@ export async function watchJob(
 ): Promise<void> {
   const number = jobFromWire(request.jobId);
   const cursor = sequenceOf(request.cursor);
+  const isAhead = (): boolean => cursor !== undefined && cursor > source.readModel.sequence;
+  // Another coordinator may have told more than this one has read.
+  if (isAhead() || source.readModel.job(number) === undefined) await source.reachEnd();
   // From another farm, or from one that was restored to an earlier time: what was told cannot be known.
-  if (cursor !== undefined && cursor > source.readModel.sequence) throw cursorInvalid();
+  if (isAhead()) throw cursorInvalid();
   const mailbox = source.hub.open(number);
   try {
     await new Watch(source, number, mailbox, send, signal).run(cursor);

@@ -3,104 +3,179 @@
  * coordinators from deposing each other; that there is one leader is decided by the journal.
  */
 import { hostname } from 'node:os';
-import { StorageType, type KV, type NatsConnection } from 'nats';
+import { NatsError, StorageType, type KV, type NatsConnection } from 'nats';
 import { z } from 'zod';
 import type { Clock } from '../../kit/clock.ts';
 import { messageOf } from '../../kit/furrow-error.ts';
 import type { Logger } from '../../kit/log.ts';
-import { isRunning, processStart } from '../../kit/process-identity.ts';
+import { isRunning, processSpace, processStart } from '../../kit/process-identity.ts';
 import { LEADER_BUCKET } from '../../proto/subjects.ts';
 
-export interface TurnOptions {
+export interface LeaderKeyOptions {
   readonly nats: NatsConnection;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Ends the wait; the answer is then undefined. */
-  readonly signal: AbortSignal;
+  /** Copies of the key in a cluster. */
+  readonly replicas: number;
+  /** Where others reach this coordinator. */
+  readonly address: LeaderAddress;
 }
 
-/** Held from the turn's begin to the end of the reign. */
-export interface Turn {
-  /** Lets a standby go on at once. */
-  release(): Promise<void>;
+export interface LeaderAddress {
+  /** HOST:PORT. */
+  readonly grpc: string;
+  /** Base address of its blobs. */
+  readonly http: string;
 }
+
+export type Turn =
+  /** Nobody else leads, as far as can be seen. */
+  | { readonly state: 'ours' }
+  | { readonly state: 'taken'; readonly leader: Leader }
+  | { readonly state: 'unknown' };
 
 const KEY = 'leader';
-const TTL_MS = 10_000;
-const REFRESH_MS = 3_000;
-const POLL_MS = 500;
-
-const noteSchema = z.object({ host: z.string(), pid: z.int(), processStart: z.string() });
-type Note = Readonly<z.infer<typeof noteSchema>>;
-
+/** Only tidies up after the last coordinator: who is silent is seen much sooner. */
+const TTL_MS = 60_000;
+const REFRESH_MS = 1_000;
+/** Between two tries of a standby. */
+export const POLL_MS = 500;
 /**
- * Waits until no other coordinator's key is fresh, then keeps our own fresh. A predecessor on this
- * machine that no longer runs is not waited for. Undefined when `signal` ended the wait.
+ * A leader that did not refresh over so many looks is gone. Looks are counted, not seconds: a standby
+ * that slept has not been looking.
  */
-export async function waitForTurn(options: TurnOptions): Promise<Turn | undefined> {
-  const { clock, log, signal } = options;
-  const own: Note = {
-    host: hostname(),
-    pid: process.pid,
-    processStart: processStart(process.pid) ?? '',
-  };
-  let hasSaid = false;
-  for (;;) {
-    if (signal.aborted) return undefined;
-    const leader = await readNote(options);
-    if (leader === undefined || isOver(leader, own)) break;
-    if (!hasSaid) log.info({ leader }, 'another coordinator leads, standing by');
-    hasSaid = true;
-    await new Promise<void>((resolve) => clock.after(POLL_MS, resolve));
+const SILENT_LOOKS = 8;
+/** Without the key for so many looks, the journal alone decides. */
+const BLIND_LOOKS = 30;
+
+const leaderSchema = z.object({
+  host: z.string(),
+  space: z.string(),
+  pid: z.int(),
+  processStart: z.string(),
+  grpc: z.string(),
+  http: z.string(),
+});
+export type Leader = Readonly<z.infer<typeof leaderSchema>>;
+
+/** The key as one coordinator sees and holds it. */
+export class LeaderKey {
+  readonly #options: LeaderKeyOptions;
+  readonly #own: Leader;
+  /** Of the key as it was last seen or written; 0 when there was none. */
+  #revision = 0;
+  #sameLooks = 0;
+  #blindLooks = 0;
+  #isHeld = false;
+  #cancelTimer: () => void = () => {};
+
+  constructor(options: LeaderKeyOptions) {
+    this.#options = options;
+    this.#own = {
+      host: hostname(),
+      space: processSpace(),
+      pid: process.pid,
+      processStart: processStart(process.pid) ?? '',
+      ...options.address,
+    };
   }
-  return keepFresh(options, own);
+
+  /**
+   * Takes the turn if no other coordinator keeps the key fresh; to be asked every `POLL_MS`. A
+   * predecessor on this machine that no longer runs is not waited for.
+   */
+  async tryTurn(): Promise<Turn> {
+    const turn = await this.#look();
+    if (turn.state !== 'ours') return turn;
+    return (await this.#claim()) ? turn : { state: 'unknown' };
+  }
+
+  /**
+   * Keeps the key fresh from now on. `proveLead` is asked when another took it: it settles once the
+   * journal has shown that we still lead, and then the key is taken back.
+   */
+  hold(proveLead: () => Promise<void>): void {
+    this.#isHeld = true;
+    const refresh = async (): Promise<void> => {
+      if (!(await this.#claim())) {
+        await proveLead();
+        await this.#look();
+      }
+      if (this.#isHeld) this.#cancelTimer = this.#options.clock.after(REFRESH_MS, tick);
+    };
+    const tick = (): void => void refresh();
+    tick();
+  }
+
+  /** Lets a standby go on at once. A key that another has taken stays. */
+  async release(): Promise<void> {
+    this.#isHeld = false;
+    this.#cancelTimer();
+    try {
+      const bucket = await openBucket(this.#options);
+      await bucket.delete(KEY, { previousSeq: this.#revision });
+    } catch (error) {
+      this.#options.log.debug({ error: messageOf(error) }, 'cannot delete the leader key');
+    }
+  }
+
+  async #look(): Promise<Turn> {
+    try {
+      const entry = await (await openBucket(this.#options)).get(KEY);
+      this.#blindLooks = 0;
+      const revision = entry?.revision ?? 0;
+      this.#sameLooks = revision === this.#revision ? this.#sameLooks + 1 : 0;
+      this.#revision = revision;
+      if (entry === null || entry.operation !== 'PUT') return { state: 'ours' };
+      const leader = readLeader(entry.string());
+      if (this.#sameLooks >= SILENT_LOOKS) return { state: 'ours' };
+      if (leader === undefined) return { state: 'unknown' };
+      return this.#isOver(leader) ? { state: 'ours' } : { state: 'taken', leader };
+    } catch (error) {
+      this.#options.log.debug({ error: messageOf(error) }, 'cannot read the leader key');
+      this.#blindLooks += 1;
+      return { state: this.#blindLooks >= BLIND_LOOKS ? 'ours' : 'unknown' };
+    }
+  }
+
+  /** False when another wrote the key since it was last seen. A key out of reach hinders nobody. */
+  async #claim(): Promise<boolean> {
+    try {
+      const bucket = await openBucket(this.#options);
+      const note = JSON.stringify(this.#own);
+      this.#revision = await bucket.put(KEY, note, { previousSeq: this.#revision });
+      return true;
+    } catch (error) {
+      // Of another revision, or none: the key lives in memory and is gone when NATS was restarted.
+      if (error instanceof NatsError && error.api_error !== undefined) return this.#claimLost();
+      this.#options.log.debug({ error: messageOf(error) }, 'cannot write the leader key');
+      return this.#isHeld || this.#blindLooks >= BLIND_LOOKS;
+    }
+  }
+
+  /** Whether the key is gone rather than another's. It is written at the next try. */
+  async #claimLost(): Promise<boolean> {
+    if (!this.#isHeld) return false;
+    const turn = await this.#look();
+    return turn.state !== 'taken';
+  }
+
+  #isOver(leader: Leader): boolean {
+    if (leader.space !== this.#own.space) return false;
+    return leader.pid === process.pid || !isRunning(leader.pid, leader.processStart);
+  }
 }
 
-function isOver(leader: Note, own: Note): boolean {
-  if (leader.host !== own.host) return false;
-  return leader.pid === own.pid || !isRunning(leader.pid, leader.processStart);
-}
-
-/** Undefined also when it cannot be read: the journal decides, not this key. */
-async function readNote(options: TurnOptions): Promise<Note | undefined> {
+function readLeader(text: string): Leader | undefined {
   try {
-    const entry = await (await openBucket(options.nats)).get(KEY);
-    if (entry === null || entry.operation !== 'PUT') return undefined;
-    return noteSchema.safeParse(entry.json()).data;
-  } catch (error) {
-    options.log.debug({ error: messageOf(error) }, 'cannot read the leader key');
+    return leaderSchema.parse(JSON.parse(text));
+  } catch {
     return undefined;
   }
 }
 
-async function keepFresh(options: TurnOptions, own: Note): Promise<Turn> {
-  const { nats, clock, log } = options;
-  let isReleased = false;
-  let cancelTimer: () => void = () => {};
-  const refresh = async (): Promise<void> => {
-    try {
-      // Opened each time: the bucket lives in memory and is gone when the server was restarted.
-      await (await openBucket(nats)).put(KEY, JSON.stringify(own));
-    } catch (error) {
-      log.debug({ error: messageOf(error) }, 'cannot refresh the leader key');
-    }
-    if (!isReleased) cancelTimer = clock.after(REFRESH_MS, () => void refresh());
-  };
-  await refresh();
-  return {
-    release: async () => {
-      isReleased = true;
-      cancelTimer();
-      try {
-        await (await openBucket(nats)).delete(KEY);
-      } catch (error) {
-        log.debug({ error: messageOf(error) }, 'cannot delete the leader key');
-      }
-    },
-  };
-}
-
-function openBucket(nats: NatsConnection): Promise<KV> {
-  const options = { ttl: TTL_MS, history: 1, storage: StorageType.Memory } as const;
+/** Opened each time: the bucket lives in memory and is gone when the server was restarted. */
+function openBucket({ nats, replicas }: LeaderKeyOptions): Promise<KV> {
+  const options = { ttl: TTL_MS, history: 1, replicas, storage: StorageType.Memory } as const;
   return nats.jetstream().views.kv(LEADER_BUCKET, options);
 }

@@ -23,19 +23,22 @@ import {
   type SealedCommit,
 } from './commit-codec.ts';
 import {
+  boundsOf,
   ensureJournalStream,
-  firstSequenceOf,
   hasJournalStream,
   lastSequenceOf,
   publishCommit,
   purgeThrough,
+  readMessage,
   readTail,
   type JournalStreamOptions,
   type RawMessage,
+  type StreamBounds,
 } from './journal-stream.ts';
 import {
   checkKnownCommit,
   checkKnownEnd,
+  checkKnownHash,
   KnownTailFile,
   readKnownTail,
   type KnownTail,
@@ -150,13 +153,11 @@ export class JetStreamJournal implements Journal {
     this.#tail = from;
     const lastSequence = await lastSequenceOf(this.#manager);
     if (this.#known !== undefined) checkKnownEnd(this.#known, lastSequence);
+    if (this.#state === 'new') await this.#checkKnownBehind(from);
     await this.#checkLastIsReadable(lastSequence);
     let commits = 0;
     for await (const message of readMessages(this.#nats, from.sequence + 1, lastSequence)) {
-      const commit = decodeCommit(message.bytes, message.sequence);
-      if (this.#known !== undefined) checkKnownCommit(this.#known, commit);
-      this.#tail = follow(this.#tail, commit);
-      onCommit(commit);
+      onCommit(this.accept(message));
       commits += 1;
     }
     this.#state = 'replayed';
@@ -164,9 +165,33 @@ export class JetStreamJournal implements Journal {
     return { commits, sequence, farmId, epoch };
   }
 
+  /**
+   * Takes the message right behind the tail, checked, as the new tail; for one that does not lead.
+   * FurrowError: as `replay`.
+   */
+  accept(message: RawMessage): CommitRecord {
+    assert(this.#state === 'new' || this.#state === 'replayed', 'a leader reads no commits');
+    const commit = decodeCommit(message.bytes, message.sequence);
+    if (this.#known !== undefined) checkKnownCommit(this.#known, commit);
+    this.#tail = follow(this.#tail, commit);
+    // What is behind what was seen before says less than the file does already.
+    if (commit.sequence > (this.#known?.sequence ?? 0)) this.#knownTailFile.note(this.#tail);
+    return commit;
+  }
+
+  /** The next commit to accept, from the stream's leader; undefined when there is none. */
+  messageBehindTail(): Promise<RawMessage | undefined> {
+    return readMessage(this.#manager, this.#tail.sequence + 1);
+  }
+
   /** Sequence of the first commit that is kept; 1 for a journal that was never cut. */
   async firstSequence(): Promise<number> {
-    return Math.max(1, await firstSequenceOf(this.#manager));
+    return (await this.bounds()).first;
+  }
+
+  /** What the store holds now, as its leader says. */
+  bounds(): Promise<StreamBounds> {
+    return boundsOf(this.#manager);
   }
 
   /** Cuts the journal behind this sequence, which must lie before the tail. */
@@ -195,6 +220,8 @@ export class JetStreamJournal implements Journal {
         return { state: 'leading', commit: { farmId, epoch, number, atMs, sequence, facts } };
       }
       case 'superseded':
+        // Nothing was said in the name of that epoch: it may follow, and stand again.
+        this.#state = 'replayed';
         return outcome;
       case 'refused':
         throw new FurrowError('exhausted', 'JOURNAL_REFUSED', refusal(outcome.message));
@@ -220,6 +247,22 @@ export class JetStreamJournal implements Journal {
     this.#isClosed = true;
     this.#endBackOff();
     await this.#knownTailFile.close();
+  }
+
+  /**
+   * What was seen lies behind the place where the replay begins: compared where it is still kept. The
+   * journal is cut below the snapshot before the last; what lies below that is left to `checkKnownEnd`.
+   */
+  async #checkKnownBehind(from: Tail): Promise<void> {
+    const known = this.#known;
+    if (known === undefined || known.sequence > from.sequence) return;
+    if (known.sequence === from.sequence) return checkKnownHash(known, from.hash);
+    const kept = await readMessage(this.#manager, known.sequence);
+    if (kept !== undefined) return checkKnownHash(known, hashOf(kept.bytes));
+    this.#log.warn(
+      { sequence: known.sequence },
+      'the journal was cut above what this coordinator has seen: cannot compare it',
+    );
   }
 
   /** A last message that is damaged on disk still counts, but is never delivered. */

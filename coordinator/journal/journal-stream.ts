@@ -96,10 +96,15 @@ export async function lastSequenceOf(manager: JetStreamManager): Promise<number>
   return state.last_seq;
 }
 
-/** Sequence of the first message that is kept; above the last one's when the stream is empty. */
-export async function firstSequenceOf(manager: JetStreamManager): Promise<number> {
+/** Sequences that are kept; of an empty stream, `first` is above `last`. */
+export interface StreamBounds {
+  readonly first: number;
+  readonly last: number;
+}
+
+export async function boundsOf(manager: JetStreamManager): Promise<StreamBounds> {
   const { state } = await manager.streams.info(JOURNAL_STREAM);
-  return state.first_seq;
+  return { first: Math.max(1, state.first_seq), last: state.last_seq };
 }
 
 /** Deletes all messages up to this sequence. The caller keeps the tail out of it. */
@@ -120,6 +125,20 @@ export async function readTail(manager: JetStreamManager): Promise<RawMessage | 
   try {
     const query = { last_by_subj: JOURNAL_SUBJECT };
     const message = await manager.streams.getMessage(JOURNAL_STREAM, query);
+    return { sequence: message.seq, bytes: message.data };
+  } catch (error) {
+    if (apiErrorCode(error) === NO_MESSAGE_FOUND) return undefined;
+    throw error;
+  }
+}
+
+/** One message, from the stream's leader; undefined when it is not kept. Throws what NATS threw. */
+export async function readMessage(
+  manager: JetStreamManager,
+  sequence: number,
+): Promise<RawMessage | undefined> {
+  try {
+    const message = await manager.streams.getMessage(JOURNAL_STREAM, { seq: sequence });
     return { sequence: message.seq, bytes: message.data };
   } catch (error) {
     if (apiErrorCode(error) === NO_MESSAGE_FOUND) return undefined;

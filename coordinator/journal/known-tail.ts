@@ -53,9 +53,13 @@ export function checkKnownCommit(known: KnownTail, commit: StoredCommit): void {
       `the journal is of farm ${commit.farmId}, this coordinator's is ${known.farmId}`,
     );
   }
-  if (commit.sequence === known.sequence && commit.hash !== known.hash) {
-    throw restored(`sequence ${known.sequence} of the journal is not the commit seen there before`);
-  }
+  if (commit.sequence === known.sequence) checkKnownHash(known, commit.hash);
+}
+
+/** FurrowError: data-loss STORE_RESTORED when this is not the hash of the commit seen there. */
+export function checkKnownHash(known: KnownTail, hash: string): void {
+  if (hash === known.hash) return;
+  throw restored(`sequence ${known.sequence} of the journal is not the commit seen there before`);
 }
 
 /** FurrowError: data-loss STORE_RESTORED when the journal ends before what we have seen. */

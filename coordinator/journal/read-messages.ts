@@ -4,8 +4,11 @@ import { FurrowError } from '../../kit/furrow-error.ts';
 import { JOURNAL_STREAM } from '../../proto/subjects.ts';
 import type { RawMessage } from './journal-stream.ts';
 
-/** Commits go up to half a mebibyte: bounded by bytes, so that a replay needs little memory. */
-const READ_AHEAD_BYTES = 16 * 1024 * 1024;
+/**
+ * Commits go up to half a mebibyte, few are above a few KiB. Bounded by number: bounded by bytes,
+ * nats.js 2.29 throws into the void when it starts the consumer anew.
+ */
+const READ_AHEAD = 200;
 const STALL_MS = 15_000;
 
 /**
@@ -22,7 +25,7 @@ export async function* readMessages(
     deliver_policy: DeliverPolicy.StartSequence,
     opt_start_seq: first,
   });
-  const messages = await consumer.consume({ max_bytes: READ_AHEAD_BYTES });
+  const messages = await consumer.consume({ max_messages: READ_AHEAD });
   const stall = new StallTimer(messages);
   try {
     for await (const message of messages) {

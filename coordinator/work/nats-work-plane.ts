@@ -26,7 +26,6 @@ export interface WorkPlaneOptions {
   readonly log: Logger;
   readonly farm: Farm;
   readonly loop: CommandLoop;
-  readonly hub: WatchHub;
   /** Answers what is not stored, and sees to it that what is stays until its commit. */
   readonly findMissing: (hashes: readonly string[]) => Promise<string[]>;
 }
@@ -48,9 +47,6 @@ export class NatsWorkPlane {
     this.#subscriptions.push(
       nats.subscribe(RESULT_SUBJECTS, {
         callback: (_error, message) => void this.#takeResults(message),
-      }),
-      nats.subscribe(PROGRESS_SUBJECTS, {
-        callback: (_error, message) => this.#takeProgress(message),
       }),
     );
   }
@@ -126,24 +122,35 @@ export class NatsWorkPlane {
       missingBlobs: hashes.filter((sha256) => missing.has(sha256)),
     }));
   }
+}
 
-  #takeProgress(message: Msg): void {
-    const { farm, hub, log } = this.#options;
-    try {
-      const job = jobNumberOf(message.subject.split('.')[2] ?? '');
-      // What comes after a job's end would be kept for ever: nothing clears it any more.
-      const known = job === undefined ? undefined : farm.jobs.get(job);
-      if (job === undefined || known === undefined || known.end !== undefined) return;
-      const { agentId, units } = Progress.decode(message.data);
-      hub.progress(
-        job,
-        units.map(({ step, unit, attempt, fraction, counter, note }) => {
-          return { unitId: `j${job}/${step}/${unit}`, attempt, agentId, fraction, counter, note };
-        }),
-      );
-    } catch (error) {
-      log.debug({ subject: message.subject, error: messageOf(error) }, 'progress is not readable');
-    }
+/** Shows watchers how far units are; for leaders and standbys alike. */
+export function subscribeProgress(
+  nats: NatsConnection,
+  farm: Farm,
+  hub: WatchHub,
+  log: Logger,
+): Subscription {
+  return nats.subscribe(PROGRESS_SUBJECTS, {
+    callback: (_error, message) => takeProgress(farm, hub, log, message),
+  });
+}
+
+function takeProgress(farm: Farm, hub: WatchHub, log: Logger, message: Msg): void {
+  try {
+    const job = jobNumberOf(message.subject.split('.')[2] ?? '');
+    // What comes after a job's end would be kept for ever: nothing clears it any more.
+    const known = job === undefined ? undefined : farm.jobs.get(job);
+    if (job === undefined || known === undefined || known.end !== undefined) return;
+    const { agentId, units } = Progress.decode(message.data);
+    hub.progress(
+      job,
+      units.map(({ step, unit, attempt, fraction, counter, note }) => {
+        return { unitId: `j${job}/${step}/${unit}`, attempt, agentId, fraction, counter, note };
+      }),
+    );
+  } catch (error) {
+    log.debug({ subject: message.subject, error: messageOf(error) }, 'progress is not readable');
   }
 }
 

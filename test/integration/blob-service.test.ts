@@ -23,7 +23,10 @@ async function serve() {
   const store = await openStore(await temporaryFolder());
   const server = new Server();
   const gate = { access: tokenAccess(TOKEN), log: silentLog };
-  server.addService(BlobServiceService, blobService(store, gate));
+  server.addService(
+    BlobServiceService,
+    blobService(store, gate, () => undefined),
+  );
   const port = await new Promise<number>((resolve, reject) => {
     const insecure = ServerCredentials.createInsecure();
     server.bindAsync('127.0.0.1:0', insecure, (error, bound) => {

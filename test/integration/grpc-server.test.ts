@@ -42,13 +42,7 @@ beforeAll(async () => {
   await writeFile(join(home, 'token'), nats.token, { mode: 0o600 });
   const argv = ['--home', home, '--nats', nats.url, '--grpc-port', '0', '--http-port', '0'];
   const log = pino({ level: 'silent' });
-  const started = await startCoordinator(
-    readCoordinatorConfig(argv, {}),
-    log,
-    new AbortController().signal,
-  );
-  if (started === undefined) throw new Error('it does not lead');
-  coordinator = started;
+  coordinator = await startCoordinator(readCoordinatorConfig(argv, {}), log);
   grpc = new GrpcCaller(coordinator.grpcAddress, nats.token);
 });
 

@@ -338,6 +338,10 @@ function fakeStatus(farm: FakeFarm): GetStatusResponse {
     blobUrl: farm.blobUrl,
     blobStore: '/home/ada/.furrow/coordinator',
     blobStoreAnswers: true,
+    standby: false,
+    leader: farm.address,
+    lagCommits: 0,
+    ageMs: 0,
   };
 }
 

@@ -12,7 +12,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { onTestFinished } from 'vitest';
 import { FarmClient } from '../../cli/client.ts';
-import { furrowHome, readFarmFile } from '../../kit/furrow-home.ts';
+import { type FurrowHome, furrowHome, readFarmFile } from '../../kit/furrow-home.ts';
 import { AgentState } from '../../proto/gen/furrow/v1/farm_service.ts';
 import { startTestNats, type TestNats } from './nats-server.ts';
 
@@ -29,6 +29,12 @@ export interface TestFarmOptions {
   readonly leaseTtlMs?: number;
   /** Settings of the coordinator beyond the usual ones. */
   readonly coordinatorEnvironment?: NodeJS.ProcessEnv;
+  /** Default: a server of its own. Ends with the farm. */
+  readonly nats?: TestNats;
+  /** Copies of the journal. Default 1. */
+  readonly replicas?: number;
+  /** With a second coordinator, which has a state folder of its own and stands by. */
+  readonly hasStandby?: boolean;
 }
 
 export interface TestFarm {
@@ -39,6 +45,9 @@ export interface TestFarm {
   readonly grpcPort: number;
   readonly nats: TestNats;
   readonly coordinator: Role;
+  readonly standby: Role | undefined;
+  /** HOST:PORT of the coordinator, and of the standby. */
+  readonly addresses: readonly string[];
   readonly client: FarmClient;
   /** Starts agents; settles when they are online. */
   addAgents(flags: AgentFlags): Promise<void>;
@@ -128,6 +137,12 @@ export class Role {
   }
 }
 
+interface StartedRole {
+  readonly role: Role;
+  /** HOST:PORT. */
+  readonly grpc: string;
+}
+
 /** Call it in a test: the farm ends with that test. */
 export async function startFarm(options: TestFarmOptions = {}): Promise<TestFarm> {
   const root = await mkdtemp(join(tmpdir(), 'furrow-farm-'));
@@ -136,52 +151,60 @@ export async function startFarm(options: TestFarmOptions = {}): Promise<TestFarm
   for (const directory of [home.root, workDir, join(root, 'log')]) {
     mkdirSync(directory, { mode: 0o700 });
   }
-  const nats = await startTestNats();
+  const nats = options.nats ?? (await startTestNats());
   const started: (() => Promise<void>)[] = [() => nats.close()];
   endWithTest(root, started);
-  writeFileSync(home.tokenFile, nats.token, { mode: 0o600 });
   const environment = { ...withoutFurrow(process.env), FURROW_HOME: home.root };
   const leaseTtlMs = options.leaseTtlMs ?? 3_000;
-  let ports = { grpc: '0', http: '0' };
-  const coordinator = new Role(
-    'coordinator',
-    join(root, 'log', 'coordinator.log'),
-    () => {
-      const argv = ['coordinator', '--nats', nats.url, '--takeover-grace-ms', '0'];
-      argv.push('--lease-ttl-ms', String(leaseTtlMs), '--heartbeat-ms', '500');
-      return [...argv, '--grpc-port', ports.grpc, '--http-port', ports.http];
-    },
-    {
+  const argv = ['coordinator', '--nats', nats.url, '--takeover-grace-ms', '0'];
+  argv.push('--lease-ttl-ms', String(leaseTtlMs), '--heartbeat-ms', '500');
+  argv.push('--replicas', String(options.replicas ?? 1));
+  const startCoordinator = async (name: string, itsHome: FurrowHome): Promise<StartedRole> => {
+    mkdirSync(itsHome.root, { recursive: true, mode: 0o700 });
+    writeFileSync(itsHome.tokenFile, nats.token, { mode: 0o600 });
+    const logPath = join(root, 'log', `${name}.log`);
+    let ports: readonly string[] = ['--grpc-port', '0', '--http-port', '0'];
+    const role = new Role(name, logPath, () => [...argv, ...ports], {
       ...environment,
+      FURROW_HOME: itsHome.root,
       FURROW_NATS_MONITOR: nats.monitorUrl,
       ...options.coordinatorEnvironment,
-    },
-  );
-  started.push(() => coordinator.kill());
-  coordinator.start();
-  const address = await until('the coordinator listens', async () => {
-    if (!coordinator.isRunning) throw new Error(tailOf(join(root, 'log', 'coordinator.log')));
-    return readFarmFile(home.farmFile);
-  });
-  // Agents and clients come back to where it was.
-  ports = { grpc: portOf(address.grpc), http: new URL(address.http).port };
+    });
+    started.push(() => role.kill());
+    role.start();
+    const { grpc, http } = await until(`the ${name} listens`, async () => {
+      if (!role.isRunning) throw new Error(tailOf(logPath));
+      return readFarmFile(itsHome.farmFile);
+    });
+    // Agents and clients come back to where it was.
+    ports = ['--grpc-port', portOf(grpc), '--http-port', new URL(http).port];
+    return { role, grpc };
+  };
+  const { role: coordinator, grpc } = await startCoordinator('coordinator', home);
+  const second = options.hasStandby
+    ? await startCoordinator('standby', furrowHome(join(root, 'standby'), {}))
+    : undefined;
+  const addresses = second === undefined ? [grpc] : [grpc, second.grpc];
+  const address = addresses.join(',');
   const { signal } = new AbortController();
   // Each call that is under way listens, and tests make many at once.
   setMaxListeners(0, signal);
-  const client = new FarmClient({ address: address.grpc, token: nats.token }, signal);
+  const client = new FarmClient({ address, token: nats.token }, signal);
   started.push(async () => client.close());
   const agents = new Map<string, Role>();
   const farm: TestFarm = {
     home: home.root,
     workDir,
     leaseTtlMs,
-    grpcPort: Number(ports.grpc),
+    grpcPort: Number(portOf(grpc)),
     nats,
     coordinator,
+    standby: second?.role,
+    addresses,
     client,
     addAgents: async (flagsOf) => {
       for (const [name, flags] of Object.entries(flagsOf)) {
-        const argv = ['agent', '--name', name, '--farm', address.grpc, ...flags];
+        const argv = ['agent', '--name', name, '--farm', address, ...flags];
         const logPath = join(root, 'log', `${name}.log`);
         const agent = new Role(name, logPath, () => argv, environment);
         agents.set(name, agent);

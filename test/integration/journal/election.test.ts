@@ -1,18 +1,18 @@
 import { hostname } from 'node:os';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { waitForTurn } from '../../../coordinator/journal/election.ts';
+import { LeaderKey } from '../../../coordinator/journal/election.ts';
 import { systemClock } from '../../../kit/clock.ts';
 import { createLog } from '../../../kit/log.ts';
 import type { NatsConnection } from '../../../kit/nats-connection.ts';
-import { processStart } from '../../../kit/process-identity.ts';
+import { processSpace, processStart } from '../../../kit/process-identity.ts';
 import { LEADER_BUCKET } from '../../../proto/subjects.ts';
 import { startTestNats, type TestNats } from '../../support/nats-server.ts';
 
 const log = createLog({ role: 'test', level: 'silent' });
+const ADDRESS = { grpc: '127.0.0.1:1', http: 'http://127.0.0.1:2' };
 
 let server: TestNats;
 let nats: NatsConnection;
-const stop = new AbortController();
 
 beforeEach(async () => {
   server = await startTestNats();
@@ -20,8 +20,8 @@ beforeEach(async () => {
 });
 afterEach(() => server.close());
 
-const waitHere = (signal = stop.signal): ReturnType<typeof waitForTurn> =>
-  waitForTurn({ nats, clock: systemClock, log, signal });
+const newKey = (): LeaderKey =>
+  new LeaderKey({ nats, clock: systemClock, log, replicas: 1, address: ADDRESS });
 
 async function leaderKey(): Promise<unknown> {
   const bucket = await nats.jetstream().views.kv(LEADER_BUCKET);
@@ -31,42 +31,79 @@ async function leaderKey(): Promise<unknown> {
 
 async function writeLeader(note: object): Promise<void> {
   const options = { ttl: 10_000, history: 1, storage: 'memory' as never };
-  await (
-    await nats.jetstream().views.kv(LEADER_BUCKET, options)
-  ).put('leader', JSON.stringify(note));
+  const bucket = await nats.jetstream().views.kv(LEADER_BUCKET, options);
+  await bucket.put('leader', JSON.stringify({ ...OTHER, ...note }));
 }
+
+/** A living process: whoever started this one. */
+const OTHER = {
+  host: 'there',
+  space: processSpace(),
+  pid: process.ppid,
+  processStart: processStart(process.ppid),
+  grpc: 'there:7400',
+  http: 'http://there:7401',
+};
 
 describe('the turn to lead', () => {
   test('comes at once where nobody leads, and is seen until it is released', async () => {
-    const turn = await waitHere();
-    expect(await leaderKey()).toMatchObject({ host: hostname(), pid: process.pid });
-    await turn?.release();
+    const key = newKey();
+    expect(await key.tryTurn()).toEqual({ state: 'ours' });
+    expect(await leaderKey()).toMatchObject({ host: hostname(), pid: process.pid, ...ADDRESS });
+    await key.release();
     expect(await leaderKey()).toBeUndefined();
   });
 
   test('does not wait for a predecessor of this machine that no longer runs', async () => {
-    await writeLeader({ host: hostname(), pid: process.ppid, processStart: 'another start' });
-    const turn = await waitHere();
+    await writeLeader({ processStart: 'another start' });
+    expect(await newKey().tryTurn()).toEqual({ state: 'ours' });
     expect(await leaderKey()).toMatchObject({ pid: process.pid });
-    await turn?.release();
   });
 
   test('waits for a leader that lives, until it leaves', async () => {
-    const parent = { pid: process.ppid, processStart: processStart(process.ppid) };
-    await writeLeader({ host: hostname(), ...parent });
-    const waiting = waitHere();
-    expect(await Promise.race([waiting, leaderKey()])).toMatchObject(parent);
+    await writeLeader({});
+    const key = newKey();
+    expect(await key.tryTurn()).toMatchObject({ state: 'taken', leader: { grpc: 'there:7400' } });
     await (await nats.jetstream().views.kv(LEADER_BUCKET)).delete('leader');
-    const turn = await waiting;
-    expect(await leaderKey()).toMatchObject({ pid: process.pid });
-    await turn?.release();
+    expect(await key.tryTurn()).toEqual({ state: 'ours' });
   });
 
-  test('is given up when the coordinator stops', async () => {
-    await writeLeader({ host: 'another-machine', pid: 1, processStart: 'x' });
-    const stopping = new AbortController();
-    const waiting = waitHere(stopping.signal);
-    stopping.abort();
-    expect(await waiting).toBeUndefined();
+  test('waits for one of another machine as long as it keeps its key fresh', async () => {
+    const there = { space: 'another machine', pid: 1, processStart: 'x' };
+    const key = newKey();
+    for (let looks = 0; looks < 20; looks++) {
+      await writeLeader(there);
+      expect(await key.tryTurn()).toMatchObject({ state: 'taken' });
+    }
+    let looks = 0;
+    while ((await key.tryTurn()).state === 'taken') looks += 1;
+    expect(looks).toBeGreaterThan(5);
+    expect(looks).toBeLessThan(10);
+  });
+
+  test('is held against another who takes the key, once the journal has proven the lead', async () => {
+    const key = newKey();
+    await key.tryTurn();
+    let prove: () => void = () => undefined;
+    const asked = new Promise<void>((resolve) => {
+      key.hold(() => {
+        resolve();
+        return new Promise((proven) => (prove = proven));
+      });
+    });
+    await writeLeader({});
+    await asked;
+    expect(await leaderKey()).toMatchObject({ pid: process.ppid });
+    prove();
+    await expect.poll(leaderKey, { timeout: 5_000 }).toMatchObject({ pid: process.pid });
+    await key.release();
+  });
+
+  test('is not taken from whoever took it after a pause of ours', async () => {
+    const key = newKey();
+    await key.tryTurn();
+    await writeLeader({});
+    await key.release();
+    expect(await leaderKey()).toMatchObject({ pid: process.ppid });
   });
 });

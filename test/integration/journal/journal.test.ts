@@ -267,6 +267,11 @@ describe('a store that is not the one we know', () => {
     await append(other, 7);
     const reopened = await open({ identity });
     await expect(reopened.replay(() => {})).rejects.toMatchObject({ reason: 'STORE_RESTORED' });
+    // Nor when the replay begins, at a snapshot, behind what was seen.
+    const later = await open({ identity });
+    await expect(later.replay(() => {}, other.tail)).rejects.toMatchObject({
+      reason: 'STORE_RESTORED',
+    });
     const accepting = await lead({ identity, accept: true });
     expect(accepting.tail.epoch).toBeGreaterThan(epoch);
   });

@@ -29,6 +29,7 @@ class WatchBench {
     const journal = this.#journal;
     return {
       farm: emptyFarm(),
+      reachEnd: async () => undefined,
       readModel: this.#readModel,
       hub,
       readHistory: async function* read(after, last) {

@@ -10,11 +10,14 @@ import { FurrowError, type ErrorCode } from '../../../kit/furrow-error.ts';
 
 describe('error details', () => {
   test('carry reason, domain and metadata there and back', () => {
-    const error = new FurrowError('conflict', 'CLIENT_ID_REUSED', 'client id ä is taken');
-    expect(decodeErrorDetails(encodeErrorDetails(error, { job: 'j12', empty: '' }))).toEqual({
+    const details = { job: 'j12', empty: '' };
+    const error = new FurrowError('conflict', 'CLIENT_ID_REUSED', 'client id ä is taken', {
+      details,
+    });
+    expect(decodeErrorDetails(encodeErrorDetails(error))).toEqual({
       reason: 'CLIENT_ID_REUSED',
       domain: 'furrow',
-      metadata: { job: 'j12', empty: '' },
+      metadata: details,
     });
   });
 

@@ -2,9 +2,8 @@
 import { expect, test } from 'vitest';
 import type { Msg, NatsConnection } from 'nats';
 import pino from 'pino';
-import type { CommandLoop } from '../../../../coordinator/command-loop.ts';
 import { WatchHub } from '../../../../coordinator/watch-hub.ts';
-import { NatsWorkPlane } from '../../../../coordinator/work/nats-work-plane.ts';
+import { subscribeProgress } from '../../../../coordinator/work/nats-work-plane.ts';
 import { Progress } from '../../../../proto/gen/furrow/work/v1/work.ts';
 import { PROGRESS_SUBJECTS, progressSubject } from '../../../../proto/subjects.ts';
 import { FarmDriver, step } from '../../../support/farm-driver.ts';
@@ -20,14 +19,7 @@ test('progress of a job that has ended, or never was, is not kept', () => {
     subscribe: (subject: string, { callback }: Subscribed) => callbacks.set(subject, callback),
   } as unknown as NatsConnection;
   const hub = new WatchHub();
-  new NatsWorkPlane({
-    nats,
-    log: pino({ level: 'silent' }),
-    farm: driver.farm,
-    loop: {} as CommandLoop,
-    hub,
-    findMissing: async () => [],
-  }).start();
+  subscribeProgress(nats, driver.farm, hub, pino({ level: 'silent' }));
   const units = [{ step: 'work', unit: 0, attempt: 1, fraction: 0.5, counter: 1, note: '' }];
   const data = Progress.encode({ agentId: 'a1', units }).finish();
   for (const job of ['j1', 'j2', 'j3']) {

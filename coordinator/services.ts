@@ -1,0 +1,86 @@
+/** The gRPC services of one coordinator, whether it leads or stands by. */
+import type { NatsConnection } from 'nats';
+import { systemClock } from '../kit/clock.ts';
+import type { Logger } from '../kit/log.ts';
+import { VERSION } from '../kit/version.ts';
+import { AgentServiceService } from '../proto/gen/furrow/v1/agent_service.ts';
+import { BlobServiceService } from '../proto/gen/furrow/v1/blob_service.ts';
+import { FarmServiceService } from '../proto/gen/furrow/v1/farm_service.ts';
+import { JobServiceService } from '../proto/gen/furrow/v1/job_service.ts';
+import type { Access } from './access.ts';
+import type { CoordinatorConfig } from './config.ts';
+import { type AgentStreams, agentService } from './grpc/agent-service.ts';
+import { blobService } from './grpc/blob-service.ts';
+import { farmService } from './grpc/farm-service.ts';
+import { jobService } from './grpc/job-service.ts';
+import type { GrpcServerOptions } from './grpc/server.ts';
+import { readHistory } from './journal/history.ts';
+import type { Office } from './office.ts';
+import type { BlobStore } from './ports.ts';
+import type { ReadModel } from './read-model.ts';
+import type { SurroundingsWatch } from './surroundings.ts';
+import type { WatchHub } from './watch-hub.ts';
+import { UnitLogs } from './work/unit-logs.ts';
+
+export interface ServicesOptions {
+  readonly config: CoordinatorConfig;
+  readonly natsToken: string;
+  readonly access: Access;
+  readonly log: Logger;
+  readonly nats: NatsConnection;
+  readonly store: BlobStore;
+  readonly office: Office;
+  readonly readModel: ReadModel;
+  readonly hub: WatchHub;
+  readonly streams: AgentStreams;
+  readonly surroundings: SurroundingsWatch;
+  readonly blobUrl: () => string;
+  readonly grpcAddress: () => string;
+}
+
+export function servicesOf(options: ServicesOptions): GrpcServerOptions['services'] {
+  const { config, natsToken, access, log, nats, store, office, readModel, hub, streams } = options;
+  const { blobUrl, grpcAddress, surroundings } = options;
+  const gate = { access, log };
+  const jobs = jobService({
+    gate,
+    office,
+    farm: office.farm,
+    readModel,
+    hub,
+    readHistory: (after, last) => readHistory(nats, after, last),
+    reachEnd: () => office.reachEnd(),
+    findMissing: (hashes) => store.findMissing(hashes),
+    logs: new UnitLogs(nats),
+  });
+  const agents = agentService(
+    {
+      gate,
+      office,
+      leaseTtlMs: config.leaseTtlMs,
+      heartbeatMs: config.heartbeatMs,
+      natsUrls: config.nats,
+      natsToken,
+      blobUrl,
+    },
+    streams,
+  );
+  const farmInfo = farmService({
+    gate,
+    office,
+    readModel,
+    streams,
+    clock: systemClock,
+    version: VERSION,
+    surroundings: () => surroundings.now(),
+    blobUrl,
+    grpcAddress,
+  });
+  const blobs = blobService(store, gate, () => office.mustLead());
+  return [
+    { definition: JobServiceService, implementation: jobs },
+    { definition: AgentServiceService, implementation: agents },
+    { definition: FarmServiceService, implementation: farmInfo },
+    { definition: BlobServiceService, implementation: blobs },
+  ];
+}
