@@ -113,7 +113,7 @@ test('cut off for longer than the TTL: it finishes its unit, and offers it in va
   expect(journal.accepted(jobId)).toMatchObject([{ attempt: 2, agentId: farm.agentId('near') }]);
 });
 
-test('killed and started again: what it left is ended, and its units are lost at once, not after the TTL', async () => {
+test('killed and started again: what it left is ended, and its leases end at once, not after the TTL', async () => {
   const farm = await startFarm({ agents: { only: ['--cpus', '1'] }, leaseTtlMs: 600_000 });
   const orphan = join(farm.workDir, 'orphan');
   // A grandchild in a session of its own survives the agent; only its next start can end it.
@@ -127,7 +127,10 @@ test('killed and started again: what it left is ended, and its units are lost at
   await expectSuccess(farm, jobId);
   expect(grandchild.runs()).toBe(false);
   const journal = await readJournal(farm);
-  expect(journal.ended(jobId)).toMatchObject([{ attempt: 1, failureKind: 'lost' }]);
+  const ends = journal.ended(jobId);
+  expect(ends).toMatchObject([{ attempt: 1 }]);
+  // Whether a beat had told that it runs before the kill came, only the coordinator knew.
+  expect(['lost', 'refused']).toContain(ends[0]?.failureKind);
 });
 
 function encoding(farm: TestFarm, agent: string): Promise<readonly Watched[]> {
