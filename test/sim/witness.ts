@@ -20,10 +20,10 @@ import type {
   LeasesGranted,
   ResultsAccepted,
 } from '../../coordinator/domain/facts.ts';
-import { emptyFarm, type Farm } from '../../coordinator/domain/farm.ts';
+import { emptyFarm, type Farm, type Job, type StepRun } from '../../coordinator/domain/farm.ts';
 import { farmImage } from '../../coordinator/domain/farm-image.ts';
 import type { Liveness } from '../../coordinator/domain/liveness.ts';
-import type { Demand } from '../../coordinator/domain/task.ts';
+import type { Demand, File, StepSpec } from '../../coordinator/domain/task.ts';
 import { epochOf, type Token } from '../../coordinator/domain/token.ts';
 import {
   UNIT_ACCEPTED,
@@ -46,7 +46,14 @@ export type ViolationKind =
   | 'destroyed-without-proof'
   | 'freed-while-held'
   | 'expired-in-grace'
+  | 'expired-while-renewed'
   | 'stalled-while-moving'
+  | 'locked-out'
+  | 'granted-against-orders'
+  | 'created-twice'
+  | 'blob-swept'
+  | 'blob-missing'
+  | 'cannot-start'
   | 'acknowledged-lost'
   | 'leaked'
   | 'never-ended'
@@ -83,10 +90,15 @@ export class Witness {
   readonly custody = new Map<string, Map<Token, Custody>>();
   /** By epoch: true time before which nothing may expire. */
   readonly #graceEndsMs = new Map<number, number>();
+  readonly #acceptedUnits = new Set<string>();
+  readonly #sessions = new Map<string, string>();
   readonly #nowMs: () => number;
+  readonly #blobs: ReadonlySet<string>;
 
-  constructor(nowMs: () => number) {
+  /** `blobs`: those that are on the blob store's disk. */
+  constructor(nowMs: () => number, blobs: ReadonlySet<string>) {
     this.#nowMs = nowMs;
+    this.#blobs = blobs;
   }
 
   // --- what is stored -------------------------------------------------------------------------
@@ -97,17 +109,27 @@ export class Witness {
       if (fact.type === 'LeasesGranted') this.#onGranted(fact);
       if (fact.type === 'ResultsAccepted') this.#onAccepted(fact);
       if (fact.type === 'LeaseEnded') this.#onEnded(fact, commit.epoch);
+      if (fact.type === 'JobSubmitted') this.#checkStored(inputsOf(fact.steps), `j${fact.job}`);
+      if (fact.type === 'UnitsCreated' && this.#stepOf(fact)?.units !== undefined) {
+        throw new Violation('created-twice', where(fact, 0));
+      }
       apply(this.stored, fact);
     }
   }
 
   #onGranted(fact: LeasesGranted): void {
-    const units = this.stored.jobs.get(fact.job)?.steps[fact.step]?.units;
+    const job = this.stored.jobs.get(fact.job);
+    if (job?.paused === true || job?.end !== undefined) {
+      throw new Violation('granted-against-orders', `j${fact.job} is paused or over`);
+    }
+    if (this.stored.agents.get(fact.agentId)?.draining === true) {
+      throw new Violation('granted-against-orders', `${fact.agentId} is drained`);
+    }
     fact.units.forEach((unit, offset) => {
       const token = (fact.firstToken + offset) as Token;
       if (this.#granted.has(token)) throw new Violation('token-twice', `token ${token} again`);
       this.#granted.add(token);
-      if (units?.stateOf(unit) === UNIT_ACCEPTED) {
+      if (this.#acceptedUnits.has(where(fact, unit))) {
         throw new Violation(
           'run-twice',
           `an accepted unit was granted again: ${where(fact, unit)}`,
@@ -130,7 +152,40 @@ export class Witness {
         throw new Violation('accepted-without-result', `${where(fact, unit)} with token ${token}`);
       }
       this.accepted.set(token, where(fact, unit));
+      this.#acceptedUnits.add(where(fact, unit));
     });
+    const files = fact.outputs.flatMap((outputs) => outputs.files);
+    this.#checkStored(files, where(fact, fact.units[0] ?? 0));
+  }
+
+  /** What a commit names is in the blob store. */
+  #checkStored(files: readonly File[], by: string): void {
+    const missing = files.find((file) => !this.#blobs.has(file.sha256));
+    if (missing === undefined) return;
+    throw new Violation('blob-missing', `${by} names ${missing.sha256}, which is not stored`);
+  }
+
+  #stepOf(fact: { readonly job: number; readonly step: number }): StepRun | undefined {
+    return this.stored.jobs.get(fact.job)?.steps[fact.step];
+  }
+
+  /** `wasPromised`: the same coordinator said within the hour that it is there. */
+  onBlobDeleted(sha256: string, wasPromised: boolean): void {
+    if (wasPromised) throw new Violation('blob-swept', `${sha256} within an hour of the question`);
+    for (const job of this.stored.jobs.values()) {
+      if (!needsBlob(job, sha256)) continue;
+      throw new Violation('blob-swept', `${sha256}, which j${job.number} needs`);
+    }
+  }
+
+  /** A run of an agent's program began. */
+  onSession(agentId: string, session: string): void {
+    this.#sessions.set(agentId, session);
+  }
+
+  onFenced(agentId: string, session: string): void {
+    if (this.#sessions.get(agentId) !== session) return;
+    throw new Violation('locked-out', `${agentId}, whose newest run is refused`);
   }
 
   #onEnded(fact: LeaseEnded, epoch: number): void {
@@ -309,6 +364,26 @@ export class Witness {
       throw new Violation('leaked', `${agent.id} books ${JSON.stringify(agent.booking)}`);
     }
   }
+}
+
+function inputsOf(steps: readonly StepSpec[]): File[] {
+  return steps.flatMap((step) =>
+    step.inputs.flatMap(({ kind }) => (kind?.$case === 'file' ? [kind.value] : [])),
+  );
+}
+
+/** Whether an open job, or a failed one that may be retried, cannot do without the blob. */
+function needsBlob(job: Job, sha256: string): boolean {
+  if (job.end !== undefined && job.end.state !== 'failed') return false;
+  if (inputsOf(job.steps.map((step) => step.spec)).some((file) => file.sha256 === sha256))
+    return true;
+  return job.steps.some((step) => {
+    const consumers = step.dependents.map((index) => job.steps[index]?.units);
+    const isUsedUp =
+      consumers.length > 0 && consumers.every((units) => units?.counts.accepted === units?.size);
+    if (isUsedUp && consumers.every((units) => units !== undefined)) return false;
+    return [...(step.units?.outputs.values() ?? [])].flat().some((file) => file.sha256 === sha256);
+  });
 }
 
 function where(fact: { readonly job: number; readonly step: number }, unit: number): string {
