@@ -52,8 +52,16 @@ const FAULTS: Readonly<Record<string, Fault>> = {
     world.timeline.after(prng.between(0, 20_000), 'a standby starts', world.startCoordinator);
     later(world, prng, () => victim.resume());
   },
-  /** Nothing is wrong with the leader: another just takes over. */
-  'coordinator-rival': (world) => world.startCoordinator(),
+  /** Nothing is wrong with the leader: another just takes over, while old results still come to both. */
+  'coordinator-rival': (world, prng) => {
+    world.startCoordinator();
+    for (let count = 0; count < 6; count += 1) {
+      const victim = prng.pick(world.agents);
+      world.timeline.after(prng.longTailed(50, 10_000), 'late result', () =>
+        victim.offerAgain(prng.pick(GARBLES)),
+      );
+    }
+  },
   'agent-crash': (world, prng) => {
     const victim = prng.pick(world.agents);
     victim.kill();
@@ -236,7 +244,7 @@ export class Faults {
     network.weather.loss = prng.pick([0, 0.002, 0.02, 0.1]);
     network.weather.duplication = prng.pick([0, 0.01, 0.1]);
     network.weather.mostDelayMs = prng.pick([5, 200, 3_000]);
-    units.failure = prng.pick([0, 0.02, 0.15]);
+    units.failure = prng.pick([0, 0.02, 0.15, 0.5]);
     units.hang = prng.pick([0, 0.02]);
     units.diskFailure = prng.pick([0, 0.02]);
     units.uploadLoss = prng.pick([0, 0.05]);

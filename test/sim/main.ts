@@ -1,6 +1,7 @@
 /**
  * `npm run sim -- --seed N --steps M --time 60s`: runs seeds, from N on or fresh ones, until the time is
- * over or one breaks a promise. A seed and a number of steps replay exactly.
+ * over or one breaks a promise. A seed and a number of steps replay exactly. `--agents K` sets how many
+ * agents there are, `--print` shows every event.
  */
 import { parseArgs } from 'node:util';
 import { simulate, type SimulationReport } from './simulation.ts';
@@ -10,11 +11,13 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     steps: { type: 'string', default: '20000' },
     time: { type: 'string' },
+    agents: { type: 'string' },
     print: { type: 'boolean', default: false },
   },
 });
 
 const steps = wholeNumber('steps', values.steps);
+const agents = values.agents === undefined ? undefined : wholeNumber('agents', values.agents);
 const limitMs = values.time === undefined ? undefined : durationMs(values.time);
 const isOne = values.seed !== undefined && limitMs === undefined;
 const first = values.seed === undefined ? freshSeed() : wholeNumber('seed', values.seed);
@@ -26,7 +29,8 @@ async function runSeeds(forMs: number): Promise<number> {
   const faults = new Map<string, number>();
   const ends = new Map<string, number>();
   for (let seed = first; seed === first || performance.now() - startMs < forMs; seed += 1) {
-    const report = await simulate({ seed, steps, print: values.print });
+    const farm = agents === undefined ? {} : { agents };
+    const report = await simulate({ seed, steps, print: values.print, ...farm });
     totals.seeds += 1;
     totals.steps += report.steps;
     totals.simulatedMs += report.simulatedMs;
@@ -53,7 +57,8 @@ function printSeed(report: SimulationReport): void {
   console.log(`  messages: ${listed(new Map(Object.entries(report.messages)))}`);
   if (violation === undefined) return;
   console.log(`  BROKEN ${violation.message}`);
-  console.log(`  again: npm run sim -- --seed ${seed} --steps ${steps}`);
+  const farm = agents === undefined ? '' : ` --agents ${agents}`;
+  console.log(`  again: npm run sim -- --seed ${seed} --steps ${steps}${farm}`);
 }
 
 function add(to: Map<string, number>, counts: ReadonlyMap<string, number>): void {

@@ -13,6 +13,7 @@ import type {
   ReportResults,
 } from '../../coordinator/domain/commands.ts';
 import type { StopOrder } from '../../coordinator/domain/decision.ts';
+import type { Token } from '../../coordinator/domain/token.ts';
 import { emptyFarm, type Farm } from '../../coordinator/domain/farm.ts';
 import {
   beginTakeoverGrace,
@@ -71,6 +72,12 @@ const GRANT_TIMEOUT_MS = 2_000;
 /** A shorter stall of its own goes by unseen. */
 const UNSEEN_STALL_MS = 1_300;
 
+interface TakenBeat {
+  readonly wallMs: number;
+  readonly awakeMs: number;
+  readonly tokens: ReadonlySet<Token>;
+}
+
 export class SimCoordinator {
   readonly process: SimProcess;
   readonly machine: string;
@@ -84,8 +91,8 @@ export class SimCoordinator {
   #sweeper: Sweeper | undefined;
   #snapshots: Snapshots | undefined;
   #measured = 0;
-  /** By agent: how long this process had been awake when its last beat was taken. */
-  readonly #beatAwakeMs = new Map<string, number>();
+  /** By agent: its last beats, newest first, and how long this process had then been awake. */
+  readonly #beats = new Map<string, TakenBeat[]>();
 
   constructor(options: SimCoordinatorOptions) {
     this.#options = options;
@@ -244,8 +251,15 @@ export class SimCoordinator {
     if (this.#loop === undefined) return stream.close(side);
     const { agentId, session } = request;
     try {
-      const { releasedGrant, drain } = this.#loop.beat(beatFromWire(request));
-      this.#beatAwakeMs.set(agentId, this.process.awakeMs);
+      const beat = beatFromWire(request);
+      const { releasedGrant, drain } = this.#loop.beat(beat);
+      const { awakeMs, clock } = this.process;
+      const tokens = new Set(beat.inventory.map(({ token }) => token));
+      const beats = [
+        { wallMs: clock.wallMs(), awakeMs, tokens },
+        ...(this.#beats.get(agentId) ?? []),
+      ];
+      this.#beats.set(agentId, beats.slice(0, 20));
       const before = this.#streams.get(agentId);
       this.#streams.set(agentId, { stream, session });
       if (before !== undefined && before.stream !== stream) before.stream.close(side);
@@ -272,8 +286,10 @@ export class SimCoordinator {
     const { leaseTtlMs } = this.liveness;
     for (const fact of facts) {
       if (fact.type !== 'LeaseEnded' || !/heartbeat/.test(fact.message)) continue;
-      const heardMs = this.#beatAwakeMs.get(fact.agentId) ?? -Infinity;
-      const silentMs = (this.process.awakeMs - heardMs) * this.#options.fastestRate;
+      // One that came after it was decided does not count.
+      const heard = this.#beats.get(fact.agentId)?.find(({ wallMs }) => wallMs < fact.atMs);
+      if (heard?.tokens.has(fact.token) !== true) continue;
+      const silentMs = (this.process.awakeMs - heard.awakeMs) * this.#options.fastestRate;
       if (silentMs + UNSEEN_STALL_MS >= leaseTtlMs) continue;
       const message = `${fact.agentId} was heard ${Math.round(silentMs)} ms ago: ${fact.message}`;
       throw new Violation('expired-while-renewed', message);

@@ -24,6 +24,8 @@ export interface SimulationOptions {
   readonly seed: number;
   /** Events until the faults end. */
   readonly steps: number;
+  /** How many agents; by default the seed tells. */
+  readonly agents?: number;
   /** Prints every event. */
   readonly print?: boolean;
 }
@@ -44,6 +46,8 @@ export interface SimulationReport {
 
 const LEASE_TTL_MS = 15_000;
 const MOST_CLOCK_DRIFT = 0.01;
+/** So many farms have hundreds of agents; a step there is worth less, for most are heartbeats. */
+const MANY_AGENTS = 0.03;
 /** After everything is mended, no such time passes without a result, until all jobs have ended. */
 const QUIET_LIMIT_MS = 10 * 60_000;
 const GIB = 2 ** 30;
@@ -224,7 +228,9 @@ class Simulation {
 
   #makeAgents(units: UnitWeather): void {
     const prng = this.#prng;
-    const count = prng.pick([2, 3, 5, 12, 30]);
+    const usual = prng.pick([2, 3, 5, 12, 30]);
+    const many = prng.whole(100, 400);
+    const count = this.#options.agents ?? (prng.chance(MANY_AGENTS) ? many : usual);
     for (let index = 0; index < count; index += 1) {
       this.#agents.push(
         new SimAgent({

@@ -37,6 +37,7 @@ export type ViolationKind =
   | 'farm-inconsistent'
   | 'overbooked'
   | 'fold-differs'
+  | 'two-leaders'
   | 'token-twice'
   | 'accepted-twice'
   | 'stale-accepted'
@@ -90,6 +91,7 @@ export class Witness {
   readonly custody = new Map<string, Map<Token, Custody>>();
   /** By epoch: true time before which nothing may expire. */
   readonly #graceEndsMs = new Map<number, number>();
+  #commits = 0;
   readonly #acceptedUnits = new Set<string>();
   readonly #sessions = new Map<string, string>();
   readonly #nowMs: () => number;
@@ -104,6 +106,11 @@ export class Witness {
   // --- what is stored -------------------------------------------------------------------------
 
   onStored(commit: CommitRecord): void {
+    if (commit.number !== this.#commits + 1 || commit.epoch < this.stored.epoch) {
+      const message = `commit ${commit.number} of epoch ${commit.epoch} was stored behind commit ${this.#commits} of epoch ${this.stored.epoch}`;
+      throw new Violation('two-leaders', message);
+    }
+    this.#commits = commit.number;
     for (const fact of commit.facts) {
       this.facts.set(fact.type, (this.facts.get(fact.type) ?? 0) + 1);
       if (fact.type === 'LeasesGranted') this.#onGranted(fact);

@@ -59,7 +59,9 @@ export class Workload {
 
   #next(): void {
     const { process, prng } = this.#options;
-    process.after(prng.longTailed(400, 15_000), 'acts', () => {
+    // A large farm has more clients.
+    const crowd = Math.max(1, this.#options.agentIds.length / 30);
+    process.after(prng.longTailed(400, 15_000) / crowd, 'acts', () => {
       if (!this.#isOpen) return;
       this.#act();
       this.#next();
@@ -72,10 +74,10 @@ export class Workload {
     if (known === undefined || prng.chance(0.45)) return this.#submit(this.#newJob());
     const { job } = known;
     const roll = prng.next();
-    if (roll < 0.25) return this.#repeat(known.job, known.command);
-    if (roll < 0.4) return this.#once({ type: 'CancelJob', job, reason: 'simulated' });
-    if (roll < 0.6) return this.#once({ type: 'PauseJob', job, reason: '' });
-    if (roll < 0.8) return this.#once({ type: 'ResumeJob', job, reason: '' });
+    if (roll < 0.2) return this.#repeat(known.job, known.command);
+    if (roll < 0.35) return this.#once({ type: 'CancelJob', job, reason: 'simulated' });
+    if (roll < 0.5) return this.#once({ type: 'PauseJob', job, reason: '' });
+    if (roll < 0.65) return this.#once({ type: 'ResumeJob', job, reason: '' });
     if (roll < 0.9) return this.#once({ type: 'RetryJob', job, reason: '' });
     this.#once({ type: 'DrainAgent', agent: prng.pick(agentIds), draining: prng.chance(0.4) });
   }
@@ -263,7 +265,7 @@ function step(name: string, prng: Prng, shape: StepShape): StepSpec {
     inputs: shape.inputs ?? [],
     outputs: (shape.outputs ?? []).map((pattern) => ({ pattern, keep: false, optional: false })),
     demand: shape.demand ?? { ...NO_DEMAND, cpuMillis: 500 },
-    limits: { maxAttempts: prng.whole(2, 6), runTimeoutMs: 0, stallTimeoutMs: 30_000 },
+    limits: { maxAttempts: prng.whole(1, 6), runTimeoutMs: 0, stallTimeoutMs: 30_000 },
   };
 }
 
