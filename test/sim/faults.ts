@@ -194,6 +194,8 @@ const FAULTS: Readonly<Record<string, Fault>> = {
   },
 };
 
+export const FAULT_NAMES: readonly string[] = Object.keys(FAULTS);
+
 /** What no agent would say: none of it may be accepted, and none may do harm. */
 const GARBLES: readonly ((result: Result) => Result)[] = [
   (result) => ({ ...result, unit: result.unit + 1 }),
@@ -233,8 +235,8 @@ export class Faults {
   constructor(world: World, prng: Prng) {
     this.#world = world;
     this.#prng = prng;
-    const names = Object.keys(FAULTS).filter(() => prng.chance(0.6));
-    this.#liked = names.length === 0 ? Object.keys(FAULTS) : names;
+    const names = FAULT_NAMES.filter(() => prng.chance(0.6));
+    this.#liked = names.length === 0 ? FAULT_NAMES : names;
     this.#mostPauseMs = prng.pick([5_000, 20_000, 60_000]);
   }
 

@@ -25,7 +25,7 @@ process.exitCode = await runSeeds(isOne ? 0 : (limitMs ?? 60_000));
 
 async function runSeeds(forMs: number): Promise<number> {
   const startMs = performance.now();
-  const totals = { seeds: 0, steps: 0, simulatedMs: 0 };
+  const totals = { seeds: 0, steps: 0, simulatedMs: 0, fromSnapshot: 0, blobsDeleted: 0 };
   const faults = new Map<string, number>();
   const ends = new Map<string, number>();
   for (let seed = first; seed === first || performance.now() - startMs < forMs; seed += 1) {
@@ -34,6 +34,8 @@ async function runSeeds(forMs: number): Promise<number> {
     totals.seeds += 1;
     totals.steps += report.steps;
     totals.simulatedMs += report.simulatedMs;
+    totals.fromSnapshot += report.startsFromSnapshot;
+    totals.blobsDeleted += report.blobsDeleted;
     add(faults, report.faults);
     add(ends, report.ends);
     if (isOne || report.violation !== undefined) printSeed(report);
@@ -45,6 +47,8 @@ async function runSeeds(forMs: number): Promise<number> {
     `${seeds} seeds from ${first}, ${totals.steps} steps, ${Math.round(totals.steps / seconds)} steps/s, ${Math.round(totals.simulatedMs / 60_000)} simulated minutes`,
   );
   console.log(`faults: ${listed(faults)}`);
+  const { fromSnapshot, blobsDeleted } = totals;
+  console.log(`${fromSnapshot} starts from a snapshot, ${blobsDeleted} blobs deleted`);
   console.log(`attempts that ended without a result: ${listed(ends)}`);
   return 0;
 }

@@ -55,7 +55,8 @@ export const LEASE_BUGS: readonly PlantedBug[] = [
     'a result is accepted without a look at its token',
     '../../coordinator/domain/fence.ts',
     () => ({ isTokenCurrent: () => true }),
-    /^stale-accepted/,
+    // Or what it does to the farm: the unit is closed, and its current lease is not.
+    /^(stale-accepted|farm-inconsistent: .* in state 2 with a lease)/,
     6,
   ),
   bug<typeof demandModule>(

@@ -14,6 +14,7 @@ import type {
 } from '../../coordinator/domain/commands.ts';
 import type { StopOrder } from '../../coordinator/domain/decision.ts';
 import type { Token } from '../../coordinator/domain/token.ts';
+import { blobsToRun } from '../../coordinator/domain/blob-references.ts';
 import { emptyFarm, type Farm } from '../../coordinator/domain/farm.ts';
 import {
   beginTakeoverGrace,
@@ -119,8 +120,8 @@ export class SimCoordinator {
     const { process, witness, log, blobDisk } = this.#options;
     const journal = this.#journal;
     const snapshots = new SimSnapshotStore(this.#options);
-    const { farm, commits } = await loadFarm(journal, snapshots, log);
-    witness.checkFold(farm);
+    const { farm, commits, snapshotSequence } = await loadFarm(journal, snapshots, log);
+    witness.onLoaded(farm, snapshotSequence);
     const election = await journal.startEpoch();
     if (election.state === 'superseded') return process.kill();
     for (const fact of election.commit.facts) apply(farm, fact);
@@ -330,12 +331,23 @@ export class SimCoordinator {
     return this.isServing ? this.blobs.findMissing(hashes) : undefined;
   }
 
+  #withMissingBlobs(command: Command): Command {
+    switch (command.type) {
+      case 'SubmitJob':
+        return { ...command, missingBlobs: this.blobs.findMissing(inputBlobs(command.steps)) };
+      case 'RetryJob': {
+        const job = this.farm.jobs.get(command.job);
+        const needed = job?.end === undefined ? [] : blobsToRun(job);
+        return { ...command, missingBlobs: this.blobs.findMissing(needed) };
+      }
+      default:
+        return command;
+    }
+  }
+
   /** A client's or an agent's call. */
   async call(call: Command): Promise<Answer | undefined> {
-    const command =
-      call.type === 'SubmitJob'
-        ? { ...call, missingBlobs: this.blobs.findMissing(inputBlobs(call.steps)) }
-        : call;
+    const command = this.#withMissingBlobs(call);
     const answer = await this.#ask(command);
     if (answer === undefined) return undefined;
     this.#guarded(() => {

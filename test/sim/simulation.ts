@@ -42,6 +42,8 @@ export interface SimulationReport {
   readonly facts: ReadonlyMap<string, number>;
   readonly ends: ReadonlyMap<string, number>;
   readonly messages: Network['counts'];
+  readonly startsFromSnapshot: number;
+  readonly blobsDeleted: number;
 }
 
 const LEASE_TTL_MS = 15_000;
@@ -221,6 +223,8 @@ class Simulation {
       facts: this.#witness.facts,
       ends: this.#witness.ends,
       messages: this.#network.counts,
+      startsFromSnapshot: this.#witness.startsFromSnapshot,
+      blobsDeleted: this.#witness.blobsDeleted,
     };
   }
 

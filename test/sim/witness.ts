@@ -81,6 +81,8 @@ export class Witness {
   readonly stored: Farm = emptyFarm();
   readonly accepted = new Map<Token, string>();
   readonly facts = new Map<Fact['type'], number>();
+  startsFromSnapshot = 0;
+  blobsDeleted = 0;
   readonly ends = new Map<LeaseEnded['kind'], number>();
   readonly #granted = new Set<Token>();
   readonly #started = new Set<Token>();
@@ -178,6 +180,7 @@ export class Witness {
 
   /** `wasPromised`: the same coordinator said within the hour that it is there. */
   onBlobDeleted(sha256: string, wasPromised: boolean): void {
+    this.blobsDeleted += 1;
     if (wasPromised) throw new Violation('blob-swept', `${sha256} within an hour of the question`);
     for (const job of this.stored.jobs.values()) {
       if (!needsBlob(job, sha256)) continue;
@@ -204,8 +207,8 @@ export class Witness {
     if (fact.kind === 'stalled' && !this.#hanging.has(fact.token)) {
       throw new Violation('stalled-while-moving', where(fact, fact.unit));
     }
-    const isExpiry =
-      fact.kind === 'expired' || (fact.kind === 'lost' && /heartbeat/.test(fact.message));
+    // Others end because of what an agent said: that it was started again, say.
+    const isExpiry = /heartbeat|was not answered/.test(fact.message);
     // What this reign granted itself expires as ever.
     const isInherited = epochOf(fact.token) < epoch;
     if (isExpiry && isInherited && this.#nowMs() < (this.#graceEndsMs.get(epoch) ?? Infinity)) {
@@ -343,6 +346,12 @@ export class Witness {
     if (faults[0] !== undefined) throw new Violation('farm-inconsistent', faults[0]);
     const bookings = checkBookings(farm, liveness);
     if (bookings[0] !== undefined) throw new Violation('overbooked', bookings[0]);
+  }
+
+  /** A coordinator has read the farm, from a snapshot at this sequence or from the beginning. */
+  onLoaded(farm: Farm, snapshotSequence: number): void {
+    if (snapshotSequence > 0) this.startsFromSnapshot += 1;
+    this.checkFold(farm);
   }
 
   /** Only for a leader of the stored epoch that has nothing decided which is not stored. */
