@@ -121,7 +121,17 @@ export class Workload {
   #untilSubmitted(command: SubmitJob): void {
     this.#until(command, (answer) => {
       this.#unanswered -= 1;
-      if (answer.kind === 'job') this.#submitted.push({ job: answer.job, command });
+      if (answer.kind !== 'job') return;
+      this.#submitted.push({ job: answer.job, command });
+      this.#retryLater(answer.job);
+    });
+  }
+
+  /** Somebody looks after a while, and retries what has failed. */
+  #retryLater(job: number): void {
+    const { process, prng } = this.#options;
+    process.after(prng.longTailed(5_000, 120_000), 'looks after its job', () => {
+      if (this.#isOpen) this.#once({ type: 'RetryJob', job, reason: '' });
     });
   }
 
