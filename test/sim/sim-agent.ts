@@ -212,6 +212,7 @@ class AgentRun {
   readonly #machine: MachineSide;
   readonly #core: AgentCore;
   readonly #grantsSeen = new Set<number>();
+  readonly #startedAtMs: number;
   #stream: SimStream | undefined;
   #cancelBeat: () => void = () => {};
   #isBeatSoon = false;
@@ -231,6 +232,7 @@ class AgentRun {
     this.#options = options;
     this.process = process;
     this.#session = session;
+    this.#startedAtMs = process.clock.wallMs();
     this.#machine = machine;
     const { capacity, prng, farmId, leaseTtlMs, units } = options;
     options.witness.onSession(options.agentId, session);
@@ -364,6 +366,7 @@ class AgentRun {
       name: agentId,
       capacity: this.#saidCapacity ? undefined : capacity,
       workPlaneUp: this.#core.workPlaneUp,
+      sessionStartedAtMs: this.#startedAtMs,
       ...this.#core.nextBeat(),
     };
     this.#saidCapacity = true;
