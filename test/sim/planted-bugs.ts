@@ -55,7 +55,7 @@ export const LEASE_BUGS: readonly PlantedBug[] = [
     '../../coordinator/domain/fence.ts',
     () => ({ isTokenCurrent: () => true }),
     // Or what it does to the farm: the unit is closed, and its current lease is not.
-    /^(stale-accepted|farm-inconsistent: .* in state 2 with a lease)/,
+    /^(stale-accepted|farm-inconsistent: .* in state 2 with a lease|said-before-commit: end of)/,
     6,
   ),
   bug<typeof demandModule>(
@@ -135,7 +135,7 @@ export const LEASE_BUGS: readonly PlantedBug[] = [
     '../../coordinator/domain/liveness.ts',
     () => ({ extendByStall: () => {} }),
     /^expired-while-renewed/,
-    12,
+    40,
   ),
   bug<typeof livenessModule>(
     'a session is fenced by its own reconnect',
@@ -280,7 +280,7 @@ export const JOURNAL_BUGS: readonly PlantedBug[] = [
       },
     }),
     /^blob-(swept|missing)/,
-    6,
+    12,
   ),
   bug<typeof referencesModule>(
     'a failed job, which may be retried, gives up its blobs at once',
@@ -289,7 +289,7 @@ export const JOURNAL_BUGS: readonly PlantedBug[] = [
       referencedBlobs: (farm, nowMs) => real.referencedBlobs(withoutFailed(farm), nowMs),
     }),
     /^blob-(swept|missing)/,
-    6,
+    12,
   ),
   bug<typeof followUpModule>(
     'a fan-out is created twice',
@@ -314,18 +314,18 @@ export const JOURNAL_BUGS: readonly PlantedBug[] = [
   bug<typeof unitTableModule>(
     'a retry runs accepted units again',
     '../../coordinator/domain/unit-table.ts',
-    ({ UnitTable, UNIT_ACCEPTED }) => ({
-      UnitTable: class extends UnitTable {
-        override reopen(): void {
-          super.reopen();
-          for (let unit = 0; unit < this.size; unit += 1) {
-            if (this.stateOf(unit) !== UNIT_ACCEPTED) continue;
-            this.outputs.delete(unit);
-            this.requeue(unit, 0, false);
-          }
+    ({ UnitTable, UNIT_ACCEPTED }) => {
+      const { reopen } = UnitTable.prototype;
+      UnitTable.prototype.reopen = function reopenAll(): void {
+        reopen.call(this);
+        for (let unit = 0; unit < this.size; unit += 1) {
+          if (this.stateOf(unit) !== UNIT_ACCEPTED) continue;
+          this.outputs.delete(unit);
+          this.requeue(unit, 0, false);
         }
-      },
-    }),
+      };
+      return {};
+    },
     /^run-twice/,
     12,
   ),

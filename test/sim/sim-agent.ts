@@ -594,7 +594,7 @@ function outputsOf(assignment: Assignment, prng: Prng): File[] {
     const count = pattern.includes('*') ? prng.whole(1, 5) : 1;
     return Array.from({ length: count }, (_, index) => ({
       name: pattern.replace('*', String(index)),
-      sha256: prng.chance(0.1) ? sharedBlob(prng) : prng.hex(64),
+      sha256: prng.chance(0.25) ? sharedBlob(prng) : prng.hex(64),
       sizeBytes: prng.whole(1, 1_000_000),
     }));
   });
