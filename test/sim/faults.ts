@@ -42,7 +42,9 @@ const FAULTS: Readonly<Record<string, Fault>> = {
     const victim = world.coordinators().at(-1)?.process;
     if (victim === undefined) return;
     victim.pause();
-    later(world, prng, () => victim.resume());
+    // Half of them longer than a lease.
+    const pauseMs = prng.chance(0.5) ? prng.between(16_000, 60_000) : prng.longTailed(100, 16_000);
+    world.timeline.after(pauseMs, 'mended', () => victim.resume());
   },
   /** The old leader sleeps, a new one takes over, the old one wakes. */
   'coordinator-overtaken': (world, prng) => {
@@ -212,7 +214,7 @@ const GARBLES: readonly ((result: Result) => Result)[] = [
 ];
 
 /** The newest one, and only while there is another way to the farm. */
-function damageSnapshot({ store, validSnapshots }: World, prng: Prng): void {
+function damageSnapshot({ store, validSnapshots, coordinators }: World, prng: Prng): void {
   const valid = validSnapshots();
   const newest = valid.at(-1);
   const isNeeded = valid.length > 1 ? store.damaged.has(valid[0] ?? 0) : store.firstSequence > 1;
@@ -222,6 +224,8 @@ function damageSnapshot({ store, validSnapshots }: World, prng: Prng): void {
   const at = prng.whole(0, chunk.length - 1);
   chunk[at] = (chunk[at] ?? 0) ^ (1 << prng.whole(0, 7));
   store.damaged.add(newest);
+  // Nobody would notice before a start.
+  if (prng.chance(0.5)) coordinators().at(-1)?.process.kill();
 }
 
 export class Faults {
@@ -235,7 +239,9 @@ export class Faults {
   constructor(world: World, prng: Prng) {
     this.#world = world;
     this.#prng = prng;
-    const names = FAULT_NAMES.filter(() => prng.chance(0.6));
+    // Many kinds at once hide what a few do when they have the time.
+    const share = prng.pick([0.1, 0.25, 0.6]);
+    const names = FAULT_NAMES.filter(() => prng.chance(share));
     this.#liked = names.length === 0 ? FAULT_NAMES : names;
     this.#mostPauseMs = prng.pick([5_000, 20_000, 60_000]);
   }

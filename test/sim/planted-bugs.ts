@@ -56,21 +56,21 @@ export const LEASE_BUGS: readonly PlantedBug[] = [
     () => ({ isTokenCurrent: () => true }),
     // Or what it does to the farm: the unit is closed, and its current lease is not.
     /^(stale-accepted|farm-inconsistent: .* in state 2 with a lease|said-before-commit: end of)/,
-    6,
+    12,
   ),
   bug<typeof demandModule>(
     'the end of a lease does not give back what it booked',
     '../../coordinator/domain/demand.ts',
     () => ({ unbook: () => {} }),
     /^farm-inconsistent: agent .* books/,
-    2,
+    12,
   ),
   bug<typeof livenessModule>(
     'leases expire right after a takeover',
     '../../coordinator/domain/liveness.ts',
     () => ({ beginTakeoverGrace: () => {} }),
     /^expired-in-grace/,
-    6,
+    12,
   ),
   bug<typeof decideGrantModule>(
     'a grant without an answer is taken for free',
@@ -83,7 +83,7 @@ export const LEASE_BUGS: readonly PlantedBug[] = [
       },
     }),
     /^(freed-while-held|overbooked)/,
-    6,
+    12,
   ),
   bug<typeof decideLeaseModule>(
     'absence from an inventory frees a grant that the agent has not handled yet',
@@ -97,7 +97,7 @@ export const LEASE_BUGS: readonly PlantedBug[] = [
       },
     }),
     /^(freed-while-held|overbooked)/,
-    6,
+    12,
   ),
   bug<typeof decideLeaseModule>(
     'a new leader stops what it did not grant itself',
@@ -112,7 +112,7 @@ export const LEASE_BUGS: readonly PlantedBug[] = [
       },
     }),
     /^said-before-commit: stop of/,
-    6,
+    12,
   ),
   bug<typeof livenessModule>(
     'what expired here and still runs there is not booked any more',
@@ -128,14 +128,14 @@ export const LEASE_BUGS: readonly PlantedBug[] = [
       }),
     }),
     /^overbooked: agent-\d+ (runs|was given)/,
-    6,
+    12,
   ),
   bug<typeof livenessModule>(
     'leases expire while the coordinator itself stands still',
     '../../coordinator/domain/liveness.ts',
     () => ({ extendByStall: () => {} }),
     /^expired-while-renewed/,
-    40,
+    30,
   ),
   bug<typeof livenessModule>(
     'a session is fenced by its own reconnect',
@@ -149,7 +149,7 @@ export const LEASE_BUGS: readonly PlantedBug[] = [
       },
     }),
     /^locked-out/,
-    4,
+    12,
   ),
   bug<typeof placementModule>(
     'a drained agent gets work',
@@ -163,7 +163,7 @@ export const LEASE_BUGS: readonly PlantedBug[] = [
       },
     }),
     /^granted-against-orders/,
-    4,
+    12,
   ),
 ];
 
@@ -173,7 +173,7 @@ export const JOURNAL_BUGS: readonly PlantedBug[] = [
     '../../coordinator/domain/barrier.ts',
     () => ({ commitToAwait: () => 'none' }),
     /^said-before-commit/,
-    2,
+    12,
   ),
   bug<typeof decideResultModule>(
     'STALE is said without the proof that we still lead',
@@ -206,8 +206,9 @@ export const JOURNAL_BUGS: readonly PlantedBug[] = [
         }
       },
     }),
-    /^(said-before-commit|fold-differs|two-leaders|token-twice)/,
-    6,
+    // Both candidates believe that they won.
+    /^(said-before-commit|fold-differs|two-leaders|token-twice|destroyed-without-proof)/,
+    12,
   ),
   bug<typeof storeModule>(
     'an append goes behind whatever is there',
@@ -220,7 +221,7 @@ export const JOURNAL_BUGS: readonly PlantedBug[] = [
       },
     }),
     /^two-leaders/,
-    4,
+    12,
   ),
   bug<typeof writerModule>(
     'an append without an answer is taken for stored',
@@ -240,7 +241,7 @@ export const JOURNAL_BUGS: readonly PlantedBug[] = [
       },
     }),
     /^(said-before-commit|fold-differs)/,
-    4,
+    12,
   ),
   bug<typeof snapshotsModule>(
     'the journal is purged up to the newest snapshot',
@@ -260,7 +261,7 @@ export const JOURNAL_BUGS: readonly PlantedBug[] = [
       },
     }),
     /^cannot-start/,
-    12,
+    60,
   ),
   bug<typeof snapshotModule>(
     'a snapshot forgets the leases that lapsed',
@@ -309,7 +310,7 @@ export const JOURNAL_BUGS: readonly PlantedBug[] = [
       },
     }),
     /^created-twice/,
-    6,
+    12,
   ),
   bug<typeof unitTableModule>(
     'a retry runs accepted units again',

@@ -52,8 +52,8 @@ test('what is meant to happen does happen', async () => {
   const faults = new Set<string>();
   const counts = { lost: 0, duplicated: 0, takeovers: 0, fromSnapshot: 0, blobsDeleted: 0 };
   const facts = new Map<string, number>();
-  for (let seed = 21; seed < 36; seed += 1) {
-    const report = await simulate({ seed, steps: 3_000, isCutShort: true });
+  for (let seed = 21; seed < 39; seed += 1) {
+    const report = await simulate({ seed, steps: 5_000, isCutShort: true });
     for (const name of report.faults.keys()) faults.add(name);
     for (const [name, count] of report.facts) facts.set(name, (facts.get(name) ?? 0) + count);
     counts.lost += report.messages.lost + report.messages.cut;

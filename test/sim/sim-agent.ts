@@ -495,7 +495,11 @@ class AgentRun {
     const hangs = prng.chance(units.hang);
     if (hangs) witness.onHangs(tokenFromWire(token));
     const fails = prng.chance(units.failure);
-    const runMs = hangs ? Infinity : prng.longTailed(20, units.mostRunMs);
+    const isLong = prng.chance(0.2);
+    const finiteMs = isLong
+      ? prng.between(20, units.mostRunMs)
+      : prng.longTailed(20, units.mostRunMs);
+    const runMs = hangs ? Infinity : finiteMs;
     return new Promise((resolve) => {
       let isOver = false;
       const end = (outcome: Result['outcome']): void => {

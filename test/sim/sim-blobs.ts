@@ -3,7 +3,7 @@
  * coordinator the pins it keeps in memory. Here is what the real store does with names; bytes have none.
  */
 import { PIN_MS, Pins } from '../../coordinator/blobs/pins.ts';
-import type { Referenced } from '../../coordinator/blobs/disk-store.ts';
+import type { Referenced } from '../../coordinator/ports.ts';
 import type { Prng } from './prng.ts';
 import type { SimProcess } from './sim-process.ts';
 
