@@ -225,7 +225,7 @@ function damageSnapshot({ store, validSnapshots, coordinators }: World, prng: Pr
   chunk[at] = (chunk[at] ?? 0) ^ (1 << prng.whole(0, 7));
   store.damaged.add(newest);
   // Nobody would notice before a start.
-  if (prng.chance(0.5)) coordinators().at(-1)?.process.kill();
+  if (prng.chance(0.8)) coordinators().at(-1)?.process.kill();
 }
 
 export class Faults {

@@ -105,7 +105,7 @@ class Simulation {
     // Into the event log, so that a printed seed shows what the code under test has to say.
     const line = (text: string): void => timeline.note(text.trimEnd());
     this.#log = pino({ level: 'info', base: null, timestamp: false }, { write: line });
-    this.#snapshotCommits = prng.pick([15, 60, 250]);
+    this.#snapshotCommits = prng.pick([10, 40, 150]);
     const units: UnitWeather = {
       failure: 0,
       hang: 0,
