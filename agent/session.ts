@@ -40,6 +40,8 @@ export interface SessionOptions {
   readonly log: Logger;
 }
 
+/** When this process began: one session lives as long. */
+const STARTED_AT_MS = Math.round(performance.timeOrigin);
 const CALL_DEADLINE_MS = 5_000;
 /** A stream whose beats nobody answers for so long is given up, keepalive or not. */
 const SILENCE_LIMIT_MS = 10_000;
@@ -260,6 +262,7 @@ class Stream {
       name: identity.name,
       capacity: changed ? capacity : undefined,
       workPlaneUp: this.#ports.workPlaneUp,
+      sessionStartedAtMs: STARTED_AT_MS,
       ...beat,
     };
   }

@@ -14,8 +14,8 @@ import type { SnapshotStore } from './journal/snapshot-store.ts';
 export interface SnapshotsOptions {
   readonly farm: Farm;
   readonly loop: CommandLoop;
-  readonly journal: JetStreamJournal;
-  readonly store: SnapshotStore;
+  readonly journal: Pick<JetStreamJournal, 'tail' | 'purgeUpTo'>;
+  readonly store: Pick<SnapshotStore, 'save' | 'dropBelow'>;
   readonly log: Logger;
   /** A snapshot every so many commits. */
   readonly everyCommits: number;
@@ -53,8 +53,8 @@ export class Snapshots {
       const [previous] = farm.snapshots;
       if (previous !== undefined && previous.sequence < sequence) {
         await journal.purgeUpTo(previous.sequence);
+        await store.dropBelow(previous.sequence);
       }
-      await store.keepOnly(farm.snapshots);
       log.info({ sequence, sizeBytes: stored.sizeBytes }, 'snapshot taken');
     } catch (error) {
       log.warn({ sequence, error: messageOf(error) }, 'no snapshot: the journal stays as it is');

@@ -14,9 +14,11 @@ const SWEEP_EVERY_MS = 10 * 60_000;
 /** A result that was looked at just now may name a blob that no commit refers to yet. */
 const JUST_NAMED_MS = 10_000;
 
+type SweptStore = Pick<BlobStore, 'release' | 'sweep'>;
+
 export class Sweeper {
   readonly #loop: CommandLoop;
-  readonly #store: BlobStore;
+  readonly #store: SweptStore;
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #justNamed = new Map<string, number>();
@@ -24,7 +26,7 @@ export class Sweeper {
   #isBusy = false;
   #ended: number[] = [];
 
-  constructor(loop: CommandLoop, store: BlobStore, clock: Clock, log: Logger) {
+  constructor(loop: CommandLoop, store: SweptStore, clock: Clock, log: Logger) {
     this.#loop = loop;
     this.#store = store;
     this.#clock = clock;

@@ -22,6 +22,8 @@ export interface HeldLease {
 export interface Beat {
   readonly agentId: string;
   readonly session: string;
+  /** By the agent's clock; 0 or absent when it does not say. */
+  readonly sessionStartedAtMs?: number;
   readonly beat: number;
   readonly machineFingerprint: string;
   /** Undefined when unchanged since the last one. */
@@ -47,6 +49,7 @@ interface Ghost {
 export interface AgentLiveness {
   readonly agentId: string;
   readonly session: string;
+  readonly sessionStartedAtMs: number;
   /** Sessions that this one replaced: their late beats are refused. */
   readonly retiredSessions: readonly string[];
   machineFingerprint: string;
@@ -143,6 +146,7 @@ function newAgentLiveness(
   return {
     agentId: beat.agentId,
     session: beat.session,
+    sessionStartedAtMs: beat.sessionStartedAtMs ?? 0,
     retiredSessions: retired.slice(-MAX_RETIRED_SESSIONS),
     machineFingerprint: beat.machineFingerprint,
     connected: true,
@@ -275,10 +279,21 @@ function clearGrantPause(agent: AgentLiveness): void {
 export function faultOfBeat(liveness: Liveness, beat: Beat, nowMs: number): string | undefined {
   const known = liveness.agents.get(beat.agentId);
   if (known === undefined) return undefined;
-  if (known.retiredSessions.includes(beat.session)) {
+  if (known.retiredSessions.includes(beat.session) || isOvertaken(liveness, known, beat, nowMs)) {
     return `agent ${beat.agentId} was started again since: this process must end`;
   }
   return faultOfMachine(liveness, beat.agentId, beat.machineFingerprint, nowMs);
+}
+
+/**
+ * A late beat of a process that has ended, which we meet only now: after a takeover, say. It would
+ * retire the one that lives. A machine's clock may be set back: the word of a silent session counts for nothing.
+ */
+function isOvertaken(liveness: Liveness, known: AgentLiveness, beat: Beat, nowMs: number): boolean {
+  const { session, sessionStartedAtMs = 0 } = beat;
+  if (session === known.session || sessionStartedAtMs === 0) return false;
+  if (nowMs - known.lastBeatMs >= liveness.leaseTtlMs) return false;
+  return sessionStartedAtMs < known.sessionStartedAtMs;
 }
 
 /** Two live machines under one id, most likely a copied state folder. */

@@ -62,6 +62,7 @@ export function beatFromWire(request: AdvertiseRequest): Beat {
   return {
     agentId: request.agentId,
     session: request.session,
+    sessionStartedAtMs: request.sessionStartedAtMs ?? 0,
     beat: request.beat,
     machineFingerprint: request.machineFingerprint,
     capacity: request.capacity && capacityFromWire(request.capacity),

@@ -1,8 +1,6 @@
 /**
- * The journal on JetStream: replay, election and appends, each fenced by the sequence of the whole
- * stream. What always holds: `#tail` is a commit that is on disk and that we have read or written;
- * nothing is appended but right behind it; an append settles only when it is known whether it is
- * stored. Whoever finds another's commit there has lost for good.
+ * The journal on JetStream: opened, replayed, then led. How an append is settled is decided by the
+ * journal writer; here is what only a real store has: a stream to make ready, a file that knows it.
  */
 import assert from 'node:assert';
 import { randomBytes, randomUUID } from 'node:crypto';
@@ -13,15 +11,7 @@ import type { Logger } from '../../kit/log.ts';
 import type { Fact } from '../domain/facts.ts';
 import type { AppendOutcome, CommitRecord, Journal } from '../ports.ts';
 import { EMPTY_TAIL, follow, type Tail } from './chain.ts';
-import {
-  damaged,
-  decodeCommit,
-  hashOf,
-  MAX_COMMIT_BYTES,
-  measureFact,
-  sealCommit,
-  type SealedCommit,
-} from './commit-codec.ts';
+import { damaged, decodeCommit, hashOf, MAX_COMMIT_BYTES, measureFact } from './commit-codec.ts';
 import {
   boundsOf,
   ensureJournalStream,
@@ -32,9 +22,14 @@ import {
   readMessage,
   readTail,
   type JournalStreamOptions,
-  type RawMessage,
   type StreamBounds,
 } from './journal-stream.ts';
+import {
+  JournalWriter,
+  type CommitStream,
+  type Election,
+  type RawMessage,
+} from './journal-writer.ts';
 import {
   checkKnownCommit,
   checkKnownEnd,
@@ -64,16 +59,7 @@ export interface ReplaySummary {
   readonly epoch: number;
 }
 
-/** `leading`: the farm applies the commit's facts first of all. */
-export type Election =
-  | { readonly state: 'leading'; readonly commit: CommitRecord }
-  | { readonly state: 'superseded'; readonly message: string };
-
 const PUBLISH_TIMEOUT_MS = 2_000;
-const FIRST_BACK_OFF_MS = 50;
-const MOST_BACK_OFF_MS = 2_000;
-/** A deposed leader of a cluster may answer with an old tail for a moment; a lost store stays so. */
-const SHORT_TAIL_READS = 5;
 
 /**
  * Makes the stream ready. FurrowError: data-loss STORE_RESTORED; failed-precondition
@@ -104,16 +90,12 @@ export class JetStreamJournal implements Journal {
   readonly writerId: Uint8Array = randomBytes(16);
   readonly #nats: NatsConnection;
   readonly #manager: JetStreamManager;
-  readonly #clock: Clock;
   readonly #log: Logger;
   readonly #known: KnownTail | undefined;
   readonly #epochFloor: number;
   readonly #knownTailFile: KnownTailFile;
-  #endBackOff: () => void = () => {};
-  #isClosed = false;
-  #tail: Tail = EMPTY_TAIL;
+  readonly #writer: JournalWriter;
   #state: 'new' | 'replayed' | 'leading' | 'superseded' = 'new';
-  #isAppending = false;
 
   constructor(
     options: JournalOptions,
@@ -123,16 +105,23 @@ export class JetStreamJournal implements Journal {
   ) {
     this.#nats = options.nats;
     this.#manager = manager;
-    this.#clock = options.clock;
-    this.#log = options.log;
     this.#known = known;
     this.#epochFloor = epochFloor;
-    this.#knownTailFile = new KnownTailFile(options.identityPath, options.clock, options.log);
+    const { clock, log } = options;
+    this.#log = log;
+    this.#knownTailFile = new KnownTailFile(options.identityPath, clock, log);
+    const stream: CommitStream = {
+      publish: (bytes, expectedLastSequence) =>
+        publishCommit(options.nats, bytes, expectedLastSequence, PUBLISH_TIMEOUT_MS),
+      readTail: () => readTail(manager),
+    };
+    const { writerId } = this;
+    this.#writer = new JournalWriter({ stream, clock, log, random: Math.random, writerId });
   }
 
   /** What the journal ends with, as far as this process knows. */
   get tail(): Tail {
-    return this.#tail;
+    return this.#writer.tail;
   }
 
   measure(fact: Fact): number {
@@ -150,7 +139,7 @@ export class JetStreamJournal implements Journal {
     from: Tail = EMPTY_TAIL,
   ): Promise<ReplaySummary> {
     assert(this.#state === 'new' || this.#state === 'replayed', 'replay comes before leading');
-    this.#tail = from;
+    this.#writer.startFrom(from);
     const lastSequence = await lastSequenceOf(this.#manager);
     if (this.#known !== undefined) checkKnownEnd(this.#known, lastSequence);
     if (this.#state === 'new') await this.#checkKnownBehind(from);
@@ -161,7 +150,7 @@ export class JetStreamJournal implements Journal {
       commits += 1;
     }
     this.#state = 'replayed';
-    const { sequence, farmId, epoch } = this.#tail;
+    const { sequence, farmId, epoch } = this.tail;
     return { commits, sequence, farmId, epoch };
   }
 
@@ -173,15 +162,15 @@ export class JetStreamJournal implements Journal {
     assert(this.#state === 'new' || this.#state === 'replayed', 'a leader reads no commits');
     const commit = decodeCommit(message.bytes, message.sequence);
     if (this.#known !== undefined) checkKnownCommit(this.#known, commit);
-    this.#tail = follow(this.#tail, commit);
+    this.#writer.startFrom(follow(this.tail, commit));
     // What is behind what was seen before says less than the file does already.
-    if (commit.sequence > (this.#known?.sequence ?? 0)) this.#knownTailFile.note(this.#tail);
+    if (commit.sequence > (this.#known?.sequence ?? 0)) this.#knownTailFile.note(this.tail);
     return commit;
   }
 
   /** The next commit to accept, from the stream's leader; undefined when there is none. */
   messageBehindTail(): Promise<RawMessage | undefined> {
-    return readMessage(this.#manager, this.#tail.sequence + 1);
+    return readMessage(this.#manager, this.tail.sequence + 1);
   }
 
   /** Sequence of the first commit that is kept; 1 for a journal that was never cut. */
@@ -196,7 +185,7 @@ export class JetStreamJournal implements Journal {
 
   /** Cuts the journal behind this sequence, which must lie before the tail. */
   async purgeUpTo(sequence: number): Promise<void> {
-    assert(this.#state === 'leading' && sequence < this.#tail.sequence, 'the tail stays');
+    assert(this.#state === 'leading' && sequence < this.tail.sequence, 'the tail stays');
     await purgeThrough(this.#manager, sequence);
   }
 
@@ -207,25 +196,13 @@ export class JetStreamJournal implements Journal {
    */
   async startEpoch(): Promise<Election> {
     assert(this.#state === 'replayed', 'a leader has replayed the journal');
-    const atMs = this.#clock.wallMs();
-    const epoch = Math.max(this.#tail.epoch, this.#epochFloor) + 1;
-    const farmId = this.#tail.farmId ?? randomUUID();
-    const facts: Fact[] = [{ type: 'EpochStarted', epoch, atMs }];
-    if (this.#tail.farmId === undefined) facts.unshift({ type: 'FarmCreated', farmId, atMs });
-    const outcome = await this.#appendBehindTail(facts, farmId, epoch, atMs);
-    switch (outcome.state) {
-      case 'committed': {
-        this.#state = 'leading';
-        const { number, sequence } = outcome;
-        return { state: 'leading', commit: { farmId, epoch, number, atMs, sequence, facts } };
-      }
-      case 'superseded':
-        // Nothing was said in the name of that epoch: it may follow, and stand again.
-        this.#state = 'replayed';
-        return outcome;
-      case 'refused':
-        throw new FurrowError('exhausted', 'JOURNAL_REFUSED', refusal(outcome.message));
-    }
+    const epoch = Math.max(this.tail.epoch, this.#epochFloor) + 1;
+    const election = await this.#writer.startEpoch(epoch, randomUUID);
+    // Who has lost has said nothing in the name of that epoch: it may follow, and stand again.
+    if (election.state === 'superseded') return election;
+    this.#state = 'leading';
+    this.#knownTailFile.note(this.tail);
+    return election;
   }
 
   /**
@@ -236,16 +213,16 @@ export class JetStreamJournal implements Journal {
     if (this.#state === 'superseded') {
       return { state: 'superseded', message: 'another coordinator leads this farm' };
     }
-    assert(this.#state === 'leading' && epoch === this.#tail.epoch, 'only the leader appends');
-    const { farmId } = this.#tail;
-    assert(farmId !== undefined);
-    return this.#appendBehindTail(facts, farmId, epoch, atMs);
+    assert(this.#state === 'leading' && epoch === this.tail.epoch, 'only the leader appends');
+    const outcome = await this.#writer.append(facts, atMs);
+    if (outcome.state === 'committed') this.#knownTailFile.note(this.tail);
+    else if (outcome.state === 'superseded') this.#state = 'superseded';
+    return outcome;
   }
 
   /** Writes down what is known of the tail. An append that is still in doubt rejects. */
   async close(): Promise<void> {
-    this.#isClosed = true;
-    this.#endBackOff();
+    this.#writer.close();
     await this.#knownTailFile.close();
   }
 
@@ -273,121 +250,4 @@ export class JetStreamJournal implements Journal {
     if (last !== undefined && last.sequence >= lastSequence) return;
     throw damaged((last?.sequence ?? 0) + 1, `the store cannot read up to ${lastSequence}`);
   }
-
-  async #appendBehindTail(
-    facts: readonly Fact[],
-    farmId: string,
-    epoch: number,
-    atMs: number,
-  ): Promise<AppendOutcome> {
-    assert(!this.#isAppending, 'one append is in flight at a time');
-    this.#isAppending = true;
-    try {
-      const { number, hash: previousHash } = this.#tail;
-      const { writerId } = this;
-      const header = { farmId, epoch, writerId, number: number + 1, previousHash, atMs };
-      const sealed = sealCommit(header, facts);
-      const outcome = await this.#settle(sealed);
-      if (outcome.state === 'committed') {
-        const { sequence } = outcome;
-        this.#tail = { farmId, epoch, number: sealed.number, sequence, hash: sealed.hash };
-        this.#knownTailFile.note(this.#tail);
-      } else if (outcome.state === 'superseded') {
-        this.#state = 'superseded';
-      }
-      return outcome;
-    } finally {
-      this.#isAppending = false;
-    }
-  }
-
-  /** Sends until it is certain what became of the commit. */
-  async #settle(sealed: SealedCommit): Promise<AppendOutcome> {
-    const { sequence: expected } = this.#tail;
-    // A send without an answer may arrive later: from then on no refusal is the last word.
-    let mayStillArrive = false;
-    for (let tries = 0; ; tries++) {
-      if (tries > 0) await this.#backOff(tries - 1);
-      const answer = await publishCommit(this.#nats, sealed.bytes, expected, PUBLISH_TIMEOUT_MS);
-      if (answer.state === 'stored' && answer.sequence === expected + 1) {
-        return { state: 'committed', number: sealed.number, sequence: answer.sequence };
-      }
-      mayStillArrive ||= answer.state === 'unknown';
-      const message = answer.state === 'stored' ? 'stored out of order' : answer.message;
-      this.#log.warn(
-        { number: sealed.number, answer: answer.state, reason: message },
-        'append without a clear answer, reading the tail',
-      );
-      const place = await this.#findTail(sealed);
-      if (place.state !== 'unchanged') return place;
-      if (answer.state === 'rejected' && !mayStillArrive) {
-        return { state: 'refused', message: refusal(message) };
-      }
-    }
-  }
-
-  /** Reads the tail, for as long as that takes, and compares it with what we expected and sent. */
-  async #findTail(sealed: SealedCommit): Promise<AppendOutcome | { readonly state: 'unchanged' }> {
-    const { sequence: expected, hash } = this.#tail;
-    let shortReads = 0;
-    for (let tries = 0; ; tries++) {
-      const tail = await this.#tryReadTail(tries === 0 ? 'warn' : 'debug');
-      if (tail !== 'unreachable') {
-        const { sequence, hash: tailHash } = tail;
-        if (sequence === expected + 1 && tailHash === sealed.hash) {
-          return { state: 'committed', number: sealed.number, sequence };
-        }
-        if (sequence > expected) return { state: 'superseded', message: overtaken(sequence) };
-        if (sequence === expected && tailHash === hash) return { state: 'unchanged' };
-        shortReads += 1;
-        if (shortReads >= SHORT_TAIL_READS) throw replaced(expected, sequence);
-      }
-      await this.#backOff(tries);
-    }
-  }
-
-  async #tryReadTail(
-    level: 'warn' | 'debug',
-  ): Promise<{ sequence: number; hash: string } | 'unreachable'> {
-    let raw: RawMessage | undefined;
-    try {
-      raw = await readTail(this.#manager);
-    } catch (error) {
-      this.#log[level]({ error: messageOf(error) }, 'cannot read the tail of the journal');
-      return 'unreachable';
-    }
-    return raw === undefined
-      ? { sequence: 0, hash: '' }
-      : { sequence: raw.sequence, hash: hashOf(raw.bytes) };
-  }
-
-  /** With jitter, so that two candidates do not keep in step. Rejects when the journal closes. */
-  async #backOff(tries: number): Promise<void> {
-    const mostMs = Math.min(MOST_BACK_OFF_MS, FIRST_BACK_OFF_MS * 2 ** Math.min(tries, 10));
-    const delayMs = mostMs * (0.5 + Math.random() / 2);
-    await new Promise<void>((resolve) => {
-      const cancel = this.#clock.after(delayMs, resolve);
-      this.#endBackOff = () => {
-        cancel();
-        resolve();
-      };
-      if (this.#isClosed) this.#endBackOff();
-    });
-    if (this.#isClosed) {
-      const message = 'the journal was closed before the outcome of an append was known';
-      throw new FurrowError('aborted', 'JOURNAL_CLOSED', message);
-    }
-  }
-}
-
-const overtaken = (sequence: number): string =>
-  `another coordinator leads this farm: the journal goes on at sequence ${sequence} without this one`;
-
-const refusal = (reason: string): string =>
-  `NATS does not store the journal (${reason}): make room in its store`;
-
-function replaced(expected: number, actual: number): FurrowError {
-  const found = actual < expected ? `ends at sequence ${actual}` : 'holds another commit there';
-  const message = `sequence ${expected} was written, but the journal now ${found}: the NATS store was replaced or lost data, put the right store back`;
-  return new FurrowError('data-loss', 'STORE_REPLACED', message);
 }

@@ -15,6 +15,7 @@ import {
 } from 'nats';
 import { FurrowError, messageOf } from '../../kit/furrow-error.ts';
 import { JOURNAL_STREAM, JOURNAL_SUBJECT } from '../../proto/subjects.ts';
+import type { PublishAnswer, RawMessage } from './journal-writer.ts';
 
 export interface JournalStreamOptions {
   /** Copies of the journal in a cluster: 1, 3 or 5. */
@@ -112,11 +113,6 @@ export async function purgeThrough(manager: JetStreamManager, sequence: number):
   await manager.streams.purge(JOURNAL_STREAM, { seq: sequence + 1 });
 }
 
-export interface RawMessage {
-  readonly sequence: number;
-  readonly bytes: Uint8Array;
-}
-
 /**
  * The last message, from the stream's leader: $JS.API.STREAM.MSG.GET is answered by nobody else,
  * other than the direct read. Undefined when the stream is empty. Throws what NATS threw.
@@ -145,18 +141,6 @@ export async function readMessage(
     throw error;
   }
 }
-
-/**
- * - `stored`: at this sequence, on disk if the server syncs always.
- * - `not-stored`: this send was not taken; an earlier send of the same bytes may have been.
- * - `rejected`: the store does not want it (full, too large).
- * - `unknown`: it may be stored, or still be on its way.
- */
-export type PublishAnswer =
-  | { readonly state: 'stored'; readonly sequence: number }
-  | { readonly state: 'not-stored'; readonly message: string }
-  | { readonly state: 'rejected'; readonly message: string }
-  | { readonly state: 'unknown'; readonly message: string };
 
 interface PubAck {
   readonly stream?: string;

@@ -20,10 +20,14 @@ export interface LoadedFarm {
   readonly snapshotSequence: number;
 }
 
+/** What a start reads. */
+type StoredJournal = Pick<JetStreamJournal, 'replay' | 'firstSequence'>;
+type StoredSnapshots = Pick<SnapshotStore, 'sequences' | 'load'>;
+
 /** FurrowError: as `replay`; data-loss SNAPSHOT_DAMAGED when no way to the farm is left. */
 export async function loadFarm(
-  journal: JetStreamJournal,
-  store: SnapshotStore,
+  journal: StoredJournal,
+  store: StoredSnapshots,
   log: Logger,
 ): Promise<LoadedFarm> {
   let firstFault: FurrowError | undefined;
@@ -53,8 +57,8 @@ export async function loadFarm(
 }
 
 async function loadFrom(
-  journal: JetStreamJournal,
-  store: SnapshotStore,
+  journal: StoredJournal,
+  store: StoredSnapshots,
   sequence: number,
 ): Promise<LoadedFarm> {
   const { bytes, hash } = await store.load(sequence);
@@ -72,7 +76,7 @@ async function loadFrom(
   return { farm, commits, snapshotSequence: sequence };
 }
 
-async function replayInto(farm: Farm, journal: JetStreamJournal, from: Tail): Promise<number> {
+async function replayInto(farm: Farm, journal: StoredJournal, from: Tail): Promise<number> {
   const { commits } = await journal.replay((commit) => {
     for (const fact of commit.facts) apply(farm, fact);
   }, from);

@@ -2,7 +2,7 @@
 import { DeliverPolicy, type ConsumerMessages, type NatsConnection } from 'nats';
 import { FurrowError } from '../../kit/furrow-error.ts';
 import { JOURNAL_STREAM } from '../../proto/subjects.ts';
-import type { RawMessage } from './journal-stream.ts';
+import type { RawMessage } from './journal-writer.ts';
 
 /**
  * Commits go up to half a mebibyte, few are above a few KiB. Bounded by number: bounded by bytes,

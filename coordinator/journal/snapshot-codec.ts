@@ -1,4 +1,8 @@
-/** Snapshots as bytes: furrow.journal.v1.Snapshot. Columns are little-endian on every machine. */
+/**
+ * Snapshots as bytes: furrow.journal.v1.Snapshot and its SHA-256 behind it, so that one which is
+ * damaged is known before anything is read out of it. Columns are little-endian on every machine.
+ */
+import { createHash } from 'node:crypto';
 import {
   Snapshot,
   type LeaseImage,
@@ -18,7 +22,7 @@ export interface SnapshotAtTail {
 }
 
 export function encodeSnapshot({ farm, tail }: SnapshotAtTail): Uint8Array {
-  return Snapshot.encode({
+  const content = Snapshot.encode({
     farmId: farm.farmId,
     epoch: farm.epoch,
     lastCounter: farm.lastCounter,
@@ -35,13 +39,25 @@ export function encodeSnapshot({ farm, tail }: SnapshotAtTail): Uint8Array {
     commitNumber: tail.number,
     commitHash: Buffer.from(tail.hash, 'hex'),
   }).finish();
+  return Buffer.concat([content, checksumOf(content)]);
+}
+
+const CHECKSUM_BYTES = 32;
+
+function checksumOf(content: Uint8Array): Buffer {
+  return createHash('sha256').update(content).digest();
 }
 
 /** FurrowError: data-loss SNAPSHOT_DAMAGED. */
 export function decodeSnapshot(bytes: Uint8Array): SnapshotAtTail {
+  const content = bytes.subarray(0, -CHECKSUM_BYTES);
+  if (!checksumOf(content).equals(bytes.subarray(-CHECKSUM_BYTES))) {
+    const message = 'a snapshot cannot be read: its checksum is another';
+    throw new FurrowError('data-loss', 'SNAPSHOT_DAMAGED', message);
+  }
   let wire: Snapshot;
   try {
-    wire = Snapshot.decode(bytes);
+    wire = Snapshot.decode(content);
   } catch (error) {
     const message = `a snapshot cannot be read: ${messageOf(error)}`;
     throw new FurrowError('data-loss', 'SNAPSHOT_DAMAGED', message, { cause: error });

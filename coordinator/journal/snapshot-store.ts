@@ -85,16 +85,15 @@ export class SnapshotStore {
     return { bytes, hash: hashOfBytes(bytes) };
   }
 
-  /** Deletes all snapshots but these. */
-  async keepOnly(kept: readonly StoredSnapshot[]): Promise<void> {
-    const subjects = new Set(kept.map(({ sequence }) => snapshotSubject(sequence)));
-    const { state } = await this.#manager.streams.info(SNAPSHOT_STREAM, {
-      subjects_filter: SNAPSHOT_SUBJECTS,
-    });
-    for (const subject of Object.keys(state.subjects ?? {})) {
-      if (!subjects.has(subject)) {
-        await this.#manager.streams.purge(SNAPSHOT_STREAM, { filter: subject });
-      }
+  /**
+   * Deletes the snapshots of lower sequences. Never later ones: a leader that was deposed while it
+   * came here would delete what its successor starts from.
+   */
+  async dropBelow(sequence: number): Promise<void> {
+    for (const stored of await this.sequences()) {
+      if (stored >= sequence) continue;
+      const filter = snapshotSubject(stored);
+      await this.#manager.streams.purge(SNAPSHOT_STREAM, { filter });
     }
   }
 

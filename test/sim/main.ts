@@ -1,6 +1,7 @@
 /**
  * `npm run sim -- --seed N --steps M --time 60s`: runs seeds, from N on or fresh ones, until the time is
- * over or one breaks a promise. A seed and a number of steps replay exactly.
+ * over or one breaks a promise. A seed and a number of steps replay exactly. `--agents K` sets how many
+ * agents there are, `--print` shows every event.
  */
 import { parseArgs } from 'node:util';
 import { simulate, type SimulationReport } from './simulation.ts';
@@ -10,11 +11,13 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     steps: { type: 'string', default: '20000' },
     time: { type: 'string' },
+    agents: { type: 'string' },
     print: { type: 'boolean', default: false },
   },
 });
 
 const steps = wholeNumber('steps', values.steps);
+const agents = values.agents === undefined ? undefined : wholeNumber('agents', values.agents);
 const limitMs = values.time === undefined ? undefined : durationMs(values.time);
 const isOne = values.seed !== undefined && limitMs === undefined;
 const first = values.seed === undefined ? freshSeed() : wholeNumber('seed', values.seed);
@@ -22,14 +25,17 @@ process.exitCode = await runSeeds(isOne ? 0 : (limitMs ?? 60_000));
 
 async function runSeeds(forMs: number): Promise<number> {
   const startMs = performance.now();
-  const totals = { seeds: 0, steps: 0, simulatedMs: 0 };
+  const totals = { seeds: 0, steps: 0, simulatedMs: 0, fromSnapshot: 0, blobsDeleted: 0 };
   const faults = new Map<string, number>();
   const ends = new Map<string, number>();
   for (let seed = first; seed === first || performance.now() - startMs < forMs; seed += 1) {
-    const report = await simulate({ seed, steps, print: values.print });
+    const farm = agents === undefined ? {} : { agents };
+    const report = await simulate({ seed, steps, print: values.print, ...farm });
     totals.seeds += 1;
     totals.steps += report.steps;
     totals.simulatedMs += report.simulatedMs;
+    totals.fromSnapshot += report.startsFromSnapshot;
+    totals.blobsDeleted += report.blobsDeleted;
     add(faults, report.faults);
     add(ends, report.ends);
     if (isOne || report.violation !== undefined) printSeed(report);
@@ -41,6 +47,8 @@ async function runSeeds(forMs: number): Promise<number> {
     `${seeds} seeds from ${first}, ${totals.steps} steps, ${Math.round(totals.steps / seconds)} steps/s, ${Math.round(totals.simulatedMs / 60_000)} simulated minutes`,
   );
   console.log(`faults: ${listed(faults)}`);
+  const { fromSnapshot, blobsDeleted } = totals;
+  console.log(`${fromSnapshot} starts from a snapshot, ${blobsDeleted} blobs deleted`);
   console.log(`attempts that ended without a result: ${listed(ends)}`);
   return 0;
 }
@@ -53,7 +61,8 @@ function printSeed(report: SimulationReport): void {
   console.log(`  messages: ${listed(new Map(Object.entries(report.messages)))}`);
   if (violation === undefined) return;
   console.log(`  BROKEN ${violation.message}`);
-  console.log(`  again: npm run sim -- --seed ${seed} --steps ${steps}`);
+  const farm = agents === undefined ? '' : ` --agents ${agents}`;
+  console.log(`  again: npm run sim -- --seed ${seed} --steps ${steps}${farm}`);
 }
 
 function add(to: Map<string, number>, counts: ReadonlyMap<string, number>): void {

@@ -71,6 +71,11 @@ export class Network {
     return this.#prng.longTailed(LEAST_DELAY_MS, this.weather.mostDelayMs);
   }
 
+  /** How long a write takes on a disk that may take so long. */
+  diskMs(mostMs: number): number {
+    return mostMs === 0 ? 0 : this.#prng.longTailed(LEAST_DELAY_MS, mostMs);
+  }
+
   /** One message; `deliver` is called never, once or twice. */
   send(from: string, to: string, target: SimProcess, what: string, deliver: () => void): void {
     this.counts.sent += 1;

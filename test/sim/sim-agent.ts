@@ -21,6 +21,7 @@ import type {
   Grant,
   GrantReply,
   Result,
+  ResultBatch,
   ResultReply,
 } from '../../proto/gen/furrow/work/v1/work.ts';
 import { NATS, type Network, type SimStream } from './network.ts';
@@ -36,6 +37,14 @@ export interface UnitWeather {
   hang: number;
   mostRunMs: number;
   diskFailure: number;
+  /** Longest time that a write takes to reach an agent's disk. */
+  mostDiskMs: number;
+  /** Chance that an agent refuses a lease: its owner has started a game. */
+  refusal: number;
+  /** Chance that an upload is taken for done and is not. */
+  uploadLoss: number;
+  /** Chance that a result cannot be accepted as it is. */
+  badResult: number;
 }
 
 export interface SimAgentOptions {
@@ -69,6 +78,8 @@ const LONGEST_RECONNECT_MS = 5_000;
 const CALL_TIMEOUT_MS = 5_000;
 const NATS_CHECK_MS = 2_000;
 const PROGRESS_MS = 3_000;
+const UPLOAD_TIMEOUT_MS = 10_000;
+const REMEMBERED = 30;
 
 export class SimAgent {
   readonly #options: SimAgentOptions;
@@ -77,6 +88,8 @@ export class SimAgent {
   readonly #running = new Set<Token>();
   #run: AgentRun | undefined;
   #runs = 0;
+  /** Some of what it has offered. */
+  readonly #offered: ResultBatch[] = [];
 
   constructor(options: SimAgentOptions) {
     this.#options = options;
@@ -105,7 +118,14 @@ export class SimAgent {
     this.#run = new AgentRun(this.#options, process, prng.hex(16), {
       storage: this.#storage(process),
       running: this.#running,
+      offered: (batch) => this.#remember(batch),
     });
+  }
+
+  #remember(batch: ResultBatch): void {
+    const at =
+      this.#offered.length < REMEMBERED ? this.#offered.length : batch.results.length % REMEMBERED;
+    this.#offered[at] = batch;
   }
 
   /** kill -9: its units run on, without anybody. */
@@ -129,6 +149,17 @@ export class SimAgent {
     this.#run?.leave();
   }
 
+  /** Something it said long ago arrives again, as it was or garbled by `garble`. */
+  offerAgain(garble: (result: Result) => Result): void {
+    const { network, prng, agentId } = this.#options;
+    const batch = prng.pickAny(this.#offered);
+    const process = this.#run?.process;
+    if (batch === undefined || process?.isAlive !== true) return;
+    const results = batch.results.map(garble);
+    const payload = { ...batch, results };
+    network.request(agentId, process, RESULT_SUBJECTS, payload, RESULT_TIMEOUT_MS, () => {});
+  }
+
   breakStream(): void {
     this.#run?.breakStream();
   }
@@ -136,7 +167,7 @@ export class SimAgent {
   #storage(process: SimProcess): OutboxStorage {
     const { prng, units, witness, agentId } = this.#options;
     const soon = (run: () => void): void => {
-      process.after(prng.longTailed(0.1, 200), 'disk', run);
+      process.after(prng.longTailed(0.1, units.mostDiskMs), 'disk', run);
     };
     return {
       load: () => Promise.resolve([...this.#disk.values()].map(({ result }) => result)),
@@ -170,6 +201,7 @@ function tokenOf(result: Result): Token {
 interface MachineSide {
   readonly storage: OutboxStorage;
   readonly running: Set<Token>;
+  readonly offered: (batch: ResultBatch) => void;
 }
 
 /** One run of the program, from start to its end: one session. */
@@ -180,6 +212,7 @@ class AgentRun {
   readonly #machine: MachineSide;
   readonly #core: AgentCore;
   readonly #grantsSeen = new Set<number>();
+  readonly #startedAtMs: number;
   #stream: SimStream | undefined;
   #cancelBeat: () => void = () => {};
   #isBeatSoon = false;
@@ -199,14 +232,19 @@ class AgentRun {
     this.#options = options;
     this.process = process;
     this.#session = session;
+    this.#startedAtMs = process.clock.wallMs();
     this.#machine = machine;
-    const { capacity, prng, farmId, leaseTtlMs } = options;
+    const { capacity, prng, farmId, leaseTtlMs, units } = options;
+    options.witness.onSession(options.agentId, session);
     this.#core = new AgentCore({
       farmId,
       leaseTtlMs,
       clock: process.clock,
       random: () => prng.next(),
-      fits: (demand, beside, gpuIds) => whyNotFitting(demand, beside, gpuIds, capacity),
+      fits: (demand, beside, gpuIds) =>
+        prng.chance(units.refusal)
+          ? 'simulated: its owner plays'
+          : whyNotFitting(demand, beside, gpuIds, capacity),
       executor: this.#executor(),
       storage: machine.storage,
       channel: { offer: (results) => this.#offer(results) },
@@ -328,6 +366,7 @@ class AgentRun {
       name: agentId,
       capacity: this.#saidCapacity ? undefined : capacity,
       workPlaneUp: this.#core.workPlaneUp,
+      sessionStartedAtMs: this.#startedAtMs,
       ...this.#core.nextBeat(),
     };
     this.#saidCapacity = true;
@@ -403,6 +442,7 @@ class AgentRun {
   #offer(results: readonly Result[]): Promise<ResultReply | null> {
     const { network, agentId } = this.#options;
     const payload = { agentId, session: this.#session, results };
+    this.#machine.offered(payload);
     return new Promise((resolve) => {
       network.request<ResultReply>(
         agentId,
@@ -423,7 +463,12 @@ class AgentRun {
       execute: (assignment, signal, progressed) => this.#execute(assignment, signal, progressed),
       storeAgain: (result) =>
         new Promise((resolve) => {
-          this.process.after(500, 'stores again', () => resolve(result));
+          const outputs = result.outcome?.$case === 'success' ? result.outcome.value.outputs : [];
+          this.#upload(
+            outputs,
+            () => true,
+            () => resolve(result),
+          );
         }),
       discard: (token) => {
         witness.onReleased(agentId, tokenFromWire(token));
@@ -450,7 +495,11 @@ class AgentRun {
     const hangs = prng.chance(units.hang);
     if (hangs) witness.onHangs(tokenFromWire(token));
     const fails = prng.chance(units.failure);
-    const runMs = hangs ? Infinity : prng.longTailed(20, units.mostRunMs);
+    const isLong = prng.chance(0.2);
+    const finiteMs = isLong
+      ? prng.between(20, units.mostRunMs)
+      : prng.longTailed(20, units.mostRunMs);
+    const runMs = hangs ? Infinity : finiteMs;
     return new Promise((resolve) => {
       let isOver = false;
       const end = (outcome: Result['outcome']): void => {
@@ -469,7 +518,9 @@ class AgentRun {
       tick(1);
       if (runMs < Infinity) {
         this.process.after(runMs, 'unit ends', () =>
-          end(fails ? failure(prng.pick(FAILURE_KINDS)) : success(assignment, prng)),
+          fails
+            ? end(failure(prng.pick(FAILURE_KINDS)))
+            : this.#deliver(outputsOf(assignment, prng), () => !isOver, end),
         );
       }
       const stop = (): void => {
@@ -478,6 +529,48 @@ class AgentRun {
       };
       if (signal.aborted) stop();
       else signal.addEventListener('abort', stop, { once: true });
+    });
+  }
+
+  /** What a unit made goes into the blob store before it is said to be there. */
+  #deliver(
+    outputs: readonly File[],
+    isWanted: () => boolean,
+    end: (outcome: Result['outcome']) => void,
+  ): void {
+    const { prng, units } = this.#options;
+    const isBad = prng.chance(units.badResult);
+    const said = isBad ? [{ ...BAD_FILE, sha256: prng.hex(64) }] : outputs;
+    const succeed = (): void => end({ $case: 'success', value: { outputs: [...said] } });
+    if (outputs.length === 0 || prng.chance(units.uploadLoss)) succeed();
+    else this.#upload(said, isWanted, succeed);
+  }
+
+  /** Until the coordinator says that all of it is stored, or nobody wants it any more. */
+  #upload(files: readonly File[], isWanted: () => boolean, stored: () => void): void {
+    if (!isWanted()) return;
+    const { network, agentId, findCoordinator } = this.#options;
+    let isOpen = true;
+    const cancel = this.process.clock.after(UPLOAD_TIMEOUT_MS, () => {
+      isOpen = false;
+      this.#upload(files, isWanted, stored);
+    });
+    const coordinator = findCoordinator();
+    if (coordinator === undefined) return;
+    const { machine, process, blobs } = coordinator;
+    network.send(agentId, machine, process, 'upload', () => {
+      let left = files.length;
+      const one = (): void => {
+        left -= 1;
+        if (left > 0) return;
+        network.send(machine, agentId, this.process, 'upload is stored', () => {
+          if (!isOpen) return;
+          isOpen = false;
+          cancel();
+          if (isWanted()) stored();
+        });
+      };
+      for (const { sha256 } of files) blobs.receive(sha256, 'result', one);
     });
   }
 
@@ -494,15 +587,24 @@ function failure(kind: string): Result['outcome'] {
   return { $case: 'failure', value: { kind, message: `simulated: ${kind}` } };
 }
 
-/** A `*` in an output pattern becomes a few files; other patterns name one. */
-function success(assignment: Assignment, prng: Prng): Result['outcome'] {
-  const outputs = assignment.outputs.flatMap(({ pattern }): File[] => {
+const BAD_FILE: File = { name: '../out-of-its-folder', sha256: '', sizeBytes: 1 };
+
+/**
+ * A `*` in an output pattern becomes a few files; other patterns name one. Some units make the same
+ * bytes as others.
+ */
+function outputsOf(assignment: Assignment, prng: Prng): File[] {
+  return assignment.outputs.flatMap(({ pattern }): File[] => {
     const count = pattern.includes('*') ? prng.whole(1, 5) : 1;
     return Array.from({ length: count }, (_, index) => ({
       name: pattern.replace('*', String(index)),
-      sha256: prng.hex(64),
+      sha256: prng.chance(0.25) ? sharedBlob(prng) : prng.hex(64),
       sizeBytes: prng.whole(1, 1_000_000),
     }));
   });
-  return { $case: 'success', value: { outputs } };
+}
+
+/** One of a few contents that many jobs have in common. */
+export function sharedBlob(prng: Prng): string {
+  return prng.whole(1, 8).toString(16).padStart(64, '0');
 }

@@ -3,6 +3,7 @@
  * adapters in front of it, with the messages of the real ones.
  */
 import { apply } from '../../coordinator/domain/apply.ts';
+import type { Committed } from '../../coordinator/ports.ts';
 import { CommandLoop } from '../../coordinator/command-loop.ts';
 import type { GrantOrder } from '../../coordinator/domain/assignment.ts';
 import type {
@@ -12,6 +13,8 @@ import type {
   ReportResults,
 } from '../../coordinator/domain/commands.ts';
 import type { StopOrder } from '../../coordinator/domain/decision.ts';
+import type { Token } from '../../coordinator/domain/token.ts';
+import { blobsToRun } from '../../coordinator/domain/blob-references.ts';
 import { emptyFarm, type Farm } from '../../coordinator/domain/farm.ts';
 import {
   beginTakeoverGrace,
@@ -27,16 +30,23 @@ import {
   tokenToWire,
   verdictToWire,
 } from '../../coordinator/grpc/wire.ts';
+import { inputBlobs } from '../../coordinator/domain/assignment.ts';
+import { loadFarm } from '../../coordinator/journal/load-farm.ts';
+import { Snapshots } from '../../coordinator/snapshots.ts';
+import { Sweeper } from '../../coordinator/sweeper.ts';
 import { FurrowError, messageOf } from '../../kit/furrow-error.ts';
+import type { Logger } from '../../kit/log.ts';
 import { grantSubject, RESULT_SUBJECTS } from '../../proto/subjects.ts';
 import type {
   AdvertiseRequest,
   AdvertiseResponse,
 } from '../../proto/gen/furrow/v1/agent_service.ts';
 import type { GrantReply, ResultBatch, ResultReply } from '../../proto/gen/furrow/work/v1/work.ts';
-import { SimJournal, type JournalStore } from './journal-store.ts';
+import type { JournalStore } from './journal-store.ts';
 import type { Network, RequestAnswer, SimStream } from './network.ts';
 import type { Prng } from './prng.ts';
+import { type BlobDisk, SimBlobStore } from './sim-blobs.ts';
+import { SimJournal, SimSnapshotStore } from './sim-journal.ts';
 import type { SimProcess } from './sim-process.ts';
 import type { Timeline } from './timeline.ts';
 import { Violation, type Witness } from './witness.ts';
@@ -52,23 +62,38 @@ export interface SimCoordinatorOptions {
   readonly leaseTtlMs: number;
   /** How fast this machine's clock runs at most. */
   readonly fastestRate: number;
-  /** Chance that an output named by a result is found missing in the blob store. */
-  readonly blobLoss: () => number;
+  readonly blobDisk: BlobDisk;
+  /** A snapshot every so many commits. */
+  readonly snapshotCommits: number;
+  readonly log: Logger;
   readonly fail: (error: unknown) => void;
 }
 
 const GRANT_TIMEOUT_MS = 2_000;
+/** A shorter stall of its own goes by unseen. */
+const UNSEEN_STALL_MS = 1_300;
+
+interface TakenBeat {
+  readonly wallMs: number;
+  readonly awakeMs: number;
+  readonly tokens: ReadonlySet<Token>;
+}
 
 export class SimCoordinator {
   readonly process: SimProcess;
   readonly machine: string;
-  readonly farm: Farm = emptyFarm();
+  readonly blobs: SimBlobStore;
+  farm: Farm = emptyFarm();
   readonly liveness: Liveness;
   readonly #options: SimCoordinatorOptions;
   readonly #journal: SimJournal;
   readonly #streams = new Map<string, { readonly stream: SimStream; readonly session: string }>();
   #loop: CommandLoop | undefined;
+  #sweeper: Sweeper | undefined;
+  #snapshots: Snapshots | undefined;
   #measured = 0;
+  /** By agent: its last beats, newest first, and how long this process had then been awake. */
+  readonly #beats = new Map<string, TakenBeat[]>();
 
   constructor(options: SimCoordinatorOptions) {
     this.#options = options;
@@ -76,26 +101,45 @@ export class SimCoordinator {
     this.machine = options.machine;
     this.liveness = newLiveness(options.leaseTtlMs);
     this.#journal = new SimJournal(options);
-    options.process.atExit(() => this.#loop?.stop());
+    const { process, prng, blobDisk: disk, witness } = options;
+    this.blobs = new SimBlobStore({
+      disk,
+      process,
+      prng: prng.fork(),
+      onDeleted: (sha256, wasPromised) =>
+        this.#guarded(() => witness.onBlobDeleted(sha256, wasPromised)),
+    });
+    process.atExit(() => {
+      this.#loop?.stop();
+      this.#sweeper?.stop();
+    });
   }
 
-  /** Replays, stands for election, and serves if it won; else it ends. */
+  /** Loads the farm, stands for election, and serves if it won; else it ends. */
   async start(): Promise<void> {
-    const { process, witness } = this.#options;
-    this.#journal.replay((commit) => {
-      for (const fact of commit.facts) apply(this.farm, fact);
-    });
-    const facts = await this.#journal.startEpoch(process.clock.wallMs());
-    if (facts === undefined) return process.kill();
-    for (const fact of facts) apply(this.farm, fact);
-    const nowMs = process.clock.monotonicMs();
-    beginTakeoverGrace(this.liveness, this.farm, nowMs, MIN_TAKEOVER_GRACE_MS);
-    const graceMs = Math.max(MIN_TAKEOVER_GRACE_MS, this.liveness.leaseTtlMs + 5_000);
-    witness.onLeading(this.farm.epoch, graceMs / this.#options.fastestRate);
-    const { farm, liveness } = this;
+    const { process, witness, log, blobDisk } = this.#options;
     const journal = this.#journal;
+    const snapshots = new SimSnapshotStore(this.#options);
+    const { farm, commits, snapshotSequence } = await loadFarm(journal, snapshots, log);
+    witness.onLoaded(farm, snapshotSequence);
+    const election = await journal.startEpoch();
+    if (election.state === 'superseded') return process.kill();
+    for (const fact of election.commit.facts) apply(farm, fact);
+    this.farm = farm;
+    blobDisk.owner = process;
+    const { liveness } = this;
     const { clock } = process;
-    this.#loop = new CommandLoop({ farm, liveness, journal, clock, effects: this.#effects() });
+    const nowMs = clock.monotonicMs();
+    beginTakeoverGrace(liveness, farm, nowMs, MIN_TAKEOVER_GRACE_MS);
+    const graceMs = Math.max(MIN_TAKEOVER_GRACE_MS, liveness.leaseTtlMs + 5_000);
+    witness.onLeading(farm.epoch, graceMs / this.#options.fastestRate);
+    const loop = new CommandLoop({ farm, liveness, journal, clock, effects: this.#effects() });
+    this.#loop = loop;
+    const everyCommits = this.#options.snapshotCommits;
+    const options = { farm, loop, journal, store: snapshots, log, everyCommits };
+    this.#snapshots = new Snapshots(options, commits);
+    this.#sweeper = new Sweeper(loop, this.blobs, clock, log);
+    this.#sweeper.start();
     this.subscribe();
   }
 
@@ -128,7 +172,11 @@ export class SimCoordinator {
     return {
       grant: (order) => this.#guarded(() => this.#grant(order)),
       stop: (order) => this.#guarded(() => this.#stop(order)),
-      committed: () => {},
+      committed: (commit) => {
+        this.#guarded(() => this.#checkExpiries(commit));
+        this.#sweeper?.committed(commit);
+        this.#snapshots?.committed();
+      },
       superseded: (message) => {
         this.#options.timeline.note(`${this.process.name} steps down: ${message}`);
         this.process.kill();
@@ -168,7 +216,7 @@ export class SimCoordinator {
   }
 
   #onResults(batch: ResultBatch, reply: (value: ResultReply) => void): void {
-    const { witness, prng, blobLoss, timeline } = this.#options;
+    const { witness, timeline } = this.#options;
     const storedEpoch = witness.stored.epoch;
     const command: ReportResults = {
       type: 'ReportResults',
@@ -176,9 +224,9 @@ export class SimCoordinator {
       session: batch.session,
       results: batch.results.map((result) => {
         const outputs = result.outcome?.$case === 'success' ? result.outcome.value.outputs : [];
-        const missingBlobs = outputs
-          .map((file) => file.sha256)
-          .filter(() => prng.chance(blobLoss()));
+        const hashes = outputs.map((file) => file.sha256);
+        this.#sweeper?.note(hashes);
+        const missingBlobs = hashes.filter((sha256) => !this.blobs.has(sha256));
         return { ...resultFromWire(result), missingBlobs };
       }),
     };
@@ -204,13 +252,24 @@ export class SimCoordinator {
     if (this.#loop === undefined) return stream.close(side);
     const { agentId, session } = request;
     try {
-      const { releasedGrant, drain } = this.#loop.beat(beatFromWire(request));
+      const beat = beatFromWire(request);
+      const { releasedGrant, drain } = this.#loop.beat(beat);
+      const { awakeMs, clock } = this.process;
+      const tokens = new Set(beat.inventory.map(({ token }) => token));
+      const beats = [
+        { wallMs: clock.wallMs(), awakeMs, tokens },
+        ...(this.#beats.get(agentId) ?? []),
+      ];
+      this.#beats.set(agentId, beats.slice(0, 20));
       const before = this.#streams.get(agentId);
       this.#streams.set(agentId, { stream, session });
       if (before !== undefined && before.stream !== stream) before.stream.close(side);
       stream.send(side, this.#response({ beat: request.beat, releasedGrant, drain, stop: [] }));
     } catch (error) {
       if (!(error instanceof FurrowError)) throw error;
+      if (error.reason === 'SESSION_FENCED') {
+        this.#guarded(() => this.#options.witness.onFenced(agentId, session));
+      }
       this.#options.timeline.note(`${this.process.name} refuses a beat: ${messageOf(error)}`);
       stream.close(side);
     }
@@ -221,6 +280,21 @@ export class SimCoordinator {
     if (open?.stream !== stream) return;
     this.#streams.delete(agentId);
     void this.#ask({ type: 'StreamClosed', agentId, session: open.session });
+  }
+
+  /** Who was heard within the lease, by our own waking time, must not lose it. */
+  #checkExpiries({ facts }: Committed): void {
+    const { leaseTtlMs } = this.liveness;
+    for (const fact of facts) {
+      if (fact.type !== 'LeaseEnded' || !/heartbeat/.test(fact.message)) continue;
+      // One that came after it was decided does not count.
+      const heard = this.#beats.get(fact.agentId)?.find(({ wallMs }) => wallMs < fact.atMs);
+      if (heard?.tokens.has(fact.token) !== true) continue;
+      const silentMs = (this.process.awakeMs - heard.awakeMs) * this.#options.fastestRate;
+      if (silentMs + UNSEEN_STALL_MS >= leaseTtlMs) continue;
+      const message = `${fact.agentId} was heard ${Math.round(silentMs)} ms ago: ${fact.message}`;
+      throw new Violation('expired-while-renewed', message);
+    }
   }
 
   #stop(order: StopOrder): void {
@@ -252,8 +326,28 @@ export class SimCoordinator {
     }
   }
 
+  /** Which blobs a client must upload; undefined while it does not serve. */
+  findMissing(hashes: readonly string[]): readonly string[] | undefined {
+    return this.isServing ? this.blobs.findMissing(hashes) : undefined;
+  }
+
+  #withMissingBlobs(command: Command): Command {
+    switch (command.type) {
+      case 'SubmitJob':
+        return { ...command, missingBlobs: this.blobs.findMissing(inputBlobs(command.steps)) };
+      case 'RetryJob': {
+        const job = this.farm.jobs.get(command.job);
+        const needed = job?.end === undefined ? [] : blobsToRun(job);
+        return { ...command, missingBlobs: this.blobs.findMissing(needed) };
+      }
+      default:
+        return command;
+    }
+  }
+
   /** A client's or an agent's call. */
-  async call(command: Command): Promise<Answer | undefined> {
+  async call(call: Command): Promise<Answer | undefined> {
+    const command = this.#withMissingBlobs(call);
     const answer = await this.#ask(command);
     if (answer === undefined) return undefined;
     this.#guarded(() => {

@@ -21,6 +21,8 @@ export class SimProcess {
   #state: 'running' | 'paused' | 'dead' = 'running';
   readonly #held: { what: string; run: () => void; cancelled: boolean }[] = [];
   readonly #atExit: (() => void)[] = [];
+  #pausedSinceMs = 0;
+  #pausedMs = 0;
 
   constructor(timeline: Timeline, name: string, fault: ClockFault) {
     this.name = name;
@@ -59,13 +61,21 @@ export class SimProcess {
     this.#atExit.push(run);
   }
 
+  /** True time that it was not standing still. */
+  get awakeMs(): number {
+    return this.#timeline.nowMs - this.#pausedMs;
+  }
+
   pause(): void {
-    if (this.#state === 'running') this.#state = 'paused';
+    if (this.#state !== 'running') return;
+    this.#state = 'paused';
+    this.#pausedSinceMs = this.#timeline.nowMs;
   }
 
   resume(): void {
     if (this.#state !== 'paused') return;
     this.#state = 'running';
+    this.#pausedMs += this.#timeline.nowMs - this.#pausedSinceMs;
     for (const entry of this.#held.splice(0)) {
       // Each as an event of its own, in the order in which they came.
       this.#timeline.after(0, `${entry.what} (held)`, () => {

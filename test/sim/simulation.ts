@@ -3,14 +3,18 @@
  * witness that looks on after every event. First the faults run; then all is mended, and every job
  * must come to its end.
  */
+import { pino } from 'pino';
 import { FurrowError, messageOf } from '../../kit/furrow-error.ts';
+import type { Logger } from '../../kit/log.ts';
 import type { Capacity } from '../../proto/gen/furrow/v1/agent_service.ts';
-import { Faults, type World } from './faults.ts';
+import { Faults, USUAL_DISK_MS, type World } from './faults.ts';
 import { JournalStore } from './journal-store.ts';
 import { NATS, Network } from './network.ts';
 import { Prng } from './prng.ts';
 import { SimAgent, type UnitWeather } from './sim-agent.ts';
+import { BlobDisk } from './sim-blobs.ts';
 import { SimCoordinator } from './sim-coordinator.ts';
+import { FARM_ID } from './sim-journal.ts';
 import { SimProcess, type ClockFault } from './sim-process.ts';
 import { Timeline } from './timeline.ts';
 import { CLIENT, Workload } from './workload.ts';
@@ -20,6 +24,10 @@ export interface SimulationOptions {
   readonly seed: number;
   /** Events until the faults end. */
   readonly steps: number;
+  /** Ends when the faults do: shows what breaks under them, at a third of the work. */
+  readonly isCutShort?: boolean;
+  /** How many agents; by default the seed tells. */
+  readonly agents?: number;
   /** Prints every event. */
   readonly print?: boolean;
 }
@@ -36,10 +44,14 @@ export interface SimulationReport {
   readonly facts: ReadonlyMap<string, number>;
   readonly ends: ReadonlyMap<string, number>;
   readonly messages: Network['counts'];
+  readonly startsFromSnapshot: number;
+  readonly blobsDeleted: number;
 }
 
 const LEASE_TTL_MS = 15_000;
 const MOST_CLOCK_DRIFT = 0.01;
+/** So many farms have hundreds of agents; a step there is worth less, for most are heartbeats. */
+const MANY_AGENTS = 0.03;
 /** After everything is mended, no such time passes without a result, until all jobs have ended. */
 const QUIET_LIMIT_MS = 10 * 60_000;
 const GIB = 2 ** 30;
@@ -67,6 +79,9 @@ class Simulation {
   readonly #network: Network;
   readonly #witness: Witness;
   readonly #store: JournalStore;
+  readonly #blobDisk = new BlobDisk();
+  readonly #log: Logger;
+  readonly #snapshotCommits: number;
   readonly #agents: SimAgent[] = [];
   readonly #workload: Workload;
   readonly #faults: Faults;
@@ -85,12 +100,20 @@ class Simulation {
     this.#timeline = timeline;
     const nats = new SimProcess(timeline, NATS, { rate: 1, wallOffsetMs: 0 });
     this.#network = new Network(timeline, prng.fork(), nats);
-    this.#witness = new Witness(() => timeline.nowMs);
+    this.#witness = new Witness(() => timeline.nowMs, this.#blobDisk.names);
     this.#store = new JournalStore((commit) => this.#witness.onStored(commit));
+    // Into the event log, so that a printed seed shows what the code under test has to say.
+    const line = (text: string): void => timeline.note(text.trimEnd());
+    this.#log = pino({ level: 'info', base: null, timestamp: false }, { write: line });
+    this.#snapshotCommits = prng.pick([10, 40, 150]);
     const units: UnitWeather = {
       failure: 0,
       hang: 0,
       diskFailure: 0,
+      refusal: 0,
+      uploadLoss: 0,
+      badResult: 0,
+      mostDiskMs: USUAL_DISK_MS,
       mostRunMs: prng.pick([500, 10_000, 60_000, 120_000]),
     };
     this.#makeAgents(units);
@@ -106,12 +129,13 @@ class Simulation {
       timeline,
       network: this.#network,
       store: this.#store,
+      blobDisk: this.#blobDisk,
+      validSnapshots: () => this.#witness.stored.snapshots.map(({ sequence }) => sequence),
       agents: this.#agents,
       units,
       coordinators: () => this.#coordinators,
       startCoordinator: () => this.#startCoordinator(),
       restartNats: () => this.#restartNats(),
-      blobLoss: 0,
     };
     this.#faults = new Faults(this.#world, prng.fork());
   }
@@ -131,6 +155,7 @@ class Simulation {
     while (this.#timeline.steps < this.#options.steps) {
       if (!(await this.#step())) return;
     }
+    if (this.#options.isCutShort === true) return;
     this.#timeline.note('all is mended');
     this.#faults.stop();
     this.#workload.close();
@@ -163,7 +188,7 @@ class Simulation {
       this.#witness.checkLeader(farm, liveness);
     }
     const leader = this.#coordinators.find(({ farm }) => farm.epoch === this.#witness.stored.epoch);
-    const commits = this.#store.messages.length;
+    const commits = this.#store.lastSequence;
     if (leader?.isSettled !== true || commits < this.#comparedAt + COMPARE_EVERY) return;
     this.#comparedAt = commits;
     this.#witness.checkFold(leader.farm);
@@ -201,6 +226,8 @@ class Simulation {
       facts: this.#witness.facts,
       ends: this.#witness.ends,
       messages: this.#network.counts,
+      startsFromSnapshot: this.#witness.startsFromSnapshot,
+      blobsDeleted: this.#witness.blobsDeleted,
     };
   }
 
@@ -208,7 +235,9 @@ class Simulation {
 
   #makeAgents(units: UnitWeather): void {
     const prng = this.#prng;
-    const count = prng.pick([2, 3, 5, 12, 30]);
+    const usual = prng.pick([2, 3, 5, 12, 30]);
+    const many = prng.whole(100, 400);
+    const count = this.#options.agents ?? (prng.chance(MANY_AGENTS) ? many : usual);
     for (let index = 0; index < count; index += 1) {
       this.#agents.push(
         new SimAgent({
@@ -221,7 +250,7 @@ class Simulation {
           capacity: index === 0 ? LARGE : someCapacity(prng),
           clockFault: someClockFault(prng),
           units,
-          farmId: 'simulated-farm',
+          farmId: FARM_ID,
           leaseTtlMs: LEASE_TTL_MS,
           findCoordinator: () => this.#findCoordinator(),
           fail: (error) => this.fail(error),
@@ -252,7 +281,9 @@ class Simulation {
       process,
       leaseTtlMs: LEASE_TTL_MS,
       fastestRate: 1 + MOST_CLOCK_DRIFT,
-      blobLoss: () => this.#world.blobLoss,
+      blobDisk: this.#blobDisk,
+      snapshotCommits: this.#snapshotCommits,
+      log: this.#log,
       fail: (error) => this.fail(error),
     });
     this.#coordinators.push(coordinator);
@@ -263,7 +294,13 @@ class Simulation {
         if (this.#coordinators.length === 0) this.#startCoordinator();
       });
     });
-    coordinator.start().catch((error: unknown) => this.fail(error));
+    coordinator.start().catch((error: unknown) => {
+      if (!process.isAlive) return;
+      // A full store is a reason to try again later; whatever else keeps it from starting is not.
+      if (isFullStore(error)) process.kill();
+      else if (error instanceof Violation) this.fail(error);
+      else this.fail(new Violation('cannot-start', describe(error)));
+    });
   }
 
   #restartNats(): void {
@@ -312,6 +349,10 @@ function someClockFault(prng: Prng): ClockFault {
     rate: 1 + prng.between(-MOST_CLOCK_DRIFT, MOST_CLOCK_DRIFT),
     wallOffsetMs: prng.between(-60_000, 60_000),
   };
+}
+
+function isFullStore(error: unknown): boolean {
+  return error instanceof FurrowError && error.reason === 'JOURNAL_REFUSED';
 }
 
 function describe(error: unknown): string {

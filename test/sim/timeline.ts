@@ -15,6 +15,7 @@ export class Timeline {
   #nowMs = 0;
   #made = 0;
   #steps = 0;
+  #ambushes: { readonly atStep: number; readonly run: () => void }[] = [];
   readonly #heap: Event[] = [];
   readonly #hash = createHash('sha256');
   readonly #print: boolean;
@@ -53,6 +54,11 @@ export class Timeline {
     if (this.#print) process.stdout.write(text);
   }
 
+  /** Calls back right behind an event that is `steps` events away, however soon the next one follows. */
+  afterSteps(steps: number, run: () => void): void {
+    this.#ambushes.push({ atStep: this.#steps + steps, run });
+  }
+
   /** Runs the next event, and all that it causes at once. False when there is none. */
   async step(): Promise<boolean> {
     for (;;) {
@@ -65,8 +71,17 @@ export class Timeline {
       this.note(event.what);
       run();
       await settled();
+      await this.#spring();
       return true;
     }
+  }
+
+  async #spring(): Promise<void> {
+    const due = this.#ambushes.filter(({ atStep }) => atStep <= this.#steps);
+    if (due.length === 0) return;
+    this.#ambushes = this.#ambushes.filter(({ atStep }) => atStep > this.#steps);
+    for (const ambush of due) ambush.run();
+    await settled();
   }
 
   /** Hash of everything that was noted. Ends the log. */

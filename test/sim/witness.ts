@@ -20,10 +20,10 @@ import type {
   LeasesGranted,
   ResultsAccepted,
 } from '../../coordinator/domain/facts.ts';
-import { emptyFarm, type Farm } from '../../coordinator/domain/farm.ts';
+import { emptyFarm, type Farm, type Job, type StepRun } from '../../coordinator/domain/farm.ts';
 import { farmImage } from '../../coordinator/domain/farm-image.ts';
 import type { Liveness } from '../../coordinator/domain/liveness.ts';
-import type { Demand } from '../../coordinator/domain/task.ts';
+import type { Demand, File, StepSpec } from '../../coordinator/domain/task.ts';
 import { epochOf, type Token } from '../../coordinator/domain/token.ts';
 import {
   UNIT_ACCEPTED,
@@ -37,6 +37,7 @@ export type ViolationKind =
   | 'farm-inconsistent'
   | 'overbooked'
   | 'fold-differs'
+  | 'two-leaders'
   | 'token-twice'
   | 'accepted-twice'
   | 'stale-accepted'
@@ -46,7 +47,14 @@ export type ViolationKind =
   | 'destroyed-without-proof'
   | 'freed-while-held'
   | 'expired-in-grace'
+  | 'expired-while-renewed'
   | 'stalled-while-moving'
+  | 'locked-out'
+  | 'granted-against-orders'
+  | 'created-twice'
+  | 'blob-swept'
+  | 'blob-missing'
+  | 'cannot-start'
   | 'acknowledged-lost'
   | 'leaked'
   | 'never-ended'
@@ -73,6 +81,8 @@ export class Witness {
   readonly stored: Farm = emptyFarm();
   readonly accepted = new Map<Token, string>();
   readonly facts = new Map<Fact['type'], number>();
+  startsFromSnapshot = 0;
+  blobsDeleted = 0;
   readonly ends = new Map<LeaseEnded['kind'], number>();
   readonly #granted = new Set<Token>();
   readonly #started = new Set<Token>();
@@ -83,31 +93,52 @@ export class Witness {
   readonly custody = new Map<string, Map<Token, Custody>>();
   /** By epoch: true time before which nothing may expire. */
   readonly #graceEndsMs = new Map<number, number>();
+  #commits = 0;
+  readonly #acceptedUnits = new Set<string>();
+  readonly #sessions = new Map<string, string>();
   readonly #nowMs: () => number;
+  readonly #blobs: ReadonlySet<string>;
 
-  constructor(nowMs: () => number) {
+  /** `blobs`: those that are on the blob store's disk. */
+  constructor(nowMs: () => number, blobs: ReadonlySet<string>) {
     this.#nowMs = nowMs;
+    this.#blobs = blobs;
   }
 
   // --- what is stored -------------------------------------------------------------------------
 
   onStored(commit: CommitRecord): void {
+    if (commit.number !== this.#commits + 1 || commit.epoch < this.stored.epoch) {
+      const message = `commit ${commit.number} of epoch ${commit.epoch} was stored behind commit ${this.#commits} of epoch ${this.stored.epoch}`;
+      throw new Violation('two-leaders', message);
+    }
+    this.#commits = commit.number;
     for (const fact of commit.facts) {
       this.facts.set(fact.type, (this.facts.get(fact.type) ?? 0) + 1);
       if (fact.type === 'LeasesGranted') this.#onGranted(fact);
       if (fact.type === 'ResultsAccepted') this.#onAccepted(fact);
       if (fact.type === 'LeaseEnded') this.#onEnded(fact, commit.epoch);
+      if (fact.type === 'JobSubmitted') this.#checkStored(inputsOf(fact.steps), `j${fact.job}`);
+      if (fact.type === 'UnitsCreated' && this.#stepOf(fact)?.units !== undefined) {
+        throw new Violation('created-twice', where(fact, 0));
+      }
       apply(this.stored, fact);
     }
   }
 
   #onGranted(fact: LeasesGranted): void {
-    const units = this.stored.jobs.get(fact.job)?.steps[fact.step]?.units;
+    const job = this.stored.jobs.get(fact.job);
+    if (job?.paused === true || job?.end !== undefined) {
+      throw new Violation('granted-against-orders', `j${fact.job} is paused or over`);
+    }
+    if (this.stored.agents.get(fact.agentId)?.draining === true) {
+      throw new Violation('granted-against-orders', `${fact.agentId} is drained`);
+    }
     fact.units.forEach((unit, offset) => {
       const token = (fact.firstToken + offset) as Token;
       if (this.#granted.has(token)) throw new Violation('token-twice', `token ${token} again`);
       this.#granted.add(token);
-      if (units?.stateOf(unit) === UNIT_ACCEPTED) {
+      if (this.#acceptedUnits.has(where(fact, unit))) {
         throw new Violation(
           'run-twice',
           `an accepted unit was granted again: ${where(fact, unit)}`,
@@ -130,7 +161,41 @@ export class Witness {
         throw new Violation('accepted-without-result', `${where(fact, unit)} with token ${token}`);
       }
       this.accepted.set(token, where(fact, unit));
+      this.#acceptedUnits.add(where(fact, unit));
     });
+    const files = fact.outputs.flatMap((outputs) => outputs.files);
+    this.#checkStored(files, where(fact, fact.units[0] ?? 0));
+  }
+
+  /** What a commit names is in the blob store. */
+  #checkStored(files: readonly File[], by: string): void {
+    const missing = files.find((file) => !this.#blobs.has(file.sha256));
+    if (missing === undefined) return;
+    throw new Violation('blob-missing', `${by} names ${missing.sha256}, which is not stored`);
+  }
+
+  #stepOf(fact: { readonly job: number; readonly step: number }): StepRun | undefined {
+    return this.stored.jobs.get(fact.job)?.steps[fact.step];
+  }
+
+  /** `wasPromised`: the same coordinator said within the hour that it is there. */
+  onBlobDeleted(sha256: string, wasPromised: boolean): void {
+    this.blobsDeleted += 1;
+    if (wasPromised) throw new Violation('blob-swept', `${sha256} within an hour of the question`);
+    for (const job of this.stored.jobs.values()) {
+      if (!needsBlob(job, sha256)) continue;
+      throw new Violation('blob-swept', `${sha256}, which j${job.number} needs`);
+    }
+  }
+
+  /** A run of an agent's program began. */
+  onSession(agentId: string, session: string): void {
+    this.#sessions.set(agentId, session);
+  }
+
+  onFenced(agentId: string, session: string): void {
+    if (this.#sessions.get(agentId) !== session) return;
+    throw new Violation('locked-out', `${agentId}, whose newest run is refused`);
   }
 
   #onEnded(fact: LeaseEnded, epoch: number): void {
@@ -142,8 +207,8 @@ export class Witness {
     if (fact.kind === 'stalled' && !this.#hanging.has(fact.token)) {
       throw new Violation('stalled-while-moving', where(fact, fact.unit));
     }
-    const isExpiry =
-      fact.kind === 'expired' || (fact.kind === 'lost' && /heartbeat/.test(fact.message));
+    // Others end because of what an agent said: that it was started again, say.
+    const isExpiry = /heartbeat|was not answered/.test(fact.message);
     // What this reign granted itself expires as ever.
     const isInherited = epochOf(fact.token) < epoch;
     if (isExpiry && isInherited && this.#nowMs() < (this.#graceEndsMs.get(epoch) ?? Infinity)) {
@@ -283,6 +348,12 @@ export class Witness {
     if (bookings[0] !== undefined) throw new Violation('overbooked', bookings[0]);
   }
 
+  /** A coordinator has read the farm, from a snapshot at this sequence or from the beginning. */
+  onLoaded(farm: Farm, snapshotSequence: number): void {
+    if (snapshotSequence > 0) this.startsFromSnapshot += 1;
+    this.checkFold(farm);
+  }
+
   /** Only for a leader of the stored epoch that has nothing decided which is not stored. */
   checkFold(farm: Farm): void {
     const [live, stored] = [farmImage(farm), farmImage(this.stored)];
@@ -309,6 +380,26 @@ export class Witness {
       throw new Violation('leaked', `${agent.id} books ${JSON.stringify(agent.booking)}`);
     }
   }
+}
+
+function inputsOf(steps: readonly StepSpec[]): File[] {
+  return steps.flatMap((step) =>
+    step.inputs.flatMap(({ kind }) => (kind?.$case === 'file' ? [kind.value] : [])),
+  );
+}
+
+/** Whether an open job, or a failed one that may be retried, cannot do without the blob. */
+function needsBlob(job: Job, sha256: string): boolean {
+  if (job.end !== undefined && job.end.state !== 'failed') return false;
+  if (inputsOf(job.steps.map((step) => step.spec)).some((file) => file.sha256 === sha256))
+    return true;
+  return job.steps.some((step) => {
+    const consumers = step.dependents.map((index) => job.steps[index]?.units);
+    const isUsedUp =
+      consumers.length > 0 && consumers.every((units) => units?.counts.accepted === units?.size);
+    if (isUsedUp && consumers.every((units) => units !== undefined)) return false;
+    return [...(step.units?.outputs.values() ?? [])].flat().some((file) => file.sha256 === sha256);
+  });
 }
 
 function where(fact: { readonly job: number; readonly step: number }, unit: number): string {

@@ -1,9 +1,11 @@
 /** Clients: they submit jobs and steer them, over a network that fails them, and try again as it does. */
+import { inputBlobs } from '../../coordinator/domain/assignment.ts';
 import type { Answer, Command, SubmitJob } from '../../coordinator/domain/commands.ts';
 import { NO_DEMAND } from '../../coordinator/domain/demand.ts';
 import type { Demand, Input, StepSpec } from '../../coordinator/domain/task.ts';
 import type { Network } from './network.ts';
 import type { Prng } from './prng.ts';
+import { sharedBlob } from './sim-agent.ts';
 import type { SimCoordinator } from './sim-coordinator.ts';
 import type { SimProcess } from './sim-process.ts';
 import { Violation } from './witness.ts';
@@ -57,7 +59,9 @@ export class Workload {
 
   #next(): void {
     const { process, prng } = this.#options;
-    process.after(prng.longTailed(400, 15_000), 'acts', () => {
+    // A large farm has more clients.
+    const crowd = Math.max(1, this.#options.agentIds.length / 30);
+    process.after(prng.longTailed(400, 15_000) / crowd, 'acts', () => {
       if (!this.#isOpen) return;
       this.#act();
       this.#next();
@@ -70,20 +74,64 @@ export class Workload {
     if (known === undefined || prng.chance(0.45)) return this.#submit(this.#newJob());
     const { job } = known;
     const roll = prng.next();
-    if (roll < 0.25) return this.#repeat(known.job, known.command);
-    if (roll < 0.4) return this.#once({ type: 'CancelJob', job, reason: 'simulated' });
-    if (roll < 0.6) return this.#once({ type: 'PauseJob', job, reason: '' });
-    if (roll < 0.8) return this.#once({ type: 'ResumeJob', job, reason: '' });
+    if (roll < 0.2) return this.#repeat(known.job, known.command);
+    if (roll < 0.35) return this.#once({ type: 'CancelJob', job, reason: 'simulated' });
+    if (roll < 0.5) return this.#once({ type: 'PauseJob', job, reason: '' });
+    if (roll < 0.65) return this.#once({ type: 'ResumeJob', job, reason: '' });
     if (roll < 0.9) return this.#once({ type: 'RetryJob', job, reason: '' });
     this.#once({ type: 'DrainAgent', agent: prng.pick(agentIds), draining: prng.chance(0.4) });
   }
 
-  /** Until it is acknowledged: with the same client id each time. */
+  /** Asks which inputs are missing, uploads those, thinks a while, then submits. */
   #submit(command: SubmitJob): void {
     this.#unanswered += 1;
+    const inputs = inputBlobs(command.steps);
+    if (inputs.length === 0) return this.#untilSubmitted(command);
+    const { process, prng } = this.#options;
+    this.#withBlobs(inputs, () => {
+      const thinksMs = prng.longTailed(1, 60_000);
+      process.after(thinksMs, 'has its blobs there', () => this.#untilSubmitted(command));
+    });
+  }
+
+  /** Calls back when the coordinator has said that it has all of them. */
+  #withBlobs(hashes: readonly string[], ready: () => void): void {
+    const { process, prng } = this.#options;
+    this.#ask<readonly string[]>(
+      'asks for blobs',
+      (coordinator) => Promise.resolve(coordinator.findMissing(hashes)),
+      (missing) => {
+        if (missing?.length === 0) return ready();
+        for (const sha256 of missing ?? []) this.#upload(sha256);
+        process.after(prng.between(100, 3_000), 'asks again', () => this.#withBlobs(hashes, ready));
+      },
+    );
+  }
+
+  #upload(sha256: string): void {
+    const { network, findCoordinator } = this.#options;
+    const coordinator = findCoordinator();
+    if (coordinator === undefined) return;
+    network.send(CLIENT, coordinator.machine, coordinator.process, 'upload', () =>
+      coordinator.blobs.receive(sha256, 'asked', () => {}),
+    );
+  }
+
+  /** Until it is acknowledged: with the same client id each time. */
+  #untilSubmitted(command: SubmitJob): void {
     this.#until(command, (answer) => {
       this.#unanswered -= 1;
-      if (answer.kind === 'job') this.#submitted.push({ job: answer.job, command });
+      if (answer.kind !== 'job') return;
+      this.#submitted.push({ job: answer.job, command });
+      this.#retryLater(answer.job);
+    });
+  }
+
+  /** Somebody looks after a while, and retries what has failed. */
+  #retryLater(job: number): void {
+    const { process, prng } = this.#options;
+    process.after(prng.longTailed(5_000, 120_000), 'looks after its job', () => {
+      if (this.#isOpen) this.#once({ type: 'RetryJob', job, reason: '' });
     });
   }
 
@@ -109,14 +157,25 @@ export class Workload {
     const { process, prng } = this.#options;
     this.#call(command, (answer) => {
       // A GPU that nobody has yet may still come back.
-      const isForLater = answer?.kind === 'refused' && answer.reason === 'DEMAND_TOO_LARGE';
-      if (answer !== undefined && !isForLater) return done(answer);
+      const reason = answer?.kind === 'refused' ? answer.reason : '';
+      if (reason === 'BLOB_MISSING' && command.type === 'SubmitJob') {
+        return this.#withBlobs(inputBlobs(command.steps), () => this.#until(command, done));
+      }
+      if (answer !== undefined && reason !== 'DEMAND_TOO_LARGE') return done(answer);
       process.after(prng.between(200, 3_000), 'tries again', () => this.#until(command, done));
     });
   }
 
   /** One call with a deadline; undefined when it had no answer, or none that says anything. */
   #call(command: Command, settle: (answer: Answer | undefined) => void): void {
+    this.#ask(command.type, (coordinator) => coordinator.call(command), settle);
+  }
+
+  #ask<T>(
+    what: string,
+    serve: (coordinator: SimCoordinator) => Promise<T | undefined>,
+    settle: (answer: T | undefined) => void,
+  ): void {
     const { network, process, findCoordinator } = this.#options;
     const coordinator = findCoordinator();
     if (coordinator === undefined) {
@@ -124,18 +183,16 @@ export class Workload {
       return;
     }
     let isOpen = true;
-    const once = (answer: Answer | undefined): void => {
+    const once = (answer: T | undefined): void => {
       if (!isOpen) return;
       isOpen = false;
       cancel();
       settle(answer);
     };
     const cancel = process.clock.after(CALL_TIMEOUT_MS, () => once(undefined));
-    network.send(CLIENT, coordinator.machine, coordinator.process, command.type, () => {
-      void coordinator.call(command).then((answer) => {
-        network.send(coordinator.machine, CLIENT, process, `${command.type} answered`, () =>
-          once(answer),
-        );
+    network.send(CLIENT, coordinator.machine, coordinator.process, what, () => {
+      void serve(coordinator).then((answer) => {
+        network.send(coordinator.machine, CLIENT, process, `${what} answered`, () => once(answer));
       });
     });
   }
@@ -162,7 +219,7 @@ export class Workload {
 function film(prng: Prng): StepSpec[] {
   const demand = someDemand(prng);
   return [
-    step('split', prng, { outputs: ['piece-*'] }),
+    step('split', prng, { inputs: [sourceFile(prng)], outputs: ['piece-*'] }),
     step('encode', prng, {
       demand,
       forEach: { step: 'split', pattern: 'piece-*' },
@@ -181,13 +238,22 @@ function film(prng: Prng): StepSpec[] {
 
 function chain(prng: Prng): StepSpec[] {
   return [
-    step('first', prng, { values: ['red', 'green', 'blue'], outputs: ['out'] }),
+    step('first', prng, {
+      inputs: [sourceFile(prng)],
+      values: ['red', 'green', 'blue'],
+      outputs: ['out'],
+    }),
     step('second', prng, { dependsOn: ['first'], count: prng.whole(1, 4) }),
   ];
 }
 
 function fan(prng: Prng): StepSpec[] {
   return [step('work', prng, { count: prng.whole(1, 40), demand: someDemand(prng) })];
+}
+
+function sourceFile(prng: Prng): Input {
+  const file = { name: 'source', sha256: sharedBlob(prng), sizeBytes: 1_000_000 };
+  return { kind: { $case: 'file', value: file } };
 }
 
 interface StepShape {
@@ -209,7 +275,7 @@ function step(name: string, prng: Prng, shape: StepShape): StepSpec {
     inputs: shape.inputs ?? [],
     outputs: (shape.outputs ?? []).map((pattern) => ({ pattern, keep: false, optional: false })),
     demand: shape.demand ?? { ...NO_DEMAND, cpuMillis: 500 },
-    limits: { maxAttempts: prng.whole(2, 6), runTimeoutMs: 0, stallTimeoutMs: 30_000 },
+    limits: { maxAttempts: prng.whole(1, 6), runTimeoutMs: 0, stallTimeoutMs: 30_000 },
   };
 }
 

@@ -177,3 +177,10 @@ test('without any snapshot and with a cut journal, the start is refused', async 
   await manager.streams.purge(SNAPSHOT_STREAM);
   await expect(reign(1_000_000)).rejects.toMatchObject({ reason: 'SNAPSHOT_DAMAGED' });
 });
+
+test('a deposed leader that tidies up leaves alone what its successor has stored', async () => {
+  const store = await SnapshotStore.open(nats, 1);
+  for (const sequence of [10, 20, 30, 40]) await store.save(sequence, new Uint8Array([sequence]));
+  await store.dropBelow(20);
+  expect(await store.sequences()).toEqual([40, 30, 20]);
+});

@@ -229,6 +229,21 @@ describe('a new session', () => {
     expect(() => driver.beat('a1', { session: 'a1-session-1' })).toThrow(/started again/);
   });
 
+  test('is not retired by a late beat of an older one that was never seen here', () => {
+    driver.beat('a1', { session: 'a1-session-3', sessionStartedAtMs: 3_000 });
+    const late = { session: 'a1-session-2', sessionStartedAtMs: 2_000 };
+    expect(() => driver.beat('a1', late)).toThrow(/started again/);
+    const live = { session: 'a1-session-3', sessionStartedAtMs: 3_000 };
+    expect(() => driver.beat('a1', live)).not.toThrow();
+  });
+
+  test('is taken though its clock was set back, once the one before is silent', () => {
+    driver.beat('a1', { session: 'a1-session-2', sessionStartedAtMs: 3_000 });
+    driver.pass(LEASE_TTL_MS);
+    const setBack = { session: 'a1-session-3', sessionStartedAtMs: 2_000 };
+    expect(() => driver.beat('a1', setBack)).not.toThrow();
+  });
+
   test('of another machine under the same id is refused while the first lives', () => {
     const copy = { machineFingerprint: 'another machine' };
     expect(() => driver.beat('a1', copy)).toThrow(/in use on another machine/);

@@ -1,0 +1,35 @@
+import { expect, test } from 'vitest';
+import { captureFarm } from '../../../../coordinator/domain/farm-snapshot.ts';
+import { emptyFarm } from '../../../../coordinator/domain/farm.ts';
+import { decodeSnapshot, encodeSnapshot } from '../../../../coordinator/journal/snapshot-codec.ts';
+
+const tail = { farmId: 'farm', epoch: 3, number: 7, sequence: 7, hash: 'ab'.repeat(32) };
+
+function snapshot(): Uint8Array {
+  const farm = Object.assign(emptyFarm(), { farmId: 'farm', epoch: 3, lastJob: 12 });
+  return encodeSnapshot({ farm: captureFarm(farm), tail });
+}
+
+test('a snapshot brings back the tail that it stands behind', () => {
+  expect(decodeSnapshot(snapshot()).tail).toEqual(tail);
+});
+
+test('one altered byte, wherever it is, makes a snapshot one that cannot be started from', () => {
+  const { length } = snapshot();
+  for (let at = 0; at < length; at += 1) {
+    const altered = snapshot();
+    altered[at]! ^= 1;
+    expect(() => decodeSnapshot(altered)).toThrow(
+      expect.objectContaining({ reason: 'SNAPSHOT_DAMAGED' }),
+    );
+  }
+});
+
+test('so does a missing end', () => {
+  const whole = snapshot();
+  for (let length = 0; length < whole.length; length += 1) {
+    expect(() => decodeSnapshot(whole.subarray(0, length))).toThrow(
+      expect.objectContaining({ reason: 'SNAPSHOT_DAMAGED' }),
+    );
+  }
+});
