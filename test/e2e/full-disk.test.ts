@@ -115,7 +115,7 @@ test('an agent’s disk: its units end as infrastructure and move to the other a
       message: expect.stringMatching(/^the agent's disk is full: /) as string,
     });
   }
-  // What did not fit was not left there either.
-  expect(Number(execFileSync('du', ['-sk', small]).toString().split('\t')[0])).toBeLessThan(1_000);
+  // What did not fit was not left there either; the outbox's log takes its 1 MiB beforehand.
+  expect(Number(execFileSync('du', ['-sk', small]).toString().split('\t')[0])).toBeLessThan(2_000);
   expect(farm.attemptDirs('large')).toEqual([]);
 });
