@@ -25,6 +25,9 @@ export default defineConfig({
           include: ['test/sim/**/*.test.ts'],
           environment: 'node',
           pool: 'threads',
+          // Nothing but computing: one file a core.
+          maxWorkers: 2,
+          sequence: { groupOrder: 3 },
           // Seeds by the hundred in one test; the work is bounded by count, not by time.
           testTimeout: 120_000,
         },
@@ -48,10 +51,9 @@ export default defineConfig({
           include: ['test/e2e/**/*.test.ts'],
           environment: 'node',
           pool: 'forks',
-          // One farm at a time: each has a coordinator, two agents and ffmpeg, and tests of leases
-          // want a machine that is not starved.
-          maxWorkers: 1,
-          fileParallelism: false,
+          // Three farms at a time: their tests wait more than they compute, and what they promise in seconds
+          // has to hold on a busy machine.
+          maxWorkers: 3,
           testTimeout: 180_000,
           hookTimeout: 120_000,
           sequence: { groupOrder: 2 },

@@ -3,6 +3,7 @@
  * things happen between them. Everything outside is a port, so that the simulator runs this code.
  *
  * - A result is in the outbox before its lease is FINISHED, and its files go only after its verdict.
+ * - A result that has no verdict soon is on disk.
  * - An offer is made again until a verdict comes.
  */
 import type { AdvertiseResponse, Token } from '../proto/gen/furrow/v1/agent_service.ts';
@@ -10,6 +11,7 @@ import type { Grant, GrantReply, Result, ResultReply } from '../proto/gen/furrow
 import type { Clock } from '../kit/clock.ts';
 import { FurrowError, messageOf } from '../kit/furrow-error.ts';
 import type { Assignment } from './assignment.ts';
+import { Cancellation } from './cancellation.ts';
 import {
   LeaseKeeper,
   type AnswerTaken,
@@ -24,11 +26,12 @@ import { tokenKey, type TokenKey } from './token-key.ts';
 export interface UnitExecutor {
   /**
    * Runs an attempt to its end, processes and uploads included. Never rejects: whatever goes wrong is
-   * a failure in the result. Once `signal` is aborted it ends soon, with `evicted` as its kind.
+   * a failure in the result. Once it is cancelled it ends soon, with `evicted` as its kind, or
+   * `infrastructure` when the order's reason is GPU_UNUSABLE.
    */
   execute(
     assignment: Assignment,
-    signal: AbortSignal,
+    cancellation: Cancellation,
     progressed: (counter: number) => void,
   ): Promise<Result>;
   /** Uploads a result's outputs again. Answers what to offer now: the same, or why it cannot be had. */
@@ -47,6 +50,9 @@ export interface AgentCorePorts {
   readonly farmId: string;
   /** Until a beat's answer says otherwise. */
   readonly leaseTtlMs: number;
+  /** As the keeper's. */
+  readonly epochSeen?: number;
+  readonly epochRose?: (epoch: number) => void;
   readonly clock: Clock;
   readonly random: () => number;
   readonly fits: Fits;
@@ -57,18 +63,31 @@ export interface AgentCorePorts {
   readonly changed: () => void;
   /** Something went wrong that only a person can mend; work goes on. */
   readonly complain: (message: string, token: Token) => void;
+  /** An attempt that began is over. */
+  readonly concluded?: (result: Result) => void;
 }
+
+/** Reason of an order to end: the unit's GPU must not be used any more. */
+export const GPU_UNUSABLE = 'GPU_UNUSABLE';
+
+/** Most verdicts come within a few milliseconds. */
+const SAVE_AFTER_MS = 100;
 
 export class AgentCore {
   readonly #ports: AgentCorePorts;
   readonly #keeper: LeaseKeeper;
   readonly #outbox: Outbox;
-  readonly #executions = new Map<TokenKey, AbortController>();
+  readonly #executions = new Map<TokenKey, Cancellation>();
   readonly #uploads = new AbortController();
   #workPlaneUp = false;
   #cancelTimer: () => void = () => undefined;
   #stopped = false;
   #goesOnSoon = false;
+  /** Results that are in the outbox and not on disk. */
+  readonly #unsaved = new Map<TokenKey, Result>();
+  /** Those that are being written. */
+  readonly #saving = new Map<TokenKey, Promise<void>>();
+  #cancelSave: (() => void) | undefined;
 
   constructor(ports: AgentCorePorts) {
     this.#ports = ports;
@@ -104,13 +123,14 @@ export class AgentCore {
   }
 
   beatAnswered(response: AdvertiseResponse): AnswerTaken {
+    const before = this.#keeper.size;
     const taken = this.#keeper.beatAnswered(response);
     if (taken.state === 'ignored') return taken;
     for (const { order, token } of taken.orders) {
       if (order === 'end') this.#abort(token, 'CANCELLED', 'the coordinator ended this attempt');
       else void this.#discard(token);
     }
-    if (taken.orders.length > 0) this.#ports.changed();
+    if (taken.orders.length > 0 || this.#keeper.size < before) this.#ports.changed();
     this.#handBackUnstartable();
     this.#startWhatMay();
     return taken;
@@ -121,6 +141,7 @@ export class AgentCore {
     if (this.#workPlaneUp === up) return;
     this.#workPlaneUp = up;
     if (up) this.#outbox.connected();
+    else this.#saveUnsaved();
     this.#ports.changed();
     this.#offerWhatIsDue();
   }
@@ -136,6 +157,21 @@ export class AgentCore {
     this.#ports.changed();
   }
 
+  /**
+   * Takes nothing and starts nothing until `open`; what runs goes on. What waits is handed back with the
+   * next answered beat: by then the coordinator knows that it need not offer it here again.
+   */
+  close(reason: string): void {
+    this.#keeper.close(reason);
+    this.#ports.changed();
+  }
+
+  open(): void {
+    this.#keeper.open();
+    this.#startWhatMay();
+    this.#ports.changed();
+  }
+
   /** Ends what runs; its results say `evicted`. */
   evict(why: string): void {
     for (const { token } of this.#keeper.running()) {
@@ -143,6 +179,46 @@ export class AgentCore {
       this.#abort(token, 'EVICTED', why);
     }
     this.#ports.changed();
+  }
+
+  /** GPUs on which units run, by id. */
+  get gpusInUse(): ReadonlySet<string> {
+    return new Set(this.#keeper.running().flatMap(({ gpuIds }) => gpuIds));
+  }
+
+  /**
+   * Ends what runs on GPUs that must not be used, as `infrastructure`, and hands back what waits for them.
+   * `unusable`: their ids, each with a line that names it and says why.
+   */
+  giveUpGpus(unusable: ReadonlyMap<string, string>): void {
+    if (unusable.size === 0) return;
+    const reasonOf = ({ gpuIds }: Assignment): string | undefined =>
+      gpuIds.map((id) => unusable.get(id)).find((reason) => reason !== undefined);
+    for (const assignment of this.#keeper.running()) {
+      const reason = reasonOf(assignment);
+      if (reason === undefined) continue;
+      this.#keeper.evicting(assignment.token);
+      this.#abort(assignment.token, GPU_UNUSABLE, reason);
+      this.#ports.changed();
+    }
+    for (const assignment of this.#keeper.waiting()) {
+      const reason = reasonOf(assignment);
+      if (reason !== undefined) this.#handBack(assignment, `not started: ${reason}`);
+    }
+  }
+
+  /** VRAM that units under way have booked, in bytes, by GPU id. */
+  bookedVramBytes(): ReadonlyMap<string, number> {
+    const booked = new Map<string, number>();
+    for (const { gpuIds, demand } of this.#keeper.underWay()) {
+      for (const id of gpuIds) booked.set(id, (booked.get(id) ?? 0) + demand.vramBytes);
+    }
+    return booked;
+  }
+
+  /** Hardware encoder sessions that units under way have booked. */
+  bookedEncoderSessions(): number {
+    return this.#keeper.underWay().reduce((sum, { demand }) => sum + demand.encoderSessions, 0);
   }
 
   /** Nothing runs and nothing waits; unreported results may still be there. */
@@ -159,9 +235,10 @@ export class AgentCore {
     return this.#outbox.size;
   }
 
-  /** No more offers and uploads. What runs is not ended: see `evict`. */
+  /** No more offers and uploads; what has no verdict goes to the disk. What runs is not ended: see `evict`. */
   stop(): void {
     this.#stopped = true;
+    this.#saveUnsaved();
     this.#cancelTimer();
     this.#uploads.abort(new FurrowError('aborted', 'SHUTDOWN', 'the agent is stopping'));
   }
@@ -178,13 +255,14 @@ export class AgentCore {
   async #run(assignment: Assignment): Promise<void> {
     const { token } = assignment;
     const key = tokenKey(token);
-    const controller = new AbortController();
-    this.#executions.set(key, controller);
-    const result = await this.#ports.executor.execute(assignment, controller.signal, (counter) =>
+    const cancellation = new Cancellation();
+    this.#executions.set(key, cancellation);
+    const result = await this.#ports.executor.execute(assignment, cancellation, (counter) =>
       this.#keeper.progressed(token, counter),
     );
     this.#executions.delete(key);
-    await this.#conclude(result, token);
+    this.#ports.concluded?.(result);
+    this.#conclude(result, token);
     this.#goOnSoon();
   }
 
@@ -199,19 +277,41 @@ export class AgentCore {
     });
   }
 
-  /** The attempt is over: its result is kept and told, or forgotten if nobody wants it. */
-  async #conclude(result: Result, token: Token): Promise<void> {
-    if (this.#keeper.isWanted(token)) await this.#save(result, token);
-    // The order to forget it may have come while it was being written.
+  /** The attempt is over: its result is told and, unless that is answered soon, kept. */
+  #conclude(result: Result, token: Token): void {
     if (this.#keeper.isWanted(token)) {
       this.#outbox.put(result, this.#now().monotonicMs);
       this.#keeper.finished(token);
+      this.#unsaved.set(tokenKey(token), result);
+      this.#saveSoon();
       this.#goOnSoon();
     } else {
-      await this.#discard(token);
       this.#keeper.gone(token);
+      void this.#discard(token);
     }
     this.#ports.changed();
+  }
+
+  /**
+   * A result whose verdict comes at once is never written: that this process dies in these milliseconds
+   * is as if it had died in those before.
+   */
+  #saveSoon(): void {
+    if (!this.#workPlaneUp || this.#stopped) this.#saveUnsaved();
+    else this.#cancelSave ??= this.#ports.clock.after(SAVE_AFTER_MS, () => this.#saveUnsaved());
+  }
+
+  #saveUnsaved(): void {
+    this.#cancelSave?.();
+    this.#cancelSave = undefined;
+    const unsaved = [...this.#unsaved.values()];
+    this.#unsaved.clear();
+    for (const result of unsaved) {
+      const token = result.token as Token;
+      const key = tokenKey(token);
+      const saving = this.#save(result, token).then(() => void this.#saving.delete(key));
+      this.#saving.set(key, saving);
+    }
   }
 
   async #save(result: Result, token: Token): Promise<void> {
@@ -226,8 +326,11 @@ export class AgentCore {
   /** Deletes result and files; the inventory has forgotten the lease, or is about to. */
   async #discard(token: Token): Promise<void> {
     this.#outbox.drop(token);
+    const key = tokenKey(token);
+    const wasNeverSaved = this.#unsaved.delete(key);
+    await this.#saving.get(key);
     try {
-      await this.#ports.storage.remove(token);
+      if (!wasNeverSaved) await this.#ports.storage.remove(token);
     } catch (error) {
       this.#ports.complain(`an old result cannot be deleted: ${messageOf(error)}`, token);
     }
@@ -240,24 +343,25 @@ export class AgentCore {
 
   #handBackUnstartable(): void {
     for (const assignment of this.#keeper.unstartable()) {
-      const { token } = assignment;
-      this.#keeper.evicting(token);
-      const atMs = this.#ports.clock.wallMs();
-      const result: Result = {
-        token,
-        jobId: assignment.jobId,
-        step: assignment.step,
-        unit: assignment.unit,
-        outcome: {
-          $case: 'failure',
-          value: { kind: 'evicted', message: 'not started: the agent takes no more work' },
-        },
-        startedAtMs: atMs,
-        endedAtMs: atMs,
-        peakRamBytes: 0,
-      };
-      void this.#conclude(result, token);
+      this.#handBack(assignment, 'not started: the agent takes no more work');
     }
+  }
+
+  /** A lease that waits and will not begin here. */
+  #handBack({ token, jobId, step, unit }: Assignment, message: string): void {
+    this.#keeper.evicting(token);
+    const atMs = this.#ports.clock.wallMs();
+    const result: Result = {
+      token,
+      jobId,
+      step,
+      unit,
+      outcome: { $case: 'failure', value: { kind: 'evicted', message } },
+      startedAtMs: atMs,
+      endedAtMs: atMs,
+      peakRamBytes: 0,
+    };
+    this.#conclude(result, token);
   }
 
   #offerWhatIsDue(): void {

@@ -22,27 +22,42 @@ import { openBlobs, type Blobs } from './blobs.ts';
 import { Changes } from './changes.ts';
 import type { AgentConfig } from './config.ts';
 import { createExecutor } from './execute-unit.ts';
+import { FailureStreak } from './failure-streak.ts';
+import { FarmSeen, seenFile } from './farm-seen.ts';
 import { whyNotFitting } from './fits.ts';
 import { OutboxLog } from './outbox-log.ts';
+import { OwnerWatch } from './owner/owner-watch.ts';
+import { useReader } from './owner/read-use.ts';
 import { CapacityProbe } from './probe/capacity-probe.ts';
 import { agentIdIn, machineFingerprint } from './probe/machine.ts';
+import { readCgroupMount } from './process/cgroup-mount.ts';
+import { MemoryGuard } from './process/memory-guard.ts';
+import { MemoryLeft } from './process/memory-left.ts';
 import { MemorySampler } from './process/memory-sampler.ts';
 import { ProcessRecords } from './process/process-records.ts';
+import { UnitCgroups } from './process/unit-cgroups.ts';
+import { VramUse } from './process/vram-use.ts';
 import { runnerRegistry } from './runners/registry.ts';
 import { CHANNEL_OPTIONS, Session } from './session.ts';
 import { VERSION } from '../kit/version.ts';
+import { termsOfPolicy } from '../proto/agent-policy.ts';
 import { WorkPlane } from './work-plane.ts';
 
 /** After the units are evicted: TERM, grace, KILL, and the writing of their results. */
 const EVICTION_LIMIT_MS = 20_000;
+/** Units are ended all the same when the coordinator does not answer for so long. */
+const EVICTION_NOTICE_MS = 1_000;
 /** How long a leaving agent waits for verdicts; what has none stays on disk for its next start. */
 const REPORT_LIMIT_MS = 3_000;
 /** For the last beat, which says that nothing is left here. */
 const FAREWELL_LIMIT_MS = 1_000;
+/** A GPU's illness is told before what it cost, or its whole machine would be blamed; not at any price. */
+const ILLNESS_LIMIT_MS = 1_000;
 
 interface CoreParts {
   readonly session: Session;
   readonly probe: CapacityProbe;
+  readonly owner: OwnerWatch;
   readonly workPlane: WorkPlane;
   readonly blobs: Blobs;
   readonly storage: OutboxLog;
@@ -55,8 +70,17 @@ export class Agent {
   readonly #session: string;
   readonly #identity: EnrolAgentRequest;
   readonly #records: ProcessRecords;
-  readonly #sampler = new MemorySampler();
+  readonly #seen: FarmSeen;
+  readonly #vram = new VramUse();
+  readonly #sampler = new MemorySampler(this.#vram);
+  /** Null where the kernel does not hold units to their memory. */
+  readonly #cgroups: UnitCgroups | null;
+  readonly #memory: MemoryGuard;
   readonly #changes = new Changes();
+  /** Undefined until it has enrolled. */
+  #core: AgentCore | undefined;
+  /** Tells what changed on this machine, once there is somebody to tell. */
+  #lookAgain = (): void => undefined;
   /** Aborted by the first request to leave. */
   readonly #leave = new AbortController();
   #leaveAtOnce = false;
@@ -72,7 +96,38 @@ export class Agent {
       version: VERSION,
     };
     this.#log = log.child({ agent: this.#identity.agentId });
+    this.#seen = new FarmSeen(seenFile(config.stateDirectory), this.#log, () =>
+      systemClock.monotonicMs(),
+    );
     this.#records = new ProcessRecords(join(config.stateDirectory, 'processes'));
+    this.#cgroups = this.#openCgroups();
+    this.#memory = this.#guardMemory();
+  }
+
+  /** FurrowError: failed-precondition CGROUPS_UNAVAILABLE when nothing else is to do. */
+  #openCgroups(): UnitCgroups | null {
+    const { memoryEnforcement } = this.#config;
+    if (memoryEnforcement === 'off' || memoryEnforcement === 'watch') return null;
+    const opened = UnitCgroups.open(readCgroupMount('v2'), this.#identity.agentId);
+    if (opened.state === 'open') return opened.cgroups;
+    if (memoryEnforcement === 'cgroup') {
+      const remedy = 'run the agent as a systemd service with Delegate=yes, or let it watch';
+      const message = `units cannot have control groups: ${opened.why}; ${remedy}`;
+      throw new FurrowError('failed-precondition', 'CGROUPS_UNAVAILABLE', message);
+    }
+    this.#log.info({ why: opened.why }, 'no control groups for units: their memory is watched');
+    return null;
+  }
+
+  #guardMemory(): MemoryGuard {
+    const memoryLeft = new MemoryLeft();
+    return new MemoryGuard({
+      sampler: this.#sampler,
+      enforcement: this.#config.memoryEnforcement === 'off' ? 'off' : 'on',
+      cgroups: this.#cgroups,
+      memoryLeft: () => memoryLeft.read(),
+      log: this.#log,
+    });
   }
 
   /** First: take nothing more, and leave when what runs is done. Again: hand it back now. */
@@ -91,6 +146,7 @@ export class Agent {
     const client = new AgentServiceClient(this.#config.farm, credentials.createInsecure(), {
       channelOverride: channel,
     });
+    let probing: Promise<CapacityProbe> | undefined;
     try {
       await this.#endLeftovers();
       const session = new Session({
@@ -99,19 +155,22 @@ export class Agent {
         token: this.#config.token,
         identity: this.#identity,
         session: this.#session,
+        seen: () => this.#seen.place,
         random: Math.random,
         log: this.#log,
       });
-      const [enrolment, probe] = await Promise.all([
-        session.enrol(this.#leave.signal),
-        this.#probe(),
-      ]);
+      probing = this.#probe();
+      const [enrolment, probe] = await Promise.all([session.enrol(this.#leave.signal), probing]);
       await this.#serve(session, enrolment, probe);
     } catch (error) {
       // Asked to leave before it had joined: there is nothing to hand back.
       if (error !== this.#leave.signal.reason) throw error;
     } finally {
       channel.close();
+      void probing?.then(
+        (probe) => probe.stop(),
+        () => undefined,
+      );
     }
   }
 
@@ -120,15 +179,25 @@ export class Agent {
     for (const { pid } of survivors) {
       this.#log.error({ pid }, 'a process of an earlier run cannot be ended; restart the machine');
     }
+    this.#cgroups?.sweep();
   }
 
   #probe(): Promise<CapacityProbe> {
-    const { cpus, ram, maxUnits, stateDirectory } = this.#config;
+    const { cpus, ram, maxUnits, maxWaiting, tag, pool, stateDirectory, tools } = this.#config;
     return CapacityProbe.start({
-      limits: { cpuMillis: Math.floor(cpus * 1000), ramBytes: ram, maxUnits },
+      limits: { cpuMillis: Math.floor(cpus * 1000), ramBytes: ram, maxUnits, maxWaiting },
+      labels: [...tag.map((name) => `tag:${name}`), ...pool.map((name) => `pool:${name}`)],
       scratchDirectory: stateDirectory,
       residentBytes: () => this.#sampler.residentBytes(),
-      isOurs: (pid) => this.#sampler.isWatched(pid),
+      use: {
+        isOurs: (pid) => this.#sampler.isWatched(pid),
+        noteVram: (uses) => this.#vram.note(uses),
+        bookedVramBytes: () => this.#core?.bookedVramBytes() ?? new Map(),
+        bookedEncoderSessions: () => this.#core?.bookedEncoderSessions() ?? 0,
+      },
+      tools,
+      changed: () => this.#lookAgain(),
+      log: this.#log,
     });
   }
 
@@ -139,11 +208,13 @@ export class Agent {
   ): Promise<void> {
     const { farmId, natsUrls, natsToken, heartbeatMs } = enrolment;
     this.#log.info({ farmId, capacity: probe.current }, 'enrolled');
+    this.#seen.note(enrolment.place);
     const workPlane = new WorkPlane({
       servers: natsUrls,
       token: natsToken,
       agentId: this.#identity.agentId,
       session: this.#session,
+      seen: () => this.#seen.place,
       log: this.#log,
     });
     const blobs = await openBlobs({
@@ -156,20 +227,48 @@ export class Agent {
     const folder = join(this.#config.stateDirectory, 'farms', folderName(farmId));
     const storage = new OutboxLog(join(folder, 'outbox'), this.#log);
     const files = new AttemptFiles(join(folder, 'attempts'));
-    const parts = { session, probe, workPlane, blobs, storage, files };
+    const owner = this.#watchOwner({ session, probe, blobs }, () => core.gpusInUse);
+    const parts = { session, probe, owner, workPlane, blobs, storage, files };
     const core = await this.#openCore(enrolment, parts);
-    const refresh = setInterval(() => void this.#refresh(probe, session), heartbeatMs || 3_000);
+    this.#lookAgain = () => void this.#refresh(probe, session, core);
+    const refresh = setInterval(() => this.#lookAgain(), heartbeatMs || 3_000);
     const end = new AbortController();
-    workPlane.start(core);
+    owner.start({
+      close: (reason) => core.close(reason),
+      open: () => core.open(),
+      evict: async (reason) => {
+        // What is handed back must not be offered here again.
+        await session.beatNow(EVICTION_NOTICE_MS);
+        if (owner.isClosed) core.evict(reason);
+      },
+    });
+    workPlane.start({
+      handleGrant: (grant) => core.handleGrant(grant),
+      setWorkPlaneUp: (up) => core.setWorkPlaneUp(up),
+      reignAnnounced: (reign) => {
+        const isNews = reign.epoch > this.#seen.highestEpochOf(farmId);
+        if (reign.farmId === farmId && isNews) session.moveTo(reign.grpcAddress);
+      },
+    });
     const beating = session.run(
       {
         nextBeat: () => core.nextBeat(),
-        beatAnswered: (response) => core.beatAnswered(response),
+        beatAnswered: (response) => {
+          // First: what it may start depends on it.
+          if (response.policy !== undefined) owner.heard(termsOfPolicy(response.policy));
+          const taken = core.beatAnswered(response);
+          if (taken.state === 'taken') this.#seen.note(response.place);
+          if (taken.state === 'taken' && response.probeAgain === true) {
+            probe.reprove('units fail here, the coordinator says');
+          }
+          return taken;
+        },
         get workPlaneUp() {
           return core.workPlaneUp;
         },
-        capacity: () => probe.current,
-        enrolledAgain: ({ natsUrls: servers, natsToken: natsKey, blobUrl }) => {
+        capacity: () => owner.offered(probe.current),
+        enrolledAgain: ({ natsUrls: servers, natsToken: natsKey, blobUrl, place }) => {
+          this.#seen.note(place);
           workPlane.moveTo(servers, natsKey);
           blobs.moveTo(blobUrl);
         },
@@ -179,35 +278,73 @@ export class Agent {
     try {
       await Promise.race([beating, this.#untilLeft(core, session)]);
     } finally {
+      owner.stop();
       // Also on an error: processes must not outlive the agent, and their results say so.
       core.evict('the agent is stopping');
       await this.#changes.until(() => core.quiet, EVICTION_LIMIT_MS);
       clearInterval(refresh);
+      this.#lookAgain = () => undefined;
       core.stop();
       end.abort();
       await workPlane.stop();
       await beating.catch(() => undefined);
       await storage.close();
+      this.#seen.write();
     }
+  }
+
+  #watchOwner(
+    { session, probe, blobs }: Pick<CoreParts, 'session' | 'probe' | 'blobs'>,
+    gpusInUse: () => ReadonlySet<string>,
+  ): OwnerWatch {
+    return new OwnerWatch({
+      clock: systemClock,
+      own: this.#config.own,
+      readUse: useReader({
+        isOurs: (group) => this.#sampler.watches(group),
+        busiestGpuBut: (gpuIds) => probe.foreignGpuPercent(gpuIds),
+        gpusInUse,
+      }),
+      changed: () => session.beatSoon(),
+      limitTransfers: (bytesPerSecond) => blobs.limitRate(bytesPerSecond),
+    });
   }
 
   async #openCore(
     enrolment: EnrolAgentResponse,
-    { session, probe, workPlane, blobs, storage, files }: CoreParts,
+    { session, probe, owner, workPlane, blobs, storage, files }: CoreParts,
   ): Promise<AgentCore> {
+    const { farmId } = enrolment;
+    const streak = new FailureStreak();
     const core = new AgentCore({
-      farmId: enrolment.farmId,
+      farmId,
+      epochSeen: this.#seen.highestEpochOf(farmId),
+      epochRose: (epoch) => this.#seen.noteEpoch(farmId, epoch),
       leaseTtlMs: enrolment.leaseTtlMs,
       clock: systemClock,
       random: Math.random,
-      fits: (demand, beside, gpuIds) => whyNotFitting(demand, beside, gpuIds, probe.current),
+      fits: (demand, beside, gpuIds) =>
+        whyNotFitting(demand, beside, gpuIds, owner.offered(probe.current)),
       executor: createExecutor({
         clock: systemClock,
         blobs,
         files,
         processes: { records: this.#records, sampler: this.#sampler },
+        memory: this.#memory,
         runners: runnerRegistry,
         telemetry: workPlane,
+        gpus: {
+          faultOf: async (gpuIds) => {
+            const fault = await probe.faultOfGpus(gpuIds);
+            if (fault === null) return null;
+            await probe.refresh();
+            await session.beatNow(ILLNESS_LIMIT_MS);
+            return fault;
+          },
+          giveUp: (gpuIds, why) => probe.giveUpGpus(gpuIds, why),
+        },
+        checkpoints: workPlane,
+        failurePatterns: this.#config.failurePatterns,
         log: this.#log,
       }),
       storage,
@@ -217,15 +354,24 @@ export class Agent {
         this.#changes.notify();
       },
       complain: (message, token) => this.#log.error({ token }, message),
+      concluded: (result) => {
+        const why = streak.note(result);
+        if (why !== null) probe.reprove(why);
+      },
     });
+    this.#core = core;
     const unreported = await core.restore();
     await files.sweep(unreported);
     return core;
   }
 
-  async #refresh(probe: CapacityProbe, session: Session): Promise<void> {
+  async #refresh(probe: CapacityProbe, session: Session, core: AgentCore): Promise<void> {
     try {
-      if (await probe.refresh()) session.beatSoon();
+      const isNews = await probe.refresh();
+      const unusable = probe.unusableGpus;
+      if (isNews && unusable.size > 0) await session.beatNow(ILLNESS_LIMIT_MS);
+      else if (isNews) session.beatSoon();
+      core.giveUpGpus(unusable);
     } catch (error) {
       this.#log.warn({ error }, 'cannot read what this machine has; the last figures stand');
     }
@@ -242,7 +388,7 @@ export class Agent {
     core.evict('the agent left before the unit was done');
     await this.#changes.until(() => core.quiet, EVICTION_LIMIT_MS);
     await this.#changes.until(() => core.empty, REPORT_LIMIT_MS);
-    await session.farewell(FAREWELL_LIMIT_MS);
+    await session.beatNow(FAREWELL_LIMIT_MS);
     this.#log.info({ unreported: core.unreported }, 'left');
   }
 }

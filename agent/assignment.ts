@@ -2,7 +2,7 @@
 import type { Token } from '../proto/gen/furrow/v1/agent_service.ts';
 import type { Demand, File, Limits, OutputPattern } from '../proto/gen/furrow/v1/step.ts';
 import type { Task } from '../proto/gen/furrow/v1/task.ts';
-import type { Grant, Lease, StepShare } from '../proto/gen/furrow/work/v1/work.ts';
+import type { LeaseRun, StepShare } from '../proto/gen/furrow/work/v1/work.ts';
 
 export interface Assignment {
   readonly token: Token;
@@ -19,8 +19,14 @@ export interface Assignment {
   readonly limits: Limits;
   /** Inputs that every unit of the step gets; `item` is not among them. */
   readonly inputs: readonly File[];
+  /** The blob that holds these inputs, when they are too many for a message. */
+  readonly inputList?: File | undefined;
   readonly outputs: readonly OutputPattern[];
   readonly gpuIds: readonly string[];
+  /** What an earlier attempt left to go on from: files of the checkpoint directory. */
+  readonly checkpoint: readonly File[];
+  /** The same for all that take turns: those of one demand and the same GPUs. */
+  readonly slotKey: string;
 }
 
 export const NO_DEMAND: Demand = {
@@ -31,35 +37,62 @@ export const NO_DEMAND: Demand = {
   scratchBytes: 0,
   encoderSessions: 0,
   attributes: [],
+  tickets: {},
 };
+
+/** A coordinator grants far fewer at once. */
+const MOST_IN_A_RUN = 100_000;
 
 const NO_LIMITS: Limits = { maxAttempts: 0, runTimeoutMs: 0, stallTimeoutMs: 0 };
 
-/** The grant's leases in its order. A lease without a token can be neither run nor refused: left out. */
-export function assignmentsOf(grant: Grant): readonly Assignment[] {
-  return grant.steps.flatMap((share) =>
-    share.leases.flatMap((lease) => {
-      const assignment = assignmentOf(share, lease);
-      return assignment === null ? [] : [assignment];
-    }),
-  );
+/** A step's leases in their order. One without a token can be neither run nor refused: left out. */
+export function assignmentsOf(share: StepShare): readonly Assignment[] {
+  const demandKey = JSON.stringify(share.demand ?? NO_DEMAND);
+  const assignments: Assignment[] = [];
+  for (const lease of share.leases) {
+    const { token, unit, attempt, value, item = null, gpuIds, checkpoint } = lease;
+    if (token === undefined) continue;
+    const own = { token, unit, attempt, value, item, gpuIds, checkpoint };
+    assignments.push(assignmentOf(share, demandKey, own));
+  }
+  for (const run of share.runs) assignments.push(...assignmentsOfRun(share, demandKey, run));
+  return assignments;
 }
 
-function assignmentOf(share: StepShare, lease: Lease): Assignment | null {
-  if (lease.token === undefined) return null;
+function assignmentsOfRun(share: StepShare, demandKey: string, run: LeaseRun): Assignment[] {
+  const { firstToken, firstUnit, count, attempt, gpuIds } = run;
+  if (firstToken === undefined) return [];
+  const { epoch, counter } = firstToken;
+  return Array.from({ length: Math.min(count, MOST_IN_A_RUN) }, (_, offset) => {
+    const token = { epoch, counter: counter + offset };
+    const own = { token, unit: firstUnit + offset, attempt, value: '', item: null, gpuIds };
+    return assignmentOf(share, demandKey, { ...own, checkpoint: [] });
+  });
+}
+
+type OwnPart = Pick<
+  Assignment,
+  'token' | 'unit' | 'attempt' | 'value' | 'item' | 'gpuIds' | 'checkpoint'
+>;
+
+function assignmentOf(share: StepShare, demandKey: string, own: OwnPart): Assignment {
+  const { token, unit, attempt, value, item, gpuIds, checkpoint } = own;
   return {
-    token: lease.token,
+    token,
     jobId: share.jobId,
     step: share.step,
-    unit: lease.unit,
-    attempt: lease.attempt,
-    value: lease.value,
-    item: lease.item ?? null,
+    unit,
+    attempt,
+    value,
+    item,
     task: share.task ?? { kind: undefined },
     demand: share.demand ?? NO_DEMAND,
     limits: share.limits ?? NO_LIMITS,
     inputs: share.inputs,
+    inputList: share.inputList,
     outputs: share.outputs,
-    gpuIds: lease.gpuIds,
+    gpuIds,
+    checkpoint,
+    slotKey: gpuIds.length === 0 ? demandKey : `${demandKey} ${gpuIds.join(' ')}`,
   };
 }

@@ -13,16 +13,19 @@ export type CollectedOutputs =
   | { readonly state: 'bad'; readonly message: string };
 
 /**
- * Names of the files to store, sorted. Inputs are not outputs, whatever a pattern says; links are not
- * files.
+ * Names of the files to store, sorted. Inputs are not outputs, whatever a pattern says, nor is what lies in
+ * the folder `except`; links are not files.
  */
 export async function collectOutputs(
   directory: string,
   patterns: readonly OutputPattern[],
   inputs: ReadonlySet<string>,
+  except = '',
 ): Promise<CollectedOutputs> {
   if (patterns.length === 0) return { state: 'found', names: [] };
-  const present = (await fileNames(directory)).filter((name) => !inputs.has(name));
+  const isOther = (name: string): boolean =>
+    inputs.has(name) || (except !== '' && name.startsWith(`${except}/`));
+  const present = (await fileNames(directory)).filter((name) => !isOther(name));
   const names = new Set<string>();
   for (const { pattern, optional } of patterns) {
     const matching = present.filter((name) => matchesPattern(name, pattern));

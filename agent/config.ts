@@ -7,6 +7,9 @@ import { z } from 'zod';
 import { furrowHome, readFarmFile } from '../kit/furrow-home.ts';
 import { FurrowError, messageOf } from '../kit/furrow-error.ts';
 import { readToken } from '../kit/token-file.ts';
+import type { PolicyTerms } from '../proto/agent-policy.ts';
+import { OWN_POLICY_SETTINGS, OWN_POLICY_USAGE, ownTerms } from './owner/own-policy.ts';
+import { failurePatternSchema } from './failure-patterns.ts';
 
 const DEFAULT_FARM = '127.0.0.1:7400';
 
@@ -28,6 +31,42 @@ const bytesSchema = z.union([z.number(), z.string()]).transform((value, context)
   return Math.floor(Number(match[1]) * (BINARY_UNITS[(match[2] ?? '').toLowerCase()] ?? 1));
 });
 
+/** `studio,night`, or a list. */
+const labelsSchema = z
+  .union([z.string(), z.array(z.string())])
+  .default('')
+  .transform((given) => [given].flat().flatMap((text) => text.split(',')))
+  .transform((labels) => labels.map((label) => label.trim()).filter((label) => label !== ''))
+  .refine(
+    (labels) => labels.every((label) => /^[A-Za-z0-9][\w.-]{0,63}$/.test(label)),
+    'must be 1 to 64 letters, digits, dots, dashes or underscores; of several, with commas between',
+  );
+/** What every agent proves by itself. */
+const BUILT_IN_TOOLS: ReadonlySet<string> = new Set(['command', 'ffmpeg']);
+
+/** A command as one text, split at spaces as no shell reads it, or as a list. */
+const commandSchema = z.union([z.string(), z.array(z.string())]).transform((given, context) => {
+  const words = typeof given === 'string' ? given.split(' ') : given;
+  const argv = words.filter((word) => word !== '');
+  if (argv.length > 0) return argv;
+  context.addIssue({ code: 'custom', message: 'must be a command such as "blender --version"' });
+  return z.NEVER;
+});
+
+const toolsSchema = z.record(z.string(), commandSchema).superRefine((tools, context) => {
+  for (const name of Object.keys(tools)) {
+    const message = BUILT_IN_TOOLS.has(name)
+      ? `${name} is proven anyway: leave it out`
+      : `${JSON.stringify(name)} is no name for a tool: 1 to 32 of a-z, 0-9, dot, dash, underscore`;
+    if (BUILT_IN_TOOLS.has(name) || !/^[a-z0-9][a-z0-9._-]{0,31}$/.test(name)) {
+      context.addIssue({ code: 'custom', message });
+    }
+  }
+});
+
+const withoutPerSecond = (value: unknown): unknown =>
+  typeof value === 'string' ? value.replace(/\/s$/, '') : value;
+
 const settingsSchema = z.strictObject({
   name: z
     .string()
@@ -44,20 +83,49 @@ const settingsSchema = z.strictObject({
   ram: bytesSchema.default(0),
   /** Units at once; 0 for as many as fit. */
   maxUnits: z.coerce.number().int().min(0).max(100_000).default(0),
+  /** Leases that may wait behind running ones; left out for what the coordinator thinks right. */
+  maxWaiting: z.coerce.number().int().min(0).max(100_000).optional(),
+  /** What jobs may ask for: labels of the owner's own. */
+  tag: labelsSchema,
+  /** Jobs that ask for a pool run only there. */
+  pool: labelsSchema,
+  /** Programs of this machine, each with the command that proves it. */
+  tools: z.preprocess(toolsIn, toolsSchema).default({}),
   state: z.string().optional(),
   farm: z.string().optional(),
+  /** Look for a farm on this network when none is named. */
+  discover: z.union([z.boolean(), z.stringbool()]).default(true),
+  mdnsPort: z.coerce.number().int().min(1).max(65_535).optional(),
+  /** Address of the one interface to look on. */
+  mdnsInterface: z.string().optional(),
   tokenFile: z.string().optional(),
   drainGraceMs: z.coerce.number().int().min(0).default(30_000),
   blobCacheBytes: bytesSchema.default(20 * 2 ** 30),
+  memoryEnforcement: z.enum(['off', 'watch', 'cgroup', 'auto']).default('auto'),
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
   exitWithParent: z.union([z.boolean(), z.stringbool()]).default(false),
+  /** Of files from and to the farm, in bytes a second; 0 for no limit. */
+  maxBandwidth: z.preprocess(withoutPerSecond, bytesSchema).default(0),
+  ...OWN_POLICY_SETTINGS,
+  /** In config.json alone: a list does not fit a flag. */
+  failurePatterns: z
+    .array(failurePatternSchema, 'must be a list of {kind, pattern, message} in config.json')
+    .default([]),
 });
 
 type Settings = z.infer<typeof settingsSchema>;
 
-export interface AgentConfig extends Readonly<Omit<Settings, 'state' | 'farm' | 'tokenFile'>> {
+type PolicyKey = keyof typeof OWN_POLICY_SETTINGS | 'maxBandwidth';
+
+export interface AgentConfig extends Readonly<
+  Omit<Settings, 'state' | 'farm' | 'tokenFile' | PolicyKey>
+> {
+  /** What the owner set at this machine. */
+  readonly own: PolicyTerms;
   /** HOST:PORT of the coordinator; of several, with commas between. */
   readonly farm: string;
+  /** False: it is the usual address, for want of a better one. */
+  readonly isFarmNamed: boolean;
   readonly token: string;
   /** Absolute path of the folder that is this agent's alone. */
   readonly stateDirectory: string;
@@ -65,19 +133,29 @@ export interface AgentConfig extends Readonly<Omit<Settings, 'state' | 'farm' | 
 
 export const AGENT_USAGE = `furrow agent: offers this machine to a farm
 
-  --farm HOST:PORT[,…]    the coordinator, or all of them (default: this machine's farm, else
-                          ${DEFAULT_FARM})
+  --farm HOST:PORT[,…]    the coordinator, or all of them (default: this machine's farm, else the one
+                          on this network that has the same token, else ${DEFAULT_FARM})
+  --discover BOOL         look for that one, by mDNS (default: true)
+  --mdns-interface ADDR   only on the network of this address (default: all); --mdns-port N (5353)
   --token-file FILE       the farm's token (default: $FURROW_TOKEN, else FURROW_HOME/token)
   --name NAME             this agent's name (default: the host's); a second one on a machine needs its own
   --cpus N                cores to offer (default: all)
   --ram SIZE              memory to offer, such as 8GiB (default: all)
   --max-units N           units at once (default: as many as fit)
+  --max-waiting N         units that may queue here behind running ones (default: as many as keep it busy)
+  --tag NAME              a label that jobs may ask for; may be repeated
+  --pool NAME             a pool that it belongs to; may be repeated
+  --tool NAME=COMMAND     a program that units may demand as tool:NAME, and the command that proves it, such
+                          as blender='blender --version'; may be repeated
   --state DIR             its state folder (default: FURROW_HOME/agents/NAME)
   --blob-cache-bytes SIZE disk for cached inputs (default: 20GiB)
+  --memory-enforcement HOW
+                          units that take more memory than they demand are ended: cgroup (by the kernel),
+                          watch (by the agent), auto (both, as far as can be) or off (default: auto)
   --drain-grace-ms MS     how long running units may go on after Ctrl-C or SIGTERM (default: 30000)
   --log-level LEVEL       trace, debug, info, warn, error or silent (default: info)
   --exit-with-parent      leave when standard input ends
-`;
+${OWN_POLICY_USAGE}`;
 
 /** FurrowError: invalid BAD_USAGE; what `readToken` throws. */
 export async function readAgentConfig(
@@ -96,12 +174,16 @@ export async function readAgentConfig(
     ...withoutHome(flags),
     name,
   });
-  const farm = settings.farm ?? (await farmIn(home.farmFile)) ?? DEFAULT_FARM;
+  const { terms: own, fault } = ownTerms(settings, settings.maxBandwidth);
+  if (fault !== undefined) throw new FurrowError('invalid', 'BAD_USAGE', fault);
+  const named = settings.farm ?? (await farmIn(home.farmFile));
   const token =
     settings.tokenFile === undefined && environment['FURROW_TOKEN']
       ? environment['FURROW_TOKEN']
       : await readToken(settings.tokenFile ?? home.tokenFile);
-  return Object.freeze({ ...settings, farm, token, stateDirectory });
+  const farm = named ?? DEFAULT_FARM;
+  const isFarmNamed = named !== undefined;
+  return Object.freeze({ ...settings, own, farm, isFarmNamed, token, stateDirectory });
 }
 
 async function farmIn(farmFile: string): Promise<string | undefined> {
@@ -121,21 +203,46 @@ function parseFlags(argv: readonly string[]): Record<string, string | undefined>
         cpus: value,
         ram: value,
         'max-units': value,
+        'max-waiting': value,
+        tag: { ...value, multiple: true },
+        pool: { ...value, multiple: true },
+        tool: { type: 'string', multiple: true },
         state: value,
         farm: value,
+        discover: value,
+        'mdns-port': value,
+        'mdns-interface': value,
         'token-file': value,
         'drain-grace-ms': value,
+        'memory-enforcement': value,
         'blob-cache-bytes': value,
         'log-level': value,
         'exit-with-parent': { type: 'boolean' },
+        'max-bandwidth': value,
+        ...Object.fromEntries(
+          Object.keys(OWN_POLICY_SETTINGS).map((key) => [kebabCase(key), value]),
+        ),
       },
     });
-    return Object.fromEntries(
-      Object.entries(values).map(([flag, given]) => [camelCase(flag), String(given)]),
-    );
+    const { tool, ...others } = values;
+    const flags = Object.entries(others).map(([flag, given]) => [camelCase(flag), String(given)]);
+    if (tool !== undefined) flags.push(['tools', tool.join('\n')]);
+    return Object.fromEntries(flags) as Record<string, string>;
   } catch (error) {
     throw new FurrowError('invalid', 'BAD_USAGE', messageOf(error), { cause: error });
   }
+}
+
+/** NAME=COMMAND a line, as flag and environment give them; config.json has an object. */
+function toolsIn(given: unknown): unknown {
+  if (typeof given !== 'string') return given;
+  const lines = given.split('\n').filter((line) => line.trim() !== '');
+  return Object.fromEntries(
+    lines.map((line) => {
+      const cut = line.indexOf('=');
+      return cut < 0 ? [line, ''] : [line.slice(0, cut).trim(), line.slice(cut + 1)];
+    }),
+  );
 }
 
 function withoutHome({

@@ -2,54 +2,35 @@
  * One attempt, from its inputs to its result: fetch, run, collect, store. Whatever goes wrong is a
  * failure with a kind, never an exception.
  */
-import { statfs } from 'node:fs/promises';
+import { readFile, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import type { Token } from '../proto/gen/furrow/v1/agent_service.ts';
 import type { File } from '../proto/gen/furrow/v1/step.ts';
-import type { Result } from '../proto/gen/furrow/work/v1/work.ts';
-import type { Clock } from '../kit/clock.ts';
+import { FileList, type Result } from '../proto/gen/furrow/work/v1/work.ts';
 import { FurrowError, messageOf } from '../kit/furrow-error.ts';
-import type { Logger } from '../kit/log.ts';
 import { unsafeName } from '../kit/safe-name.ts';
 import type { UnitExecutor } from './agent-core.ts';
 import type { Assignment } from './assignment.ts';
-import type { AttemptFiles } from './attempt-files.ts';
+import {
+  CHECKPOINT_FOLDER,
+  CHECKPOINT_VARIABLE,
+  fillCheckpoint,
+  leavesCheckpoints,
+} from './attempt-checkpoint.ts';
+import { Cancellation } from './cancellation.ts';
+import { CheckpointSaver } from './checkpoint-saver.ts';
 import { collectOutputs } from './collect-outputs.ts';
-import { runProcess, type ProcessHost } from './process/run-process.ts';
-import type { RunnerRegistry } from './runners/registry.ts';
+import type { BlobTransfer, ExecutorPorts } from './executor-ports.ts';
+import { failureOf, judgeFailure, outOfMemory, type FailedRun } from './failure-kind.ts';
+import { clashOf } from './input-names.ts';
+import { persist } from './persist.ts';
+import { storeAgain } from './store-again.ts';
+import type { GuardedUnit } from './process/memory-guard.ts';
+import { runProcess } from './process/run-process.ts';
 import type { FailureKind, Runner, RunnerContext, RunOutcome, UnitWork } from './runners/runner.ts';
 
-/** Bytes from the coordinator and back. Retryable errors mean that the store is away. */
-export interface BlobTransfer {
-  /** Puts the file into the directory under its name, verified. */
-  place(file: File, directory: string, signal: AbortSignal): Promise<unknown>;
-  /** Names of those placed files whose bytes somebody changed since. */
-  altered(files: readonly File[]): Promise<readonly string[]>;
-  /** Stores the file unless the store has it already. */
-  upload(path: string, signal: AbortSignal): Promise<{ sha256: string; sizeBytes: number }>;
-}
-
-/** What people may see of an attempt while it runs. */
-export interface UnitTelemetry {
-  progress(assignment: Assignment, fraction: number, counter: number, note: string): void;
-  log(assignment: Assignment, line: string): void;
-}
-
-export interface ExecutorPorts {
-  readonly clock: Clock;
-  readonly blobs: BlobTransfer;
-  readonly files: AttemptFiles;
-  readonly processes: ProcessHost;
-  readonly runners: RunnerRegistry;
-  readonly telemetry: UnitTelemetry;
-  readonly log: Logger;
-}
-
+const INPUT_LIST = 'furrow-inputs.list';
 /** Inputs that cannot be had for so long make the attempt fail; another agent may reach the store. */
 const INPUT_PATIENCE_MS = 10 * 60_000;
-const FIRST_RETRY_MS = 500;
-const LONGEST_RETRY_MS = 10_000;
 /** A transfer is alive as long as the blob client does not give it up: its beats must say so. */
 const TRANSFER_TICK_MS = 5_000;
 /** With less than this left, a failed unit's disk counts as full. */
@@ -57,8 +38,8 @@ const DISK_FULL_BYTES = 8 * 1024 * 1024;
 
 export function createExecutor(ports: ExecutorPorts): UnitExecutor {
   return {
-    execute: (assignment, signal, progressed) =>
-      new Attempt(ports, assignment, signal, progressed).execute(),
+    execute: (assignment, cancellation, progressed) =>
+      new Attempt(ports, assignment, cancellation, progressed).execute(),
     storeAgain: (result, missing, signal) => storeAgain(ports, result, missing, signal),
     discard: async (token) => {
       await ports.files.remove(token).catch((error: unknown) => {
@@ -73,23 +54,31 @@ export function createExecutor(ports: ExecutorPorts): UnitExecutor {
 class Attempt {
   readonly #ports: ExecutorPorts;
   readonly #assignment: Assignment;
-  readonly #signal: AbortSignal;
+  readonly #cancellation: Cancellation;
   readonly #progressed: (counter: number) => void;
   readonly #startedAtMs: number;
+  /** Inputs that all units of the step get. */
+  #common: readonly File[];
   #peakRamBytes = 0;
+  #peakVramBytes = 0;
+  /** Null while nothing is saved of it. */
+  #checkpoint: { readonly directory: string; readonly saver: CheckpointSaver } | null = null;
+  /** The last program that ended badly. */
+  #failedRun: FailedRun | null = null;
   #runnerCounter = 0;
   #ticks = 0;
 
   constructor(
     ports: ExecutorPorts,
     assignment: Assignment,
-    signal: AbortSignal,
+    cancellation: Cancellation,
     progressed: (counter: number) => void,
   ) {
     this.#ports = ports;
     this.#assignment = assignment;
-    this.#signal = signal;
+    this.#cancellation = cancellation;
     this.#progressed = progressed;
+    this.#common = assignment.inputs;
     this.#startedAtMs = ports.clock.wallMs();
   }
 
@@ -99,13 +88,39 @@ class Attempt {
       const directory = this.#needsDirectory(runner)
         ? await this.#ports.files.create(this.#assignment)
         : '';
+      await this.#readInputList(directory);
       await this.#fetchInputs(directory);
+      await this.#openCheckpoint(directory);
       const outcome = await this.#run(runner, directory);
       if (outcome.state === 'failed') return await this.#failed(outcome, directory);
       return await this.#store(directory);
     } catch (error) {
-      return this.#failure(...failureOf(error, this.#signal));
+      if (this.#isEvicted) await this.#checkpoint?.saver.saveLast();
+      return this.#failure(...failureOf(error, this.#cancellation));
+    } finally {
+      await this.#checkpoint?.saver.stop();
     }
+  }
+
+  /** Ended for the machine's sake: the next attempt is to lose nothing. */
+  get #isEvicted(): boolean {
+    const { reason } = this.#cancellation;
+    return reason instanceof FurrowError && reason.reason === 'EVICTED';
+  }
+
+  async #openCheckpoint(unitDirectory: string): Promise<void> {
+    if (!leavesCheckpoints(this.#assignment)) return;
+    const { blobs, checkpoints, telemetry, log } = this.#ports;
+    const place = (files: readonly File[], into: string): Promise<void> => this.#place(files, into);
+    const directory = await fillCheckpoint(unitDirectory, this.#assignment.checkpoint, place);
+    const saver = await CheckpointSaver.start({
+      directory,
+      store: (path, signal) => blobs.store(path, signal),
+      offer: (files) => checkpoints.offerCheckpoint(this.#assignment, files),
+      tell: (line) => telemetry.log(this.#assignment, line),
+      log,
+    });
+    this.#checkpoint = { directory, saver };
   }
 
   #runner(): Runner {
@@ -117,13 +132,36 @@ class Attempt {
   }
 
   #needsDirectory(runner: Runner): boolean {
-    const hasFiles = this.#inputs().length > 0 || this.#assignment.outputs.length > 0;
+    const { inputList, outputs } = this.#assignment;
+    const hasFiles = this.#inputs().length > 0 || inputList !== undefined || outputs.length > 0;
     return hasFiles || runner.needsDirectory !== false;
   }
 
   #inputs(): readonly File[] {
-    const { inputs, item } = this.#assignment;
-    return item === null ? inputs : [...inputs, item];
+    const { item } = this.#assignment;
+    return item === null ? this.#common : [...this.#common, item];
+  }
+
+  /** It lies among the unit's files only while it is read. */
+  async #readInputList(directory: string): Promise<void> {
+    const { inputList } = this.#assignment;
+    if (inputList === undefined) return;
+    await this.#place([{ ...inputList, name: INPUT_LIST }], directory);
+    const path = join(directory, INPUT_LIST);
+    this.#common = FileList.decode(await readFile(path)).files;
+    await rm(path);
+  }
+
+  /** Fetched if need be, however long that takes. */
+  async #place(files: readonly File[], directory: string): Promise<void> {
+    const { blobs } = this.#ports;
+    const { signal } = this.#cancellation;
+    const place = (file: File): Promise<unknown> => blobs.place(file, directory, signal);
+    await this.#whileTicking(async () => {
+      for (const file of files) {
+        await persist(() => place(file), signal, INPUT_PATIENCE_MS);
+      }
+    });
   }
 
   async #fetchInputs(directory: string): Promise<void> {
@@ -135,43 +173,57 @@ class Attempt {
         throw new FurrowError('invalid', 'UNSAFE_NAME', message);
       }
     }
-    await this.#whileTicking(async () => {
-      for (const file of this.#inputs()) {
-        await persist(
-          () => this.#ports.blobs.place(file, directory, this.#signal),
-          this.#signal,
-          INPUT_PATIENCE_MS,
-        );
-      }
-    });
+    const clash = clashOf(this.#inputs());
+    if (clash !== undefined) throw new FurrowError('invalid', 'NAME_TAKEN', clash);
+    await this.#place(this.#inputs(), directory);
   }
 
   async #run(runner: Runner, directory: string): Promise<RunOutcome> {
     const { limits } = this.#assignment;
-    const run = new AbortController();
-    const stop = (): void => run.abort(this.#signal.reason);
-    this.#signal.addEventListener('abort', stop, { once: true });
-    if (this.#signal.aborted) stop();
-    const cancelTimeout =
-      limits.runTimeoutMs === 0
-        ? () => undefined
-        : this.#ports.clock.after(limits.runTimeoutMs, () =>
-            run.abort(timedOut(limits.runTimeoutMs)),
-          );
+    const run = new Cancellation();
+    const guarded = this.#ports.memory.guard(this.#assignment.demand.ramBytes);
+    const goOn = this.#cancellation.onAbort((reason) => run.abort(reason));
+    const timers = this.#startTimers(run);
     try {
-      const context = this.#context(run.signal);
+      const context = this.#context(run, guarded, timers.progressed);
       const { jobId, step, unit, attempt } = this.#assignment;
       this.#ports.log.debug({ job: jobId, step, unit, attempt }, 'unit starts');
       const outcome = await runner.run({ ...this.#work(directory), limits }, context);
-      run.signal.throwIfAborted();
+      run.throwIfAborted();
       return outcome;
     } catch (error) {
       // Whatever a runner throws after its end was ordered, the order is why.
-      throw run.signal.aborted ? run.signal.reason : error;
+      throw run.aborted ? run.reason : error;
     } finally {
-      cancelTimeout();
-      this.#signal.removeEventListener('abort', stop);
+      timers.cancel();
+      goOn();
+      guarded.close();
     }
+  }
+
+  /** Of the whole run, and to its first progress. */
+  #startTimers(run: Cancellation): {
+    readonly cancel: () => void;
+    readonly progressed: () => void;
+  } {
+    const { runTimeoutMs, startTimeoutMs = 0 } = this.#assignment.limits;
+    const { clock } = this.#ports;
+    const abortAfter = (limitMs: number, what: string): (() => void) =>
+      limitMs === 0
+        ? () => undefined
+        : clock.after(limitMs, () => run.abort(timedOut(what, limitMs)));
+    const cancelRun = abortAfter(runTimeoutMs, 'it ran longer than its limit of');
+    const cancelStart = abortAfter(
+      startTimeoutMs,
+      'it showed no progress within its start limit of',
+    );
+    return {
+      cancel: () => {
+        cancelRun();
+        cancelStart();
+      },
+      progressed: cancelStart,
+    };
   }
 
   #work(directory: string): UnitWork {
@@ -192,13 +244,20 @@ class Attempt {
     };
   }
 
-  #context(signal: AbortSignal): RunnerContext {
+  #context(
+    cancellation: Cancellation,
+    guarded: GuardedUnit,
+    progressed: () => void,
+  ): RunnerContext {
     const { telemetry, processes } = this.#ports;
     const log = (line: string): void => telemetry.log(this.#assignment, line);
     return {
-      signal,
+      get signal() {
+        return cancellation.signal;
+      },
       log,
       progress: (fraction, counter, note) => {
+        if (counter > 0) progressed();
         this.#runnerCounter = Math.max(this.#runnerCounter, counter);
         this.#report();
         telemetry.progress(this.#assignment, fraction, this.#runnerCounter, note);
@@ -207,13 +266,33 @@ class Attempt {
         // An empty list hides every GPU from a unit that reserved none.
         const environment = {
           CUDA_VISIBLE_DEVICES: this.#assignment.gpuIds.join(','),
+          ...(this.#checkpoint && { [CHECKPOINT_VARIABLE]: this.#checkpoint.directory }),
           ...request.environment,
         };
-        const result = await runProcess(processes, { ...request, environment }, { signal, log });
-        this.#peakRamBytes = Math.max(this.#peakRamBytes, result.peakRamBytes);
+        const { signal } = cancellation;
+        const options = { signal, log, guarded };
+        const result = await runProcess(processes, { ...request, environment }, options).catch(
+          (error: unknown) => this.#giveUpGpus(error),
+        );
+        const { memoryEnd, peakRamBytes, peakVramBytes } = result;
+        this.#peakVramBytes = Math.max(this.#peakVramBytes, peakVramBytes);
+        this.#peakRamBytes = Math.max(
+          this.#peakRamBytes,
+          memoryEnd === null ? peakRamBytes : memoryEnd.usedBytes,
+        );
+        if (memoryEnd !== null) throw outOfMemory(memoryEnd, guarded.demandBytes);
+        if (result.exitCode !== 0) this.#failedRun = result;
         return result;
       },
     };
+  }
+
+  /** What does not even end when it is killed keeps its GPUs from everybody else. */
+  #giveUpGpus(error: unknown): never {
+    const { gpuIds } = this.#assignment;
+    const survives = error instanceof FurrowError && error.reason === 'PROCESS_SURVIVES';
+    if (survives && gpuIds.length > 0) this.#ports.gpus.giveUp(gpuIds, messageOf(error));
+    throw error;
   }
 
   async #store(directory: string): Promise<Result> {
@@ -227,28 +306,34 @@ class Attempt {
       return this.#failure('failed', message);
     }
     const inputs = new Set(this.#inputs().map(({ name }) => name));
-    const collected = await collectOutputs(directory, this.#assignment.outputs, inputs);
+    const except = this.#checkpoint === null ? '' : CHECKPOINT_FOLDER;
+    const { outputs: patterns } = this.#assignment;
+    const collected = await collectOutputs(directory, patterns, inputs, except);
     if (collected.state === 'bad') return this.#failure('bad-output', collected.message);
     const outputs: File[] = [];
     await this.#whileTicking(async () => {
       for (const name of collected.names) {
         const upload = (): ReturnType<BlobTransfer['upload']> =>
-          this.#ports.blobs.upload(join(directory, name), this.#signal);
+          this.#ports.blobs.upload(join(directory, name), this.#cancellation.signal);
         // The work is done: it waits for the store as long as anybody wants it.
-        outputs.push({ name, ...(await persist(upload, this.#signal, Infinity)) });
+        outputs.push({ name, ...(await persist(upload, this.#cancellation.signal, Infinity)) });
       }
     });
     return this.#result({ $case: 'success', value: { outputs } });
   }
 
-  /** A program that says it failed may only have met a full disk. */
+  /** A program that says it failed may only have met a machine with too little of something. */
   async #failed(outcome: RunOutcome & { state: 'failed' }, directory: string): Promise<Result> {
-    const { kind, message } = outcome;
-    const diskFull =
-      kind === 'failed' &&
-      (/no space left on device|disk quota exceeded/i.test(message) ||
-        (await freeBytes(directory)) < DISK_FULL_BYTES);
-    if (diskFull) return this.#failure('infrastructure', `the agent's disk is full: ${message}`);
+    const { gpuIds } = this.#assignment;
+    const patterns = this.#ports.failurePatterns;
+    const { kind, message } = judgeFailure(outcome, this.#failedRun, gpuIds.length > 0, patterns);
+    if (kind === 'failed' && (await freeBytes(directory)) < DISK_FULL_BYTES) {
+      return this.#failure('infrastructure', `the agent's disk is full: ${message}`);
+    }
+    // A unit whose GPU falls off the bus fails before the driver says so.
+    const fault =
+      kind === 'failed' && gpuIds.length > 0 ? await this.#ports.gpus.faultOf(gpuIds) : null;
+    if (fault !== null) return this.#failure('infrastructure', `${fault}; the unit: ${message}`);
     return this.#failure(kind, message);
   }
 
@@ -267,6 +352,7 @@ class Attempt {
       startedAtMs: this.#startedAtMs,
       endedAtMs: this.#ports.clock.wallMs(),
       peakRamBytes: this.#peakRamBytes,
+      peakVramBytes: this.#peakVramBytes === 0 ? undefined : this.#peakVramBytes,
     };
   }
 
@@ -289,53 +375,6 @@ class Attempt {
   }
 }
 
-async function storeAgain(
-  ports: ExecutorPorts,
-  result: Result,
-  missing: readonly string[],
-  signal: AbortSignal,
-): Promise<Result> {
-  const directory = ports.files.find(result.token as Token);
-  const files = result.outcome?.$case === 'success' ? result.outcome.value.outputs : [];
-  try {
-    for (const file of files) {
-      if (!missing.includes(file.sha256)) continue;
-      if (directory === null) throw new Error('its directory is gone');
-      const upload = (): ReturnType<BlobTransfer['upload']> =>
-        ports.blobs.upload(join(directory, file.name), signal);
-      const stored = await persist(upload, signal, Infinity);
-      if (stored.sha256 !== file.sha256) throw new Error(`${file.name} has changed`);
-    }
-    return result;
-  } catch (error) {
-    const message = `outputs were lost after they were stored: ${messageOf(error)}`;
-    return {
-      ...result,
-      outcome: { $case: 'failure', value: { kind: 'infrastructure', message } },
-    };
-  }
-}
-
-/** Tries again, with growing pauses, for as long as the store is only away. */
-async function persist<T>(
-  attempt: () => Promise<T>,
-  signal: AbortSignal,
-  patienceMs: number,
-): Promise<T> {
-  const giveUpAt = performance.now() + patienceMs;
-  for (let pauseMs = FIRST_RETRY_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_RETRY_MS)) {
-    signal.throwIfAborted();
-    try {
-      return await attempt();
-    } catch (error) {
-      if (signal.aborted) throw signal.reason;
-      const away = error instanceof FurrowError && error.retryable;
-      if (!away || performance.now() + pauseMs > giveUpAt) throw error;
-    }
-    await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
-  }
-}
-
 async function freeBytes(directory: string): Promise<number> {
   try {
     const { bavail, bsize } = await statfs(directory);
@@ -345,38 +384,6 @@ async function freeBytes(directory: string): Promise<number> {
   }
 }
 
-function timedOut(limitMs: number): FurrowError {
-  return new FurrowError(
-    'timed-out',
-    'RUN_TIMEOUT',
-    `it ran longer than its limit of ${limitMs / 1000} s`,
-  );
-}
-
-/** Errors of the machine, not of the unit: another agent can do better. */
-const MACHINE_ERRORS: ReadonlySet<string> = new Set([
-  'ENOSPC',
-  'EDQUOT',
-  'EROFS',
-  'EIO',
-  'EMFILE',
-  'ENFILE',
-  'ENOMEM',
-  'EACCES',
-  'EAGAIN',
-]);
-
-export function failureOf(error: unknown, signal: AbortSignal): readonly [FailureKind, string] {
-  const message = messageOf(error);
-  if (signal.aborted) return ['evicted', messageOf(signal.reason)];
-  if (error instanceof FurrowError) {
-    if (error.reason === 'RUN_TIMEOUT') return ['timed-out', message];
-    return [error.code === 'invalid' ? 'invalid-input' : 'infrastructure', message];
-  }
-  const code = (error as NodeJS.ErrnoException | null)?.code;
-  if (code !== undefined && MACHINE_ERRORS.has(code)) {
-    const remedy = code === 'ENOSPC' || code === 'EDQUOT' ? "the agent's disk is full: " : '';
-    return ['infrastructure', `${remedy}${message}`];
-  }
-  return ['failed', message];
+function timedOut(what: string, limitMs: number): FurrowError {
+  return new FurrowError('timed-out', 'RUN_TIMEOUT', `${what} ${limitMs / 1000} s`);
 }

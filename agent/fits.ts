@@ -48,6 +48,7 @@ function whyNotOnGpus(
   for (const id of gpuIds) {
     const gpu = capacity.gpus.find((candidate) => candidate.id === id);
     if (gpu === undefined) return `it has no GPU ${id}`;
+    if (gpu.unusableReason !== '') return `${gpu.name} cannot be used: ${gpu.unusableReason}`;
     const forUnits = gpu.vramTotalBytes - gpu.vramForeignBytes;
     const why = short(`VRAM on ${gpu.name}`, 'MiB', demand.vramBytes / MIB, forUnits / MIB);
     if (why !== null) return why;

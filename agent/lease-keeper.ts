@@ -8,7 +8,10 @@
  * - A grant number is handled at most once; its repeat gets the same answer. A number that was released,
  *   or that is lower than one handled, is refused: the coordinator may have freed what it stood for.
  * - Nothing starts unless an answered beat was sent less than a TTL ago.
- * - Nothing that runs is ended but by order of the coordinator or of the agent's owner.
+ * - Of the leases of one demand and the same GPUs no more run at once than the coordinator has booked; the
+ *   others wait for their turn.
+ * - Nothing that runs is ended but by order of the coordinator or of the agent's owner, or because its GPU
+ *   is not to be used any more.
  */
 import {
   LeaseState,
@@ -20,6 +23,7 @@ import type { Demand } from '../proto/gen/furrow/v1/step.ts';
 import type { Grant, GrantReply } from '../proto/gen/furrow/work/v1/work.ts';
 import { assignmentsOf, type Assignment } from './assignment.ts';
 import { tokenKey, type TokenKey } from './token-key.ts';
+import { Turns } from './turns.ts';
 
 /**
  * One moment by both clocks. The monotonic one may stand still while the machine sleeps and the wall
@@ -49,6 +53,8 @@ type Held =
       readonly assignment: Assignment;
       readonly progress: number;
       readonly forget: boolean;
+      /** Its turn is over only when it is gone; of one that never began, it never came. */
+      readonly began: boolean;
     }
   | { readonly state: 'finished'; readonly token: Token };
 
@@ -79,27 +85,37 @@ export interface LeaseKeeperOptions {
   readonly farmId: string;
   /** Until an answer says otherwise. */
   readonly leaseTtlMs: number;
+  /** The highest that earlier runs were told; lower ones are not obeyed. */
+  readonly epochSeen?: number;
+  /** A higher epoch than ever is obeyed from now on. */
+  readonly epochRose?: (epoch: number) => void;
   readonly fits: Fits;
 }
 
 export class LeaseKeeper {
   readonly #farmId: string;
   readonly #fits: Fits;
+  readonly #epochRose: (epoch: number) => void;
   readonly #held = new Map<TokenKey, Held>();
+  readonly #turns = new Turns();
   readonly #grantReplies = new Map<number, GrantReply>();
   readonly #beatsSent = new Map<number, Instant>();
   #grantsHandled = 0;
-  #epoch = 0;
+  #epoch: number;
   #beat = 0;
   #leaseTtlMs: number;
   #renewedBeat = 0;
   #renewedAt: Instant | null = null;
   #drainAsked = false;
   #leaving = false;
+  /** Why the owner lets nothing begin; null while it may. */
+  #closed: string | null = null;
 
   constructor(options: LeaseKeeperOptions) {
     this.#farmId = options.farmId;
     this.#fits = options.fits;
+    this.#epoch = options.epochSeen ?? 0;
+    this.#epochRose = options.epochRose ?? (() => undefined);
     this.#leaseTtlMs = options.leaseTtlMs;
   }
 
@@ -116,7 +132,11 @@ export class LeaseKeeper {
     if (grant.number <= this.#grantsHandled - REMEMBERED_GRANTS) return null;
     const reply = this.#decideGrant(grant);
     this.#grantReplies.set(grant.number, reply);
-    this.#grantReplies.delete(grant.number - REMEMBERED_GRANTS);
+    // A new reign begins with a much higher number.
+    for (const number of this.#grantReplies.keys()) {
+      if (number > grant.number - REMEMBERED_GRANTS) break;
+      this.#grantReplies.delete(number);
+    }
     this.#grantsHandled = Math.max(this.#grantsHandled, grant.number);
     return reply;
   }
@@ -127,16 +147,24 @@ export class LeaseKeeper {
     }
     if (this.#leaving) return refusal('the agent is leaving');
     if (this.#drainAsked) return refusal('the agent is being drained');
+    if (this.#closed !== null) return refusal(this.#closed);
     const refused = [];
-    for (const assignment of assignmentsOf(grant)) {
-      const key = tokenKey(assignment.token);
-      if (this.#held.has(key)) continue;
-      // Alone on the machine as it is: whether there is room beside the others decides when it starts.
-      const reason = this.#fits(assignment.demand, [], assignment.gpuIds);
-      if (reason === null) this.#held.set(key, { state: 'waiting', assignment });
-      else refused.push({ token: assignment.token, reason });
+    for (const share of grant.steps) {
+      for (const assignment of assignmentsOf(share)) {
+        const key = tokenKey(assignment.token);
+        if (this.#held.has(key)) continue;
+        // Alone on the machine as it is: whether there is room beside the others decides when it starts.
+        const reason = this.#fits(assignment.demand, [], assignment.gpuIds);
+        if (reason === null) this.#queue(key, assignment, share.slots);
+        else refused.push({ token: assignment.token, reason });
+      }
     }
     return { refused, refusedAll: '' };
+  }
+
+  #queue(key: TokenKey, assignment: Assignment, slots: number): void {
+    this.#held.set(key, { state: 'waiting', assignment });
+    this.#turns.queue(assignment, slots);
   }
 
   /** Call when a beat is about to be sent: what comes back must be sent, and counts as sent now. */
@@ -164,7 +192,27 @@ export class LeaseKeeper {
     this.#drainAsked = response.drain;
     // What is released counts as handled: it is refused from now on, so its absence means something.
     this.#grantsHandled = Math.max(this.#grantsHandled, response.releasedGrant);
+    for (const token of response.retract) this.#handBack(token);
     return { state: 'taken', orders: response.stop.flatMap((token) => this.#stop(token)) };
+  }
+
+  /** What has not begun is gone: that the inventory no longer lists it is the answer. */
+  #handBack(token: Token): void {
+    const key = tokenKey(token);
+    if (this.#held.get(key)?.state === 'waiting') this.#forget(key);
+  }
+
+  /** Takes a lease out of the inventory, and out of wherever it stood. */
+  #forget(key: TokenKey): void {
+    this.#leaveTurns(key);
+    this.#held.delete(key);
+  }
+
+  #leaveTurns(key: TokenKey): void {
+    const held = this.#held.get(key);
+    if (held === undefined || held.state === 'finished') return;
+    if (held.state === 'ending' && !held.began) return;
+    this.#turns.leave(key, held.assignment);
   }
 
   /** Whether a message of this farm and epoch may be obeyed; a higher epoch is remembered. */
@@ -174,7 +222,10 @@ export class LeaseKeeper {
 
   #isCurrent(farmId: string, epoch: number): boolean {
     if (farmId !== this.#farmId || epoch < this.#epoch) return false;
-    this.#epoch = epoch;
+    if (epoch > this.#epoch) {
+      this.#epoch = epoch;
+      this.#epochRose(epoch);
+    }
     return true;
   }
 
@@ -196,10 +247,10 @@ export class LeaseKeeper {
     switch (held.state) {
       case 'waiting':
       case 'finished':
-        this.#held.delete(key);
+        this.#forget(key);
         return [{ order: 'discard', token }];
       case 'running':
-        this.#held.set(key, { ...held, state: 'ending', forget: true });
+        this.#held.set(key, { ...held, state: 'ending', forget: true, began: true });
         return [{ order: 'end', token }];
       case 'ending':
         this.#held.set(key, { ...held, forget: true });
@@ -209,36 +260,23 @@ export class LeaseKeeper {
 
   /** The next lease that may start, now running; null when there is none. */
   startNext(now: Instant): Assignment | null {
-    if (this.#leaving || this.#drainAsked || !this.#isRenewed(now)) return null;
-    let beside: readonly Demand[] | null = null;
-    // Units of one grant share the object: what did not fit once is not asked again.
-    const tooLarge = new Set<Demand>();
-    for (const [key, held] of this.#held) {
-      if (held.state !== 'waiting') continue;
-      beside ??= this.#demandsInUse();
-      const { assignment } = held;
-      if (tooLarge.has(assignment.demand)) continue;
-      if (this.#fits(assignment.demand, beside, assignment.gpuIds) !== null) {
-        if (assignment.gpuIds.length === 0) tooLarge.add(assignment.demand);
-        continue;
-      }
-      this.#held.set(key, { state: 'running', assignment, progress: 0 });
-      return assignment;
+    if (this.#takesNothing || !this.#isRenewed(now)) return null;
+    const begun = this.#turns.begin({
+      waits: (assignment) => {
+        const held = this.#held.get(tokenKey(assignment.token));
+        return held?.state === 'waiting' && held.assignment === assignment;
+      },
+      fits: ({ demand, gpuIds }, beside) => this.#fits(demand, beside, gpuIds) === null,
+    });
+    if (begun !== null) {
+      this.#held.set(tokenKey(begun.token), { state: 'running', assignment: begun, progress: 0 });
     }
-    return null;
+    return begun;
   }
 
   #isRenewed(now: Instant): boolean {
     if (this.#renewedAt === null) return false;
     return elapsedMs(this.#renewedAt, now) < this.#leaseTtlMs;
-  }
-
-  #demandsInUse(): readonly Demand[] {
-    const demands: Demand[] = [];
-    for (const held of this.#held.values()) {
-      if (held.state === 'running' || held.state === 'ending') demands.push(held.assignment.demand);
-    }
-    return demands;
   }
 
   /** `counter` grows with the unit's work; a lower one than before is a programmer's error, and ignored. */
@@ -254,15 +292,13 @@ export class LeaseKeeper {
   evicting(token: Token): void {
     const key = tokenKey(token);
     const held = this.#held.get(key);
-    if (held?.state === 'running' || held?.state === 'waiting') {
-      const progress = held.state === 'running' ? held.progress : 0;
-      this.#held.set(key, {
-        state: 'ending',
-        assignment: held.assignment,
-        progress,
-        forget: false,
-      });
-    }
+    if (held?.state !== 'running' && held?.state !== 'waiting') return;
+    const began = held.state === 'running';
+    // What runs keeps its place until it is gone.
+    if (!began) this.#leaveTurns(key);
+    const progress = began ? held.progress : 0;
+    const { assignment } = held;
+    this.#held.set(key, { state: 'ending', assignment, progress, forget: false, began });
   }
 
   /** Whether the coordinator still wants this attempt's result. */
@@ -273,12 +309,14 @@ export class LeaseKeeper {
 
   /** Its result is in the outbox. */
   finished(token: Token): void {
-    this.#held.set(tokenKey(token), { state: 'finished', token });
+    const key = tokenKey(token);
+    this.#leaveTurns(key);
+    this.#held.set(key, { state: 'finished', token });
   }
 
   /** Nothing of it is left on this machine, or a verdict closed it. */
   gone(token: Token): void {
-    this.#held.delete(tokenKey(token));
+    this.#forget(tokenKey(token));
   }
 
   /** From now on nothing starts and every grant is refused. */
@@ -286,14 +324,41 @@ export class LeaseKeeper {
     this.#leaving = true;
   }
 
-  /** Waiting leases that will not start here because the agent drains or leaves. */
+  /** Likewise, until `open`. */
+  close(reason: string): void {
+    this.#closed = reason;
+  }
+
+  open(): void {
+    this.#closed = null;
+  }
+
+  get #takesNothing(): boolean {
+    return this.#leaving || this.#drainAsked || this.#closed !== null;
+  }
+
+  /** Waiting leases that will not start here because the agent drains, leaves or is closed. */
   unstartable(): readonly Assignment[] {
-    if (!this.#leaving && !this.#drainAsked) return [];
+    if (!this.#takesNothing) return [];
     return this.#assignments('waiting');
   }
 
   running(): readonly Assignment[] {
     return this.#assignments('running');
+  }
+
+  waiting(): readonly Assignment[] {
+    return this.#assignments('waiting');
+  }
+
+  /** What has begun and is not gone: the units that use this machine. */
+  underWay(): readonly Assignment[] {
+    const assignments: Assignment[] = [];
+    for (const held of this.#held.values()) {
+      const isThere = held.state === 'running' || (held.state === 'ending' && held.began);
+      if (isThere) assignments.push(held.assignment);
+    }
+    return assignments;
   }
 
   #assignments(state: 'waiting' | 'running'): readonly Assignment[] {

@@ -26,12 +26,21 @@ export async function main(argv: string[]): Promise<number> {
   }
   try {
     const config = await readAgentConfig(argv);
-    await runAgent(config, createLog({ role: 'agent', level: config.logLevel }));
+    const log = createLog({ role: 'agent', level: config.logLevel });
+    const isLooking = !config.isFarmNamed && config.discover;
+    const farm = isLooking ? await found(config, log) : config.farm;
+    await runAgent({ ...config, farm }, log);
     return 0;
   } catch (error) {
     process.stderr.write(`furrow agent: ${messageOf(error)}\n`);
     return error instanceof FurrowError ? (EXIT_CODES[error.code] ?? 1) : 1;
   }
+}
+
+/** Loaded when it is needed: most agents know where their farm is. */
+async function found(config: AgentConfig, log: Logger): Promise<string> {
+  const { lookForFarm } = await import('./look-for-farm.ts');
+  return lookForFarm(config, log);
 }
 
 async function runAgent(config: AgentConfig, log: Logger): Promise<void> {

@@ -46,6 +46,13 @@ const BATCH_BYTES = 128 * 1024;
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 5_000;
 
+/** Bytes on the wire, or a little more. */
+function sizeOf(result: Result): number {
+  const { outcome, jobId, step } = result;
+  const isPlain = outcome?.$case === 'success' && outcome.value.outputs.length === 0;
+  return isPlain ? 64 + jobId.length + 4 * step.length : Result.encode(result).finish().length + 8;
+}
+
 export class Outbox {
   readonly #entries = new Map<TokenKey, Entry>();
   readonly #random: () => number;
@@ -63,7 +70,7 @@ export class Outbox {
     if (result.token === undefined) throw new Error('a result must have a token');
     this.#entries.set(tokenKey(result.token), {
       result,
-      sizeBytes: Result.encode(result).finish().length + 8,
+      sizeBytes: sizeOf(result),
       dueMs: nowMs,
       unanswered: 0,
       state: 'waiting',
@@ -138,18 +145,19 @@ export class Outbox {
     }
     this.#silent = 0;
     this.#pausedUntilMs = 0;
-    const verdicts = new Map(
-      reply.verdicts.flatMap((verdict) =>
-        verdict.token === undefined ? [] : [[tokenKey(verdict.token), verdict] as const],
-      ),
-    );
-    return batch.flatMap((offered) => {
+    const orders: OutboxOrder[] = [];
+    batch.forEach((offered, index) => {
       const entry = this.#entryOf(offered);
-      if (entry === undefined) return [];
+      if (entry === undefined) return;
       const token = offered.token as Token;
-      const verdict = verdicts.get(tokenKey(token));
-      return this.#judge(entry, token, verdict?.verdict, verdict?.missing ?? [], nowMs);
+      const said = reply.verdicts[index];
+      // Verdicts come in the order of the batch; one for another token is none.
+      const isOnThis = said?.token !== undefined && tokenKey(said.token) === tokenKey(token);
+      const { verdict, missing = [] } = isOnThis ? said : {};
+      const order = this.#judge(entry, token, verdict, missing, nowMs);
+      if (order !== undefined) orders.push(order);
     });
+    return orders;
   }
 
   /** Undefined when it was dropped or replaced while it was offered: answers are on what is no more. */
@@ -164,21 +172,21 @@ export class Outbox {
     verdict: Verdict | undefined,
     missing: readonly string[],
     nowMs: number,
-  ): readonly OutboxOrder[] {
+  ): OutboxOrder | undefined {
     switch (verdict) {
       case Verdict.VERDICT_ACCEPTED:
       case Verdict.VERDICT_NOTED:
       case Verdict.VERDICT_STALE:
         this.#entries.delete(tokenKey(token));
-        return [{ order: 'close', token, stale: verdict === Verdict.VERDICT_STALE }];
+        return { order: 'close', token, stale: verdict === Verdict.VERDICT_STALE };
       case Verdict.VERDICT_BLOB_MISSING:
         entry.state = 'storing';
-        return [{ order: 'store-again', result: entry.result, missing }];
+        return { order: 'store-again', result: entry.result, missing };
       default:
         entry.state = 'waiting';
         entry.unanswered += 1;
         entry.dueMs = nowMs + this.#pauseMs(entry.unanswered);
-        return [];
+        return undefined;
     }
   }
 

@@ -11,8 +11,10 @@ import type {
   Capacity,
   EnrolAgentRequest,
   EnrolAgentResponse,
+  JournalPlace,
 } from '../proto/gen/furrow/v1/agent_service.ts';
-import type { CoordinatorChannel, NextTry } from '../kit/coordinator-channel.ts';
+import type { CoordinatorChannel } from '../kit/coordinator-channel.ts';
+import { LEADER_DETAIL, NOT_LEADER, type NextTry } from '../kit/coordinator-route.ts';
 import { decodeErrorDetails, ERROR_DETAILS_KEY, errorCodeOf } from '../kit/error-details.ts';
 import { FurrowError, messageOf } from '../kit/furrow-error.ts';
 import type { Logger } from '../kit/log.ts';
@@ -36,6 +38,8 @@ export interface SessionOptions {
   readonly token: string;
   readonly identity: EnrolAgentRequest;
   readonly session: string;
+  /** What was seen of the farm's journal, by this process or by one before it. */
+  readonly seen: () => JournalPlace | undefined;
   readonly random: () => number;
   readonly log: Logger;
 }
@@ -45,6 +49,8 @@ const STARTED_AT_MS = Math.round(performance.timeOrigin);
 const CALL_DEADLINE_MS = 5_000;
 /** A stream whose beats nobody answers for so long is given up, keepalive or not. */
 const SILENCE_LIMIT_MS = 10_000;
+/** What a unit of nothing changes is undone at once: it is not told, and not in its way. */
+const CHANGE_DELAY_MS = 10;
 /** Beats on change are at least so far apart: a long inventory costs both sides more than it tells. */
 const CHANGE_PAUSE_MS = 50;
 const CHANGE_PAUSE_PER_LEASE_MS = 0.25;
@@ -94,7 +100,10 @@ export class Session {
     }
   }
 
-  /** Beats until the signal. FurrowError OTHER_FARM when another farm answers at the address. */
+  /**
+   * Beats until the signal. FurrowError OTHER_FARM when another farm answers at the address;
+   * SESSION_FENCED when another process has taken this agent's place.
+   */
   async run(ports: SessionPorts, signal: AbortSignal): Promise<void> {
     const pause = new Pause(this.#options.random);
     for (let first = true; !signal.aborted; first = false) {
@@ -110,7 +119,7 @@ export class Session {
           channel.served(address);
         });
       } catch (error) {
-        if (error instanceof FurrowError && error.reason === 'OTHER_FARM') throw error;
+        if (error instanceof FurrowError && FINAL.has(error.reason)) throw error;
         this.#options.log.warn({ error: messageOf(error) }, 'lost the coordinator; trying again');
         next = channel.failed(error, address);
       }
@@ -124,8 +133,16 @@ export class Session {
     this.#stream?.beatSoon();
   }
 
-  /** A last beat, so that the coordinator knows at once what is left here. Settles with its answer. */
-  async farewell(limitMs: number): Promise<void> {
+  /**
+   * Another coordinator leads now, there: the one at hand may not know it, and go on answering. Without
+   * effect between two streams: the next one is looked for already.
+   */
+  moveTo(leader: string): void {
+    this.#stream?.leaveFor(leader);
+  }
+
+  /** A beat at once, for what the coordinator has to know before it hears anything else. Settles with its answer. */
+  async beatNow(limitMs: number): Promise<void> {
     await Promise.race([this.#stream?.beatAnswered(), sleep(limitMs)]);
   }
 
@@ -144,10 +161,10 @@ export class Session {
   }
 
   #callEnrol(): Promise<EnrolAgentResponse> {
-    const { client, identity, token } = this.#options;
+    const { client, identity, token, seen } = this.#options;
     return new Promise((fulfil, reject) => {
       client.enrolAgent(
-        identity,
+        { ...identity, seen: seen() },
         authorization(token),
         { deadline: Date.now() + CALL_DEADLINE_MS },
         (error, response) => (error === null ? fulfil(response) : reject(furrowErrorOf(error))),
@@ -162,6 +179,9 @@ const FATAL: ReadonlySet<FurrowError['code']> = new Set([
   'forbidden',
   'invalid',
 ]);
+
+/** For a session that was served before. */
+const FINAL: ReadonlySet<string> = new Set(['OTHER_FARM', 'SESSION_FENCED']);
 
 /** One Advertise stream. */
 class Stream {
@@ -218,13 +238,19 @@ class Stream {
     if (this.#soon || this.#timer === undefined) return;
     this.#soon = true;
     const pauseMs = Math.max(CHANGE_PAUSE_MS, this.#leases * CHANGE_PAUSE_PER_LEASE_MS);
-    this.#schedule(Math.max(0, this.#lastSentMs + pauseMs - performance.now()));
+    this.#schedule(Math.max(CHANGE_DELAY_MS, this.#lastSentMs + pauseMs - performance.now()));
   }
 
   /** Beats at once; settles when that beat is answered, and never if the stream breaks before. */
   beatAnswered(): Promise<void> {
     this.#beat();
     return new Promise((fulfil) => this.#waiting.push({ beat: this.#lastBeat, fulfil }));
+  }
+
+  leaveFor(leader: string): void {
+    const message = `another coordinator leads, at ${leader}`;
+    const details = { [LEADER_DETAIL]: leader };
+    this.#call.destroy(new FurrowError('unavailable', NOT_LEADER, message, { details }));
   }
 
   #schedule(delayMs: number): void {
@@ -271,8 +297,9 @@ class Stream {
     this.#oldestUnansweredMs = null;
     for (const { beat, fulfil } of this.#waiting) if (beat <= response.beat) fulfil();
     const taken = this.#ports.beatAnswered(response);
+    // Enrolling again tells it what it does not know, or finds the one that leads now.
     if (taken.state === 'ignored') {
-      this.#options.log.error({ why: taken.why }, 'ignored an answer');
+      this.#call.destroy(new FurrowError('unavailable', 'NOT_OBEYED', taken.why));
     }
   }
 }

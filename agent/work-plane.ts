@@ -5,29 +5,49 @@
 import type { Msg, NatsConnection } from 'nats';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
+  Checkpoint,
+  CheckpointReply,
   Grant,
   GrantReply,
   LogLines,
   Progress,
+  Reign,
   ResultBatch,
   ResultReply,
+  Verdict,
   type Result,
 } from '../proto/gen/furrow/work/v1/work.ts';
-import { grantSubject, logSubject, progressSubject, resultSubject } from '../proto/subjects.ts';
+import type { JournalPlace } from '../proto/gen/furrow/v1/agent_service.ts';
+import type { Token } from '../proto/gen/furrow/v1/agent_service.ts';
+import type { File } from '../proto/gen/furrow/v1/step.ts';
+import {
+  checkpointSubject,
+  grantSubject,
+  logSubject,
+  progressSubject,
+  REIGN_SUBJECT,
+  resultSubject,
+} from '../proto/subjects.ts';
 import { messageOf } from '../kit/furrow-error.ts';
 import type { Logger } from '../kit/log.ts';
 import { connectNats } from '../kit/nats-connection.ts';
+import { requestTogether, respondTogether } from '../kit/send-together.ts';
 import type { ResultChannel } from './agent-core.ts';
 import type { Assignment } from './assignment.ts';
-import type { UnitTelemetry } from './execute-unit.ts';
+import type { CheckpointVerdict } from './checkpoint-saver.ts';
+import type { CheckpointChannel, UnitTelemetry } from './executor-ports.ts';
+import { alignVerdicts, packResults } from './result-columns.ts';
 import { LogFeed, type LogBatch } from './log-feed.ts';
 import { ProgressFeed } from './progress-feed.ts';
+import { tokenKey } from './token-key.ts';
 
 export interface WorkPlaneOptions {
   readonly servers: readonly string[];
   readonly token: string;
   readonly agentId: string;
   readonly session: string;
+  /** What was seen of the farm's journal: results are offered to nobody who lacks that. */
+  readonly seen: () => JournalPlace | undefined;
   readonly log: Logger;
 }
 
@@ -36,6 +56,8 @@ export interface WorkPlanePorts {
   /** Null: no answer must be given. */
   handleGrant(grant: Grant): GrantReply | null;
   setWorkPlaneUp(up: boolean): void;
+  /** A coordinator says that it leads. */
+  reignAnnounced(reign: Reign): void;
 }
 
 /** A result is answered after its commit; while the journal is in doubt that takes its time. */
@@ -49,7 +71,7 @@ const LOG_TIMEOUT_MS = 5_000;
 const LOG_PAUSE_MS = 5_000;
 const CONNECT_AGAIN_MS = 5_000;
 
-export class WorkPlane implements ResultChannel, UnitTelemetry {
+export class WorkPlane implements ResultChannel, CheckpointChannel, UnitTelemetry {
   #options: WorkPlaneOptions;
   readonly #progress: ProgressFeed;
   readonly #logs: LogFeed;
@@ -146,12 +168,24 @@ export class WorkPlane implements ResultChannel, UnitTelemetry {
         else this.#options.log.error({ error: messageOf(error) }, 'grants cannot be received');
       },
     });
+    nats.subscribe(REIGN_SUBJECT, {
+      callback: (_error, message) => this.#reignAnnounced(message),
+    });
+  }
+
+  #reignAnnounced(message: Msg): void {
+    try {
+      this.#ports?.reignAnnounced(Reign.decode(message.data));
+    } catch (error) {
+      this.#options.log.debug({ error: messageOf(error) }, 'an announcement is not readable');
+    }
   }
 
   #granted(message: Msg): void {
     try {
       const reply = this.#ports?.handleGrant(Grant.decode(message.data)) ?? null;
-      if (reply !== null) message.respond(GrantReply.encode(reply).finish());
+      if (reply === null || this.#nats === null) return;
+      respondTogether(this.#nats, message, GrantReply.encode(reply).finish());
     } catch (error) {
       // No answer is "unknown" to the coordinator, which is what it is.
       this.#options.log.error({ error: messageOf(error) }, 'a grant cannot be handled');
@@ -159,17 +193,55 @@ export class WorkPlane implements ResultChannel, UnitTelemetry {
   }
 
   async offer(results: readonly Result[]): Promise<ResultReply | null> {
-    const { agentId, session, log } = this.#options;
+    const { agentId, session, seen, log } = this.#options;
     if (this.#nats === null) return null;
     try {
-      const batch = ResultBatch.encode({ agentId, session, results }).finish();
+      const packed = packResults(results);
+      const { successes, results: others } = packed;
+      const message = { agentId, session, results: others, successes, seen: seen() };
+      const batch = ResultBatch.encode(message).finish();
       const options = { timeout: RESULT_TIMEOUT_MS };
-      const answer = await this.#nats.request(resultSubject(agentId), batch, options);
-      return ResultReply.decode(answer.data);
+      const subject = resultSubject(agentId);
+      const answer = await requestTogether(this.#nats, subject, batch, options);
+      const reply = alignVerdicts(ResultReply.decode(answer.data), results, packed);
+      this.#noteVerdicts(reply);
+      return reply;
     } catch (error) {
       log.warn({ error: messageOf(error), results: results.length }, 'results got no answer');
       return null;
     }
+  }
+
+  /** Never rejects. */
+  async offerCheckpoint(
+    { token, jobId, step, unit }: Assignment,
+    files: readonly File[],
+  ): Promise<CheckpointVerdict> {
+    const { agentId, seen, log } = this.#options;
+    if (this.#nats === null) return { state: 'again', missing: false };
+    try {
+      const checkpoint = { agentId, token, jobId, step, unit, files, seen: seen() };
+      const bytes = Checkpoint.encode(checkpoint).finish();
+      const options = { timeout: RESULT_TIMEOUT_MS };
+      const answer = await this.#nats.request(checkpointSubject(agentId), bytes, options);
+      return verdictOf(CheckpointReply.decode(answer.data));
+    } catch (error) {
+      log.warn({ jobId, step, unit, error: messageOf(error) }, 'a checkpoint got no answer');
+      return { state: 'again', missing: false };
+    }
+  }
+
+  /** An agent's own account of what it was told: tests hold it against the journal. */
+  #noteVerdicts({ epoch, verdicts }: ResultReply): void {
+    const { log } = this.#options;
+    if (!log.isLevelEnabled('debug')) return;
+    const keysOf = (wanted: Verdict): readonly string[] =>
+      verdicts
+        .filter(({ token, verdict }) => token !== undefined && verdict === wanted)
+        .map(({ token }) => tokenKey(token as Token));
+    const accepted = keysOf(Verdict.VERDICT_ACCEPTED);
+    const stale = keysOf(Verdict.VERDICT_STALE);
+    log.debug({ epoch, accepted, stale }, 'results answered');
   }
 
   progress(assignment: Assignment, fraction: number, counter: number, note: string): void {
@@ -211,5 +283,18 @@ export class WorkPlane implements ResultChannel, UnitTelemetry {
     } finally {
       this.#logsInFlight -= 1;
     }
+  }
+}
+
+function verdictOf({ verdict, fault }: CheckpointReply): CheckpointVerdict {
+  switch (verdict) {
+    case Verdict.VERDICT_ACCEPTED:
+      return { state: 'saved' };
+    case Verdict.VERDICT_STALE:
+      return { state: 'stale' };
+    case Verdict.VERDICT_NOTED:
+      return { state: 'refused', why: fault };
+    default:
+      return { state: 'again', missing: verdict === Verdict.VERDICT_BLOB_MISSING };
   }
 }

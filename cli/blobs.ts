@@ -8,10 +8,20 @@ import { sha256File, type BlobName } from '../kit/sha256-file.ts';
 import type { UploadMemory } from '../kit/tus-upload.ts';
 import type { FarmClient } from './client.ts';
 
-/** Where a farm keeps its blobs. */
+/** Where a farm takes and gives blobs: its leader, whoever that is by the time of a request. */
 export async function blobTarget(client: FarmClient): Promise<HttpTarget> {
-  const { blobUrl } = await client.call(client.farm.getStatus.bind(client.farm), {});
-  return { url: blobUrl, token: client.token };
+  const ask = async (): Promise<string> => {
+    const { blobUrl } = await client.call(client.farm.getStatus.bind(client.farm), {});
+    return blobUrl;
+  };
+  const target = {
+    url: await ask(),
+    token: client.token,
+    lookAgain: async () => {
+      target.url = await ask();
+    },
+  };
+  return target;
 }
 
 export interface FileProgress {
@@ -44,7 +54,7 @@ export async function uploadFile(
   const tell = (phase: FileProgress['phase']) => (doneBytes: number) =>
     onProgress?.({ phase, doneBytes, totalBytes: sizeBytes });
   const blob = await sha256File(path, { signal, onProgress: tell('hashing') });
-  const memory = uploadsInFolder(options.memoryDir, target.url);
+  const memory = uploadsInFolder(options.memoryDir, target);
   await uploadBlob(target, path, blob, { signal, onProgress: tell('uploading'), memory });
   return blob;
 }
@@ -109,12 +119,12 @@ async function syncFolder(path: string): Promise<void> {
 }
 
 /** One small file for each begun upload; lost or damaged ones only cost sending again. */
-function uploadsInFolder(folder: string, farmUrl: string): UploadMemory {
+function uploadsInFolder(folder: string, target: HttpTarget): UploadMemory {
   const fileOf = (sha256: string): string => join(folder, sha256);
   return {
     get: async (sha256) => {
       const text = await readFile(fileOf(sha256), 'utf8').catch(() => '');
-      return text.startsWith(`${farmUrl}/`) ? text.trim() : undefined;
+      return text.startsWith(`${target.url}/`) ? text.trim() : undefined;
     },
     set: async (sha256, url) => {
       await mkdir(folder, { recursive: true, mode: 0o700 });

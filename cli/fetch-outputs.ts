@@ -3,12 +3,13 @@ import { mkdir } from 'node:fs/promises';
 import { basename, dirname, join, resolve, sep } from 'node:path';
 import { FurrowError } from '../kit/furrow-error.ts';
 import { unsafeName } from '../kit/safe-name.ts';
-import type { Job } from '../proto/gen/furrow/v1/job_service.ts';
+import { type Job, JobState } from '../proto/gen/furrow/v1/job_service.ts';
 import type { File } from '../proto/gen/furrow/v1/step.ts';
 import { downloadFile } from './blobs.ts';
-import type { CommandContext } from './command.ts';
+import type { CommandContext, CommandResult } from './command.ts';
 import { checkTarget, isFolder } from './local-files.ts';
 import { formatCount } from './output/format.ts';
+import { hasEnded, jobStateName } from './output/names.ts';
 import { openTransferView } from './output/transfer-view.ts';
 import type { FetchedFile } from './report.ts';
 
@@ -99,4 +100,38 @@ export async function fetchOutputs(
   } finally {
     view.close();
   }
+}
+
+/** Downloads what a job left. FurrowError: failed-precondition JOB_NOT_SUCCEEDED; as `fetchOutputs`. */
+export async function fetchJob(
+  jobId: string,
+  output: string | undefined,
+  force: boolean,
+  context: CommandContext,
+): Promise<CommandResult> {
+  const client = await context.farm();
+  const { job } = await client.call(client.jobs.getJob.bind(client.jobs), { jobId });
+  if (job === undefined) throw new TypeError(`the farm answered without the job ${jobId}`);
+  if (job.state !== JobState.JOB_STATE_SUCCEEDED) throw notDone(job);
+  if (job.outputs.length > 0 && hasExpired(job)) throw expired(job);
+  const placements = await placeOutputs(job, output, force);
+  const files = await fetchOutputs(job.id, placements, force, context);
+  return { report: { kind: 'fetched', jobId: job.id, files } };
+}
+
+const hasExpired = ({ outputsExpireAtMs }: Job): boolean =>
+  outputsExpireAtMs > 0 && outputsExpireAtMs <= Date.now();
+
+function expired({ id, outputsExpireAtMs }: Job): FurrowError {
+  const until = new Date(outputsExpireAtMs).toISOString();
+  const message = `${id} has no files any more: this farm kept them until ${until}; submit it again`;
+  return new FurrowError('failed-precondition', 'OUTPUTS_EXPIRED', message);
+}
+
+function notDone({ id, state, reason, archived }: Job): FurrowError {
+  const because = reason === '' ? '' : ` (${reason})`;
+  const again = archived ? 'submit it again' : `furrow retry ${id} tries again`;
+  const remedy = hasEnded(state) ? again : `furrow watch ${id} waits for it`;
+  const message = `${id} has no files: it is ${jobStateName(state)}${because}; ${remedy}`;
+  return new FurrowError('failed-precondition', 'JOB_NOT_SUCCEEDED', message);
 }

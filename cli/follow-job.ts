@@ -2,7 +2,7 @@
 import type { Job } from '../proto/gen/furrow/v1/job_service.ts';
 import { JobState } from '../proto/gen/furrow/v1/job_service.ts';
 import { FurrowError } from '../kit/furrow-error.ts';
-import type { CommandContext } from './command.ts';
+import type { CommandContext, CommandResult } from './command.ts';
 import { EXIT } from './exit-codes.ts';
 import { formatDuration } from './output/format.ts';
 import { jobStateName } from './output/names.ts';
@@ -81,4 +81,14 @@ export function exitCodeOf(job: Job, { out }: CommandContext): number {
       );
       return EXIT.jobFailed;
   }
+}
+
+/** Follows a job to its end, and says what it left. */
+export async function watchToEnd(jobId: string, context: CommandContext): Promise<CommandResult> {
+  const job = await followJob(jobId, context);
+  tellEnd(job, context);
+  if (job.state === JobState.JOB_STATE_SUCCEEDED && job.outputs.length > 0) {
+    context.out.note(`fetch its files with: furrow fetch ${job.id}`);
+  }
+  return { exitCode: exitCodeOf(job, context) };
 }

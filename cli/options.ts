@@ -1,5 +1,7 @@
 /** Parsers of option values. Each throws an `invalid` FurrowError that says what is wanted. */
+import { durationMsOf } from '../kit/duration.ts';
 import { FurrowError } from '../kit/furrow-error.ts';
+import { parseHours, type WeeklyWindow } from '../kit/weekly-hours.ts';
 
 /** A whole number in a range. */
 export function integerIn(min: number, max: number) {
@@ -41,6 +43,32 @@ export function bytes(text: string): number {
   return Math.round(value);
 }
 
+/** Bytes a second: as `bytes`, `/s` behind it or not. */
+export function bytesPerSecond(text: string): number {
+  return bytes(text.replace(/\/s$/, ''));
+}
+
+/** Milliseconds: `90s`, `5m`, `2h30m`. */
+export function duration(text: string): number {
+  const ms = durationMsOf(text);
+  if (ms === undefined) throw invalidOption(`'${text}' is not a time, such as 90s, 5m or 2h30m`);
+  return ms;
+}
+
+/** Hours of the week; none for `any`. */
+export function hours(text: string): WeeklyWindow[] {
+  return text === 'any' ? [] : parseHours(text);
+}
+
+/** One of a few words. */
+export function oneOf<Word extends string>(...words: readonly Word[]) {
+  return (text: string): Word => {
+    const word = words.find((each) => each === text);
+    if (word === undefined) throw invalidOption(`'${text}' is not one of ${words.join(', ')}`);
+    return word;
+  };
+}
+
 /** Bits a second: `128k`, `1.5M`, `96000`. Units are powers of 1000, as ffmpeg has them. */
 export function bitsPerSecond(text: string): number {
   const match = /^(\d*\.?\d+)([kKM]?)$/.exec(text);
@@ -71,6 +99,19 @@ export function frameSize(text: string): FrameSize {
 /** An option that may be given again: all its values in order. */
 export function repeated(text: string, previous: readonly string[] | undefined): readonly string[] {
   return [...(previous ?? []), text];
+}
+
+/** `nuke` or `nuke=2`, once or more. */
+export function tickets(
+  text: string,
+  previous: Readonly<Record<string, number>> | undefined,
+): Readonly<Record<string, number>> {
+  const match = /^([A-Za-z0-9][\w.-]{0,63})(?:=(\d{1,7}))?$/.exec(text);
+  const [, name = '', count = '1'] = match ?? [];
+  if (match === null || Number(count) === 0) {
+    throw invalidOption(`'${text}' is not a ticket, such as nuke or nuke=2`);
+  }
+  return { ...previous, [name]: Number(count) };
 }
 
 function invalidOption(message: string): FurrowError {

@@ -1,6 +1,13 @@
 /** What commands answer: data, which output/text.ts and output/json.ts print. */
-import type { Agent, GetStatusResponse } from '../proto/gen/furrow/v1/farm_service.ts';
-import type { Job, Unit } from '../proto/gen/furrow/v1/job_service.ts';
+import type { PolicyTerms } from '../proto/agent-policy.ts';
+import type {
+  Agent,
+  GetStatusResponse,
+  LearnedSize,
+  Owner,
+  Ticket,
+} from '../proto/gen/furrow/v1/farm_service.ts';
+import type { ExplainResponse, Job, JobPlan, Unit } from '../proto/gen/furrow/v1/job_service.ts';
 
 import type { Kill, Loss } from './demo/story.ts';
 
@@ -38,10 +45,23 @@ export interface DemoReport {
 }
 
 export type Report =
-  | { readonly kind: 'jobs'; readonly jobs: readonly Job[]; readonly ageMs: number }
-  | { readonly kind: 'units'; readonly units: readonly Unit[] }
-  | { readonly kind: 'agents'; readonly agents: readonly Agent[] }
+  | {
+      readonly kind: 'jobs';
+      readonly jobs: readonly Job[];
+      readonly ageMs: number;
+      /** Why jobs are missing. */
+      readonly warnings: readonly string[];
+    }
+  | { readonly kind: 'job'; readonly job: Job }
+  | { readonly kind: 'removed'; readonly jobId: string }
+  | { readonly kind: 'units'; readonly units: readonly Unit[]; readonly ageMs: number }
+  | { readonly kind: 'explanation'; readonly answer: ExplainResponse }
+  | { readonly kind: 'agents'; readonly agents: readonly Agent[]; readonly ageMs: number }
+  | { readonly kind: 'sizes'; readonly sizes: readonly LearnedSize[] }
+  | { readonly kind: 'agent'; readonly agent: Agent; readonly ageMs: number }
   | { readonly kind: 'status'; readonly address: string; readonly status: GetStatusResponse }
+  /** What a job would be. */
+  | { readonly kind: 'plan'; readonly name: string; readonly plan: JobPlan }
   | {
       readonly kind: 'submitted';
       readonly job: Job;
@@ -51,5 +71,14 @@ export type Report =
   /** A job after something was done to it. */
   | { readonly kind: 'changed'; readonly job: Job; readonly words: string }
   | { readonly kind: 'fetched'; readonly jobId: string; readonly files: readonly FetchedFile[] }
+  | { readonly kind: 'tickets'; readonly tickets: readonly Ticket[] }
+  | { readonly kind: 'owners'; readonly owners: readonly Owner[] }
+  | {
+      readonly kind: 'policy';
+      readonly agent: string;
+      /** Undefined: it has none. */
+      readonly terms: PolicyTerms | undefined;
+      readonly closedReason: string | undefined;
+    }
   | { readonly kind: 'drained'; readonly agent: string; readonly draining: boolean }
   | DemoReport;

@@ -1,10 +1,8 @@
 /** One line of the command, from arguments to exit code. Everything of the process comes as `Io`. */
 import { FurrowError, messageOf } from '../kit/furrow-error.ts';
-import { blobTarget } from './blobs.ts';
-import { FarmClient } from './client.ts';
+import type { FarmClient } from './client.ts';
 import type { Command, CommandContext } from './command.ts';
 import { EXIT, EXIT_OF_ERROR } from './exit-codes.ts';
-import { findFarm } from './farm-address.ts';
 import { createOutput, type Output } from './output/output.ts';
 import { parseLine, type GlobalOptions } from './parse-line.ts';
 
@@ -41,19 +39,18 @@ async function runCommand(
   // The roles end in good order by themselves, and know best when.
   const signal = command.passThrough ? new AbortController().signal : io.takeInterrupts();
   let client: Promise<FarmClient> | undefined;
-  const farm = (): Promise<FarmClient> =>
-    (client ??= findFarm(globals, io.environment).then((found) => new FarmClient(found, signal)));
+  const farm = (): Promise<FarmClient> => (client ??= openClient(globals, io.environment, signal));
   const context: CommandContext = {
     out,
     signal,
     environment: io.environment,
     farm,
-    blobs: async () => blobTarget(await farm()),
+    blobs: async () => (await import('./blobs.ts')).blobTarget(await farm()),
     waitMs: globals.waitSeconds === undefined ? undefined : globals.waitSeconds * 1000,
   };
   try {
     const { report, exitCode } = await command.run(args, options, context);
-    if (report) out.report(report);
+    if (report) await out.report(report);
     return exitCode ?? EXIT.ok;
   } catch (error) {
     return failed(error, out, io);
@@ -61,6 +58,19 @@ async function runCommand(
     // A client that could not be made was reported already.
     await client?.then((open) => open.close()).catch(() => undefined);
   }
+}
+
+/** Loaded when it is needed: --help and bad usage must not wait for what they never use. */
+async function openClient(
+  globals: GlobalOptions,
+  environment: NodeJS.ProcessEnv,
+  signal: AbortSignal,
+): Promise<FarmClient> {
+  const [{ FarmClient }, { findFarm }] = await Promise.all([
+    import('./client.ts'),
+    import('./farm-address.ts'),
+  ]);
+  return new FarmClient(await findFarm(globals, environment), signal);
 }
 
 function openOutput({ json, quiet }: GlobalOptions, { stdout, stderr, environment }: Io): Output {

@@ -39,6 +39,7 @@ const taskKinds = {
   command: z.strictObject({
     argv: strings.min(1, 'must name a program'),
     environment: z.record(z.string(), z.string()).default({}),
+    checkpoint: z.boolean().optional(),
   }),
   noop: z.strictObject({}),
   split: z.strictObject({ source: z.string(), pieceMs: uint32.default(0) }),
@@ -100,6 +101,8 @@ const step = z.strictObject({
       scratchBytes: uint64.default(0),
       encoderSessions: uint32.default(0),
       attributes: strings.default([]),
+      wholeGpus: z.boolean().optional(),
+      tickets: z.record(z.string(), uint32).default({}),
     })
     .optional(),
   limits: z
@@ -107,6 +110,7 @@ const step = z.strictObject({
       maxAttempts: uint32.default(0),
       runTimeoutMs: uint32.default(0),
       stallTimeoutMs: uint32.default(0),
+      startTimeoutMs: uint32.optional(),
     })
     .optional(),
 });

@@ -1,57 +1,101 @@
-/** What all kinds of `furrow submit` share: their common options, and what follows on a submit. */
+/** What all kinds of `furrow submit` share: a submit, and what follows on it. */
 import { randomUUID } from 'node:crypto';
+import { userInfo } from 'node:os';
 import { FurrowError } from '../kit/furrow-error.ts';
 import { retrying } from '../kit/retry.ts';
-import { JobState, type SubmitJobRequest } from '../proto/gen/furrow/v1/job_service.ts';
-import type { CommandContext, CommandResult, OptionSpec } from './command.ts';
+import {
+  type JobPlan,
+  JobState,
+  type SubmitJobRequest,
+} from '../proto/gen/furrow/v1/job_service.ts';
+import type { File } from '../proto/gen/furrow/v1/step.ts';
+import type { CommandContext, CommandResult } from './command.ts';
 import { fetchOutputs, placeOutputs } from './fetch-outputs.ts';
 import { exitCodeOf, followJob, tellEnd } from './follow-job.ts';
-import { checkTarget, isFolder } from './local-files.ts';
-import { integerIn } from './options.ts';
+import type { LocalFile } from './local-files.ts';
 import { jsonOf } from './output/json.ts';
 import type { Report } from './report.ts';
-
-export interface SubmitOptions {
-  readonly name?: string;
-  readonly priority?: number;
-  readonly clientId?: string;
-  readonly watch?: boolean;
-  readonly output?: string;
-  readonly force?: boolean;
-}
-
-export const SUBMIT_OPTIONS: readonly OptionSpec[] = [
-  { flags: '-o, --output <path>', help: 'wait for the end and download to this file or folder' },
-  { flags: '--force', help: 'let -o replace a file that is there' },
-  { flags: '-w, --watch', help: 'follow the job until it ends' },
-  { flags: '--name <name>', help: 'name of the job, for people' },
-  {
-    flags: '--priority <n>',
-    help: 'larger first, from -1000 to 1000 (default: 0)',
-    parse: integerIn(-1000, 1000),
-  },
-  {
-    flags: '--client-id <id>',
-    help: 'submitting again with the same id is harmless (default: a new one)',
-  },
-];
+import type { SubmitOptions } from './submit-options.ts';
+import { uploadFiles } from './upload-files.ts';
 
 /** Submits in a row without an answer, about half a minute. The client id makes a repeat harmless. */
 const SUBMIT_ATTEMPTS = 8;
 const SUBMIT_DEADLINE_MS = 30_000;
 
-/** Refuses what can be known to fail before anything is sent: see checkTarget. */
-export async function checkOutputOption({ output, force }: SubmitOptions): Promise<void> {
-  if (output === undefined || (await isFolder(output))) return;
-  if (output.endsWith('/')) {
-    const message = `there is no folder '${output}' for -o: make it first`;
-    throw new FurrowError('invalid', 'FOLDER_MISSING', message);
+/**
+ * As `submitJob`, for work that names files of this machine: they are uploaded, but not before the farm
+ * has said that it would take the job. A dry run ends there.
+ */
+export async function submitWithFiles(
+  locals: readonly LocalFile[],
+  workOf: (files: readonly File[]) => SubmitJobRequest['work'],
+  defaultName: string,
+  options: SubmitOptions,
+  context: CommandContext,
+): Promise<CommandResult> {
+  const isDryRun = options.dryRun === true;
+  if (isDryRun || locals.length > 0) {
+    const unsent = locals.map(({ name, sizeBytes }) => ({ name, sizeBytes, sha256: '' }));
+    const client = await context.farm();
+    const request = {
+      ...requestFor(workOf(unsent), defaultName, options, context.environment),
+      validateOnly: true,
+    };
+    const { plan } = await retrying({ attempts: SUBMIT_ATTEMPTS, signal: context.signal }, () =>
+      client.call(client.jobs.submitJob.bind(client.jobs), request, SUBMIT_DEADLINE_MS),
+    );
+    if (isDryRun) return { report: planned(request.name, plan, client.address) };
   }
-  await checkTarget(output, force === true);
+  const files = await uploadFiles(locals, context);
+  return submitJob(workOf(files), defaultName, options, context);
+}
+
+function planned(name: string, plan: JobPlan | undefined, address: string): Report {
+  if (plan !== undefined) return { kind: 'plan', name, plan };
+  const message = `the farm at ${address} would take it, and is too old to say more`;
+  throw new FurrowError('failed-precondition', 'NOT_SUPPORTED', message);
+}
+
+function requestFor(
+  work: SubmitJobRequest['work'],
+  defaultName: string,
+  options: SubmitOptions,
+  environment: NodeJS.ProcessEnv,
+): SubmitJobRequest {
+  const { tag = [], pool, ticket = {} } = options;
+  const labels = [...tag.map((name) => `tag:${name}`), ...(pool ? [`pool:${pool}`] : [])];
+  const isPlain = labels.length === 0 && Object.keys(ticket).length === 0;
+  return {
+    clientId: options.clientId ?? randomUUID(),
+    name: options.name ?? defaultName,
+    priority: options.priority ?? 0,
+    failures: failuresOf(options),
+    work,
+    owner: options.owner ?? environment['FURROW_OWNER'] ?? nameOfUser(),
+    maxUnits: options.maxUnits,
+    everyUnit: isPlain ? undefined : { attributes: labels, tickets: ticket },
+  };
+}
+
+function failuresOf({
+  maxFailed = 0,
+  keepGoing = false,
+}: SubmitOptions): SubmitJobRequest['failures'] {
+  return maxFailed > 0 || keepGoing ? { maxFailedUnits: maxFailed, keepGoing } : undefined;
+}
+
+/** Undefined where the system has none, as in some containers, or one that is no owner's name. */
+function nameOfUser(): string | undefined {
+  try {
+    const { username } = userInfo();
+    return /^[A-Za-z0-9][\w.@-]{0,63}$/.test(username) ? username : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Submits, and with --watch or -o follows the job, and with -o downloads what it made. */
-export async function submitJob(
+async function submitJob(
   work: SubmitJobRequest['work'],
   defaultName: string,
   options: SubmitOptions,
@@ -87,13 +131,8 @@ export async function submit(
   context: CommandContext,
 ): Promise<Report & { kind: 'submitted' }> {
   const client = await context.farm();
-  const clientId = options.clientId ?? randomUUID();
-  const request = {
-    clientId,
-    name: options.name ?? defaultName,
-    priority: options.priority ?? 0,
-    work,
-  };
+  const request = requestFor(work, defaultName, options, context.environment);
+  const { clientId } = request;
   const { job, alreadySubmitted } = await retrying(
     { attempts: SUBMIT_ATTEMPTS, signal: context.signal },
     () => client.call(client.jobs.submitJob.bind(client.jobs), request, SUBMIT_DEADLINE_MS),

@@ -32,10 +32,13 @@ export async function* watchJob(
   let awaySinceMs: number | undefined;
   for (let failures = 0; ; failures += 1) {
     let reason = 'the farm ended the stream';
+    let isFarmsWord = false;
+    let ended: Job | undefined;
     try {
       for await (const message of client.stream(client.jobs.watchJob.bind(client.jobs), {
         jobId,
         cursor,
+        withoutAttempts: false,
       })) {
         if (awaySinceMs !== undefined) yield { kind: 'reachable' };
         answered = true;
@@ -43,17 +46,21 @@ export async function* watchJob(
         failures = 0;
         cursor = message.cursor || cursor;
         yield { kind: 'message', message };
+        // Read on to the stream's end: thousands of streams that are cancelled cost the connection.
         if (message.event?.$case === 'job' && hasEnded(message.event.value.state)) {
-          return message.event.value;
+          ended = message.event.value;
         }
       }
     } catch (error) {
+      if (ended !== undefined) return ended;
       if (!answered || !isPassing(error)) throw error;
       reason = error.message;
+      isFarmsWord = error.reason !== 'FARM_UNREACHABLE';
     }
+    if (ended !== undefined) return ended;
     // A stream that ends early without an error is a farm that stops in good order.
     const nowMs = performance.now();
-    if (awaySinceMs === undefined) yield { kind: 'unreachable', reason };
+    if (awaySinceMs === undefined) yield { kind: 'unreachable', reason, isFarmsWord };
     awaySinceMs ??= nowMs;
     if (waitMs !== undefined && nowMs - awaySinceMs > waitMs) throw gaveUp(client.address, jobId);
     const windowMs = Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** failures);

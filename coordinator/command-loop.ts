@@ -7,8 +7,9 @@
  */
 import { FurrowError, messageOf } from '../kit/furrow-error.ts';
 import type { Clock } from '../kit/clock.ts';
+import { askToProbe } from './domain/agent-trust.ts';
 import { apply } from './domain/apply.ts';
-import { grantOrders } from './domain/assignment.ts';
+import { grantOrders, type RecordedGrant, slotsBooked } from './domain/assignment.ts';
 import { commitToAwait } from './domain/barrier.ts';
 import type { Answer, Barrier, Command } from './domain/commands.ts';
 import { decide } from './domain/decide.ts';
@@ -17,17 +18,30 @@ import type { Fact, LeasesGranted } from './domain/facts.ts';
 import type { Farm } from './domain/farm.ts';
 import { followUp, isVoid } from './domain/follow-up.ts';
 import {
+  type AgentLiveness,
   type Beat,
   extendByStall,
   faultOfBeat,
+  forgetPauses,
+  isOnline,
   type Liveness,
   observeBeat,
   observeClosedStream,
   observeGrantAnswer,
+  observeResults,
 } from './domain/liveness.ts';
 import { place } from './domain/placement.ts';
+import { PlacementScope } from './domain/placement-scope.ts';
+import { placeCopies } from './domain/second-copies.ts';
+import { StallWatch, stallWarning } from './domain/stall-watch.ts';
 import { track } from './domain/track.ts';
-import { viewOfJob } from './domain/views.ts';
+import { Touched } from './domain/touched.ts';
+import {
+  answerInDoubt,
+  journalUnreachable,
+  type JournalStanding,
+  steppedDown,
+} from './journal-standing.ts';
 import type { AppendOutcome, Effects, Journal } from './ports.ts';
 
 export interface CommandLoopOptions {
@@ -36,24 +50,22 @@ export interface CommandLoopOptions {
   readonly journal: Journal;
   readonly clock: Clock;
   readonly effects: Effects;
+  /** Time between looks at what expired. */
+  readonly tickMs?: number;
 }
-
-/** How the journal stands. `inDoubt`: an append is without an answer for over a second. */
-export type JournalStanding =
-  | { readonly state: 'ok' }
-  | { readonly state: 'in-doubt'; readonly sinceMs: number }
-  | { readonly state: 'refusing'; readonly message: string };
 
 /** What a beat is answered with at once: all leases it listed are renewed. */
 export interface BeatReply {
   readonly releasedGrant: number;
   readonly drain: boolean;
+  /** The agent is to prove anew what it can do; said once. */
+  readonly probeAgain: boolean;
 }
 
 interface Batch {
   readonly facts: Fact[];
   readonly releases: (() => void)[];
-  readonly touchedJobs: Set<number>;
+  readonly touched: Touched;
   bytes: number;
   /** Commit even when there are no facts: somebody waits for proof that we still lead. */
   forced: boolean;
@@ -67,6 +79,8 @@ interface Waiting {
 const TICK_MS = 250;
 /** A tick this late means that our own process stood still. */
 const STALL_MS = 1_000;
+/** A tick that is so late is worth a word to whoever asks how the farm is. */
+const TICK_OVERDUE_MS = 5_000;
 const DOUBT_AFTER_MS = 1_000;
 const RETRY_REFUSED_MS = 2_000;
 /** A leader with nothing to write must still find out that another took over. */
@@ -75,6 +89,8 @@ const PROVE_LEAD_MS = 30_000;
 export class CommandLoop {
   readonly #options: CommandLoopOptions;
   #queue: Waiting[] = [];
+  readonly #scope = new PlacementScope();
+  readonly #stallWatch = new StallWatch();
   readonly #reads: (() => void)[] = [];
   readonly #quiet: (() => void)[] = [];
   /** Those who asked and have no answer yet: told when the journal is out of reach. */
@@ -97,6 +113,18 @@ export class CommandLoop {
 
   get standing(): JournalStanding {
     return this.#standing;
+  }
+
+  /** One line when the farm stands still, and since when; undefined while it goes on. */
+  get stallWarning(): string | undefined {
+    const nowMs = this.#options.clock.monotonicMs();
+    const lateMs = nowMs - this.#lastTickMs - TICK_MS;
+    // Who ticks no more cannot see anything else.
+    if (lateMs > TICK_OVERDUE_MS) {
+      return `the coordinator has not looked at its farm for ${Math.round(lateMs / 1000)} s: it is overloaded, or stuck`;
+    }
+    const { stall } = this.#stallWatch;
+    return stall && this.#standing.state === 'ok' ? stallWarning(stall, nowMs) : undefined;
   }
 
   /**
@@ -138,11 +166,24 @@ export class CommandLoop {
     const nowMs = clock.monotonicMs();
     const fault = faultOfBeat(liveness, beat, nowMs);
     if (fault !== undefined) throw new FurrowError('conflict', 'SESSION_FENCED', fault);
+    const before = liveness.agents.get(beat.agentId);
+    const wasIdle =
+      before !== undefined &&
+      isOnline(liveness, before, nowMs) &&
+      isIdle(before, record.leases.size);
     const agent = observeBeat(liveness, beat, nowMs);
-    if (this.#standing.state === 'ok') {
-      void this.submit({ type: 'ReviewAgent', agentId: beat.agentId }).catch(() => {});
+    const isNew = before !== agent || beat.capacity !== undefined;
+    // An idle agent that goes on being one has nothing to review and nothing new to offer.
+    if (isNew || !wasIdle || beat.inventory.length > 0) {
+      this.#scope.markAgent(beat.agentId);
+      if (this.#standing.state === 'ok') {
+        void this.submit({ type: 'ReviewAgent', agentId: beat.agentId }).catch(() => {});
+      }
     }
-    return { releasedGrant: agent.releasedGrant, drain: record.draining };
+    const { releasedGrant, trust } = agent;
+    const probeAgain = trust.owesProbe;
+    trust.owesProbe = false;
+    return { releasedGrant, drain: record.draining, probeAgain };
   }
 
   /** Reads the farm. Settles when everything that was read is on disk. */
@@ -162,6 +203,12 @@ export class CommandLoop {
     });
   }
 
+  /** Whether the farm's job is what the last commit made of it: nothing newer could still be lost. */
+  isOnDisk(job: number): boolean {
+    const isTouched = (batch: Batch | undefined): boolean => batch?.touched.jobs.has(job) === true;
+    return !isTouched(this.#open) && !isTouched(this.#inFlight);
+  }
+
   /**
    * Calls back at the next moment at which the farm is exactly what is on disk. Nothing is decided
    * until then: an append or two.
@@ -175,6 +222,19 @@ export class CommandLoop {
   proveLead(): Promise<void> {
     return new Promise((resolve) => {
       this.#whenAllowed('fresh', resolve);
+      this.#schedule();
+    });
+  }
+
+  /**
+   * As proveLead, for one who asks for what is not known here: only whoever still leads may say that it is
+   * nowhere. Rejects with FurrowError `unavailable`: STEPPED_DOWN, JOURNAL_UNREACHABLE.
+   */
+  confirmLead(): Promise<void> {
+    if (this.#state === 'stopped') return Promise.reject(steppedDown());
+    if (this.#standing.state !== 'ok') return Promise.reject(journalUnreachable(this.#standing));
+    return this.#answer((settle) => {
+      this.#whenAllowed('fresh', () => settle());
       this.#schedule();
     });
   }
@@ -229,11 +289,15 @@ export class CommandLoop {
   }
 
   #scheduleTick(): void {
-    this.#cancelTick = this.#options.clock.after(TICK_MS, () => {
-      const nowMs = this.#options.clock.monotonicMs();
-      const lateMs = nowMs - this.#lastTickMs - TICK_MS;
+    const { clock, tickMs = TICK_MS } = this.#options;
+    this.#cancelTick = clock.after(tickMs, () => {
+      const nowMs = clock.monotonicMs();
+      const lateMs = nowMs - this.#lastTickMs - tickMs;
       this.#lastTickMs = nowMs;
-      if (lateMs > STALL_MS) extendByStall(this.#options.liveness, lateMs);
+      if (lateMs > STALL_MS) {
+        extendByStall(this.#options.liveness, lateMs);
+        this.#scope.markAll();
+      }
       // Also whoever slept: another may lead by now.
       if (lateMs > STALL_MS || nowMs - this.#lastCommitMs > PROVE_LEAD_MS) this.#open.forced = true;
       if (this.#standing.state === 'ok') void this.submit({ type: 'Tick' }).catch(() => {});
@@ -266,7 +330,12 @@ export class CommandLoop {
   #handle({ command, settle }: Waiting): void {
     const { farm, liveness, journal } = this.#options;
     const now = this.#now();
-    if (command.type === 'GrantAnswered') observeGrantAnswer(liveness, command, now.monotonicMs);
+    if (command.type === 'GrantAnswered') {
+      observeGrantAnswer(liveness, command, now.monotonicMs);
+      this.#scope.markAgent(command.agentId);
+    }
+    if (command.type === 'Tick') this.#scope.markTick(liveness, now.monotonicMs);
+    if (command.type === 'ReportResults') observeResults(liveness, farm, command);
     const decision = decide(farm, liveness, command, now);
     const bytes = decision.facts.reduce((sum, fact) => sum + journal.measure(fact), 0);
     if (bytes > journal.maxCommitBytes / 2) {
@@ -274,19 +343,41 @@ export class CommandLoop {
       return;
     }
     for (const fact of decision.facts) if (!isVoid(farm, fact)) this.#record(fact, now);
+    if (command.type === 'Tick') this.#watchForStall(now);
     this.#release(decision, settle);
+  }
+
+  /** What is offered again is placed in the same turn. */
+  #watchForStall(now: Now): void {
+    const { farm, liveness, effects } = this.#options;
+    for (const step of this.#stallWatch.look(farm, liveness, now)) {
+      if (step.state === 'offer-again') {
+        forgetPauses(liveness);
+        this.#scope.markAll();
+      }
+      if (step.state === 'ask-agents') {
+        for (const agentId of step.stall.agentIds) {
+          const agent = liveness.agents.get(agentId);
+          if (agent !== undefined) askToProbe(agent.trust);
+        }
+      }
+      effects.stalled(step);
+    }
   }
 
   #release(decision: Decision, settle: (answer: Answer) => void): void {
     const { effects } = this.#options;
-    const isFresh = decision.barrier === 'fresh';
     if (decision.stops.length > 0) {
-      this.#whenAllowed(isFresh ? 'fresh' : 'decided', () => {
+      this.#whenAllowed(decision.barrier, () => {
         for (const order of decision.stops) effects.stop(order);
       });
     }
-    const needsProof = isFresh && decision.answer.kind !== 'done';
-    this.#whenAllowed(needsProof ? 'fresh' : 'decided', () => settle(decision.answer));
+    if (decision.retracts.length > 0) {
+      this.#whenAllowed('decided', () => {
+        for (const order of decision.retracts) effects.retract(order);
+      });
+    }
+    this.#whenAllowed(decision.barrier, () => settle(decision.answer));
   }
 
   /** Applies a decided fact and all that follows from it. */
@@ -295,11 +386,13 @@ export class CommandLoop {
     let next: Fact | undefined = fact;
     while (next !== undefined) {
       track(liveness, farm, next, now.monotonicMs);
+      this.#scope.note(farm, next);
+      this.#stallWatch.note(next);
+      this.#open.touched.note(farm, next);
       apply(farm, next);
       this.#open.facts.push(next);
       this.#open.bytes += journal.measure(next);
       if (!('job' in next)) return;
-      this.#open.touchedJobs.add(next.job);
       next = followUp(farm, next.job, now.wallMs);
     }
   }
@@ -307,17 +400,30 @@ export class CommandLoop {
   #place(): void {
     const { farm, liveness } = this.#options;
     const now = this.#now();
-    const grants = place(farm, liveness, now);
-    if (grants.length === 0) return;
-    for (const grant of grants) {
-      const agent = liveness.agents.get(grant.agentId);
-      if (agent !== undefined) agent.lastGrantNumber = grant.grantNumber;
-      this.#record(grant, now);
+    const look = this.#scope.look(farm, liveness, now);
+    if (look !== undefined) {
+      const { grants, ...end } = place(farm, liveness, now, look);
+      this.#grant(grants, now);
+      this.#scope.done(farm, end);
     }
-    this.#whenAllowed('decided', () => this.#sendGrants(grants));
+    if (liveness.stragglers.size === 0) return;
+    const seats = this.#scope.seats(farm, liveness, now);
+    this.#grant(placeCopies(farm, liveness, now, seats), now);
   }
 
-  #sendGrants(grants: readonly LeasesGranted[]): void {
+  #grant(grants: readonly LeasesGranted[], now: Now): void {
+    const { farm, liveness } = this.#options;
+    const recorded: RecordedGrant[] = grants.map((fact) => {
+      const agent = liveness.agents.get(fact.agentId);
+      if (agent !== undefined) agent.lastGrantNumber = fact.grantNumber;
+      this.#record(fact, now);
+      return { fact, slots: slotsBooked(farm, fact) };
+    });
+    if (recorded.length === 0) return;
+    this.#whenAllowed('decided', () => this.#sendGrants(recorded));
+  }
+
+  #sendGrants(grants: readonly RecordedGrant[]): void {
     for (const order of grantOrders(this.#options.farm, grants)) this.#options.effects.grant(order);
   }
 
@@ -349,10 +455,7 @@ export class CommandLoop {
 
   async #append(batch: Batch): Promise<void> {
     const { farm, clock, effects } = this.#options;
-    const views = [...batch.touchedJobs].flatMap((number) => {
-      const job = farm.jobs.get(number);
-      return job === undefined ? [] : [viewOfJob(job)];
-    });
+    const seen = batch.touched.views(farm);
     const atMs = clock.wallMs();
     let outcome: AppendOutcome;
     try {
@@ -372,7 +475,7 @@ export class CommandLoop {
     this.#standing = { state: 'ok' };
     this.#lastCommitMs = clock.monotonicMs();
     const { number, sequence } = outcome;
-    effects.committed({ number, sequence, atMs, facts: batch.facts, views });
+    effects.committed({ number, sequence, atMs, facts: batch.facts, ...seen });
     for (const release of batch.releases) release();
     this.#schedule();
   }
@@ -380,22 +483,30 @@ export class CommandLoop {
   /** Appends, and offers the same facts again for as long as the store refuses. */
   async #appendUntilCertain(facts: readonly Fact[], atMs: number): ReturnType<Journal['append']> {
     const { farm, journal, clock } = this.#options;
+    const sinceMs = clock.monotonicMs();
     for (;;) {
-      const sinceMs = clock.monotonicMs();
       const cancelDoubt = clock.after(DOUBT_AFTER_MS, () => {
         if (this.#standing.state === 'ok') this.#suspend({ state: 'in-doubt', sinceMs });
       });
       const outcome = await journal.append(facts, farm.epoch, atMs);
       cancelDoubt();
       if (outcome.state !== 'refused' || this.#state === 'stopped') return outcome;
-      this.#suspend({ state: 'refusing', message: outcome.message });
+      this.#suspend({ state: 'refusing', sinceMs, message: outcome.message });
       await new Promise<void>((resolve) => clock.after(RETRY_REFUSED_MS, resolve));
     }
   }
 }
 
+/** Holds nothing, and is open for grants as far as its last beat says. */
+function isIdle(
+  { inventory, ghosts, workPlaneUp, leaving }: AgentLiveness,
+  leases: number,
+): boolean {
+  return leases + inventory.size + ghosts.size === 0 && workPlaneUp && !leaving;
+}
+
 function newBatch(): Batch {
-  return { facts: [], releases: [], touchedJobs: new Set(), bytes: 0, forced: false };
+  return { facts: [], releases: [], touched: new Touched(), bytes: 0, forced: false };
 }
 
 /** Commands that may wait in the queue until the journal is back; nobody sits in front of them. */
@@ -418,32 +529,4 @@ function tooLarge(bytes: number, most: number): Answer {
     reason: 'JOB_TOO_LARGE',
     message: `the request takes ${bytes} bytes in the journal; the most is ${most}: split it`,
   };
-}
-
-function steppedDown(): FurrowError {
-  return new FurrowError(
-    'unavailable',
-    'STEPPED_DOWN',
-    'this coordinator no longer leads the farm',
-  );
-}
-
-function journalUnreachable(standing: JournalStanding): FurrowError {
-  return new FurrowError(
-    'unavailable',
-    'JOURNAL_UNREACHABLE',
-    `the journal cannot be written (${whyUnreachable(standing)}): try again in a while`,
-  );
-}
-
-function answerInDoubt(standing: JournalStanding): FurrowError {
-  return new FurrowError(
-    'unavailable',
-    'JOURNAL_UNREACHABLE',
-    `the journal cannot be written (${whyUnreachable(standing)}), and this may be taken yet: ask the same again in a while`,
-  );
-}
-
-function whyUnreachable(standing: JournalStanding): string {
-  return standing.state === 'refusing' ? standing.message : 'NATS does not answer';
 }

@@ -15,13 +15,21 @@ export const COORDINATOR_USAGE = `furrow coordinator: decides what runs where
   --grpc-port PORT         default 7400; 0 takes a free one
   --http-port PORT         default 7401; 0 takes a free one
   --advertise HOST         host that agents use to reach this one (default: the one listened on)
+  --announce BOOL          say so on the network, by mDNS, so that agents find it (default: true when it
+                           listens beyond loopback)
+  --mdns-interface ADDR    only on the network of this address (default: all); --mdns-port N (5353)
   --insecure-lan           listen beyond loopback without TLS: whoever can read the network can read
                            the farm's token and everything else
-  --lease-ttl-ms MS        a lease ends so long after the last heartbeat (default 15000)
-  --heartbeat-ms MS        time between heartbeats (default 3000)
+  --lease-ttl-ms MS        a lease ends so long after the last heartbeat (default 15000, at least 1000)
+  --heartbeat-ms MS        time between heartbeats (default: a fifth of the TTL, at most 3000)
   --takeover-grace-ms MS   nothing expires so long after a start (default 20000)
   --replicas N             copies of the journal in a NATS cluster (default 1)
   --snapshot-commits N     a snapshot every so many commits (default 10000)
+  --max-units N            most units that agents hold at once, of all jobs (default: no limit)
+  --job-retention-ms MS    a job that ended so long ago moves from memory into the archive, a failed one
+                           not before it can no longer be retried (default 604800000: seven days)
+  --max-ended-jobs N       and earlier when more than so many have ended (default 10000)
+  --output-retention-ms MS kept outputs are deleted so long after their job's end (default 0: never)
   --min-free-bytes N       disk that uploads must leave free
   --blobs s3://BUCKET[/PREFIX]
                            keep blobs in a bucket of an S3-compatible service, which several
@@ -50,6 +58,10 @@ const bucketUrl = z
     'not s3://BUCKET[/PREFIX]',
   );
 
+const DAY_MS = 24 * 60 * 60 * 1000;
+/** A hundred years. */
+const MOST_MS = 36_525 * DAY_MS;
+
 const settings = z.strictObject({
   nats: urls.default(['nats://127.0.0.1:7402']),
   natsTokenFile: z.string().optional(),
@@ -58,12 +70,25 @@ const settings = z.strictObject({
   grpcPort: port.default(7400),
   httpPort: port.default(7401),
   advertise: z.string().min(1).optional(),
+  announce: z.stringbool().or(z.boolean()).optional(),
+  mdnsPort: port.optional(),
+  mdnsInterface: z.string().min(1).optional(),
   insecureLan: z.stringbool().or(z.boolean()).default(false),
+  // Below a second, a pause of the network or of a busy machine would be taken for a death.
   leaseTtlMs: z.coerce.number().int().min(1_000).max(600_000).default(15_000),
-  heartbeatMs: z.coerce.number().int().min(100).max(60_000).default(3_000),
+  heartbeatMs: z.coerce.number().int().min(100).max(60_000).optional(),
   takeoverGraceMs: z.coerce.number().int().min(0).max(600_000).default(20_000),
   replicas: z.coerce.number().int().min(1).max(5).default(1),
   snapshotCommits: z.coerce.number().int().min(10).max(10_000_000).default(10_000),
+  jobRetentionMs: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(MOST_MS)
+    .default(7 * DAY_MS),
+  maxUnits: z.coerce.number().int().min(0).max(10_000_000).default(0),
+  maxEndedJobs: z.coerce.number().int().min(0).max(10_000_000).default(10_000),
+  outputRetentionMs: z.coerce.number().int().min(0).max(MOST_MS).default(0),
   blobs: bucketUrl.optional(),
   s3Endpoint: z.url({ protocol: /^https?$/ }).optional(),
   s3Region: z.string().min(1).optional(),
@@ -74,7 +99,13 @@ const settings = z.strictObject({
   exitWithParent: z.stringbool().or(z.boolean()).default(false),
 });
 
+/** Four beats may be lost before a lease is. */
+const BEATS_PER_TTL = 5;
+const LONGEST_HEARTBEAT_MS = 3_000;
+
 export interface CoordinatorConfig extends Readonly<z.infer<typeof settings>> {
+  readonly announce: boolean;
+  readonly heartbeatMs: number;
   readonly home: FurrowHome;
 }
 
@@ -86,12 +117,19 @@ const FLAGS = {
   'grpc-port': { type: 'string' },
   'http-port': { type: 'string' },
   advertise: { type: 'string' },
+  announce: { type: 'string' },
+  'mdns-port': { type: 'string' },
+  'mdns-interface': { type: 'string' },
   'insecure-lan': { type: 'boolean' },
   'lease-ttl-ms': { type: 'string' },
   'heartbeat-ms': { type: 'string' },
   'takeover-grace-ms': { type: 'string' },
   replicas: { type: 'string' },
   'snapshot-commits': { type: 'string' },
+  'job-retention-ms': { type: 'string' },
+  'max-units': { type: 'string' },
+  'max-ended-jobs': { type: 'string' },
+  'output-retention-ms': { type: 'string' },
   'min-free-bytes': { type: 'string' },
   blobs: { type: 'string' },
   's3-endpoint': { type: 'string' },
@@ -116,7 +154,10 @@ export function readCoordinatorConfig(
     ...Object.fromEntries(Object.entries(flags).map(([flag, value]) => [camel(flag), value])),
   });
   if (!parsed.success) throw badUsage(describe(parsed.error));
-  if (parsed.data.heartbeatMs * 2 > parsed.data.leaseTtlMs) {
+  const { leaseTtlMs } = parsed.data;
+  const usualMs = Math.min(LONGEST_HEARTBEAT_MS, Math.floor(leaseTtlMs / BEATS_PER_TTL));
+  const { heartbeatMs = usualMs } = parsed.data;
+  if (heartbeatMs * 2 > leaseTtlMs) {
     throw badUsage('--heartbeat-ms must be at most half of --lease-ttl-ms');
   }
   if (!isLoopback(parsed.data.listen) && !parsed.data.insecureLan) {
@@ -126,7 +167,8 @@ export function readCoordinatorConfig(
   if (parsed.data.blobs === undefined && parsed.data.s3Endpoint !== undefined) {
     throw badUsage('--s3-endpoint says where the service is, and --blobs s3://BUCKET which bucket');
   }
-  return Object.freeze({ ...parsed.data, home });
+  const { announce = !isLoopback(parsed.data.listen) } = parsed.data;
+  return Object.freeze({ ...parsed.data, heartbeatMs, announce, home });
 }
 
 function isLoopback(host: string): boolean {

@@ -1,13 +1,13 @@
 /**
  * One coordinator, put together: the journal is loaded, the listeners open, and from then on it either
- * stands by and follows another's reign, or leads. The order matters: nothing is decided before the
- * epoch is ours, and whoever lost it never decides again.
+ * stands by and follows another's reign, or leads.
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { NatsConnection } from 'nats';
 import { systemClock } from '../kit/clock.ts';
-import { FurrowError, messageOf } from '../kit/furrow-error.ts';
+import { announceFarm } from '../kit/farm-discovery.ts';
+import type { FurrowError } from '../kit/furrow-error.ts';
 import { writeFarmFile } from '../kit/furrow-home.ts';
 import type { Logger } from '../kit/log.ts';
 import { connectNats } from '../kit/nats-connection.ts';
@@ -15,43 +15,40 @@ import { ensureToken, readToken } from '../kit/token-file.ts';
 import { PACKAGE_ROOT } from '../kit/version.ts';
 import { tokenAccess } from './access.ts';
 import { openBlobStore } from './blobs/open-blob-store.ts';
+import { type Ending, serve } from './candidate.ts';
+import type { CommandLoop } from './command-loop.ts';
+import { CommitFold } from './commit-fold.ts';
 import type { CoordinatorConfig } from './config.ts';
-import { apply } from './domain/apply.ts';
+import type { Sighting } from './domain/lineage.ts';
 import { newLiveness } from './domain/liveness.ts';
-import { viewOfJob } from './domain/views.ts';
-import { AgentStreams } from './grpc/agent-service.ts';
+import type { StallStep } from './domain/stall-watch.ts';
+import { AgentStreams, sendOrder } from './grpc/agent-service.ts';
 import { type GrpcServer, startGrpcServer } from './grpc/server.ts';
 import { type HttpServer, startHttpServer } from './http/server.ts';
-import { type LeaderAddress, LeaderKey, POLL_MS } from './journal/election.ts';
+import { isOverHere, type LeaderAddress, LeaderKey, thisCoordinator } from './journal/election.ts';
 import { Follower } from './journal/follower.ts';
 import { type JetStreamJournal, openJournal } from './journal/jetstream-journal.ts';
+import { hearAppends } from './journal/journal-stream.ts';
+import { leaderBucket } from './journal/leader-bucket.ts';
 import { type LoadedFarm, loadFarm } from './journal/load-farm.ts';
+import { JetStreamArchive } from './journal/archive-store.ts';
+import { natsTrouble } from './journal/nats-trouble.ts';
 import { SnapshotStore } from './journal/snapshot-store.ts';
+import { JobArchive } from './job-archive.ts';
+import { KnownJobs } from './known-jobs.ts';
 import { Office } from './office.ts';
-import type { BlobStore, Committed, CommitRecord } from './ports.ts';
+import type { BlobStore, Committed } from './ports.ts';
 import { ReadModel } from './read-model.ts';
 import { beginReign, type Reign } from './reign.ts';
 import { servicesOf } from './services.ts';
+import { logStallStep } from './stall-log.ts';
 import { SurroundingsWatch } from './surroundings.ts';
 import { WatchHub } from './watch-hub.ts';
-import { subscribeProgress } from './work/nats-work-plane.ts';
+import { storeInputList } from './work/input-lists.ts';
+import { NatsWorkPlane, subscribeProgress } from './work/nats-work-plane.ts';
 import { ensureLogStream } from './work/unit-logs.ts';
 
 const CLOSE_GRACE_MS = 2_000;
-/** After an election that another won by a commit: its key will be fresh by then. */
-const AFTER_DEFEAT_MS = 2_000;
-
-/**
- * Why a coordinator is at its end.
- * - `closed`: it was asked to.
- * - `deposed`: another leads.
- * - `cut-off`: it stood by, and the journal was cut above what it had read: started again, it begins
- *   at a snapshot.
- */
-export type Ending =
-  | { readonly state: 'closed' }
-  | { readonly state: 'deposed'; readonly reason: string }
-  | { readonly state: 'cut-off' };
 
 export interface RunningCoordinator {
   /** HOST:PORT of the gRPC server. */
@@ -71,6 +68,7 @@ interface Foundation {
   readonly store: BlobStore;
   readonly journal: JetStreamJournal;
   readonly snapshots: SnapshotStore;
+  readonly archiveStore: JetStreamArchive;
   readonly loaded: LoadedFarm;
 }
 
@@ -116,11 +114,13 @@ async function layFoundation(config: CoordinatorConfig, log: Logger): Promise<Fo
     });
     await ensureLogStream(await nats.jetstreamManager({ checkAPI: false }), config.replicas);
     const snapshots = await SnapshotStore.open(nats, config.replicas);
+    const archiveStore = await JetStreamArchive.open(nats, config.replicas);
     const loaded = await loadFarm(journal, snapshots, log);
-    return { nats, natsToken, token, store, journal, snapshots, loaded };
+    await journal.vouch(loaded.farm);
+    return { nats, natsToken, token, store, journal, snapshots, archiveStore, loaded };
   } catch (error) {
     await nats.close();
-    throw error;
+    throw natsTrouble(error);
   }
 }
 
@@ -131,38 +131,60 @@ class Coordinator {
   readonly #log: Logger;
   readonly #foundation: Foundation;
   readonly #readModel: ReadModel;
-  readonly #hub = new WatchHub();
+  readonly #archive: JobArchive;
+  readonly #known: KnownJobs;
+  readonly #hub = new WatchHub(() => this.#office.trouble);
   readonly #streams = new AgentStreams();
   readonly #follower: Follower;
   readonly #office: Office;
   readonly #surroundings: SurroundingsWatch;
   readonly #closing = new AbortController();
-  /** Commits behind the newest snapshot. */
-  #commitsSince: number;
+  readonly #fold: CommitFold;
   #grpc: GrpcServer | undefined;
   #http: HttpServer | undefined;
   #key: LeaderKey | undefined;
+  /** Undefined while it is not announced. */
+  #endAnnouncing: (() => Promise<void>) | undefined;
   #reign: Reign | undefined;
   /** HOST:PORT of the one that led before. */
   #peers: readonly string[] = [];
   #closed: Promise<void> | undefined;
   #takeUpDuty: () => void = () => {};
+  /** Settled by what makes going on impossible: the store is not the one that was led. */
+  readonly #lost: Promise<never>;
+  #lose: (error: FurrowError) => void = () => {};
 
   constructor(config: CoordinatorConfig, log: Logger, foundation: Foundation) {
     this.onDuty = new Promise((resolve) => (this.#takeUpDuty = resolve));
+    this.#lost = new Promise((_, reject) => (this.#lose = reject));
+    this.#lost.catch(() => {});
     this.#config = config;
     this.#log = log;
     this.#foundation = foundation;
     const { nats, journal, store, loaded } = foundation;
-    this.#commitsSince = loaded.commits;
     this.#readModel = new ReadModel(loaded.farm, journal.tail.sequence);
-    const onCommit = (commit: CommitRecord): void => this.#take(commit);
-    this.#follower = new Follower({ nats, journal, clock: systemClock, log, onCommit });
-    const liveness = newLiveness(config.leaseTtlMs);
-    const now = (): number => systemClock.monotonicMs();
-    this.#office = new Office(loaded.farm, liveness, this.#follower, now);
+    this.#archive = new JobArchive(foundation.archiveStore, log);
+    this.#known = new KnownJobs(loaded.farm, this.#readModel, this.#archive);
+    const publish = (commit: Committed): void => this.#publish(commit);
+    this.#fold = new CommitFold(loaded.farm, loaded.commits, publish);
+    this.#follower = new Follower({
+      journal,
+      hearAppends: (wake) => hearAppends(nats, wake),
+      clock: systemClock,
+      log,
+      onCommit: (commit) => this.#fold.take(commit),
+    });
+    const liveness = newLiveness(config.leaseTtlMs, config.maxUnits);
+    this.#office = new Office({
+      farm: loaded.farm,
+      liveness,
+      follower: this.#follower,
+      monotonicMs: () => systemClock.monotonicMs(),
+      lastSequence: () => journal.tail.sequence,
+      missing: (seen, seenBy) => void this.#miss(seen, seenBy),
+    });
     const monitorUrls = config.natsMonitor ?? [];
-    this.#surroundings = new SurroundingsWatch({ nats, store, monitorUrls });
+    this.#surroundings = new SurroundingsWatch({ nats, store, log, monitorUrls });
   }
 
   get grpcAddress(): string {
@@ -189,6 +211,7 @@ class Coordinator {
       store,
       access,
       log,
+      mustLead: () => office.mustLead(),
       health: () => {
         const { state } = office.standing;
         return { healthy: state === 'ok', journal: state, duty: office.duty.state };
@@ -207,6 +230,7 @@ class Coordinator {
         store,
         office,
         readModel: this.#readModel,
+        known: this.#known,
         hub: this.#hub,
         streams: this.#streams,
         surroundings: this.#surroundings,
@@ -218,40 +242,49 @@ class Coordinator {
     log.info({ grpc: this.#grpc.address, http: this.#http.url }, 'listening');
   }
 
-  /** Stands by until it is this one's turn, then leads to the end. */
-  async serve(): Promise<Ending> {
-    try {
-      return await this.#serve();
-    } catch (error) {
-      // What was under way when it was closed.
-      if (this.#closing.signal.aborted) return { state: 'closed' };
-      throw error;
+  /** Whether it leads or stands by: agents take the addresses of all of a farm's coordinators. */
+  #announce(): void {
+    const { mdnsPort: port, mdnsInterface } = this.#config;
+    const log = this.#log;
+    const { grpc: address } = this.#address();
+    if (/^(0\.0\.0\.0|\[?::\]?):/.test(address)) {
+      log.warn({ address }, 'not announced: say with --advertise HOST how others reach it');
+      return;
     }
+    const { token } = this.#foundation;
+    const { farmId } = this.#office.farm;
+    const network = { port, interface: mdnsInterface };
+    this.#endAnnouncing = announceFarm({ farmId, address }, token, network, (message) =>
+      log.debug({ message }, 'trouble with mDNS'),
+    );
+    log.info({ address }, 'announced on the network');
   }
 
-  async #serve(): Promise<Ending> {
-    const { nats } = this.#foundation;
-    const [clock, log] = [systemClock, this.#log];
-    const { replicas } = this.#config;
-    const key = new LeaderKey({ nats, clock, log, replicas, address: this.#address() });
+  /** Stands by until it is this one's turn, then leads to the end. */
+  serve(): Promise<Ending> {
+    const { nats, journal } = this.#foundation;
+    const log = this.#log;
+    const key = new LeaderKey({
+      store: leaderBucket(nats, this.#config.replicas),
+      clock: systemClock,
+      log,
+      own: thisCoordinator(this.#address()),
+      isOver: isOverHere,
+    });
     this.#key = key;
-    const closed = this.#whenClosing();
-    for (let following: Promise<unknown> | undefined; ;) {
-      const turn = await key.tryTurn();
-      if (this.#closing.signal.aborted) return { state: 'closed' };
-      if (turn.state === 'ours') {
-        await this.#follower.stop();
-        following = undefined;
-        const ending = await this.#standForElection(key);
-        if (ending !== 'defeated') return ending;
-        await Promise.race([closed, pause(AFTER_DEFEAT_MS)]);
-        continue;
-      }
-      await this.#standBy(turn.state === 'taken' ? turn.leader : undefined);
-      following ??= this.#follower.start();
-      const end = await Promise.race([closed, following, pause(POLL_MS)]);
-      if (end === 'cut') return { state: 'cut-off' };
-    }
+    const served = serve({
+      key,
+      journal,
+      follower: this.#follower,
+      fold: this.#fold,
+      office: this.#office,
+      clock: systemClock,
+      log,
+      closing: this.#closing.signal,
+      beginReign: (deposed) => this.#beginReign(deposed),
+      onDuty: (leader) => this.#onDuty(leader),
+    });
+    return Promise.race([served, this.#lost]);
   }
 
   close(): Promise<void> {
@@ -265,6 +298,7 @@ class Coordinator {
     // A standby need not wait until everybody here has hung up.
     const released = this.#key?.release();
     this.#surroundings.stop();
+    await this.#endAnnouncing?.();
     await this.#follower.stop();
     await this.#grpc?.close(CLOSE_GRACE_MS);
     await this.#http?.close(CLOSE_GRACE_MS);
@@ -273,108 +307,78 @@ class Coordinator {
     await this.#foundation.nats.close();
   }
 
-  async #standBy(leader: LeaderAddress | undefined): Promise<void> {
-    const { duty } = this.#office;
-    const before = duty.state === 'standby' ? duty.leader : undefined;
-    this.#office.standBy(leader);
-    if (leader !== undefined && leader.grpc !== before?.grpc) {
+  async #onDuty(leader: LeaderAddress | undefined): Promise<void> {
+    const isOther = leader !== undefined && leader.grpc !== this.#peers[0];
+    if (isOther) {
       this.#log.info({ leader: leader.grpc }, 'standing by');
       this.#peers = [leader.grpc];
-      await this.#writeFarmFile();
     }
+    if (isOther || this.#office.duty.state === 'leading') await this.#writeFarmFile();
+    // A farm has its id only once somebody has led it.
+    if (this.#config.announce && this.#endAnnouncing === undefined) this.#announce();
     this.#takeUpDuty();
   }
 
-  /** Reads to the end of the journal and appends the next epoch right behind it. */
-  async #standForElection(key: LeaderKey): Promise<Ending | 'defeated'> {
-    const { journal } = this.#foundation;
-    const caughtUp = await this.#catchUp();
-    if (caughtUp === 'cut') return { state: 'cut-off' };
-    if (caughtUp === 'unreachable') {
-      await key.release();
-      return 'defeated';
-    }
-    const election = await journal.startEpoch();
-    if (election.state === 'superseded') {
-      this.#log.info({ reason: election.message }, 'another coordinator was faster');
-      await key.release();
-      return 'defeated';
-    }
-    this.#take(election.commit);
-    return this.#lead(key);
-  }
-
-  async #catchUp(): Promise<'whole' | 'cut' | 'unreachable'> {
-    const { journal } = this.#foundation;
-    const { tail } = journal;
-    try {
-      if ((await journal.bounds()).first > tail.sequence + 1) return 'cut';
-      await journal.replay((commit) => this.#take(commit), tail);
-      return 'whole';
-    } catch (error) {
-      // What NATS throws passes; what is wrong with the journal does not.
-      if (error instanceof FurrowError && !error.retryable) throw error;
-      this.#log.warn({ error: messageOf(error) }, 'cannot read the journal to its end, trying on');
-      return 'unreachable';
-    }
-  }
-
-  async #lead(key: LeaderKey): Promise<Ending> {
-    const { nats, journal, snapshots, store, loaded } = this.#foundation;
+  #beginReign(deposed: (reason: string) => void): CommandLoop {
+    const { nats, journal, snapshots, archiveStore, store, loaded } = this.#foundation;
     const { farm } = loaded;
-    store.beginReign();
-    const deposed = new Promise<Ending>((resolve) => {
-      this.#reign = beginReign({
-        config: this.#config,
-        log: this.#log,
-        nats,
-        journal,
-        snapshots,
-        store,
-        farm,
-        liveness: this.#office.liveness,
-        streams: this.#streams,
-        commitsSince: this.#commitsSince,
-        publish: (commit) => this.#publish(commit),
-        superseded: (reason) => resolve({ state: 'deposed', reason }),
-      });
+    const { leaseTtlMs, takeoverGraceMs, snapshotCommits, outputRetentionMs } = this.#config;
+    const { jobRetentionMs, maxEndedJobs } = this.#config;
+    const log = this.#log;
+    const { grpc: grpcAddress } = this.#address();
+    this.#reign = beginReign({
+      clock: systemClock,
+      log,
+      journal,
+      snapshots,
+      store,
+      archiveStore,
+      archive: this.#archive,
+      retention: { jobMs: jobRetentionMs, mostEnded: maxEndedJobs },
+      outputRetentionMs,
+      farm,
+      liveness: this.#office.liveness,
+      takeoverGraceMs,
+      snapshotCommits,
+      commitsSince: this.#fold.commitsSince,
+      openWorkPlane: (loop, findMissing) =>
+        new NatsWorkPlane({
+          nats,
+          log,
+          farm,
+          loop,
+          grpcAddress,
+          findMissing,
+          hear: this.#hear,
+          storeList: (files) => storeInputList(store, files),
+        }),
+      stop: ({ agentId, tokens: stop }) =>
+        sendOrder(this.#streams, { farm, leaseTtlMs }, { stop, retract: [] }, agentId),
+      retract: ({ agentId, tokens: retract }) =>
+        sendOrder(this.#streams, { farm, leaseTtlMs }, { stop: [], retract }, agentId),
+      stalled: (step) => this.#stalled(step),
+      publish: (commit) => this.#publish(commit),
+      superseded: deposed,
     });
-    const { loop } = this.#reign!;
-    this.#office.lead(loop);
-    key.hold(() => loop.proveLead());
-    await this.#writeFarmFile();
-    this.#takeUpDuty();
-    const { epoch, farmId, jobs } = farm;
-    this.#log.info(
-      { farm: farmId, epoch, jobs: jobs.size, commits: this.#commitsSince },
-      'leading',
-    );
-    const closed = this.#whenClosing().then((): Ending => ({ state: 'closed' }));
-    return Promise.race([deposed, closed]);
+    this.#grpc?.lead();
+    return this.#reign.loop;
   }
 
-  /** A commit of the journal: applied, then shown. FurrowError: internal FOLD_FAILED. */
-  #take(commit: CommitRecord): void {
-    const { farm } = this.#foundation.loaded;
-    const touched = new Set<number>();
-    try {
-      for (const fact of commit.facts) {
-        apply(farm, fact);
-        if ('job' in fact) touched.add(fact.job);
-        if (fact.type === 'SnapshotTaken') this.#commitsSince = 0;
-      }
-    } catch (error) {
-      // Passed over by nobody: the fold would be another farm.
-      const message = `commit ${commit.number} cannot be applied: ${messageOf(error)}`;
-      throw new FurrowError('internal', 'FOLD_FAILED', message, { cause: error });
-    }
-    this.#commitsSince += 1;
-    const views = [...touched].flatMap((number) => {
-      const job = farm.jobs.get(number);
-      return job === undefined ? [] : [viewOfJob(job)];
-    });
-    const { number, sequence, atMs, facts } = commit;
-    this.#publish({ number, sequence, atMs, facts, views });
+  readonly #hear = (seen: Sighting | undefined, seenBy: string): Promise<void> =>
+    this.#office.hear(seen, seenBy);
+
+  /** What an agent has seen is in no commit: nothing more is decided on such a store. */
+  async #miss(seen: Sighting, seenBy: string): Promise<void> {
+    const { journal, loaded } = this.#foundation;
+    this.#reign?.loop.stop();
+    this.#lose(await journal.miss(loaded.farm, seen, seenBy));
+  }
+
+  #stalled(step: StallStep): void {
+    logStallStep(this.#log, step);
+    if (step.state !== 'ask-agents') return;
+    // They come back at once, enrol, and say all that they have and hold.
+    for (const agentId of step.stall.agentIds) this.#streams.hangUp(agentId);
   }
 
   #publish(commit: Committed): void {
@@ -398,16 +402,4 @@ class Coordinator {
       peers: [...this.#peers],
     });
   }
-
-  #whenClosing(): Promise<void> {
-    const { signal } = this.#closing;
-    return new Promise((resolve) => {
-      if (signal.aborted) resolve();
-      signal.addEventListener('abort', () => resolve(), { once: true });
-    });
-  }
-}
-
-function pause(delayMs: number): Promise<void> {
-  return new Promise((resolve) => void systemClock.after(delayMs, resolve));
 }

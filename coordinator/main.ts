@@ -1,8 +1,9 @@
 /** The role `furrow coordinator`: settings, signals, exit code. */
 import { type ErrorCode, FurrowError, messageOf } from '../kit/furrow-error.ts';
 import { createLog, type Logger } from '../kit/log.ts';
+import type { Ending } from './candidate.ts';
 import { COORDINATOR_USAGE, type CoordinatorConfig, readCoordinatorConfig } from './config.ts';
-import { type Ending, startCoordinator } from './coordinator.ts';
+import { startCoordinator } from './coordinator.ts';
 
 /** As the CLI's: 2 bad usage, 3 unreachable, 7 refused. */
 const EXIT_CODES: Partial<Record<ErrorCode, number>> = {
@@ -13,6 +14,7 @@ const EXIT_CODES: Partial<Record<ErrorCode, number>> = {
   'failed-precondition': 7,
   forbidden: 7,
   unauthenticated: 7,
+  'data-loss': 7,
 };
 /** Another coordinator leads. */
 const EXIT_DEPOSED = 7;
@@ -81,6 +83,6 @@ async function serve(
         log.warn('the journal was cut above what was read of it: starting again from a snapshot');
     }
     const { grpcPort, httpPort } = coordinator;
-    settings = Object.freeze({ ...config, grpcPort, httpPort, acceptRestoredStore: false });
+    settings = Object.freeze({ ...config, grpcPort, httpPort });
   }
 }

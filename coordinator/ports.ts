@@ -4,10 +4,12 @@
  */
 import type { Readable } from 'node:stream';
 import type { BlobName } from '../kit/sha256-file.ts';
+import type { StoredPart } from './domain/archive.ts';
 import type { GrantOrder } from './domain/assignment.ts';
 import type { StopOrder } from './domain/decision.ts';
 import type { Fact } from './domain/facts.ts';
-import type { JobView } from './domain/views.ts';
+import type { StallStep } from './domain/stall-watch.ts';
+import type { AgentView, JobView } from './domain/views.ts';
 
 /** A commit as it stands in the journal. */
 export interface CommitRecord {
@@ -53,13 +55,19 @@ export interface Committed {
   readonly facts: readonly Fact[];
   /** Jobs that it touched, as they were right after it. */
   readonly views: readonly JobView[];
+  /** Agents that it touched, likewise. */
+  readonly agents: readonly AgentView[];
 }
 
 /** What the command loop causes outside. All of it is on disk before it is said. */
 export interface Effects {
   grant(order: GrantOrder): void;
   stop(order: StopOrder): void;
+  /** Asks for leases back that have not begun. */
+  retract(order: StopOrder): void;
   committed(commit: Committed): void;
+  /** The farm stands still, or goes on again: what was noticed, and what is done. */
+  stalled(step: StallStep): void;
   /** Another coordinator leads: nothing may be said or done any more. */
   superseded(message: string): void;
 }
@@ -91,6 +99,13 @@ export interface ByteRange {
   readonly end: number;
 }
 
+/** What a new leader knows of the blobs of those before it. */
+export interface BlobReign {
+  readonly epoch: number;
+  /** What its farm refers to as the reign begins; worked out when it is asked for. */
+  readonly referenced: () => ReadonlySet<string>;
+}
+
 /** True for every blob that something decided or committed refers to. */
 export type Referenced = (sha256: string) => boolean;
 
@@ -105,13 +120,15 @@ export interface BlobStore {
   /** This coordinator's own folder, where uploads lie until they are whole. `space` is its disk's. */
   readonly directory: string;
   readonly space: UploadSpace;
+  /** False where they lie there only on their way elsewhere, and are sent again after a power loss. */
+  readonly flushesUploads: boolean;
   /** One line when it does not answer now; undefined when it does. */
   trouble(): Promise<string | undefined>;
   /**
    * This coordinator leads from now on. What the one before promised to keep is not known here: nothing
    * is swept within the next hour.
    */
-  beginReign(): void;
+  beginReign(reign: BlobReign): void;
   /** Length in bytes, or undefined when the blob is not here. */
   sizeOf(sha256: string): Promise<number | undefined>;
   /** Those that are not here, in the order asked; the others are pinned for an hour. */
@@ -125,7 +142,8 @@ export interface BlobStore {
   receive(blob: BlobName, source: Readable, purpose: UploadPurpose): Promise<void>;
   /**
    * Takes a file in `directory`, whose content was hashed already, into the store. The file is gone
-   * afterwards, also when its blob was here before; it stays when this rejects.
+   * afterwards, also when its blob was here before. It stays when this rejects, but for unavailable
+   * UPLOAD_LOST and exhausted DISK_FULL: what the disk failed to keep is deleted.
    */
   adopt(path: string, blob: BlobName, purpose: UploadPurpose): Promise<void>;
   /**
@@ -148,4 +166,18 @@ export interface BlobStore {
    * for the pin of the result that brought them, which is used up. Answers how many went.
    */
   release(hashes: readonly string[], referenced: Referenced): Promise<number>;
+}
+
+/** A segment's list of its jobs, and the jobs themselves. */
+export type ArchivePart = 'index' | 'images';
+
+/** Where jobs lie that have left the memory: all coordinators of a farm reach the same. */
+export interface ArchiveStore {
+  /** Settles when the bytes are durable. */
+  save(segment: string, part: ArchivePart, bytes: Uint8Array): Promise<StoredPart>;
+  /** What is stored, be it damaged or gone. Rejects when the store does not answer. */
+  load(segment: string, part: ArchivePart): Promise<Uint8Array>;
+  drop(segment: string): Promise<void>;
+  /** Names of what is stored, whole or not. */
+  segments(): Promise<string[]>;
 }

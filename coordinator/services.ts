@@ -3,18 +3,23 @@ import type { NatsConnection } from 'nats';
 import { systemClock } from '../kit/clock.ts';
 import type { Logger } from '../kit/log.ts';
 import { VERSION } from '../kit/version.ts';
-import { AgentServiceService } from '../proto/gen/furrow/v1/agent_service.ts';
+import {
+  type AdvertiseResponse,
+  AgentServiceService,
+} from '../proto/gen/furrow/v1/agent_service.ts';
 import { BlobServiceService } from '../proto/gen/furrow/v1/blob_service.ts';
 import { FarmServiceService } from '../proto/gen/furrow/v1/farm_service.ts';
 import { JobServiceService } from '../proto/gen/furrow/v1/job_service.ts';
 import type { Access } from './access.ts';
 import type { CoordinatorConfig } from './config.ts';
 import { type AgentStreams, agentService } from './grpc/agent-service.ts';
+import { BeatAnswers } from './grpc/beat-answers.ts';
 import { blobService } from './grpc/blob-service.ts';
 import { farmService } from './grpc/farm-service.ts';
 import { jobService } from './grpc/job-service.ts';
 import type { GrpcServerOptions } from './grpc/server.ts';
 import { readHistory } from './journal/history.ts';
+import type { KnownJobs } from './known-jobs.ts';
 import type { Office } from './office.ts';
 import type { BlobStore } from './ports.ts';
 import type { ReadModel } from './read-model.ts';
@@ -31,6 +36,7 @@ export interface ServicesOptions {
   readonly store: BlobStore;
   readonly office: Office;
   readonly readModel: ReadModel;
+  readonly known: KnownJobs;
   readonly hub: WatchHub;
   readonly streams: AgentStreams;
   readonly surroundings: SurroundingsWatch;
@@ -47,7 +53,10 @@ export function servicesOf(options: ServicesOptions): GrpcServerOptions['service
     office,
     farm: office.farm,
     readModel,
+    known: options.known,
+    outputRetentionMs: config.outputRetentionMs,
     hub,
+    clock: systemClock,
     readHistory: (after, last) => readHistory(nats, after, last),
     reachEnd: () => office.reachEnd(),
     findMissing: (hashes) => store.findMissing(hashes),
@@ -62,6 +71,7 @@ export function servicesOf(options: ServicesOptions): GrpcServerOptions['service
       natsUrls: config.nats,
       natsToken,
       blobUrl,
+      policyOf: (agentId) => readModel.agent(agentId)?.policy,
     },
     streams,
   );
@@ -69,6 +79,7 @@ export function servicesOf(options: ServicesOptions): GrpcServerOptions['service
     gate,
     office,
     readModel,
+    archiveDamage: () => options.known.damage,
     streams,
     clock: systemClock,
     version: VERSION,
@@ -78,9 +89,17 @@ export function servicesOf(options: ServicesOptions): GrpcServerOptions['service
   });
   const blobs = blobService(store, gate, () => office.mustLead());
   return [
-    { definition: JobServiceService, implementation: jobs },
-    { definition: AgentServiceService, implementation: agents },
-    { definition: FarmServiceService, implementation: farmInfo },
-    { definition: BlobServiceService, implementation: blobs },
+    { definition: JobServiceService, implementation: jobs, isLeaders: true },
+    { definition: agentDefinition(), implementation: agents, isLeaders: true },
+    { definition: FarmServiceService, implementation: farmInfo, isLeaders: false },
+    { definition: BlobServiceService, implementation: blobs, isLeaders: true },
   ];
+}
+
+/** Thousands of beats a second are answered. */
+function agentDefinition(): typeof AgentServiceService {
+  const answers = new BeatAnswers();
+  const responseSerialize = (response: AdvertiseResponse): Buffer => answers.encode(response);
+  const { advertise } = AgentServiceService;
+  return { ...AgentServiceService, advertise: { ...advertise, responseSerialize } };
 }

@@ -1,13 +1,16 @@
 /** What the coordinator stands on, looked at now and then: NATS, the blobs' disk and store. */
 import { Events, type NatsConnection } from 'nats';
+import type { Logger } from '../kit/log.ts';
 import { messageOf } from '../kit/furrow-error.ts';
 import { type Durability, readDurability } from './journal/durability.ts';
 import type { Surroundings } from './grpc/farm-service.ts';
+import { openFilesTrouble } from './open-files.ts';
 import type { BlobStore } from './ports.ts';
 
 export interface SurroundingsOptions {
   readonly nats: NatsConnection;
   readonly store: BlobStore;
+  readonly log: Logger;
   /** Monitoring of the NATS servers; without it nothing is proven durable. */
   readonly monitorUrls: readonly string[];
 }
@@ -21,6 +24,7 @@ export class SurroundingsWatch {
   #blobDiskWarning = '';
   #blobStoreTrouble = '';
   #isAskingStore = false;
+  #areFilesShort = false;
   #isNatsConnected = true;
   #timer: NodeJS.Timeout | undefined;
   #isStopped = false;
@@ -57,6 +61,7 @@ export class SurroundingsWatch {
     // While NATS is away there is nothing to read; what was read of it stays true of its files.
     if (this.#isNatsConnected) this.#durability = await readDurability(nats, monitorUrls);
     void this.#lookAtStore();
+    void this.#lookAtFiles();
     try {
       this.#blobDiskFreeBytes = await store.space.freeBytes();
       this.#blobDiskWarning = (await store.space.low())
@@ -75,6 +80,15 @@ export class SurroundingsWatch {
     this.#isAskingStore = true;
     this.#blobStoreTrouble = (await this.#options.store.trouble()) ?? '';
     this.#isAskingStore = false;
+  }
+
+  /** Said once, until there is room again. */
+  async #lookAtFiles(): Promise<void> {
+    const trouble = await openFilesTrouble();
+    if (trouble !== undefined && !this.#areFilesShort) {
+      this.#options.log.warn({ trouble }, 'open files are short');
+    }
+    this.#areFilesShort = trouble !== undefined;
   }
 
   async #followNats(): Promise<void> {

@@ -1,52 +1,88 @@
 /**
- * Deletes blobs that nothing needs any more: what a job's units made when that job ends, everything else
- * now and then. Inputs are of the second kind, because others may have been told that they are here, and
- * a restart forgets who was. It reads committed state only.
+ * Deletes blobs that nothing needs any more: intermediates when the last step that takes them is done,
+ * checkpoints soon after a newer one took their place or their unit is done,
+ * what else a job's units made when it ends, everything else now and then. Inputs are of the last kind,
+ * because others may have been told that they are here, and a restart forgets who was. It reads committed
+ * state only, and deletes only what was unused while it led for certain: the lead is proven after the
+ * reading. What a deposed leader still deletes was then unused when its successor began; how that one keeps
+ * clear of it is the store's matter. While it cannot be known what archived jobs need, nothing is deleted.
  */
 import type { Clock } from '../kit/clock.ts';
 import { messageOf } from '../kit/furrow-error.ts';
 import type { Logger } from '../kit/log.ts';
+import type { ArchivedBlobs } from './archived-blobs.ts';
+import { CheckpointBlobs } from './checkpoint-blobs.ts';
 import type { CommandLoop } from './command-loop.ts';
-import { blobsMadeBy, referencedBlobs } from './domain/blob-references.ts';
+import {
+  blobsMadeBy,
+  type BlobTerms,
+  blobsUsedUp,
+  referencedBlobs,
+  unreferenced,
+} from './domain/blob-references.ts';
+import type { Farm } from './domain/farm.ts';
+import type { JobView } from './domain/views.ts';
 import type { BlobStore, Committed } from './ports.ts';
 
 const SWEEP_EVERY_MS = 10 * 60_000;
+/** After jobs were removed; others may follow at once. */
+const SWEEP_SOON_MS = 5_000;
+/** Checkpoints that were replaced go together: each look goes through all jobs. */
+const DROP_EVERY_MS = 10_000;
 /** A result that was looked at just now may name a blob that no commit refers to yet. */
 const JUST_NAMED_MS = 10_000;
 
-type SweptStore = Pick<BlobStore, 'release' | 'sweep'>;
+export interface SweeperOptions {
+  readonly loop: Pick<CommandLoop, 'read' | 'proveLead'>;
+  readonly store: Pick<BlobStore, 'release' | 'sweep'>;
+  readonly archived: Pick<ArchivedBlobs, 'refresh' | 'has'>;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Outputs are kept so long after their job's end; 0 for ever. */
+  readonly outputRetentionMs: number;
+}
 
 export class Sweeper {
-  readonly #loop: CommandLoop;
-  readonly #store: SweptStore;
-  readonly #clock: Clock;
-  readonly #log: Logger;
+  readonly #options: SweeperOptions;
   readonly #justNamed = new Map<string, number>();
+  /** By open job: how many of its steps are complete. */
+  readonly #stepsDone = new Map<number, number>();
   #cancelTimer: () => void = () => {};
   #isBusy = false;
-  #ended: number[] = [];
+  #isSweepDue = false;
+  /** Jobs that have intermediates to lose. */
+  #moved: number[] = [];
+  readonly #checkpoints = new CheckpointBlobs();
+  /** Blobs of checkpoints that were replaced. */
+  readonly #dropped = new Set<string>();
+  #cancelDrop: (() => void) | undefined;
 
-  constructor(loop: CommandLoop, store: SweptStore, clock: Clock, log: Logger) {
-    this.#loop = loop;
-    this.#store = store;
-    this.#clock = clock;
-    this.#log = log;
+  constructor(options: SweeperOptions) {
+    this.#options = options;
   }
 
   start(): void {
-    this.#cancelTimer = this.#clock.after(SWEEP_EVERY_MS, () => {
-      void this.#run(() => this.#sweepAll());
-      this.start();
-    });
+    this.#sweepIn(SWEEP_EVERY_MS);
   }
 
   stop(): void {
     this.#cancelTimer();
+    this.#cancelTimer = () => {};
+    this.#cancelDrop?.();
+  }
+
+  #sweepIn(delayMs: number): void {
+    this.#cancelTimer();
+    this.#cancelTimer = this.#options.clock.after(delayMs, () => {
+      this.#isSweepDue = true;
+      void this.#run();
+      this.start();
+    });
   }
 
   /** Outputs named in a result: kept until its commit has had time to refer to them. */
   note(hashes: readonly string[]): void {
-    const nowMs = this.#clock.monotonicMs();
+    const nowMs = this.#options.clock.monotonicMs();
     for (const sha256 of hashes) {
       // Set anew, so that the map's order is the order of their times.
       this.#justNamed.delete(sha256);
@@ -59,51 +95,105 @@ export class Sweeper {
   }
 
   committed(commit: Committed): void {
-    for (const view of commit.views) if (view.endedAtMs > 0) this.#ended.push(view.number);
-    if (this.#ended.length > 0) void this.#run(() => this.#releaseEnded());
+    for (const view of commit.views) if (this.#hasMoved(view)) this.#moved.push(view.number);
+    if (this.#moved.length > 0) void this.#run();
+    for (const sha256 of this.#checkpoints.committed(commit.facts)) this.#dropped.add(sha256);
+    if (this.#dropped.size > 0) this.#dropSoon();
+    if (commit.facts.some((fact) => fact.type === 'JobRemoved')) this.#sweepIn(SWEEP_SOON_MS);
   }
 
-  async #run(work: () => Promise<void>): Promise<void> {
+  #dropSoon(): void {
+    this.#cancelDrop ??= this.#options.clock.after(DROP_EVERY_MS, () => {
+      this.#cancelDrop = undefined;
+      void this.#run();
+    });
+  }
+
+  /** Whether the job has ended, or one more of its steps is complete. */
+  #hasMoved({ number, endedAtMs, steps }: JobView): boolean {
+    if (endedAtMs > 0) {
+      this.#stepsDone.delete(number);
+      return true;
+    }
+    const done = steps.filter((step) => step.known && step.accepted === step.total).length;
+    const before = this.#stepsDone.get(number) ?? 0;
+    if (done === 0) this.#stepsDone.delete(number);
+    else this.#stepsDone.set(number, done);
+    return done > before;
+  }
+
+  async #run(): Promise<void> {
     if (this.#isBusy) return;
     this.#isBusy = true;
     try {
-      await work();
+      while (this.#moved.length > 0) await this.#releaseIntermediates(this.#moved.splice(0));
+      if (this.#dropped.size > 0 && this.#cancelDrop === undefined) await this.#releaseDropped();
+      if (this.#isSweepDue) {
+        this.#isSweepDue = false;
+        await this.#sweepAll();
+      }
     } catch (error) {
-      this.#log.warn({ error: messageOf(error) }, 'sweep put off');
+      this.#options.log.warn({ error: messageOf(error) }, 'sweep put off');
     } finally {
       this.#isBusy = false;
     }
   }
 
-  async #releaseEnded(): Promise<void> {
-    while (this.#ended.length > 0) {
-      const numbers = this.#ended;
-      this.#ended = [];
-      const nowMs = this.#clock.wallMs();
-      const { candidates, referenced } = await this.#loop.read((farm) => ({
-        candidates: numbers.flatMap((number) => {
-          const job = farm.jobs.get(number);
-          return job?.end === undefined ? [] : blobsMadeBy(job);
-        }),
-        referenced: referencedBlobs(farm, nowMs),
-      }));
-      const released = await this.#store.release(candidates, (sha256) =>
-        this.#isNeeded(sha256, referenced),
-      );
-      if (released > 0) this.#log.info({ released }, 'intermediates deleted');
-    }
+  #releaseIntermediates(numbers: readonly number[]): Promise<void> {
+    return this.#release('intermediates deleted', (farm) =>
+      numbers.flatMap((number) => {
+        const job = farm.jobs.get(number);
+        if (job === undefined) return [];
+        return job.end === undefined ? blobsUsedUp(job) : blobsMadeBy(job);
+      }),
+    );
+  }
+
+  async #releaseDropped(): Promise<void> {
+    const dropped = [...this.#dropped];
+    this.#dropped.clear();
+    await this.#release('old checkpoints deleted', () => dropped);
+  }
+
+  async #release(what: string, candidatesIn: (farm: Farm) => readonly string[]): Promise<void> {
+    const { loop, store, archived, log } = this.#options;
+    const terms = this.#terms();
+    const { free, archive } = await loop.read((farm) => ({
+      free: unreferenced(farm, candidatesIn(farm), terms),
+      archive: farm.archive,
+    }));
+    if (free.size === 0) return;
+    await archived.refresh(archive, terms.nowMs);
+    await loop.proveLead();
+    const isNeeded = (sha256: string): boolean =>
+      !free.has(sha256) || archived.has(sha256) || this.#isJustNamed(sha256);
+    const released = await store.release([...free], isNeeded);
+    if (released > 0) log.info({ released }, what);
   }
 
   async #sweepAll(): Promise<void> {
-    const nowMs = this.#clock.wallMs();
-    const referenced = await this.#loop.read((farm) => referencedBlobs(farm, nowMs));
-    const deleted = await this.#store.sweep((sha256) => this.#isNeeded(sha256, referenced));
-    if (deleted > 0) this.#log.info({ deleted }, 'unreferenced blobs deleted');
+    const { loop, store, archived, log } = this.#options;
+    const terms = this.#terms();
+    const { referenced, archive } = await loop.read((farm) => ({
+      referenced: referencedBlobs(farm, terms),
+      archive: farm.archive,
+    }));
+    await archived.refresh(archive, terms.nowMs);
+    await loop.proveLead();
+    const isNeeded = (sha256: string): boolean =>
+      referenced.has(sha256) || archived.has(sha256) || this.#isJustNamed(sha256);
+    const deleted = await store.sweep(isNeeded);
+    if (deleted > 0) log.info({ deleted }, 'unreferenced blobs deleted');
   }
 
-  #isNeeded(sha256: string, referenced: ReadonlySet<string>): boolean {
-    if (referenced.has(sha256)) return true;
+  #terms(): BlobTerms {
+    const { clock, outputRetentionMs } = this.#options;
+    return { nowMs: clock.wallMs(), outputRetentionMs };
+  }
+
+  #isJustNamed(sha256: string): boolean {
     const namedAtMs = this.#justNamed.get(sha256);
-    return namedAtMs !== undefined && this.#clock.monotonicMs() - namedAtMs < JUST_NAMED_MS;
+    const nowMs = this.#options.clock.monotonicMs();
+    return namedAtMs !== undefined && nowMs - namedAtMs < JUST_NAMED_MS;
   }
 }

@@ -1,8 +1,10 @@
 /**
  * Who looks on. Each watcher of a job has a mailbox that holds little: the latest progress of each
  * unit, and the commits that touched the job. One that reads too slowly loses its place in memory, not
- * in history: it goes on from the journal.
+ * in history: it goes on from the journal. While nothing new can be told here, watches end with the reason:
+ * whoever looks on sees that the farm is in trouble, and may find another coordinator that knows more.
  */
+import type { FurrowError } from '../kit/furrow-error.ts';
 import type { Fact } from './domain/facts.ts';
 import { jobId } from './domain/farm.ts';
 import type { JobView } from './domain/views.ts';
@@ -34,20 +36,34 @@ export type Mail =
 
 const MAX_CHANGES = 1_000;
 const MAX_PROGRESS = 2_000;
+const LOOK_FOR_TROUBLE_MS = 1_000;
 
 export class WatchHub {
   readonly #mailboxes = new Map<number, Set<Mailbox>>();
   /** Latest progress of units that run now, by job. */
   readonly #latest = new Map<string, Map<string, LiveProgress>>();
+  readonly #trouble: () => FurrowError | undefined;
+  #looking: NodeJS.Timeout | undefined;
+
+  /** `trouble`: why nothing new can be told. */
+  constructor(trouble: () => FurrowError | undefined = () => undefined) {
+    this.#trouble = trouble;
+  }
+
+  get trouble(): FurrowError | undefined {
+    return this.#trouble();
+  }
 
   open(job: number): Mailbox {
-    const mailbox = new Mailbox(() => {
+    const mailbox = new Mailbox(this.#trouble, () => {
       const open = this.#mailboxes.get(job);
       open?.delete(mailbox);
       if (open?.size === 0) this.#mailboxes.delete(job);
+      if (this.#mailboxes.size === 0) this.#stopLooking();
     });
     const open = this.#mailboxes.get(job) ?? new Set();
     this.#mailboxes.set(job, open.add(mailbox));
+    this.#looking ??= setInterval(() => this.#lookForTrouble(), LOOK_FOR_TROUBLE_MS).unref();
     return mailbox;
   }
 
@@ -69,20 +85,34 @@ export class WatchHub {
     for (const mailbox of this.#mailboxes.get(job) ?? []) mailbox.progress(units);
   }
 
-  /** The unit's latest progress, 0 to 1; 0 when none is known. */
-  fractionOf(job: number, unitId: string): number {
-    return this.#latest.get(jobId(job))?.get(unitId)?.fraction ?? 0;
+  #lookForTrouble(): void {
+    if (this.trouble === undefined) return;
+    for (const open of this.#mailboxes.values()) for (const mailbox of open) mailbox.wake();
+  }
+
+  #stopLooking(): void {
+    clearInterval(this.#looking);
+    this.#looking = undefined;
+  }
+
+  /** The unit's latest progress, 0 to 1; 0 when none is known, or none that is this agent's. */
+  fractionOf(job: number, unitId: string, agentId?: string): number {
+    const latest = this.#latest.get(jobId(job))?.get(unitId);
+    if (latest === undefined) return 0;
+    return agentId === undefined || agentId === latest.agentId ? latest.fraction : 0;
   }
 }
 
 export class Mailbox {
+  readonly #trouble: () => FurrowError | undefined;
   readonly #onClose: () => void;
   #changes: JobChange[] = [];
   #hasGap = false;
   readonly #progress = new Map<string, LiveProgress>();
   #wake: () => void = () => {};
 
-  constructor(onClose: () => void) {
+  constructor(trouble: () => FurrowError | undefined, onClose: () => void) {
+    this.#trouble = trouble;
     this.#onClose = onClose;
   }
 
@@ -104,7 +134,15 @@ export class Mailbox {
     this.#wake();
   }
 
-  /** What came since; waits for something, or until `signal` is aborted (then undefined). */
+  /** Whoever waits looks again. */
+  wake(): void {
+    this.#wake();
+  }
+
+  /**
+   * What came since; waits for something, or until `signal` is aborted (then undefined). Rejects with the
+   * trouble in which nothing will come.
+   */
   async next(signal: AbortSignal): Promise<Mail | undefined> {
     for (;;) {
       if (signal.aborted) return undefined;
@@ -117,6 +155,8 @@ export class Mailbox {
         this.#changes = [];
         return { kind: 'changes', changes };
       }
+      const trouble = this.#trouble();
+      if (trouble !== undefined) throw trouble;
       if (this.#progress.size > 0) {
         const units = [...this.#progress.values()];
         this.#progress.clear();

@@ -3,9 +3,9 @@
 # it installs and asks nothing; with nothing to do it is done in well under a second.
 #
 #   deploy/setup.sh              what running Furrow needs
-#   deploy/setup.sh --tests      also what the tests need
-#   deploy/setup.sh --nats-2.10  also a nats-server 2.10 in .furrow-tools/nats-2.10/, to test the oldest
-#                                version we support
+#   deploy/setup.sh --tests      also what the tests need: among it a nats-server 2.10 in
+#                                .furrow-tools/nats-2.10/, the oldest version we support
+#   deploy/setup.sh --nats-2.10  that one alone
 #
 # The program looks for nats-server in $FURROW_NATS_SERVER, then on PATH (if >= 2.10), then in
 # .furrow-tools/bin of its own package root, where this script puts it.
@@ -216,11 +216,13 @@ install_nats() {
 install_old_nats() {
   [[ -x $tools/nats-2.10/nats-server ]] && return
   local id codename
-  read -r id codename < <(debian_like) && [[ $id == debian ]] ||
-    die 'nats-server 2.10 is fetched on Debian only. Put one at .furrow-tools/nats-2.10/nats-server.'
+  local remedy='Put one at .furrow-tools/nats-2.10/nats-server. The tests run on the oldest version too.'
+  read -r id codename < <(debian_like) || die "nats-server 2.10 is fetched on Debian and Ubuntu only. $remedy"
+  local -a suites=(trixie bookworm-backports)
+  [[ $id == ubuntu ]] && suites=("$codename" noble plucky)
   scratch=${scratch:-$(mktemp -d)}
-  fetch_debian_nats "$tools/nats-2.10" 2.10. "$id" "$codename" trixie bookworm-backports ||
-    die 'no nats-server 2.10 was found. Put one at .furrow-tools/nats-2.10/nats-server.'
+  fetch_debian_nats "$tools/nats-2.10" 2.10. "$id" "$codename" "${suites[@]}" ||
+    die "no nats-server 2.10 was found. $remedy"
 }
 
 # The one command for this platform.
@@ -286,7 +288,7 @@ install_test_tools() {
 tests='' old_nats=''
 for argument in "$@"; do
   case $argument in
-    --tests) tests=1 ;;
+    --tests) tests=1 old_nats=1 ;;
     --nats-2.10) old_nats=1 ;;
     *) die "unknown argument $argument; see the head of deploy/setup.sh" ;;
   esac

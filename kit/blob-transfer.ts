@@ -5,14 +5,15 @@
  */
 import { createHash } from 'node:crypto';
 import { open, rm, type FileHandle } from 'node:fs/promises';
-import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { MAX_PUT_BYTES, PURPOSE_HEADER } from './blob-protocol.ts';
 import { readFrom } from './file-source.ts';
 import { FurrowError } from './furrow-error.ts';
+import { HashingWriter } from './hashing-writer.ts';
 import { readAnswer, sendRequest, unreachable, type HttpTarget } from './http-request.ts';
 import { retrying } from './retry.ts';
-import { hashFile, HashingWriter, type BlobName } from './sha256-file.ts';
+import { hashFile, type BlobName } from './sha256-file.ts';
+import { syncOrDelete } from './sync-or-delete.ts';
 import { uploadResumably, uploadsInMemory, type UploadMemory } from './tus-upload.ts';
 
 export interface TransferOptions {
@@ -33,6 +34,20 @@ export interface UploadOptions extends TransferOptions {
 const ATTEMPTS = 8;
 const MAX_HASHES = 10_000;
 
+/** Tries again what may pass, each time where the farm is by then. */
+function retryingAt<T>(
+  target: HttpTarget,
+  options: TransferOptions,
+  work: (moved: () => void) => Promise<T>,
+): Promise<T> {
+  let isFirst = true;
+  return retrying({ attempts: ATTEMPTS, ...options }, async (moved) => {
+    if (!isFirst) await target.lookAgain?.();
+    isFirst = false;
+    return work(moved);
+  });
+}
+
 /** Which blobs the farm has not got. Those it has stay there for an hour. */
 export async function findMissing(
   target: HttpTarget,
@@ -42,7 +57,7 @@ export async function findMissing(
   const missing: string[] = [];
   for (let at = 0; at < hashes.length; at += MAX_HASHES) {
     const body = Buffer.from(JSON.stringify({ sha256: hashes.slice(at, at + MAX_HASHES) }));
-    const text = await retrying({ attempts: ATTEMPTS, ...options }, async () => {
+    const text = await retryingAt(target, options, async () => {
       const response = await sendRequest(target, {
         method: 'POST',
         path: '/blobs/missing',
@@ -69,7 +84,7 @@ export async function uploadBlob(
 ): Promise<boolean> {
   const { signal, onProgress, memory = uploadsInMemory() } = options;
   let sentBytes = 0;
-  const sending = retrying({ attempts: ATTEMPTS, ...options }, async (moved) => {
+  const sending = retryingAt(target, options, async (moved) => {
     const missing = await findMissing(target, [blob.sha256], { signal, attempts: 1 });
     if (missing.length === 0) {
       onProgress?.(blob.sizeBytes);
@@ -123,7 +138,7 @@ async function putBlob(
       'content-length': blob.sizeBytes,
       ...(isResult === true && { [PURPOSE_HEADER]: 'result' }),
     },
-    body: () => readFrom(path, 0, onProgress),
+    body: () => readFrom(path, 0, { onBytes: onProgress }),
     signal,
   });
   await readAnswer(target, response);
@@ -131,7 +146,8 @@ async function putBlob(
 
 /**
  * Brings a blob to `path`, verified and fsynced. What is at `path` already is taken for its beginning,
- * so a caller that keeps the file of a download that was cut goes on there. Wrong bytes are deleted.
+ * so a caller that keeps the file of a download that was cut goes on there. Wrong bytes are deleted, and
+ * so is what the disk failed to keep.
  */
 export async function downloadBlob(
   target: HttpTarget,
@@ -139,14 +155,14 @@ export async function downloadBlob(
   path: string,
   options: TransferOptions = {},
 ): Promise<void> {
-  await retrying({ attempts: ATTEMPTS, ...options }, async (moved) => {
+  await retryingAt(target, options, async (moved) => {
     const handle = await open(path, 'a+', 0o600).then(async (file) => {
       await file.close();
       return open(path, 'r+');
     });
     try {
       await fetchRest(target, blob, path, handle, { ...options, moved });
-      await handle.sync();
+      await syncOrDelete(handle, path);
     } finally {
       await handle.close();
     }
@@ -180,15 +196,16 @@ async function fetchRest(
       throw new FurrowError('unavailable', 'RANGE_IGNORED', `${target.url} ignored the range`);
     }
     const writer = new HashingWriter(handle, hash, offset);
-    const count = new Transform({
-      transform(chunk: Buffer, _encoding, done) {
-        moved();
-        offset += chunk.length;
-        onProgress?.(offset);
-        done(null, chunk);
-      },
+    response.on('data', (chunk: Buffer) => {
+      moved();
+      offset += chunk.length;
+      onProgress?.(offset);
     });
-    await pipeline(response, count, writer, { signal }).catch((error: NodeJS.ErrnoException) => {
+    // Adding a listener starts the flow; it begins with the pipeline.
+    response.pause();
+    const { rate } = target;
+    const steps = rate === undefined ? [response, writer] : [response, rate.stream(), writer];
+    await pipeline(steps, { signal }).catch((error: NodeJS.ErrnoException) => {
       signal?.throwIfAborted();
       throw isDiskError(error) ? error : unreachable(target, error);
     });

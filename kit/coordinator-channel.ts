@@ -10,78 +10,16 @@ import {
   type ChannelOptions,
   type connectivityState,
 } from '@grpc/grpc-js';
-import { FurrowError } from './furrow-error.ts';
+import { CoordinatorRoute } from './coordinator-route.ts';
 
-/** Reason of the refusal of a coordinator that stands by; its details may name the leader's address. */
-export const NOT_LEADER = 'NOT_LEADER';
-/** Key of the details of NOT_LEADER: HOST:PORT. */
-export const LEADER_DETAIL = 'leader';
-
-/**
- * Whether the same call is worth another try.
- * - `now`: at another coordinator, which was not asked yet.
- * - `soon`: after a pause: a standby lives, and leads before long if nobody else does.
- * - `no`: the error is the answer, or nobody is there.
- */
-export type NextTry = 'now' | 'soon' | 'no';
-
-export class CoordinatorChannel implements ChannelInterface {
-  readonly #addresses: readonly string[];
+export class CoordinatorChannel extends CoordinatorRoute implements ChannelInterface {
   readonly #options: ChannelOptions;
   readonly #channels = new Map<string, Channel>();
-  #current: string;
-  /** Asked since one of them served, or since the last pause. */
-  readonly #asked = new Set<string>();
-  #standbyLives = false;
 
-  /** `farm`: HOST:PORT of each coordinator, with commas between, the one to ask first in front. */
+  /** `farm`: as CoordinatorRoute has it. */
   constructor(farm: string, options: ChannelOptions) {
-    this.#addresses = farm.split(',');
+    super(farm);
     this.#options = options;
-    this.#current = this.#addresses[0] ?? farm;
-  }
-
-  /** Where the next call goes. */
-  get address(): string {
-    return this.#current;
-  }
-
-  get hasSeveral(): boolean {
-    return this.#addresses.length > 1;
-  }
-
-  /** A call has been answered, by the coordinator at this address. */
-  served(address: string): void {
-    if (address !== this.#current) return;
-    this.#asked.clear();
-    this.#standbyLives = false;
-  }
-
-  /** A call to this address failed: turns to where the next one should go. */
-  failed(error: unknown, address: string): NextTry {
-    if (!(error instanceof FurrowError) || !error.retryable) return 'no';
-    // Another call has turned away from there before.
-    if (address !== this.#current) return 'now';
-    this.#asked.add(this.#current);
-    if (error.reason === NOT_LEADER) {
-      this.#standbyLives = true;
-      const leader = error.details[LEADER_DETAIL];
-      if (leader !== undefined && !this.#asked.has(leader)) {
-        this.#current = leader;
-        return 'now';
-      }
-    }
-    const next = this.#nextListed();
-    if (next !== undefined) {
-      this.#current = next;
-      return 'now';
-    }
-    // All were asked: the next round begins with the first listed one that is not this.
-    this.#asked.clear();
-    this.#current = this.#addresses.find((address) => address !== this.#current) ?? this.#current;
-    const isWorthAPause = this.#standbyLives;
-    this.#standbyLives = false;
-    return isWorthAPause ? 'soon' : 'no';
   }
 
   close(): void {
@@ -109,17 +47,11 @@ export class CoordinatorChannel implements ChannelInterface {
     return this.#open().createCall(...args);
   }
 
-  #nextListed(): string | undefined {
-    const at = this.#addresses.indexOf(this.#current);
-    const order = [...this.#addresses.slice(at + 1), ...this.#addresses.slice(0, at + 1)];
-    return order.find((address) => !this.#asked.has(address));
-  }
-
   #open(): Channel {
-    let channel = this.#channels.get(this.#current);
+    let channel = this.#channels.get(this.address);
     if (channel === undefined) {
-      channel = new Channel(this.#current, credentials.createInsecure(), this.#options);
-      this.#channels.set(this.#current, channel);
+      channel = new Channel(this.address, credentials.createInsecure(), this.#options);
+      this.#channels.set(this.address, channel);
     }
     return channel;
   }

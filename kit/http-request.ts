@@ -9,14 +9,19 @@ import {
   type OutgoingHttpHeaders,
 } from 'node:http';
 import { request as httpsRequest } from 'node:https';
-import type { Readable } from 'node:stream';
-import { FurrowError, messageOf, type ErrorCode } from './furrow-error.ts';
+import { pipeline, type Readable } from 'node:stream';
+import type { ByteRate } from './byte-rate.ts';
+import { type ErrorDetails, FurrowError, messageOf, type ErrorCode } from './furrow-error.ts';
 
 /** Where the farm's HTTP server is, and what opens it. */
 export interface HttpTarget {
-  /** Such as http://127.0.0.1:7401. */
+  /** Such as http://127.0.0.1:7401. Another one after `lookAgain`, maybe. */
   readonly url: string;
   readonly token: string;
+  /** How fast files may come and go. */
+  readonly rate?: ByteRate;
+  /** Looks where the farm is now, before a request is tried again: another coordinator may lead. */
+  readonly lookAgain?: () => Promise<void>;
 }
 
 export interface HttpRequest {
@@ -51,7 +56,7 @@ export async function sendRequest(
     request.once('response', resolve);
     request.on('error', reject);
   });
-  const source = typeof body === 'function' ? body() : undefined;
+  const source = typeof body === 'function' ? paced(target, body()) : undefined;
   let sourceError: Error | undefined;
   source?.once('error', (error) => request.destroy((sourceError = error)));
   if (source === undefined) request.end(body);
@@ -66,6 +71,14 @@ export async function sendRequest(
     if (sourceError !== undefined) throw cannotRead(sourceError);
     throw error instanceof FurrowError ? error : unreachable(target, error);
   }
+}
+
+/** Ends as the source does, with its error or without. */
+function paced({ rate }: HttpTarget, source: Readable): Readable {
+  if (rate === undefined) return source;
+  const slow = rate.stream();
+  pipeline(source, slow, () => undefined);
+  return slow;
 }
 
 /** A server that refuses early need not be sent the rest; its answer is still to be read. */
@@ -106,9 +119,12 @@ export async function readText(target: HttpTarget, response: IncomingMessage): P
 /** What a refusal means. The server's own words when it sent them. */
 export function errorFrom(status: number, text: string): FurrowError {
   try {
-    const said = JSON.parse(text) as Partial<Record<'code' | 'reason' | 'message', string>>;
+    const said = JSON.parse(text) as Partial<Record<'code' | 'reason' | 'message', string>> & {
+      readonly details?: ErrorDetails;
+    };
     if (said.code !== undefined && said.reason !== undefined && said.message !== undefined) {
-      return new FurrowError(said.code as ErrorCode, said.reason, said.message);
+      const { details = {} } = said;
+      return new FurrowError(said.code as ErrorCode, said.reason, said.message, { details });
     }
   } catch {
     // No JSON: a proxy's page, or an answer to HEAD, which has no body.

@@ -115,7 +115,10 @@ function httpStack(target: HttpTarget, signal: AbortSignal | undefined): HttpSta
             // Only the path: the token is for the farm, whatever host an answer names.
             path: new URL(url).pathname,
             headers: { ...headers, 'content-length': slice?.size ?? 0 },
-            body: slice === null ? undefined : () => readFrom(slice.path, slice.start, onProgress),
+            body:
+              slice === null
+                ? undefined
+                : () => readFrom(slice.path, slice.start, { onBytes: onProgress }),
             signal,
             idleTimeoutMs: FINISH_TIMEOUT_MS,
           });

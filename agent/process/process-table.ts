@@ -2,7 +2,7 @@
  * The machine's processes as /proc lists them. Empty where there is no /proc: there, only process
  * groups can be signalled, and memory is unknown.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readSync } from 'node:fs';
 
 export interface ProcessEntry {
   readonly pid: number;
@@ -11,6 +11,8 @@ export interface ProcessEntry {
   /** Since boot, in the kernel's ticks: with the pid it names one process and no later one. */
   readonly startTicks: number;
   readonly residentBytes: number;
+  /** Used by it and by those of its children that it waited for, in the kernel's ticks. */
+  readonly cpuTicks: number;
 }
 
 /**
@@ -44,6 +46,7 @@ export function parseStat(stat: string, pageSizeBytes: number): ProcessEntry | n
     group: Number(fields[2]),
     startTicks: Number(fields[19]),
     residentBytes: Number(fields[21]) * pageSizeBytes,
+    cpuTicks: fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks), 0),
   };
 }
 
@@ -72,11 +75,30 @@ function listProc(): readonly string[] {
   }
 }
 
+/** Where every file is read into first; grows to the largest that was met. */
+let scratch = Buffer.allocUnsafe(4096);
+
+/**
+ * Files of /proc do not say how long they are, and `readFileSync` takes 64 KiB to find out: a look at
+ * all processes would leave megabytes to be collected.
+ */
 function readOrNull(path: string): Buffer | null {
+  let file: number | undefined;
   try {
-    return readFileSync(path);
+    file = openSync(path, 'r');
+    let length = 0;
+    for (;;) {
+      const count = readSync(file, scratch, length, scratch.length - length, null);
+      length += count;
+      // Anything that left room was its end: so short a file comes in one piece.
+      if (count === 0 || length < scratch.length) break;
+      scratch = Buffer.concat([scratch, Buffer.allocUnsafe(scratch.length)]);
+    }
+    return Buffer.from(scratch.subarray(0, length));
   } catch {
     return null;
+  } finally {
+    if (file !== undefined) closeSync(file);
   }
 }
 

@@ -85,10 +85,12 @@ function addDescendants(members: Map<number, ProcessEntry>, all: readonly Proces
   }
 }
 
-/** Ends the tree: TERM, grace, KILL. Answers whether all of it is gone. */
+/** Ends the tree: TERM, grace, KILL; without a grace KILL at once. Answers whether all of it is gone. */
 export async function endTree(tree: ProcessTree, termGraceMs = TERM_GRACE_MS): Promise<boolean> {
-  if (!(await signalTree(tree, 'SIGTERM'))) return true;
-  if (await isGoneWithin(tree, termGraceMs)) return true;
+  if (termGraceMs > 0) {
+    if (!(await signalTree(tree, 'SIGTERM'))) return true;
+    if (await isGoneWithin(tree, termGraceMs)) return true;
+  }
   const giveUpAt = performance.now() + KILL_GRACE_MS;
   do {
     // Again each time: a process may have forked while the others were being killed.

@@ -5,21 +5,27 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { accessSync, constants, statSync } from 'node:fs';
+import { accessSync, constants, statSync, writeFileSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import { delimiter, isAbsolute, join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { FurrowError, messageOf } from '../../kit/furrow-error.ts';
 import type { ProcessRequest, ProcessResult } from '../runners/runner.ts';
 import { LineSplitter } from './line-splitter.ts';
+import type { GuardedUnit } from './memory-guard.ts';
+import type { MemoryEnd } from './memory-limits.ts';
 import type { MemorySampler } from './memory-sampler.ts';
+import { readOomKills } from './oom-kills.ts';
 import type { ProcessRecords } from './process-records.ts';
 import { readProcess } from './process-table.ts';
 import { endTree, MARKER_VARIABLE, type ProcessTree } from './process-tree.ts';
+import { signalOf } from './signal-of.ts';
 
-const STDERR_TAIL_LINES = 50;
+const TAIL_LINES = 50;
 /** Units yield to whoever sits at the machine. */
 const NICE = 10;
+/** From 0, as others have, to 1000, which is killed first. */
+const OOM_SCORE = '500';
 /** Pipes held open by somebody out of reach are not waited for longer. */
 const PIPE_GRACE_MS = 2_000;
 
@@ -33,6 +39,8 @@ export interface RunOptions {
   readonly log: (line: string) => void;
   /** From TERM to KILL. */
   readonly termGraceMs?: number;
+  /** The attempt that it belongs to, when it is held to its memory. */
+  readonly guarded?: GuardedUnit;
 }
 
 export async function runProcess(
@@ -42,17 +50,23 @@ export async function runProcess(
 ): Promise<ProcessResult> {
   options.signal.throwIfAborted();
   const program = findProgram(request.program, request.cwd);
+  const { guarded } = options;
+  const oomKillsBefore = readOomKills();
   const { child, tree } = await start(host, program, request);
-  host.sampler.watch(tree.pid);
   let ending: Promise<boolean> | null = null;
+  guarded?.add(tree.pid, () => {
+    const killed = endTree(tree, 0);
+    ending ??= killed;
+  });
+  host.sampler.watch(tree.pid, request.onBusy);
   const end = (): void => {
     ending ??= endTree(tree, options.termGraceMs);
   };
   options.signal.addEventListener('abort', end, { once: true });
   if (options.signal.aborted) end();
   try {
-    const stderrTail: string[] = [];
-    const streams = readOutput(child, request, options.log, stderrTail);
+    const tails = { stdoutTail: [], stderrTail: [] };
+    const streams = readOutput(child, request, options.log, tails);
     const [exitCode, signal] = await exitOf(child);
     // Nothing that it left behind may outlive the unit.
     const ended = await (ending ?? endTree(tree, options.termGraceMs));
@@ -60,11 +74,25 @@ export async function runProcess(
     if (!ended) throw cannotEnd(program);
     host.records.remove(tree);
     options.signal.throwIfAborted();
-    return { exitCode, signal, stderrTail, peakRamBytes: host.sampler.forget(tree.pid) };
+    const { ramBytes: peakRamBytes, vramBytes: peakVramBytes } = host.sampler.forget(tree.pid);
+    const wasKilled = signalOf({ exitCode, signal }) === 'SIGKILL';
+    const byKernel = wasKilled && readOomKills() > oomKillsBefore;
+    const memoryEnd = memoryEndOf(guarded, byKernel, peakRamBytes);
+    return { exitCode, signal, ...tails, peakRamBytes, peakVramBytes, memoryEnd };
   } finally {
     options.signal.removeEventListener('abort', end);
+    guarded?.remove(tree.pid);
     host.sampler.forget(tree.pid);
   }
+}
+
+function memoryEndOf(
+  guarded: GuardedUnit | undefined,
+  byKernel: boolean,
+  usedBytes: number,
+): MemoryEnd | null {
+  const known = guarded?.end ?? guarded?.kernelEnd() ?? null;
+  return known ?? (byKernel ? { cause: 'kernel', usedBytes } : null);
 }
 
 async function start(
@@ -99,6 +127,7 @@ async function start(
   try {
     host.records.add(tree);
     setPriority(child.pid, NICE);
+    offerToKernel(child.pid);
   } catch (error) {
     // A process without a record could outlive us; one that is gone already needs no priority.
     if (isNoSpace(error)) {
@@ -107,6 +136,11 @@ async function start(
     }
   }
   return { child, tree };
+}
+
+/** When memory runs out, the kernel is to take a unit, not the agent; its children inherit that. */
+function offerToKernel(pid: number): void {
+  if (process.platform === 'linux') writeFileSync(`/proc/${pid}/oom_score_adj`, OOM_SCORE);
 }
 
 function isNoSpace(error: unknown): boolean {
@@ -132,22 +166,35 @@ async function exitOf(child: ChildProcess): Promise<[number | null, NodeJS.Signa
   return (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
 }
 
+interface OutputTails {
+  readonly stdoutTail: string[];
+  readonly stderrTail: string[];
+}
+
 function readOutput(
   child: ChildProcess,
   request: ProcessRequest,
   log: (line: string) => void,
-  stderrTail: string[],
+  { stdoutTail, stderrTail }: OutputTails,
 ): readonly Promise<void>[] {
+  const onStdout = (line: string): void => {
+    keepLast(stdoutTail, line);
+    (request.onStdoutLine ?? log)(line);
+  };
   const onStderr = (line: string): void => {
-    stderrTail.push(line);
-    if (stderrTail.length > STDERR_TAIL_LINES) stderrTail.shift();
+    keepLast(stderrTail, line);
     if (request.quiet !== true) log(line);
     request.onStderrLine?.(line);
   };
   return [
-    readLines(child.stdout as Readable, request.onStdoutLine ?? log),
+    readLines(child.stdout as Readable, onStdout),
     readLines(child.stderr as Readable, onStderr),
   ];
+}
+
+function keepLast(tail: string[], line: string): void {
+  tail.push(line);
+  if (tail.length > TAIL_LINES) tail.shift();
 }
 
 async function readLines(stream: Readable, onLine: (line: string) => void): Promise<void> {

@@ -1,8 +1,11 @@
 /**
  * Runs a program of the user's choice. Three pure functions and one spawn.
  *
+ * A program that leaves checkpoints finds in FURROW_CHECKPOINT where.
+ *
  * A line `furrow-progress: 0.42 note` on standard output is progress and kept out of the log; any
- * other line shows that the unit is alive.
+ * other line shows that the unit is alive. So does the processor time that it uses, unless its step sets a stall
+ * limit: many programs compute for an hour without a word, and who names a limit knows that theirs does not.
  */
 import type { CommandTask } from '../../proto/gen/furrow/v1/task.ts';
 import type { ProcessRequest, ProcessResult, Runner, RunOutcome, UnitWork } from './runner.ts';
@@ -58,11 +61,11 @@ export const commandRunner: Runner = {
   run: async (work, context) => {
     if (work.task.kind?.$case !== 'command') throw new Error('not a command');
     const request = commandRequest(work.task.kind.value, work);
-    let lines = 0;
+    let signs = 0;
     let progress: ProgressLine = { fraction: 0, note: '' };
     const alive = (): void => {
-      lines += 1;
-      context.progress(progress.fraction, lines, progress.note);
+      signs += 1;
+      context.progress(progress.fraction, signs, progress.note);
     };
     const result = await context.run({
       ...request,
@@ -73,6 +76,7 @@ export const commandRunner: Runner = {
         alive();
       },
       onStderrLine: alive,
+      ...(work.limits.stallTimeoutMs === 0 && { onBusy: alive }),
     });
     return commandOutcome(request.program, result);
   },

@@ -4,6 +4,7 @@
  */
 import type { Demand, Limits } from '../../proto/gen/furrow/v1/step.ts';
 import type { Task } from '../../proto/gen/furrow/v1/task.ts';
+import type { MemoryEnd } from '../process/memory-limits.ts';
 
 /** Failure kinds an agent may report; the kind decides what follows, not the agent. */
 export type FailureKind =
@@ -52,6 +53,8 @@ export interface ProcessRequest {
   readonly onStdoutLine?: (line: string) => void;
   /** Each line of standard error, besides going to the unit's log. */
   readonly onStderrLine?: (line: string) => void;
+  /** Called now and then while it, or what came of it, uses a fair part of a processor core. */
+  readonly onBusy?: () => void;
   /** Standard error is kept out of the unit's log. */
   readonly quiet?: boolean;
 }
@@ -60,10 +63,15 @@ export interface ProcessResult {
   /** Null when a signal ended it. */
   readonly exitCode: number | null;
   readonly signal: string | null;
-  /** Last lines of standard error, at most 50, oldest first. */
+  /** Last lines of each stream, at most 50, oldest first. */
+  readonly stdoutTail: readonly string[];
   readonly stderrTail: readonly string[];
-  /** Highest resident memory seen over the process group, in bytes; 0 when unknown. */
+  /** Highest resident memory seen over it and its descendants, in bytes; 0 when unknown. */
   readonly peakRamBytes: number;
+  /** Most memory seen on any one GPU, in bytes; 0 when unknown. */
+  readonly peakVramBytes: number;
+  /** Set when it was ended for the memory that it took. */
+  readonly memoryEnd: MemoryEnd | null;
 }
 
 /** What a runner may do to the world, bound to one attempt. */

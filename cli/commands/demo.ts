@@ -1,5 +1,4 @@
 import { defineCommand } from '../command.ts';
-import { runDemo } from '../demo/run-demo.ts';
 import { EXIT } from '../exit-codes.ts';
 
 export const demo = defineCommand({
@@ -13,6 +12,7 @@ export const demo = defineCommand({
     ['furrow demo holiday.mov', 'with a film of yours; its file is only read'],
   ],
   async run([file], _options, context) {
+    const { runDemo } = await import('../demo/run-demo.ts');
     const end = await runDemo(file, context);
     if (end.state === 'failed') {
       context.out.complain(`the film was not made: ${end.reason}`);

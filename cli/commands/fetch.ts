@@ -1,8 +1,4 @@
-import { FurrowError } from '../../kit/furrow-error.ts';
-import { JobState, type Job } from '../../proto/gen/furrow/v1/job_service.ts';
 import { defineCommand } from '../command.ts';
-import { fetchOutputs, placeOutputs } from '../fetch-outputs.ts';
-import { hasEnded, jobStateName } from '../output/names.ts';
 
 export const fetch = defineCommand<{ output?: string; force?: boolean }>({
   name: 'fetch',
@@ -19,21 +15,7 @@ export const fetch = defineCommand<{ output?: string; force?: boolean }>({
     ['furrow fetch j12 -o out/', 'all its files, into a folder'],
   ],
   async run([jobId = ''], { output, force = false }, context) {
-    const client = await context.farm();
-    const { job } = await client.call(client.jobs.getJob.bind(client.jobs), { jobId });
-    if (job === undefined) throw new TypeError(`the farm answered without the job ${jobId}`);
-    if (job.state !== JobState.JOB_STATE_SUCCEEDED) throw notDone(job);
-    const placements = await placeOutputs(job, output, force);
-    const files = await fetchOutputs(job.id, placements, force, context);
-    return { report: { kind: 'fetched', jobId: job.id, files } };
+    const { fetchJob } = await import('../fetch-outputs.ts');
+    return fetchJob(jobId, output, force, context);
   },
 });
-
-function notDone({ id, state, reason }: Job): FurrowError {
-  const because = reason === '' ? '' : ` (${reason})`;
-  const remedy = hasEnded(state)
-    ? `furrow retry ${id} tries again`
-    : `furrow watch ${id} waits for it`;
-  const message = `${id} has no files: it is ${jobStateName(state)}${because}; ${remedy}`;
-  return new FurrowError('failed-precondition', 'JOB_NOT_SUCCEEDED', message);
-}

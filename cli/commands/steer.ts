@@ -1,4 +1,4 @@
-/** Commands that change a job and answer with the job as it is then. */
+/** Commands that change a job, and most answer with the job as it is then. */
 import type { Job } from '../../proto/gen/furrow/v1/job_service.ts';
 import { defineCommand, type CommandResult } from '../command.ts';
 import { formatCount } from '../output/format.ts';
@@ -50,6 +50,19 @@ export const resume = defineCommand({
     const client = await context.farm();
     const answer = await client.call(client.jobs.resumeJob.bind(client.jobs), { jobId });
     return changed(answer.job, jobId, 'goes on');
+  },
+});
+
+export const remove = defineCommand({
+  name: 'remove',
+  summary: 'forget a job that has ended, and delete its files',
+  description:
+    'Forgets a job that has ended, archived or not, and deletes the files that no other job needs. There is no way back.',
+  arguments: JOB,
+  async run([jobId = ''], _options, context) {
+    const client = await context.farm();
+    await client.call(client.jobs.removeJob.bind(client.jobs), { jobId });
+    return { report: { kind: 'removed', jobId } };
   },
 });
 

@@ -1,13 +1,17 @@
 /** Every command, in the order of --help. A new one is a file beside this and a line here. */
 import type { Command, CommandGroup } from '../command.ts';
 import { agent, coordinator } from '../roles.ts';
-import { agents, drain, undrain } from './agents.ts';
+import { pauseAgent, policy, resumeAgent } from './agent-policy.ts';
+import { drain, listAgents, undrain } from './agents.ts';
 import { demo } from './demo.ts';
+import { explain } from './explain.ts';
 import { fetch } from './fetch.ts';
 import { jobs } from './jobs.ts';
 import { logs } from './logs.ts';
+import { sizes } from './sizes.ts';
+import { listOwners, listTickets, setOwner, setTickets } from './sharing.ts';
 import { status } from './status.ts';
-import { cancel, pause, resume, retry } from './steer.ts';
+import { cancel, pause, remove, resume, retry } from './steer.ts';
 import { command } from './submit/command.ts';
 import { steps } from './submit/steps.ts';
 import { transcode } from './submit/transcode.ts';
@@ -21,6 +25,24 @@ const submit: CommandGroup = {
   commands: [transcode, steps, command],
 };
 
+const tickets: CommandGroup = {
+  name: 'tickets',
+  summary: 'named tickets, such as licences, that units hold while they run',
+  commands: [listTickets, setTickets],
+};
+
+const owners: CommandGroup = {
+  name: 'owners',
+  summary: "owners' shares of the farm",
+  commands: [listOwners, setOwner],
+};
+
+const agents: CommandGroup = {
+  name: 'agents',
+  summary: 'list the agents and what they have; say when each works',
+  commands: [listAgents, policy, pauseAgent, resumeAgent],
+};
+
 export const COMMANDS: readonly (Command | CommandGroup)[] = [
   up,
   demo,
@@ -28,16 +50,21 @@ export const COMMANDS: readonly (Command | CommandGroup)[] = [
   watch,
   jobs,
   units,
+  explain,
   logs,
   fetch,
   cancel,
   retry,
   pause,
   resume,
+  remove,
   status,
   agents,
   drain,
   undrain,
+  sizes,
+  tickets,
+  owners,
   coordinator,
   agent,
 ];

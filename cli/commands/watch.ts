@@ -1,6 +1,4 @@
 import { defineCommand } from '../command.ts';
-import { exitCodeOf, followJob, tellEnd } from '../follow-job.ts';
-import { JobState } from '../../proto/gen/furrow/v1/job_service.ts';
 
 export const watch = defineCommand({
   name: 'watch',
@@ -13,11 +11,7 @@ export const watch = defineCommand({
     ['furrow watch j12 --json | jq -c .event', 'one JSON document an event'],
   ],
   async run([jobId = ''], _options, context) {
-    const job = await followJob(jobId, context);
-    tellEnd(job, context);
-    if (job.state === JobState.JOB_STATE_SUCCEEDED && job.outputs.length > 0) {
-      context.out.note(`fetch its files with: furrow fetch ${job.id}`);
-    }
-    return { exitCode: exitCodeOf(job, context) };
+    const { watchToEnd } = await import('../follow-job.ts');
+    return watchToEnd(jobId, context);
   },
 });

@@ -2,17 +2,22 @@
  * What --json prints: the protocol's own field names, every field always there, enums by their short
  * names. Scripts depend on it: fields may be added, never renamed.
  */
+import { termsOfPolicy } from '../../proto/agent-policy.ts';
 import type { Agent } from '../../proto/gen/furrow/v1/farm_service.ts';
 import type {
+  ExplainResponse,
   Job,
+  JobPlan,
   StreamLogsResponse,
   Unit,
   WatchJobResponse,
 } from '../../proto/gen/furrow/v1/job_service.ts';
 import type { Report } from '../report.ts';
 import {
+  agentAnswerStateName,
   agentStateName,
   attemptOutcomeName,
+  explainedStateName,
   jobStateName,
   journalStateName,
   unitStateName,
@@ -22,17 +27,29 @@ import type { WatchEvent } from './progress-model.ts';
 export function jsonOf(report: Report): unknown {
   switch (report.kind) {
     case 'jobs':
-      return { jobs: report.jobs.map(jobJson), ageMs: report.ageMs };
+      return { jobs: report.jobs.map(jobJson), ageMs: report.ageMs, warnings: report.warnings };
+    case 'job':
+      return { job: jobJson(report.job) };
+    case 'removed':
+      return { jobId: report.jobId };
     case 'units':
-      return { units: report.units.map(unitJson) };
+      return { units: report.units.map(unitJson), ageMs: report.ageMs };
+    case 'explanation':
+      return explanationJson(report.answer);
     case 'agents':
-      return { agents: report.agents.map(agentJson) };
+      return { agents: report.agents.map(agentJson), ageMs: report.ageMs };
+    case 'sizes':
+      return { sizes: report.sizes };
+    case 'agent':
+      return { agent: agentJson(report.agent), ageMs: report.ageMs };
     case 'status':
       return {
         address: report.address,
         ...report.status,
         journal: journalStateName(report.status.journal),
       };
+    case 'plan':
+      return { name: report.name, ...planJson(report.plan) };
     case 'submitted': {
       const { job, clientId, alreadySubmitted } = report;
       return { jobId: job.id, clientId, alreadySubmitted, job: jobJson(job) };
@@ -43,6 +60,16 @@ export function jsonOf(report: Report): unknown {
       return { jobId: report.jobId, files: report.files };
     case 'demo':
       return report;
+    case 'tickets':
+      return { tickets: report.tickets };
+    case 'owners':
+      return { owners: report.owners };
+    case 'policy':
+      return {
+        agent: report.agent,
+        policy: report.terms ?? null,
+        closedReason: report.closedReason ?? null,
+      };
     case 'drained':
       return { agent: report.agent, draining: report.draining };
   }
@@ -56,8 +83,43 @@ function unitJson(unit: Unit): object {
   return { ...unit, state: unitStateName(unit.state) };
 }
 
+function explanationJson({ lines: _lines, explanations, ...rest }: ExplainResponse): object {
+  return {
+    ...rest,
+    explanations: explanations.map(({ state, agents, startInMs, endInMs, ...more }) => ({
+      ...more,
+      state: explainedStateName(state),
+      startInMs: startInMs ?? null,
+      endInMs: endInMs ?? null,
+      agents: agents.map(({ state: answer, roomInMs, ...agent }) => ({
+        ...agent,
+        state: agentAnswerStateName(answer),
+        roomInMs: roomInMs ?? null,
+      })),
+    })),
+  };
+}
+
+function planJson({ steps, takesMs, unknown }: JobPlan): object {
+  return {
+    takesMs: takesMs ?? null,
+    unknown,
+    steps: steps.map((step) => ({
+      ...step,
+      unitMs: step.unitMs ?? null,
+      takesMs: step.takesMs ?? null,
+    })),
+  };
+}
+
 function agentJson(agent: Agent): object {
-  return { ...agent, state: agentStateName(agent.state) };
+  const { policy, closedReason = null } = agent;
+  return {
+    ...agent,
+    state: agentStateName(agent.state),
+    policy: policy ? termsOfPolicy(policy) : null,
+    closedReason,
+  };
 }
 
 /** One line of `watch --json`; undefined for what has no meaning here. */

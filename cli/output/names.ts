@@ -1,6 +1,13 @@
 /** Short lower-case names of the protocol's enums, for screens and for --json. */
 import { AgentState, JournalState } from '../../proto/gen/furrow/v1/farm_service.ts';
-import { AttemptOutcome, JobState, UnitState } from '../../proto/gen/furrow/v1/job_service.ts';
+import {
+  AgentAnswerState,
+  AttemptOutcome,
+  ExplainedState,
+  JobState,
+  UnitState,
+} from '../../proto/gen/furrow/v1/job_service.ts';
+import type { UnitStateName } from './unit-state-names.ts';
 
 const shortName = (name: string | undefined, prefix: string): string =>
   name?.startsWith(prefix)
@@ -26,17 +33,26 @@ export const journalStateName = (state: JournalState): string =>
 export const attemptOutcomeName = (outcome: AttemptOutcome): string =>
   shortName(AttemptOutcome[outcome], 'ATTEMPT_OUTCOME_');
 
-/** Unit states by the names that `--state` takes. */
-export const UNIT_STATES: ReadonlyMap<string, UnitState> = new Map(
-  [
-    UnitState.UNIT_STATE_BLOCKED,
-    UnitState.UNIT_STATE_QUEUED,
-    UnitState.UNIT_STATE_LEASED,
-    UnitState.UNIT_STATE_ACCEPTED,
-    UnitState.UNIT_STATE_FAILED,
-    UnitState.UNIT_STATE_CANCELLED,
-  ].map((state) => [unitStateName(state), state]),
-);
+/** paused, blocked, retrying, waiting, held, accepted, failed, cancelled, held-back. */
+export const explainedStateName = (state: ExplainedState): string =>
+  shortName(ExplainedState[state], 'EXPLAINED_STATE_');
+
+/** fits, paused, busy, used-by-others, closed, too-small, lacks, kept. */
+export const agentAnswerStateName = (state: AgentAnswerState): string =>
+  shortName(AgentAnswerState[state], 'AGENT_ANSWER_STATE_');
+
+const UNIT_STATES: Readonly<Record<UnitStateName, UnitState>> = {
+  blocked: UnitState.UNIT_STATE_BLOCKED,
+  queued: UnitState.UNIT_STATE_QUEUED,
+  leased: UnitState.UNIT_STATE_LEASED,
+  accepted: UnitState.UNIT_STATE_ACCEPTED,
+  failed: UnitState.UNIT_STATE_FAILED,
+  cancelled: UnitState.UNIT_STATE_CANCELLED,
+};
+
+export function unitStateOf(name: UnitStateName): UnitState {
+  return UNIT_STATES[name];
+}
 
 /** Whether nothing more happens to the job by itself. */
 export function hasEnded(state: JobState): boolean {

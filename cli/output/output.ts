@@ -4,11 +4,9 @@
  */
 import type { FurrowError } from '../../kit/furrow-error.ts';
 import type { Report } from '../report.ts';
-import { jsonOf } from './json.ts';
 import { terminalOf, type Terminal } from './live-region.ts';
 import { styleFor, type Style } from './style.ts';
 import { printable } from './text-width.ts';
-import { linesOf } from './text.ts';
 
 export interface OutputOptions {
   readonly json: boolean;
@@ -23,7 +21,7 @@ export interface Output extends OutputOptions {
   readonly noteStyle: Style;
   readonly noteTerminal: Terminal | undefined;
   /** A result. One JSON document with --json. */
-  report(report: Report): void;
+  report(report: Report): Promise<void>;
   /** One line of a stream of JSON documents. */
   jsonLine(document: unknown): void;
   /** A line of a result. */
@@ -55,9 +53,14 @@ export function createOutput(
     terminal,
     noteStyle,
     noteTerminal: terminalOf(stderr, environment),
-    report(report) {
-      if (json) write(JSON.stringify(jsonOf(report), null, stdout.isTTY ? 2 : undefined));
-      else for (const line of linesOf(report, style, terminal?.columns, Date.now())) write(line);
+    async report(report) {
+      if (json) {
+        const { jsonOf } = await import('./json.ts');
+        write(JSON.stringify(jsonOf(report), null, stdout.isTTY ? 2 : undefined));
+      } else {
+        const { linesOf } = await import('./text.ts');
+        for (const line of linesOf(report, style, terminal?.columns, Date.now())) write(line);
+      }
     },
     jsonLine: (document) => write(JSON.stringify(document)),
     line: write,

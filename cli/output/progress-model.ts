@@ -31,7 +31,7 @@ export interface ProgressModel {
   readonly ended: readonly string[];
   /** Agents' names by id. */
   readonly agentNames: ReadonlyMap<string, string>;
-  /** Since when the farm has been out of reach; undefined while it answers. */
+  /** Since when the farm has been out of reach, or has had no news; undefined while it tells. */
   readonly unreachableSinceMs: number | undefined;
 }
 
@@ -44,7 +44,8 @@ export interface Notice {
 /** What happens to a watcher: the farm's events, and the connection going and coming. */
 export type WatchEvent =
   | { readonly kind: 'message'; readonly message: WatchJobResponse }
-  | { readonly kind: 'unreachable'; readonly reason: string }
+  /** `isFarmsWord`: a coordinator answers, and gives the reason why it has no news. */
+  | { readonly kind: 'unreachable'; readonly reason: string; readonly isFarmsWord: boolean }
   | { readonly kind: 'reachable' };
 
 export function newProgressModel(
@@ -73,7 +74,14 @@ export function applyWatchEvent(model: ProgressModel, event: WatchEvent, nowMs: 
       if (model.unreachableSinceMs !== undefined) return { model, notices: [] };
       return {
         model: { ...model, unreachableSinceMs: nowMs },
-        notices: [{ tone: 'warning', text: 'farm unreachable, trying again…' }],
+        notices: [
+          {
+            tone: 'warning',
+            text: event.isFarmsWord
+              ? `no news from the farm: ${event.reason}`
+              : 'farm unreachable, trying again…',
+          },
+        ],
       };
     case 'reachable':
       if (model.unreachableSinceMs === undefined) return { model, notices: [] };

@@ -207,7 +207,7 @@ function footerLines(
 ): string[] {
   if (model.unreachableSinceMs !== undefined) {
     const forMs = Math.floor((nowMs - model.unreachableSinceMs) / 1000) * 1000;
-    const text = `farm unreachable for ${formatDuration(forMs)}, trying again…`;
+    const text = `no news from the farm for ${formatDuration(forMs)}, trying again…`;
     return [style.yellow(cutText(text, columns))];
   }
   if (columns < WIDE_ENOUGH_FOR_HINT || (model.job && hasEnded(model.job.state))) return [];

@@ -1,10 +1,19 @@
 /** What people read: every report as lines. */
 import type { Agent, GetStatusResponse } from '../../proto/gen/furrow/v1/farm_service.ts';
 import { AgentState, JournalState } from '../../proto/gen/furrow/v1/farm_service.ts';
-import { JobState, UnitState, type Job, type Unit } from '../../proto/gen/furrow/v1/job_service.ts';
+import {
+  JobState,
+  UnitState,
+  type Job,
+  type StepStatus,
+  type Unit,
+} from '../../proto/gen/furrow/v1/job_service.ts';
+import { agentDetails, illGpuLines } from './agent-text.ts';
 import { demoLines } from './demo-text.ts';
+import { explainLines } from './explain-text.ts';
 import type { FetchedFile, Report } from '../report.ts';
 import { formatAge, formatBytes, formatCores, formatCount, formatDuration } from './format.ts';
+import { sizeLines } from './size-lines.ts';
 import {
   agentStateName,
   hasEnded,
@@ -12,6 +21,9 @@ import {
   journalStateName,
   unitStateName,
 } from './names.ts';
+import { planLines } from './plan-text.ts';
+import { ownerLines, ticketLines } from './sharing-text.ts';
+import { policyLines } from './policy-text.ts';
 import type { Style } from './style.ts';
 import { renderTable } from './table.ts';
 import { printable } from './text-width.ts';
@@ -26,12 +38,24 @@ export function linesOf(
   switch (report.kind) {
     case 'jobs':
       return jobLines(report.jobs, style, columns, nowMs);
+    case 'job':
+      return jobDetails(report.job, style, nowMs);
+    case 'removed':
+      return [`${report.jobId} is removed`];
     case 'units':
       return unitLines(report.units, style, columns);
+    case 'explanation':
+      return explainLines(report.answer, style, columns, nowMs);
     case 'agents':
       return agentLines(report.agents, style, columns);
+    case 'sizes':
+      return sizeLines(report.sizes, style, columns);
+    case 'agent':
+      return agentDetails(report.agent, style, columns);
     case 'status':
       return statusLines(report.address, report.status, style);
+    case 'plan':
+      return planLines(report.name, report.plan, style, columns);
     case 'submitted':
       return [report.job.id];
     case 'changed':
@@ -40,6 +64,12 @@ export function linesOf(
       return report.files.map(fileLine);
     case 'demo':
       return demoLines(report, style, columns);
+    case 'tickets':
+      return ticketLines(report.tickets, style, columns);
+    case 'owners':
+      return ownerLines(report.owners, style, columns);
+    case 'policy':
+      return policyLines(report, style);
     case 'drained':
       return [
         report.draining
@@ -78,6 +108,45 @@ function jobLines(
     style,
     columns,
   );
+}
+
+/** One job: a line each of what it is, its steps and its files. */
+function jobDetails(job: Job, style: Style, nowMs: number): string[] {
+  const state = paintJobState(jobStateName(job.state), job.state, style);
+  const because = job.reason === '' ? '' : `: ${printable(job.reason)}`;
+  const since = `submitted ${formatAge(nowMs - job.submittedAtMs)}`;
+  const took = job.endedAtMs === 0 ? 'open for' : 'took';
+  const rows: [string, string][] = [
+    ['name', printable(job.name)],
+    ...(job.owner ? [['owner', printable(job.owner)] as [string, string]] : []),
+    ['state', `${state}${because}${job.archived ? ' (archived)' : ''}`],
+    ['time', `${since}, ${took} ${jobTime(job, nowMs)}`],
+    ...job.steps.map((step): [string, string] => [`step ${step.name}`, stepWords(step)]),
+    ...job.outputs.map((file): [string, string] => [
+      'file',
+      `${printable(file.name)}  ${formatBytes(file.sizeBytes)}${filesLeft(job, nowMs)}`,
+    ]),
+  ];
+  const width = Math.max(...rows.map(([title]) => title.length));
+  return rows.map(([title, text]) => `${style.dim(title.padEnd(width))}  ${text}`);
+}
+
+function stepWords(step: StepStatus): string {
+  const counts = [
+    [step.leased, 'running'],
+    [step.failed, 'failed'],
+    [step.cancelled, 'cancelled'],
+  ] as const;
+  const more = counts.flatMap(([count, word]) => (count > 0 ? [`${count} ${word}`] : []));
+  const lost = step.lostAttempts > 0 ? [formatCount(step.lostAttempts, 'attempt') + ' lost'] : [];
+  const total = step.known ? String(step.total) : '?';
+  return [`${step.accepted}/${total}`, ...more, ...lost].join(', ');
+}
+
+function filesLeft(job: Job, nowMs: number): string {
+  if (job.outputsExpireAtMs === 0) return '';
+  const leftMs = job.outputsExpireAtMs - nowMs;
+  return leftMs > 0 ? `, kept for ${formatDuration(leftMs)} more` : ', deleted';
 }
 
 const nameAndReason = (job: Job): string =>
@@ -150,7 +219,7 @@ function unitFailure(unit: Unit): string {
 
 function agentLines(agents: readonly Agent[], style: Style, columns: number | undefined): string[] {
   if (agents.length === 0) return ['no agents: start one with furrow agent'];
-  return renderTable(
+  const table = renderTable(
     agents,
     [
       { title: 'AGENT', cell: (agent) => agent.name || agent.id, flexible: true },
@@ -164,6 +233,10 @@ function agentLines(agents: readonly Agent[], style: Style, columns: number | un
     style,
     columns,
   );
+  const closed = agents.flatMap(({ name, id, closedReason }) =>
+    closedReason === undefined ? [] : [style.yellow(printable(`${name || id}: ${closedReason}`))],
+  );
+  return [...table, ...closed, ...illGpuLines(agents, style)];
 }
 
 /** Silence is worth a word only where it is longer than a few beats. */
@@ -172,11 +245,13 @@ function agentState(agent: Agent): string {
   const isSilent =
     agent.state === AgentState.AGENT_STATE_OFFLINE ||
     agent.state === AgentState.AGENT_STATE_SUSPECT;
-  return isSilent ? `${name}, ${formatAge(agent.lastBeatAgeMs)}` : name;
+  if (isSilent) return `${name}, ${formatAge(agent.lastBeatAgeMs)}`;
+  return agent.closedReason === undefined ? name : 'closed';
 }
 
 function paintAgent(text: string, agent: Agent, style: Style): string {
-  if (agent.state === AgentState.AGENT_STATE_ONLINE) return style.green(text);
+  const isOpen = agent.closedReason === undefined;
+  if (agent.state === AgentState.AGENT_STATE_ONLINE && isOpen) return style.green(text);
   return agent.state === AgentState.AGENT_STATE_OFFLINE ? style.red(text) : style.yellow(text);
 }
 

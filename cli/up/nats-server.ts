@@ -1,6 +1,7 @@
 /**
  * The private nats-server of `furrow up`: a child, on loopback unless told, in its own process group so that a
- * Ctrl-C of the terminal reaches it only through us, after the coordinator has drained. A server
+ * Ctrl-C of the terminal reaches it only through us, after the coordinator has drained. It ends soon
+ * after us should we be killed. A server
  * left by an earlier `furrow up` that was killed is ended, never used again: its token and options
  * may be old, and two servers on one store would destroy it.
  */
@@ -11,9 +12,12 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { connect } from 'nats';
 import { z } from 'zod';
+import { systemClock } from '../../kit/clock.ts';
 import { FurrowError, messageOf } from '../../kit/furrow-error.ts';
 import type { Logger } from '../../kit/log.ts';
 import { isRunning, processStart } from '../../kit/process-identity.ts';
+import { boundLog } from './bound-log.ts';
+import { endWithUs } from './end-with-us.ts';
 import { killOnExit } from './kill-on-exit.ts';
 import type { NatsBinary } from './nats-binary.ts';
 import { monitorPath, natsConfig } from './nats-config.ts';
@@ -77,8 +81,13 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
   const child = await spawnServer(options, configPath);
   // The journal is synced message by message: nothing is lost by it.
   killOnExit(child);
+  endWithUs(child);
+  const unbound = boundLog(logPath(options.directory), systemClock);
   const exited = new Promise<NatsExit>((resolve) => {
-    child.once('exit', (code, signal) => resolve({ code, signal }));
+    child.once('exit', (code, signal) => {
+      unbound();
+      resolve({ code, signal });
+    });
   });
   const server: NatsServer = {
     url: `nats://${options.advertiseHost ?? host}:${port}`,

@@ -8,7 +8,9 @@ import { closeSync, mkdirSync, openSync, renameSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { systemClock } from '../../kit/clock.ts';
 import { FurrowError, messageOf } from '../../kit/furrow-error.ts';
+import { boundLog } from './bound-log.ts';
 import { killOnExit } from './kill-on-exit.ts';
 import type { Child, ChildExit } from './supervisor.ts';
 
@@ -36,6 +38,8 @@ export async function startRole(options: RoleProcessOptions): Promise<Child> {
   const role = options.argv[0] ?? '';
   const child = spawnRole(options);
   killOnExit(child);
+  const unbound = boundLog(options.logPath, systemClock);
+  child.once('exit', unbound).once('error', unbound);
   const exited = new Promise<ChildExit>((resolve, reject) => {
     child.once('exit', (code, signal) => resolve({ code, signal }));
     child.once('error', reject);

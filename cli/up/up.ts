@@ -34,6 +34,8 @@ export interface UpOptions {
   readonly listen: string;
   readonly advertise: string | undefined;
   readonly insecureLan: boolean;
+  /** Goes on with a NATS store that lacks what was seen of it. */
+  readonly acceptRestoredStore?: boolean;
   readonly signal: AbortSignal;
   /** Something happened to a part that runs. */
   readonly onEvent: (part: string, event: SupervisorEvent) => void;
@@ -177,6 +179,8 @@ function coordinatorPart(options: UpOptions, nats: () => NatsServer, reachable: 
     argv.push('--http-port', String(portOf(known?.http) ?? options.httpPort));
     if (reachable !== listen) argv.push('--advertise', reachable);
     if (options.insecureLan) argv.push('--insecure-lan');
+    // Decided for the store as it is now; whatever becomes of it while we run is another question.
+    if (options.acceptRestoredStore && known === undefined) argv.push('--accept-restored-store');
     return startRole({
       argv,
       // A secret, and therefore not on the line, which everyone on the machine can read.

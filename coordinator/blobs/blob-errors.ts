@@ -1,5 +1,5 @@
 /** What all blob stores say in the same words. */
-import { FurrowError } from '../../kit/furrow-error.ts';
+import { FurrowError, messageOf } from '../../kit/furrow-error.ts';
 import type { BlobName } from '../../kit/sha256-file.ts';
 
 /** FurrowError invalid unless `found` is what `promised` says. */
@@ -21,6 +21,14 @@ export function diskFull(error: unknown): unknown {
   const message =
     "the coordinator's disk ran full during the upload: free some space, then try again";
   return new FurrowError('exhausted', 'DISK_FULL', message, { cause: error });
+}
+
+/** An upload whose bytes the disk did not keep: its sender begins anew. */
+export function uploadLost({ sha256 }: BlobName, cause: unknown): unknown {
+  const told = diskFull(cause);
+  if (told !== cause) return told;
+  const message = `the coordinator's disk failed to keep the upload of ${sha256} (${messageOf(cause)}): send it again`;
+  return new FurrowError('unavailable', 'UPLOAD_LOST', message, { cause });
 }
 
 export function blobMissing(sha256: string): FurrowError {

@@ -10,16 +10,17 @@
  * from memory. Everything that changes one blob's file runs one after another.
  */
 import { randomUUID } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { mkdir, open, readdir, rename, rm, stat, unlink, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { Clock } from '../../kit/clock.ts';
+import { readFrom } from '../../kit/file-source.ts';
 import { FurrowError, messageOf } from '../../kit/furrow-error.ts';
 import type { Logger } from '../../kit/log.ts';
-import { IO_CHUNK_BYTES, isSha256, sha256File, type BlobName } from '../../kit/sha256-file.ts';
+import { isSha256, sha256File, type BlobName } from '../../kit/sha256-file.ts';
+import { syncOrDelete } from '../../kit/sync-or-delete.ts';
 import type { BlobStore, ByteRange, Referenced, UploadPurpose } from '../ports.ts';
-import { blobMissing } from './blob-errors.ts';
+import { blobMissing, uploadLost } from './blob-errors.ts';
 import { DiskGuard, diskSpace, type DiskSpace } from './disk-space.ts';
 import { PIN_MS, Pins } from './pins.ts';
 import { spool } from './spool.ts';
@@ -56,6 +57,7 @@ export class DiskStore implements BlobStore {
   readonly #turns = new Turns();
   #reignMs: number;
   readonly space: DiskGuard;
+  readonly flushesUploads = true;
 
   constructor(options: DiskStoreOptions, sizes: Map<string, number>) {
     this.#options = options;
@@ -103,15 +105,16 @@ export class DiskStore implements BlobStore {
   }
 
   async receive(blob: BlobName, source: Readable, purpose: UploadPurpose): Promise<void> {
-    await spool(this, blob, source, { purpose, isSynced: true }, (path) =>
-      this.#settle(path, blob, purpose),
-    );
+    await spool(this, blob, source, purpose, (path) => this.#settle(path, blob, purpose));
   }
 
   async adopt(path: string, blob: BlobName, purpose: UploadPurpose): Promise<void> {
     const handle = await open(path, 'r+');
     try {
-      await handle.sync();
+      await syncOrDelete(handle, path);
+    } catch (error) {
+      this.#options.log.error({ err: error, sha256: blob.sha256 }, 'disk failed to keep an upload');
+      throw uploadLost(blob, error);
     } finally {
       await handle.close();
     }
@@ -131,12 +134,7 @@ export class DiskStore implements BlobStore {
       await handle?.close();
       throw await this.#quarantine(sha256, `${storedBytes} bytes where ${sizeBytes} were stored`);
     }
-    return createReadStream('', {
-      fd: handle,
-      start: range?.start ?? 0,
-      end: range?.end ?? Infinity,
-      highWaterMark: IO_CHUNK_BYTES,
-    });
+    return readFrom(handle, range?.start ?? 0, { end: range?.end });
   }
 
   async verify(sha256: string): Promise<void> {

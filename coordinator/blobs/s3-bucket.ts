@@ -7,11 +7,11 @@ import type { Readable } from 'node:stream';
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
+  CopyObjectCommand,
   CreateMultipartUploadCommand,
   DeleteObjectCommand,
   GetObjectCommand,
   HeadBucketCommand,
-  HeadObjectCommand,
   ListMultipartUploadsCommand,
   ListObjectsV2Command,
   PutObjectCommand,
@@ -95,12 +95,13 @@ export class S3Bucket {
     await this.#ask(() => this.#client.send(new HeadBucketCommand({ Bucket: this.#bucket })));
   }
 
-  /** Length in bytes, or undefined when there is no such object. */
-  async sizeOf(key: string): Promise<number | undefined> {
-    const found = await this.#askFor(() =>
-      this.#client.send(new HeadObjectCommand({ Bucket: this.#bucket, Key: key })),
+  /** Within the service; up to 5 GiB. False when there is no such object. */
+  async copy(from: string, to: string): Promise<boolean> {
+    const CopySource = `${this.#bucket}/${from.split('/').map(encodeURIComponent).join('/')}`;
+    const copied = await this.#askFor(() =>
+      this.#client.send(new CopyObjectCommand({ Bucket: this.#bucket, Key: to, CopySource })),
     );
-    return found === undefined ? undefined : (found.ContentLength ?? 0);
+    return copied !== undefined;
   }
 
   /** Undefined when there is no such object. `range` as in the Range header. */

@@ -1,8 +1,8 @@
 /**
  * Blobs in a bucket that every coordinator of the farm reaches.
  *
- *   <prefix>blobs/<sha256>   whole and verified
- *   incoming/, uploads/      on this coordinator's own disk: uploads that are not whole yet
+ *   <prefix>blobs/<sha256>.<epoch>   whole and verified, put there in that reign
+ *   incoming/, uploads/              on this coordinator's own disk: uploads that are not whole yet
  *
  * An upload lands on our disk first, whoever sends it and how slowly, and goes to the bucket when it is
  * whole and its digest is right: a slow sender holds no memory, a sender is never asked again because
@@ -10,8 +10,17 @@
  * coordinator where it began; at another it begins anew.
  *
  * What always holds: an object's name appears only after the digest of the bytes sent was compared.
- * What deletes or names one blob's object, and what looks for it, runs one after another. Only the
- * leader deletes. What is here is asked of the bucket; a yes is remembered for a while, a no never.
+ * What deletes or names one blob's object, and what looks for it, runs one after another. What is here
+ * is asked of the bucket; a yes is remembered for a while, a no never.
+ *
+ * Why no deposed leader takes away what its successor relies on, however late its deletes arrive (a
+ * bucket has no fence, and a process may sleep between its decision and its request):
+ * - A leader deletes only objects of its own epoch and of earlier ones, and only blobs that its farm did
+ *   not refer to at a moment at which it led (see the sweeper). What it decides to refer to later it has
+ *   looked for after the delete.
+ * - So a blob that the farm refers to when a reign begins is safe from all leaders before it.
+ * - Of any other blob, only objects of the new epoch count: one that is there from before is copied,
+ *   within the service, before anybody is told that it is here or anything refers to it.
  */
 import { createHash } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
@@ -21,14 +30,14 @@ import type { Clock } from '../../kit/clock.ts';
 import { FurrowError, messageOf } from '../../kit/furrow-error.ts';
 import type { Logger } from '../../kit/log.ts';
 import { isSha256, type BlobName } from '../../kit/sha256-file.ts';
-import type { BlobStore, ByteRange, Referenced, UploadPurpose } from '../ports.ts';
+import type { BlobReign, BlobStore, ByteRange, Referenced, UploadPurpose } from '../ports.ts';
 import { blobMissing } from './blob-errors.ts';
 import { ByteBudget } from './byte-budget.ts';
 import { DiskGuard, diskSpace } from './disk-space.ts';
 import { PIN_MS, Pins } from './pins.ts';
 import { type ListedObject, S3Bucket, type S3Settings } from './s3-bucket.ts';
 import { uploadFile } from './s3-upload.ts';
-import { SeenSizes } from './seen-sizes.ts';
+import { type Copy, SeenCopies } from './seen-copies.ts';
 import { spool } from './spool.ts';
 import { Turns } from './turns.ts';
 
@@ -45,6 +54,8 @@ export interface S3StoreOptions extends S3Settings {
 const MEMORY_BYTES = 64 * 1024 * 1024;
 const QUESTIONS_AT_ONCE = 32;
 const DELETES_AT_ONCE = 8;
+/** What a service copies in one request; a larger blob is sent again. */
+const MAX_COPY_BYTES = 5 * 1024 ** 3;
 /** Parts of an upload that a crash ended. */
 const KEEP_UNFINISHED_MS = 24 * 3600 * 1000;
 
@@ -66,17 +77,22 @@ export async function openS3Store(options: S3StoreOptions): Promise<S3Store> {
 export class S3Store implements BlobStore {
   readonly #options: S3StoreOptions;
   readonly #bucket: S3Bucket;
-  readonly #seen: SeenSizes;
+  readonly #seen: SeenCopies;
   readonly #pins: Pins;
   readonly #turns = new Turns();
   readonly #budget = new ByteBudget(MEMORY_BYTES);
   readonly space: DiskGuard;
+  /** What counts is in the bucket before anybody is told. */
+  readonly flushesUploads = false;
   #reignMs: number;
+  #epoch = 0;
+  /** No leader before this one deletes them. */
+  #safe: ReadonlySet<string> = new Set();
 
   constructor(options: S3StoreOptions) {
     this.#options = options;
     this.#bucket = new S3Bucket(options);
-    this.#seen = new SeenSizes(options.clock);
+    this.#seen = new SeenCopies(options.clock);
     this.#pins = new Pins(options.clock);
     this.#reignMs = options.clock.monotonicMs();
     this.space = new DiskGuard({
@@ -107,17 +123,16 @@ export class S3Store implements BlobStore {
     return this.probe().then(() => undefined, messageOf);
   }
 
-  beginReign(): void {
+  beginReign({ epoch, referenced }: BlobReign): void {
     this.#reignMs = this.#options.clock.monotonicMs();
+    this.#epoch = epoch;
+    this.#safe = referenced();
     // Another led until now, and deleted what it saw fit.
     this.#seen.clear();
   }
 
   async sizeOf(sha256: string): Promise<number | undefined> {
-    const known = this.#seen.get(sha256);
-    if (known !== undefined) return known;
-    // In turn: a delete that is under way would make the answer untrue.
-    return this.#turns.run(sha256, () => this.#look(sha256));
+    return (await this.#find(sha256))?.sizeBytes;
   }
 
   async findMissing(hashes: readonly string[]): Promise<string[]> {
@@ -129,16 +144,13 @@ export class S3Store implements BlobStore {
   async lookForMissing(hashes: readonly string[]): Promise<string[]> {
     const missing = new Set<string>();
     await eachOf(hashes, QUESTIONS_AT_ONCE, async (sha256) => {
-      if ((await this.sizeOf(sha256)) === undefined) missing.add(sha256);
+      if (!(await this.#keep(sha256))) missing.add(sha256);
     });
     return hashes.filter((sha256) => missing.has(sha256));
   }
 
   async receive(blob: BlobName, source: Readable, purpose: UploadPurpose): Promise<void> {
-    // Not fsynced: what counts is in the bucket before anybody is told.
-    await spool(this, blob, source, { purpose, isSynced: false }, (path) =>
-      this.#store(path, blob, purpose),
-    );
+    await spool(this, blob, source, purpose, (path) => this.#store(path, blob, purpose));
   }
 
   async adopt(path: string, blob: BlobName, purpose: UploadPurpose): Promise<void> {
@@ -147,11 +159,11 @@ export class S3Store implements BlobStore {
   }
 
   async read(sha256: string, range?: ByteRange): Promise<Readable> {
-    const sizeBytes = await this.sizeOf(sha256);
-    if (sizeBytes === undefined) throw blobMissing(sha256);
-    const wanted = rangeHeader(sizeBytes, range);
+    const copy = await this.#find(sha256);
+    if (copy === undefined) throw blobMissing(sha256);
+    const wanted = rangeHeader(copy.sizeBytes, range);
     if (wanted.state === 'nothing') return Readable.from([], { objectMode: false });
-    const stream = await this.#bucket.read(this.#keyOf(sha256), wanted.header);
+    const stream = await this.#bucket.read(copy.key, wanted.header);
     if (stream === undefined) {
       this.#seen.forget(sha256);
       throw blobMissing(sha256);
@@ -191,48 +203,88 @@ export class S3Store implements BlobStore {
     let deleted = 0;
     await eachOf(hashes, DELETES_AT_ONCE, async (sha256) => {
       const unused = () => this.#free(sha256, referenced);
-      if (!unused() || (await this.sizeOf(sha256)) === undefined) return;
-      if (await this.#delete(sha256, unused)) deleted += 1;
+      if (unused() && (await this.#delete(sha256, unused))) deleted += 1;
     });
     return deleted;
   }
 
+  get #root(): string {
+    return `${this.#options.prefix}blobs/`;
+  }
+
+  /** Of what is put there in this reign. */
   #keyOf(sha256: string): string {
-    return `${this.#options.prefix}blobs/${sha256}`;
+    return `${this.#root}${sha256}.${this.#epoch}`;
   }
 
   #free(sha256: string, referenced: Referenced): boolean {
     return !this.#pins.has(sha256, 'asked') && !referenced(sha256);
   }
 
-  async #look(sha256: string): Promise<number | undefined> {
-    const sizeBytes = await this.#bucket.sizeOf(this.#keyOf(sha256));
-    if (sizeBytes !== undefined) this.#seen.set(sha256, sizeBytes);
-    return sizeBytes;
+  async #find(sha256: string): Promise<Copy | undefined> {
+    // In turn: a delete that is under way would make the answer untrue.
+    return this.#seen.get(sha256) ?? this.#turns.run(sha256, () => this.#look(sha256));
+  }
+
+  /** The newest copy: one of an earlier reign may go. */
+  async #look(sha256: string): Promise<Copy | undefined> {
+    let newest: Copy | undefined;
+    for await (const { key, sizeBytes } of this.#bucket.list(`${this.#root}${sha256}`)) {
+      const epoch = nameIn(key.slice(this.#root.length))?.epoch;
+      if (epoch === undefined || epoch < (newest?.epoch ?? 0)) continue;
+      newest = { key, sizeBytes, epoch };
+    }
+    if (newest !== undefined) this.#seen.set(sha256, newest);
+    return newest;
+  }
+
+  /** False when it is not here. True: no leader before this one takes it away. */
+  async #keep(sha256: string): Promise<boolean> {
+    const isKept = ({ epoch }: Copy): boolean => epoch >= this.#epoch || this.#safe.has(sha256);
+    const known = this.#seen.get(sha256);
+    if (known !== undefined && isKept(known)) return true;
+    return this.#turns.run(sha256, async () => {
+      const found = await this.#look(sha256);
+      if (found === undefined || isKept(found)) return found !== undefined;
+      const { sizeBytes } = found;
+      const [key, epoch] = [this.#keyOf(sha256), this.#epoch];
+      this.#seen.forget(sha256);
+      if (sizeBytes > MAX_COPY_BYTES || !(await this.#bucket.copy(found.key, key))) return false;
+      this.#seen.set(sha256, { key, sizeBytes, epoch });
+      return true;
+    });
   }
 
   async #store(path: string, blob: BlobName, purpose: UploadPurpose): Promise<void> {
     const { sha256, sizeBytes } = blob;
     this.#pins.pin(sha256, purpose === 'result' ? 'result' : 'asked');
-    if ((await this.sizeOf(sha256)) !== undefined) return;
+    if (await this.#keep(sha256)) return;
+    const [key, epoch] = [this.#keyOf(sha256), this.#epoch];
     await uploadFile(path, blob, {
       bucket: this.#bucket,
-      key: this.#keyOf(sha256),
+      key,
       budget: this.#budget,
       inTurn: (publish) =>
         this.#turns.run(sha256, async () => {
           await publish();
-          this.#seen.set(sha256, sizeBytes);
+          this.#seen.set(sha256, { key, sizeBytes, epoch });
         }),
     });
   }
 
+  /** True when something was there to delete. */
   async #delete(sha256: string, mayGo: () => boolean): Promise<boolean> {
     return this.#turns.run(sha256, async () => {
       if (!mayGo()) return false;
       this.#seen.forget(sha256);
-      await this.#bucket.delete(this.#keyOf(sha256));
-      return true;
+      let isDeleted = false;
+      for await (const { key } of this.#bucket.list(`${this.#root}${sha256}`)) {
+        const epoch = nameIn(key.slice(this.#root.length))?.epoch ?? Infinity;
+        if (epoch > this.#epoch) continue;
+        await this.#bucket.delete(key);
+        isDeleted = true;
+      }
+      return isDeleted;
     });
   }
 
@@ -245,13 +297,12 @@ export class S3Store implements BlobStore {
 
   /** Hashes of objects that are over an hour old, which a coordinator cannot have stored just now. */
   async *#pagesOfOld(): AsyncGenerator<readonly string[]> {
-    const prefix = this.#keyOf('');
     const isOld = ({ modifiedMs }: ListedObject) =>
       this.#options.clock.wallMs() - modifiedMs > PIN_MS;
     let page: string[] = [];
-    for await (const object of this.#bucket.list(prefix)) {
-      const name = object.key.slice(prefix.length);
-      if (isSha256(name) && isOld(object)) page.push(name);
+    for await (const object of this.#bucket.list(this.#root)) {
+      const name = nameIn(object.key.slice(this.#root.length));
+      if (name !== undefined && isOld(object)) page.push(name.sha256);
       if (page.length < 1_000) continue;
       yield page;
       page = [];
@@ -263,7 +314,7 @@ export class S3Store implements BlobStore {
   async #abortStale(): Promise<void> {
     const { clock, log } = this.#options;
     try {
-      for (const upload of await this.#bucket.unfinishedUploads(this.#keyOf(''))) {
+      for (const upload of await this.#bucket.unfinishedUploads(this.#root)) {
         if (clock.wallMs() - upload.begunMs < KEEP_UNFINISHED_MS) continue;
         await this.#bucket.abortUpload(upload.key, upload.uploadId);
       }
@@ -271,6 +322,12 @@ export class S3Store implements BlobStore {
       log.warn({ error: messageOf(error) }, 'unfinished uploads to the blob store not cleaned');
     }
   }
+}
+
+/** `<sha256>.<epoch>`; undefined for what is none of ours. */
+function nameIn(text: string): { readonly sha256: string; readonly epoch: number } | undefined {
+  const [, sha256 = '', epoch] = /^([^.]+)\.(\d{1,15})$/.exec(text) ?? [];
+  return isSha256(sha256) ? { sha256, epoch: Number(epoch) } : undefined;
 }
 
 type WantedBytes =

@@ -7,26 +7,21 @@ import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { FurrowError } from '../../kit/furrow-error.ts';
-import { HashingWriter, type BlobName } from '../../kit/sha256-file.ts';
+import { HashingWriter } from '../../kit/hashing-writer.ts';
+import type { BlobName } from '../../kit/sha256-file.ts';
 import type { BlobStore, UploadPurpose } from '../ports.ts';
 import { checkContent, diskFull } from './blob-errors.ts';
-
-export interface SpoolOptions {
-  readonly purpose: UploadPurpose;
-  /** Fsynced before it is handed on. */
-  readonly isSynced: boolean;
-}
+import { upTo } from './up-to.ts';
 
 /**
  * `take` gets a file with the blob's bytes, and may move it away. Rejects with FurrowError: invalid
  * DIGEST_MISMATCH or SIZE_MISMATCH, exhausted DISK_FULL; else with the source's own error, or take's.
  */
 export async function spool(
-  { directory, space }: Pick<BlobStore, 'directory' | 'space'>,
+  { directory, space, flushesUploads }: Pick<BlobStore, 'directory' | 'space' | 'flushesUploads'>,
   blob: BlobName,
   source: Readable,
-  { purpose, isSynced }: SpoolOptions,
+  purpose: UploadPurpose,
   take: (path: string) => Promise<void>,
 ): Promise<void> {
   const path = join(directory, 'incoming', randomUUID());
@@ -35,10 +30,12 @@ export async function spool(
     const handle = await open(path, 'wx', 0o600);
     try {
       const hash = createHash('sha256');
-      const writer = new HashingWriter(handle, hash, 0);
-      await pipeline(upTo(blob.sizeBytes, source, admission.written), writer);
+      const writer = new HashingWriter(handle, hash, 0, flushesUploads);
+      // The source is left open when it fails, so that the caller can still answer on its connection.
+      const bytes = source.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
+      await pipeline(upTo(blob.sizeBytes, bytes, admission.written), writer);
       checkContent(blob, { sha256: hash.digest('hex'), sizeBytes: writer.positionBytes });
-      if (isSynced) await handle.sync();
+      if (flushesUploads) await handle.sync();
     } finally {
       await handle.close();
     }
@@ -48,26 +45,5 @@ export async function spool(
   } finally {
     admission.end();
     await rm(path, { force: true });
-  }
-}
-
-/**
- * Lets no more than the promised length through, so that a liar cannot fill the disk. The source is
- * left open when it fails, so that the caller can still answer on its connection.
- */
-async function* upTo(
-  sizeBytes: number,
-  source: Readable,
-  onBytes: (bytes: number) => void,
-): AsyncGenerator<Buffer> {
-  let bytes = 0;
-  for await (const chunk of source.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > sizeBytes) {
-      const message = `the upload is longer than the ${sizeBytes} bytes it promised`;
-      throw new FurrowError('invalid', 'SIZE_MISMATCH', message);
-    }
-    onBytes(chunk.length);
-    yield chunk;
   }
 }

@@ -2,36 +2,49 @@
  * The fold: what each fact makes of the farm. Facts were decided already; nothing is checked here but
  * what would be a programmer's error.
  */
+import { jobsOf, withoutJob, withSegment } from './archive.ts';
 import { book, emptyBooking, unbook } from './demand.ts';
 import type {
   EndKind,
+  EpochStarted,
   Fact,
+  JobsArchived,
   JobSubmitted,
   LeaseEnded,
   LeaseResumed,
   LeasesGranted,
   ResultsAccepted,
+  SizesLearned,
   UnitsCreated,
 } from './facts.ts';
 import {
   type AgentRecord,
   type Farm,
   fixedUnitCount,
-  isComplete,
-  isUnblocked,
   type Job,
   type JobEnd,
   type Lease,
+  type LeaseRecord,
   newStepRuns,
+  declaredDemand,
+  type Slot,
+  slotKeyOf,
   type StepRun,
 } from './farm.ts';
+import { learnedDemand } from './learned-sizes.ts';
 import { byName, matchesPattern } from './names.ts';
+import type { ReadyStep } from './ready-index.ts';
+import { bookTickets, chargeLease, setOwner, setTickets, unbookTickets } from './sharing.ts';
 import type { File } from './task.ts';
+import { queuedByClass, type Size, sizeOfUnit } from './size.ts';
+import { isComplete, isUnblocked } from './tolerance.ts';
+import { bound } from './uniform.ts';
 import { counterOf, type Token } from './token.ts';
 import { UnitTable } from './unit-table.ts';
 
 /** The newest, and the one before it to fall back to. */
 const SNAPSHOTS_KEPT = 2;
+const MOST_KINDS_LEARNED = 4_096;
 
 export function apply(farm: Farm, fact: Fact): void {
   switch (fact.type) {
@@ -39,9 +52,7 @@ export function apply(farm: Farm, fact: Fact): void {
       farm.farmId = fact.farmId;
       return;
     case 'EpochStarted':
-      farm.epoch = fact.epoch;
-      farm.lastCounter = 0;
-      return;
+      return applyEpochStarted(farm, fact);
     case 'JobSubmitted':
       return applyJobSubmitted(farm, fact);
     case 'UnitsCreated':
@@ -54,6 +65,8 @@ export function apply(farm: Farm, fact: Fact): void {
       return applyLeaseEnded(farm, fact);
     case 'LeaseResumed':
       return applyLeaseResumed(farm, fact);
+    case 'CheckpointSaved':
+      return unitsOf(stepOf(farm, fact.job, fact.step)).saveCheckpoint(fact.unit, fact.files);
     case 'UnitsRequeued':
       return applyUnitsRequeued(farm, fact.job);
     case 'JobCancelled':
@@ -79,9 +92,24 @@ export function apply(farm: Farm, fact: Fact): void {
     case 'AgentDrainChanged':
       enlistAgent(farm, fact.agentId).draining = fact.draining;
       return;
+    case 'AgentPolicySet':
+      enlistAgent(farm, fact.agentId).policy = fact.policy;
+      return;
     case 'SnapshotTaken':
       farm.snapshots = [...farm.snapshots, fact].slice(-SNAPSHOTS_KEPT);
       return;
+    case 'JobsArchived':
+      return applyJobsArchived(farm, fact);
+    case 'JobRemoved':
+      forgetJob(farm, fact.job);
+      farm.archive = withoutJob(farm.archive, fact.job);
+      return;
+    case 'SizesLearned':
+      return applySizesLearned(farm, fact);
+    case 'TicketsSet':
+      return setTickets(farm, fact.name, fact.limit);
+    case 'OwnerSet':
+      return setOwner(farm, farm.parts.text(fact.name), fact.weight, fact.maxUnits);
   }
 }
 
@@ -105,16 +133,43 @@ export function unitsOf(step: StepRun): UnitTable {
   return step.units;
 }
 
+function applyEpochStarted(farm: Farm, fact: EpochStarted): void {
+  const { epoch, reignId, sequence, acceptsLoss } = fact;
+  farm.epoch = epoch;
+  farm.lastCounter = 0;
+  farm.reigns.push({ epoch, id: reignId, firstSequence: sequence, acceptsLoss });
+  if (acceptsLoss) revokeLeases(farm);
+}
+
+/**
+ * Commits were lost in which the same tokens may have been granted for other work: none of them is
+ * current any more, and every unit that was leased is queued again.
+ */
+function revokeLeases(farm: Farm): void {
+  for (const token of farm.leases.keys()) removeLease(farm, token);
+  farm.lapsed.clear();
+  for (const job of farm.jobs.values()) {
+    for (const step of job.steps) {
+      step.units?.revoke();
+      refreshReady(farm, job, step);
+    }
+  }
+}
+
 function applyJobSubmitted(farm: Farm, fact: JobSubmitted): void {
   const job: Job = {
     number: fact.job,
     clientId: fact.clientId,
     requestHash: fact.requestHash,
-    name: fact.name,
+    name: farm.parts.text(fact.name),
     priority: fact.priority,
-    recipe: fact.recipe,
+    recipe: farm.parts.text(fact.recipe),
     submittedAtMs: fact.atMs,
-    steps: newStepRuns(fact.steps),
+    owner: farm.parts.text(fact.owner ?? ''),
+    maxUnits: fact.maxUnits ?? 0,
+    steps: newStepRuns(farm, fact.recipe, fact.steps),
+    failures: farm.parts.failures(fact.failures),
+    eighths: 0,
     paused: false,
     started: false,
     end: undefined,
@@ -132,10 +187,26 @@ function applyJobSubmitted(farm: Farm, fact: JobSubmitted): void {
 function applyUnitsCreated(farm: Farm, fact: UnitsCreated): void {
   const job = jobOf(farm, fact.job);
   const step = stepOf(farm, fact.job, fact.step);
-  step.items = fanOutItems(job, step);
+  fillItems(job, step);
   step.units = new UnitTable(fact.count);
+  step.units.queueInOrder(largestFirst(step.items));
+  refreshProgress(farm, job);
   refreshReady(farm, job, step);
   refreshDependents(farm, job, step);
+}
+
+/** A queue of more takes time to go through, and its last unit matters less. */
+const MOST_ORDERED_UNITS = 256;
+
+/**
+ * The order in which units of a fan-out should start: what takes longest first, so that no agent is left with it
+ * at the end. How large its input is tells that. Empty where the order they have is as good.
+ */
+function largestFirst(items: readonly File[]): number[] {
+  const sizes = new Set(items.map(({ sizeBytes }) => sizeBytes));
+  if (sizes.size < 2 || items.length > MOST_ORDERED_UNITS) return [];
+  const sizeOf = (unit: number): number => items[unit]?.sizeBytes ?? 0;
+  return items.map((_, unit) => unit).toSorted((a, b) => sizeOf(b) - sizeOf(a) || a - b);
 }
 
 /** What a fan-out runs over: matching outputs, ordered by producing unit, then name. */
@@ -144,6 +215,22 @@ export function fanOutItems(job: Job, step: StepRun): readonly File[] {
   if (kind?.$case !== 'forEach') return [];
   const producer = job.steps.find((other) => other.spec.name === kind.value.step);
   return producer === undefined ? [] : outputsOf(producer, kind.value.pattern);
+}
+
+/** What a fan-out runs over, and who made it. */
+export function fillItems(job: Job, step: StepRun): void {
+  step.items = fanOutItems(job, step);
+  const kind = step.spec.parameters?.kind;
+  if (kind?.$case !== 'forEach') return;
+  const units = job.steps.find(({ spec }) => spec.name === kind.value.step)?.units;
+  if (units === undefined) return;
+  step.makers = [...units.outputs]
+    .toSorted(([a], [b]) => a - b)
+    .flatMap(([unit, files]) =>
+      files
+        .filter(({ name }) => matchesPattern(name, kind.value.pattern))
+        .map(() => units.agentOf(unit)),
+    );
 }
 
 /** Outputs of a step that match, ordered by producing unit, then name. */
@@ -164,26 +251,39 @@ function applyLeasesGranted(farm: Farm, fact: LeasesGranted): void {
   const job = jobOf(farm, fact.job);
   const step = stepOf(farm, fact.job, fact.step);
   const units = unitsOf(step);
-  const agent = enlistAgent(farm, fact.agentId);
-  fact.units.forEach((unit, offset) => {
-    const token = (fact.firstToken + offset) as Token;
-    farm.lapsed.delete(units.tokenOf(unit));
-    units.lease(unit, token, agent.number);
-    addLease(farm, step, {
+  const { job: number, step: index, agentId, session, grantNumber, gpuIds, waiting } = fact;
+  const agent = enlistAgent(farm, agentId);
+  if (fact.pin !== undefined) setPin(farm, job, step, fact.pin);
+  let token = fact.firstToken;
+  for (const unit of fact.units) {
+    if (fact.copy) units.copy(unit, token, agent.number);
+    else {
+      if (farm.lapsed.size > 0) farm.lapsed.delete(units.tokenOf(unit));
+      units.lease(unit, token, agent.number);
+    }
+    const attempt = units.attemptsOf(unit);
+    const lease: LeaseRecord = {
       token,
-      job: fact.job,
-      step: fact.step,
+      job: number,
+      step: index,
       unit,
-      attempt: units.attemptsOf(unit),
-      agentId: fact.agentId,
-      session: fact.session,
-      grantNumber: fact.grantNumber,
-      gpuIds: fact.gpuIds,
-    });
-  });
+      attempt,
+      agentId,
+      session,
+      grantNumber,
+      gpuIds,
+    };
+    addLease(farm, sizeOfUnit(step, unit), lease, waiting ? 'waiting' : 'granted');
+    token = (token + 1) as Token;
+  }
   farm.lastCounter = counterOf(fact.firstToken) + fact.units.length - 1;
   job.started = true;
   refreshReady(farm, job, step);
+}
+
+function setPin(farm: Farm, job: Job, step: StepRun, pin: string | undefined): void {
+  step.pin = pin;
+  resize(farm, job, step);
 }
 
 function applyResultsAccepted(farm: Farm, fact: ResultsAccepted): void {
@@ -194,13 +294,14 @@ function applyResultsAccepted(farm: Farm, fact: ResultsAccepted): void {
   fact.units.forEach((unit, offset) => {
     const token = fact.tokens[offset];
     if (token !== undefined) {
-      removeLease(farm, step, token);
+      removeLease(farm, token);
       farm.lapsed.delete(token);
     }
     units.accept(unit, filesByUnit.get(unit) ?? []);
   });
+  refreshProgress(farm, job);
   refreshReady(farm, job, step);
-  if (isComplete(step)) refreshDependents(farm, job, step);
+  if (isComplete(job, step)) refreshDependents(farm, job, step);
 }
 
 /** Ends that the agent did not report: it may still come back with the lease. */
@@ -210,18 +311,21 @@ function applyLeaseEnded(farm: Farm, fact: LeaseEnded): void {
   const job = jobOf(farm, fact.job);
   const step = stepOf(farm, fact.job, fact.step);
   const units = unitsOf(step);
-  const lease = removeLease(farm, step, fact.token);
+  const lease = removeLease(farm, fact.token);
   if (lease !== undefined && fact.next.kind === 'queued' && LAPSES.has(fact.kind)) {
-    farm.lapsed.set(fact.token, lease);
+    const { slot: _slot, ...record } = lease;
+    farm.lapsed.set(fact.token, record);
   }
-  units.lostAttempts += 1;
-  units.failures.set(fact.unit, {
-    kind: fact.kind,
-    message: fact.message,
-    agentId: fact.agentId,
-  });
+  // What was asked back never began, and what was beaten did nothing wrong: they leave no trace.
+  if (fact.kind === 'retracted') units.unbegin(fact.unit, fact.attempt);
+  else if (!isBeaten(fact)) {
+    units.lostAttempts += 1;
+    const { kind, message, agentId } = fact;
+    units.noteFailure(fact.unit, { kind, message, agentId });
+  }
   if (fact.counts) units.countFailure(fact.unit);
   if (fact.lost) units.countLoss(fact.unit, fact.agentId);
+  if (fact.grow !== undefined) units.grow(fact.unit, fact.grow);
   switch (fact.next.kind) {
     case 'queued':
       units.requeue(fact.unit, fact.next.notBeforeMs, fact.front);
@@ -230,9 +334,20 @@ function applyLeaseEnded(farm: Farm, fact: LeaseEnded): void {
       units.fail(fact.unit);
       break;
     case 'nothing':
+      units.endCopy(fact.unit, fact.token);
       break;
   }
   refreshReady(farm, job, step);
+  // Nothing of it is made: another version may do as well.
+  if (units.counts.leased + units.counts.accepted === 0 && step.pin !== undefined) {
+    setPin(farm, job, step, undefined);
+  }
+  if (isComplete(job, step)) refreshDependents(farm, job, step);
+}
+
+/** The unit's other copy was first. */
+function isBeaten({ kind, next }: LeaseEnded): boolean {
+  return kind === 'cancelled' && next.kind === 'nothing';
 }
 
 function applyLeaseResumed(farm: Farm, fact: LeaseResumed): void {
@@ -240,18 +355,13 @@ function applyLeaseResumed(farm: Farm, fact: LeaseResumed): void {
   const step = stepOf(farm, fact.job, fact.step);
   const units = unitsOf(step);
   units.resume(fact.unit);
+  // A copy that is over may have begun after it.
+  const attempt = farm.lapsed.get(fact.token)?.attempt ?? units.attemptsOf(fact.unit);
   farm.lapsed.delete(fact.token);
-  addLease(farm, step, {
-    token: fact.token,
-    job: fact.job,
-    step: fact.step,
-    unit: fact.unit,
-    attempt: units.attemptsOf(fact.unit),
-    agentId: fact.agentId,
-    session: fact.session,
-    grantNumber: 0,
-    gpuIds: fact.gpuIds,
-  });
+  const { token, job: number, step: index, unit, agentId, session, gpuIds, waiting } = fact;
+  const record = { token, job: number, step: index, unit, attempt, agentId, session };
+  const how = waiting ? 'waiting' : 'running';
+  addLease(farm, sizeOfUnit(step, unit), { ...record, grantNumber: 0, gpuIds }, how);
   refreshReady(farm, job, step);
 }
 
@@ -260,6 +370,9 @@ function applyUnitsRequeued(farm: Farm, number: number): void {
   job.end = undefined;
   for (const step of job.steps) {
     step.units?.reopen();
+    if (step.units?.counts.accepted === 0 && step.pin !== undefined) {
+      setPin(farm, job, step, undefined);
+    }
     refreshReady(farm, job, step);
   }
 }
@@ -281,9 +394,54 @@ function releaseLeases(farm: Farm, step: StepRun): void {
   for (let unit = 0; unit < units.size; unit += 1) {
     if (!units.isOpen(unit)) continue;
     const token = units.tokenOf(unit);
-    removeLease(farm, step, token);
+    removeLease(farm, token);
     farm.lapsed.delete(token);
+    const copy = units.copies.get(unit);
+    if (copy !== undefined) removeLease(farm, copy.token);
   }
+}
+
+function applyJobsArchived(farm: Farm, { segment }: JobsArchived): void {
+  for (const number of jobsOf({ ranges: segment.ranges, removed: [] })) forgetJob(farm, number);
+  farm.archive = withSegment(farm.archive, segment);
+}
+
+/** An ended job has neither leases nor queued units: nothing else knows of it. */
+function forgetJob(farm: Farm, number: number): void {
+  const job = farm.jobs.get(number);
+  if (job === undefined) return;
+  farm.jobs.delete(number);
+  farm.jobByClientId.delete(job.clientId);
+}
+
+function applySizesLearned(farm: Farm, { sizes }: SizesLearned): void {
+  const changed = new Set<string>();
+  for (const size of sizes) {
+    farm.learned.delete(size.kind);
+    farm.learned.set(size.kind, size);
+    changed.add(size.kind);
+  }
+  for (const kind of farm.learned.keys()) {
+    if (farm.learned.size <= MOST_KINDS_LEARNED) break;
+    farm.learned.delete(kind);
+    changed.add(kind);
+  }
+  // All of them: whatever becomes ready, or is put together from a snapshot, is as large as these.
+  for (const job of farm.jobs.values()) {
+    for (const step of job.steps) if (changed.has(step.kind)) resize(farm, job, step);
+  }
+}
+
+/** The step's units that wait are placed by another demand from now on; leases keep what they book. */
+export function resize(farm: Farm, job: Job, step: StepRun): void {
+  const learned = farm.learned.get(step.kind);
+  const given = bound(learnedDemand(declaredDemand(step.spec), learned), step.pin);
+  const { demand, classKey } = farm.parts.size(given);
+  if (classKey === step.classKey) return;
+  takeFromReady(farm, job, step);
+  step.demand = demand;
+  step.classKey = classKey;
+  refreshReady(farm, job, step);
 }
 
 function setPaused(farm: Farm, number: number, paused: boolean): void {
@@ -292,20 +450,69 @@ function setPaused(farm: Farm, number: number, paused: boolean): void {
   for (const step of job.steps) refreshReady(farm, job, step);
 }
 
-export function addLease(farm: Farm, step: StepRun, lease: Lease): void {
-  const agent = enlistAgent(farm, lease.agentId);
-  farm.leases.set(lease.token, lease);
-  agent.leases.add(lease.token);
-  book(agent.booking, step.demand, lease.gpuIds);
+/**
+ * Puts a lease into the book. One that waits behind none runs, whatever was thought of it. `running`: it had
+ * begun before, so that it takes what it takes.
+ */
+export function addLease(
+  farm: Farm,
+  size: Size,
+  record: LeaseRecord,
+  how: 'granted' | 'waiting' | 'running',
+): void {
+  const agent = enlistAgent(farm, record.agentId);
+  const slot = slotOf(agent, size, record.gpuIds);
+  const { token, job, unit, attempt, agentId, session, grantNumber, gpuIds } = record;
+  const { step: index } = record;
+  // One literal: a million of these may come and go in a minute, and images compare key by key.
+  farm.leases.set(token, {
+    token,
+    job,
+    step: index,
+    unit,
+    attempt,
+    agentId,
+    session,
+    grantNumber,
+    gpuIds,
+    slot,
+  });
+  agent.leases.add(token);
+  chargeLease(farm, slot, jobOf(farm, job).owner, 1, () => {
+    slot.held += 1;
+    if (how === 'waiting' && slot.booked > 0) return;
+    slot.booked += 1;
+    book(agent.booking, slot.demand, slot.gpuIds);
+    bookTickets(farm, slot.demand, how !== 'granted');
+  });
 }
 
-function removeLease(farm: Farm, step: StepRun, token: Token): Lease | undefined {
+function slotOf(agent: AgentRecord, size: Size, gpuIds: readonly string[]): Slot {
+  const key = slotKeyOf(size.classKey, gpuIds);
+  const known = agent.slots.get(key);
+  if (known !== undefined) return known;
+  const { classKey, demand } = size;
+  const slot: Slot = { key, classKey, demand, gpuIds, heldBy: new Map(), booked: 0, held: 0 };
+  agent.slots.set(key, slot);
+  return slot;
+}
+
+function removeLease(farm: Farm, token: Token): Lease | undefined {
   const lease = farm.leases.get(token);
   if (lease === undefined) return undefined;
   const agent = enlistAgent(farm, lease.agentId);
   farm.leases.delete(token);
   agent.leases.delete(token);
-  unbook(agent.booking, step.demand, lease.gpuIds);
+  const { slot } = lease;
+  chargeLease(farm, slot, jobOf(farm, lease.job).owner, -1, () => {
+    slot.held -= 1;
+    // Its place is taken by one that waited, if there is one.
+    if (slot.booked <= slot.held) return;
+    slot.booked -= 1;
+    unbook(agent.booking, slot.demand, slot.gpuIds);
+    unbookTickets(farm, slot.demand);
+  });
+  if (slot.held === 0) agent.slots.delete(slot.key);
   return lease;
 }
 
@@ -319,7 +526,9 @@ export function enlistAgent(farm: Farm, agentId: string): AgentRecord {
     name: agentId,
     version: '',
     draining: false,
+    policy: undefined,
     leases: new Set(),
+    slots: new Map(),
     booking: emptyBooking(),
   };
   farm.agents.set(agentId, record);
@@ -334,15 +543,52 @@ function refreshDependents(farm: Farm, job: Job, step: StepRun): void {
   }
 }
 
-/** Keeps the ready index true for one step. */
-export function refreshReady(farm: Farm, job: Job, step: StepRun): void {
-  const entry = { job: job.number, step: step.index, priority: job.priority };
-  if (isReady(job, step)) farm.ready.add(step.classKey, entry);
-  else farm.ready.remove(step.classKey, entry);
+/** Takes note of how far the job is: that changes its place in the ready index eight times at most. */
+function refreshProgress(farm: Farm, job: Job): void {
+  const eighths = eighthsOf(job.steps);
+  if (eighths === job.eighths) return;
+  for (const step of job.steps) takeFromReady(farm, job, step);
+  job.eighths = eighths;
+  for (const step of job.steps) refreshReady(farm, job, step);
 }
 
-/** Whether the step has units that placement should look at. */
-export function isReady(job: Job, step: StepRun): boolean {
-  if (job.end !== undefined || job.paused || step.units === undefined) return false;
-  return step.units.counts.queued > 0 && isUnblocked(job, step);
+/**
+ * Of eight parts of the units that are known so many are accepted. The part, and not the number that is left:
+ * else a stream of small jobs would hold up a large one for ever.
+ */
+export function eighthsOf(steps: readonly StepRun[]): number {
+  let [accepted, size] = [0, 0];
+  for (const { units } of steps) {
+    accepted += units?.counts.accepted ?? 0;
+    size += units?.size ?? 0;
+  }
+  return size === 0 ? 0 : Math.floor((accepted * 8) / size);
+}
+
+export function readyEntry(job: Job, step: StepRun): ReadyStep {
+  const { number, priority, owner, eighths } = job;
+  return { job: number, step: step.index, priority, owner, eighths };
+}
+
+function takeFromReady(farm: Farm, job: Job, step: StepRun): void {
+  const entry = readyEntry(job, step);
+  for (const classKey of readyClasses(job, step).keys()) farm.ready.remove(classKey, entry);
+}
+
+/** Keeps the ready index true for one step. */
+export function refreshReady(farm: Farm, job: Job, step: StepRun): void {
+  const entry = readyEntry(job, step);
+  for (const [classKey, isReady] of readyClasses(job, step)) {
+    if (isReady) farm.ready.add(classKey, entry);
+    else farm.ready.remove(classKey, entry);
+  }
+}
+
+/** The classes of the step's units, and whether placement should look at those of each. */
+export function readyClasses(job: Job, step: StepRun): ReadonlyMap<string, boolean> {
+  const { units } = step;
+  const isOpen = job.end === undefined && !job.paused && units !== undefined;
+  const mayStart = isOpen && units.counts.queued > 0 && isUnblocked(job, step);
+  if (units === undefined || units.growths.size === 0) return new Map([[step.classKey, mayStart]]);
+  return new Map([...queuedByClass(step)].map(([key, queued]) => [key, mayStart && queued > 0]));
 }

@@ -1,9 +1,9 @@
 /** What an agent must be told to run units of a step: their files by content, resolved. */
-import { jobOf, outputsOf, stepOf } from './apply.ts';
+import { outputsOf, stepOf } from './apply.ts';
 import type { LeasesGranted } from './facts.ts';
 import type { Farm, Job, StepRun } from './farm.ts';
 import { jobId } from './farm.ts';
-import type { File, StepSpec } from './task.ts';
+import type { Demand, File, StepSpec } from './task.ts';
 import type { Token } from './token.ts';
 
 /** Leases to hand to one agent in one message. */
@@ -14,12 +14,22 @@ export interface GrantOrder {
   readonly steps: readonly GrantedStep[];
 }
 
+/** A grant, and how many leases of its class and GPUs the agent may run at once from then on. */
+export interface RecordedGrant {
+  readonly fact: LeasesGranted;
+  readonly slots: number;
+}
+
 export interface GrantedStep {
   readonly jobId: string;
   readonly spec: StepSpec;
+  /** What each of the units is given. */
+  readonly demand: Demand;
   /** Limits with the farm's defaults. */
   readonly limits: StepRun['limits'];
   readonly inputs: readonly File[];
+  /** Leases of this demand and these GPUs that the agent may run at once. */
+  readonly slots: number;
   readonly leases: readonly GrantedLease[];
 }
 
@@ -30,13 +40,17 @@ export interface GrantedLease {
   readonly value: string;
   readonly item: File | undefined;
   readonly gpuIds: readonly string[];
+  /** What an earlier attempt left to go on from. */
+  readonly checkpoint: readonly File[];
 }
 
+const NO_FILES: readonly File[] = [];
+
 /** The messages that carry these grants; leases that ended meanwhile are left out. */
-export function grantOrders(farm: Farm, facts: readonly LeasesGranted[]): GrantOrder[] {
+export function grantOrders(farm: Farm, grants: readonly RecordedGrant[]): GrantOrder[] {
   const orders = new Map<string, GrantOrder & { readonly steps: GrantedStep[] }>();
-  for (const fact of facts) {
-    const granted = grantedStep(farm, fact);
+  for (const { fact, slots } of grants) {
+    const granted = grantedStep(farm, fact, slots);
     if (granted === undefined) continue;
     const { agentId, session, grantNumber } = fact;
     const key = `${agentId} ${session} ${grantNumber}`;
@@ -47,21 +61,37 @@ export function grantOrders(farm: Farm, facts: readonly LeasesGranted[]): GrantO
   return [...orders.values()];
 }
 
-function grantedStep(farm: Farm, fact: LeasesGranted): GrantedStep | undefined {
-  const job = jobOf(farm, fact.job);
+/** Right after the grant was applied: what the agent's slot books. */
+export function slotsBooked(farm: Farm, { firstToken }: LeasesGranted): number {
+  return farm.leases.get(firstToken)?.slot.booked ?? 0;
+}
+
+function grantedStep(farm: Farm, fact: LeasesGranted, slots: number): GrantedStep | undefined {
+  const job = farm.jobs.get(fact.job);
+  // Cancelled and removed before its grant was on disk.
+  if (job === undefined) return undefined;
   const step = stepOf(farm, fact.job, fact.step);
-  const leases = fact.units.flatMap((unit, offset): GrantedLease[] => {
+  const leases: GrantedLease[] = [];
+  let demand = step.demand;
+  fact.units.forEach((unit, offset) => {
     const lease = farm.leases.get((fact.firstToken + offset) as Token);
-    if (lease === undefined) return [];
+    if (lease === undefined) return;
     const { token, attempt, gpuIds } = lease;
-    return [{ token, unit, attempt, value: valueOf(step, unit), item: step.items[unit], gpuIds }];
+    // The same for all of one grant.
+    demand = lease.slot.demand;
+    const value = valueOf(step, unit);
+    const item = step.items[unit];
+    const checkpoint = step.units?.checkpoints.get(unit) ?? NO_FILES;
+    leases.push({ token, unit, attempt, value, item, gpuIds, checkpoint });
   });
   if (leases.length === 0) return undefined;
   return {
     jobId: jobId(job.number),
     spec: step.spec,
+    demand,
     limits: step.limits,
     inputs: commonInputs(job, step),
+    slots,
     leases,
   };
 }

@@ -3,20 +3,50 @@
  * last consumer is accepted, what the user asked for until the job is removed.
  */
 import { allOutputsOf } from './apply.ts';
-import { type Farm, isComplete, type Job, type StepRun } from './farm.ts';
+import type { Farm, Job, StepRun } from './farm.ts';
 import { inputBlobs } from './assignment.ts';
+import { checkpointBlobs } from './checkpoints.ts';
+import { FAILED_JOB_KEEP_MS } from './retention.ts';
+import { isComplete } from './tolerance.ts';
 import { keptOutputs } from './views.ts';
 
-/** A failed job may be retried so long; its intermediates stay. */
-const FAILED_JOB_KEEP_MS = 7 * 24 * 60 * 60 * 1000;
+export interface BlobTerms {
+  /** Unix time in milliseconds. */
+  readonly nowMs: number;
+  /** Outputs are kept so long after their job's end; 0 for ever. */
+  readonly outputRetentionMs: number;
+}
 
-/** SHA-256 of every blob that must stay at `nowMs` (Unix time). */
-export function referencedBlobs(farm: Farm, nowMs: number): Set<string> {
+/** SHA-256 of every blob that must stay. */
+export function referencedBlobs(farm: Farm, terms: BlobTerms): Set<string> {
   const referenced = new Set<string>();
   for (const job of farm.jobs.values()) {
-    for (const sha256 of blobsNeededBy(job, nowMs)) referenced.add(sha256);
+    for (const sha256 of blobsNeededBy(job, terms)) referenced.add(sha256);
   }
   return referenced;
+}
+
+/** Those of these blobs that may go: no job in memory needs them. */
+export function unreferenced(
+  farm: Farm,
+  candidates: readonly string[],
+  terms: BlobTerms,
+): Set<string> {
+  const left = new Set(candidates);
+  for (const job of farm.jobs.values()) {
+    if (left.size === 0) break;
+    for (const sha256 of blobsNeededBy(job, terms)) left.delete(sha256);
+  }
+  return left;
+}
+
+/** Intermediates of an open job whose last consumer has its result. */
+export function blobsUsedUp(job: Job): string[] {
+  return job.steps.flatMap((step) => {
+    if (!isUsedUp(job, step)) return [];
+    const kept = new Set(keptOutputs(step));
+    return allOutputsOf(step).flatMap((file) => (kept.has(file) ? [] : [file.sha256]));
+  });
 }
 
 /** Every blob that the job's units made. */
@@ -29,10 +59,11 @@ export function blobsToRun(job: Job): string[] {
   return [
     ...inputBlobs(job.steps.map((step) => step.spec)),
     ...job.steps.flatMap((step) => outputsNeeded(job, step)),
+    ...checkpointBlobs(job),
   ];
 }
 
-function blobsNeededBy(job: Job, nowMs: number): string[] {
+function blobsNeededBy(job: Job, { nowMs, outputRetentionMs }: BlobTerms): string[] {
   switch (job.end?.state) {
     case undefined:
       return blobsToRun(job);
@@ -41,15 +72,20 @@ function blobsNeededBy(job: Job, nowMs: number): string[] {
         ? [...inputBlobs(job.steps.map((step) => step.spec)), ...blobsMadeBy(job)]
         : [];
     case 'succeeded':
-      return job.steps.flatMap((step) => keptOutputs(step).map((file) => file.sha256));
+      return outputRetentionMs === 0 || nowMs - job.end.atMs < outputRetentionMs
+        ? job.steps.flatMap((step) => keptOutputs(step).map((file) => file.sha256))
+        : [];
     case 'cancelled':
       return [];
   }
 }
 
 function outputsNeeded(job: Job, step: StepRun): string[] {
-  const consumers = step.dependents.flatMap((index) => job.steps[index] ?? []);
-  const isUsedUp = consumers.length > 0 && consumers.every(isComplete);
-  const files = isUsedUp ? keptOutputs(step) : allOutputsOf(step);
+  const files = isUsedUp(job, step) ? keptOutputs(step) : allOutputsOf(step);
   return files.map((file) => file.sha256);
+}
+
+function isUsedUp(job: Job, step: StepRun): boolean {
+  const consumers = step.dependents.flatMap((index) => job.steps[index] ?? []);
+  return consumers.length > 0 && consumers.every((consumer) => isComplete(job, consumer));
 }

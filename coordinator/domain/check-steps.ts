@@ -1,6 +1,7 @@
 /** Whether a DAG can be run at all; the first thing that is wrong, in one line. */
-import { fixedUnitCount, newStepRuns, type StepRun } from './farm.ts';
-import { faultOfName, isSha256, isStepName } from './names.ts';
+import { ticketsOf } from './demand.ts';
+import { emptyFarm, fixedUnitCount, newStepRuns, type StepRun } from './farm.ts';
+import { faultOfName, isSha256, isStepName, isTicketName } from './names.ts';
 import type { File, StepSpec } from './task.ts';
 
 const MAX_STEPS = 1_000;
@@ -24,7 +25,7 @@ export function faultOfSteps(steps: readonly StepSpec[]): string | undefined {
     const fault = faultOfStep(step, names);
     if (fault !== undefined) return `step ${step.name}: ${fault}`;
   }
-  return faultOfSize(steps) ?? faultOfOrder(newStepRuns(steps));
+  return faultOfSize(steps) ?? faultOfOrder(newStepRuns(emptyFarm(), '', steps));
 }
 
 function faultOfSize(steps: readonly StepSpec[]): string | undefined {
@@ -41,6 +42,7 @@ function faultOfStep(step: StepSpec, names: ReadonlySet<string>): string | undef
     faultOfTask(step) ??
     faultOfParameters(step, names) ??
     faultOfInputs(step, names) ??
+    faultOfDemand(step) ??
     faultOfOutputs(step)
   );
 }
@@ -120,6 +122,20 @@ function shadows(name: string): string {
   return `has an input ${quote(name)} where another needs a directory of that name: rename one`;
 }
 
+function faultOfDemand({ demand }: StepSpec): string | undefined {
+  if (demand === undefined) return undefined;
+  for (const [name, count] of ticketsOf(demand)) {
+    if (!isTicketName(name))
+      return `demands a ticket ${quote(name)}, which can be no ticket's name`;
+    if (!Number.isSafeInteger(count)) return `demands ${count} of ticket ${quote(name)}`;
+  }
+  if (demand.wholeGpus === true && demand.gpus === 0) {
+    return 'asks for whole GPUs, but for none: say how many (gpus), such as 1';
+  }
+  if (demand.vramBytes === 0 || demand.gpus > 0) return undefined;
+  return `asks for ${demand.vramBytes} bytes of VRAM on no GPU: say how many (gpus), such as 1`;
+}
+
 function faultOfOutputs(step: StepSpec): string | undefined {
   for (const output of step.outputs) {
     const fault = faultOfPattern(output.pattern);
@@ -145,12 +161,15 @@ function faultOfPattern(pattern: string): string | undefined {
 
 function faultOfOrder(steps: readonly StepRun[]): string | undefined {
   const done = new Set<number>();
-  for (;;) {
-    const next = steps.filter(
-      (step) => !done.has(step.index) && step.dependencies.every((index) => done.has(index)),
-    );
-    if (next.length === 0) break;
-    for (const step of next) done.add(step.index);
+  const waitsFor = steps.map(({ dependencies }) => dependencies.length);
+  const next = steps.filter(({ dependencies }) => dependencies.length === 0);
+  for (let step = next.pop(); step !== undefined; step = next.pop()) {
+    done.add(step.index);
+    for (const index of step.dependents) {
+      const dependent = steps[index];
+      waitsFor[index] = (waitsFor[index] ?? 0) - 1;
+      if (dependent !== undefined && waitsFor[index] === 0) next.push(dependent);
+    }
   }
   if (done.size === steps.length) return undefined;
   const circle = steps.filter((step) => !done.has(step.index)).map((step) => step.spec.name);

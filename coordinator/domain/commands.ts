@@ -1,6 +1,9 @@
 /** What can be asked of the farm, and what it answers. */
+import type { AgentPolicy } from './agent-policy.ts';
 import type { EndKind } from './facts.ts';
-import type { File, StepSpec } from './task.ts';
+import type { StoredPart } from './archive.ts';
+import type { Growth } from './size.ts';
+import type { FailureRule, File, StepSpec } from './task.ts';
 import type { Token } from './token.ts';
 
 export interface SubmitJob {
@@ -11,8 +14,24 @@ export interface SubmitJob {
   readonly priority: number;
   readonly recipe: string;
   readonly steps: readonly StepSpec[];
+  readonly failures?: FailureRule | undefined;
+  /** On whose account; undefined for nobody's. */
+  readonly owner?: string | undefined;
+  /** Most units that agents hold at once; undefined or 0 for no limit. */
+  readonly maxUnits?: number | undefined;
   /** Input blobs that the store does not have; the others are pinned. */
   readonly missingBlobs: readonly string[];
+  /** Nothing is submitted: the question is whether it would be. */
+  readonly validateOnly?: boolean;
+  /** What was found of the client id in the archive. */
+  readonly archived?: ArchiveLookup;
+}
+
+/** Only reading tells whether a segment that may hold a client id does. */
+export interface ArchiveLookup {
+  /** Segments that were read for it. */
+  readonly segments: readonly string[];
+  readonly found: { readonly job: number; readonly requestHash: string } | undefined;
 }
 
 export interface SteerJob {
@@ -37,6 +56,30 @@ export interface DrainAgent {
   /** Id or name. */
   readonly agent: string;
   readonly draining: boolean;
+}
+
+/** How many there are of a ticket; with 0 it is forgotten. */
+export interface SetTickets {
+  readonly type: 'SetTickets';
+  readonly name: string;
+  readonly limit: number;
+}
+
+/** An owner's share; what is undefined stays. */
+export interface SetOwner {
+  readonly type: 'SetOwner';
+  readonly name: string;
+  readonly weight: number | undefined;
+  /** 0 for no limit. */
+  readonly maxUnits: number | undefined;
+}
+
+export interface SetAgentPolicy {
+  readonly type: 'SetAgentPolicy';
+  /** Id or name. */
+  readonly agent: string;
+  /** Undefined: it has none any more. */
+  readonly policy: AgentPolicy | undefined;
 }
 
 /** A beat was taken note of: what its inventory means for leases is to be decided. */
@@ -80,6 +123,10 @@ export interface ReportedResult {
   readonly step: string;
   readonly unit: number;
   readonly outcome: ReportedOutcome;
+  /** From its start to its end, by the agent's clock. */
+  readonly runMs: number;
+  /** The most memory it was seen to take; 0 where nobody saw it. */
+  readonly peak: Growth;
   /** Outputs that the store does not have; the others are pinned. */
   readonly missingBlobs: readonly string[];
 }
@@ -104,17 +151,51 @@ export interface SnapshotStored {
   readonly sizeBytes: number;
 }
 
+/** A segment of the archive is stored whole. */
+export interface ArchiveJobs {
+  readonly type: 'ArchiveJobs';
+  readonly name: string;
+  readonly index: StoredPart;
+  readonly images: StoredPart;
+  /** The jobs in it, and when they ended: one that was retried since is another. */
+  readonly jobs: readonly { readonly number: number; readonly endedAtMs: number }[];
+}
+
+export interface RemoveJob {
+  readonly type: 'RemoveJob';
+  readonly job: number;
+}
+
+/** A running attempt has stored something to go on from. */
+export interface SaveCheckpoint {
+  readonly type: 'SaveCheckpoint';
+  readonly agentId: string;
+  readonly token: Token;
+  readonly job: number;
+  readonly step: string;
+  readonly unit: number;
+  readonly files: readonly File[];
+  /** Files that the store does not have; the others are pinned. */
+  readonly missingBlobs: readonly string[];
+}
+
 export type Command =
   | SubmitJob
   | SteerJob
   | EnrolAgent
   | DrainAgent
+  | SetTickets
+  | SetOwner
+  | SetAgentPolicy
   | ReviewAgent
   | StreamClosed
   | GrantAnswered
   | ReportResults
+  | SaveCheckpoint
   | Tick
-  | SnapshotStored;
+  | SnapshotStored
+  | ArchiveJobs
+  | RemoveJob;
 
 export type Verdict =
   | { readonly kind: 'accepted' }

@@ -1,10 +1,13 @@
 /** Submitting and steering jobs. */
+import { segmentOf, segmentsThatMayHold } from './archive.ts';
 import { faultOfSteps } from './check-steps.ts';
-import type { RefusalCode, SteerJob, SubmitJob } from './commands.ts';
-import { decided, type Decision, type Now, type StopOrder } from './decision.ts';
+import type { SteerJob, SubmitJob } from './commands.ts';
+import { decided, type Decision, type Now, ordersFor, refused, unchanged } from './decision.ts';
+import { faultOfOwnerName, faultOfTickets, MOST_UNITS } from './decide-sharing.ts';
 import { type Farm, type Job, jobId } from './farm.ts';
 import type { Liveness } from './liveness.ts';
 import { faultOfDemand } from './misfit.ts';
+import { isOwnerName } from './names.ts';
 import type { Token } from './token.ts';
 import { leasesOfJob } from './track.ts';
 
@@ -17,19 +20,28 @@ export function decideSubmit(
   now: Now,
 ): Decision {
   const known = farm.jobByClientId.get(command.clientId);
-  if (known !== undefined) return repeatedSubmit(farm, command, known);
+  const isValidated = command.validateOnly === true;
+  if (known !== undefined && !isValidated) return repeatedSubmit(farm, command, known);
+  const archived = isValidated ? undefined : archivedSubmit(farm, command);
+  if (archived !== undefined) return archived;
   const fault = faultOfRequest(command) ?? faultOfSteps(command.steps);
   if (fault !== undefined) return refused('invalid', 'INVALID_JOB', fault);
   const nameOf = (agentId: string): string => farm.agents.get(agentId)?.name ?? agentId;
-  const misfit = faultOfDemand(command.steps, liveness.agents.values(), nameOf);
+  const misfit = faultOfDemand(command.steps, liveness.agents, nameOf);
   if (misfit !== undefined) return refused('failed-precondition', 'DEMAND_TOO_LARGE', misfit);
+  const ticketless = faultOfTickets(farm, command.steps);
+  if (ticketless !== undefined) {
+    return refused('failed-precondition', 'TICKET_UNKNOWN', ticketless);
+  }
+  if (isValidated) return decided([], { kind: 'done' });
   const missing = command.missingBlobs[0];
   if (missing !== undefined) {
     const message = `${command.missingBlobs.length} input blobs are not stored, the first ${missing}: upload them, then submit again`;
     return refused('failed-precondition', 'BLOB_MISSING', message);
   }
   const job = farm.lastJob + 1;
-  const { clientId, requestHash, name, priority, recipe, steps } = command;
+  const { clientId, requestHash, name, priority, recipe, steps, failures } = command;
+  const { owner, maxUnits } = command;
   return decided(
     [
       {
@@ -41,6 +53,10 @@ export function decideSubmit(
         priority,
         recipe,
         steps,
+        failures,
+        // As before there were any: a job of nobody's without a limit takes no more room in the journal.
+        ...(owner ? { owner } : {}),
+        ...(maxUnits ? { maxUnits } : {}),
         atMs: now.wallMs,
       },
     ],
@@ -49,7 +65,30 @@ export function decideSubmit(
 }
 
 function repeatedSubmit(farm: Farm, command: SubmitJob, known: number): Decision {
-  if (farm.jobs.get(known)?.requestHash === command.requestHash) {
+  return sameOrReused(command, known, farm.jobs.get(known)?.requestHash);
+}
+
+/** The answer when the client id is that of an archived job, or may be. */
+function archivedSubmit(farm: Farm, command: SubmitJob): Decision | undefined {
+  const { clientId, archived } = command;
+  const found = archived?.found;
+  if (found !== undefined && segmentOf(farm.archive, found.job) !== undefined) {
+    return sameOrReused(command, found.job, found.requestHash);
+  }
+  const unread = segmentsThatMayHold(farm.archive, clientId).find(
+    ({ name }) => archived?.segments.includes(name) !== true,
+  );
+  if (unread === undefined) return undefined;
+  const message = `the archive's segment ${unread.name} was not looked through for client id ${JSON.stringify(clientId)}: submit again`;
+  return refused('unavailable', 'ARCHIVE_UNREAD', message);
+}
+
+function sameOrReused(
+  command: SubmitJob,
+  known: number,
+  requestHash: string | undefined,
+): Decision {
+  if (requestHash === command.requestHash) {
     return decided([], { kind: 'job', job: known, repeated: true, units: 0 });
   }
   const message = `client id ${JSON.stringify(command.clientId)} was used for ${jobId(known)} with another content: choose a new one`;
@@ -57,7 +96,7 @@ function repeatedSubmit(farm: Farm, command: SubmitJob, known: number): Decision
 }
 
 function faultOfRequest(command: SubmitJob): string | undefined {
-  const { clientId, name, priority } = command;
+  const { clientId, name, priority, owner = '', maxUnits = 0 } = command;
   if (!/^[\x20-\x7e]{1,128}$/.test(clientId)) {
     return 'client id must be 1–128 printable ASCII characters';
   }
@@ -68,16 +107,28 @@ function faultOfRequest(command: SubmitJob): string | undefined {
   if (!Number.isInteger(priority) || Math.abs(priority) > MAX_PRIORITY) {
     return `priority ${priority} is not from -${MAX_PRIORITY} to ${MAX_PRIORITY}`;
   }
+  if (owner !== '' && !isOwnerName(owner)) return faultOfOwnerName(owner);
+  if (!Number.isInteger(maxUnits) || maxUnits < 0 || maxUnits > MOST_UNITS) {
+    return `${maxUnits} is not a most number of units from 0 to ${MOST_UNITS}`;
+  }
   return undefined;
 }
 
-export function decideSteering(farm: Farm, command: SteerJob, now: Now): Decision {
+export function decideSteering(
+  farm: Farm,
+  liveness: Liveness,
+  command: SteerJob,
+  now: Now,
+): Decision {
   const job = farm.jobs.get(command.job);
+  if (job === undefined && segmentOf(farm.archive, command.job) !== undefined) {
+    return refused('failed-precondition', 'JOB_ARCHIVED', archivedMessage(command));
+  }
   if (job === undefined) {
     return refused('not-found', 'JOB_UNKNOWN', `no job ${jobId(command.job)}: see furrow jobs`);
   }
   const atMs = now.wallMs;
-  const same = decided([], { kind: 'job', job: job.number, repeated: true, units: 0 });
+  const same = unchanged({ kind: 'job', job: job.number, repeated: true, units: 0 });
   switch (command.type) {
     case 'CancelJob':
       if (job.end?.state === 'cancelled') return same;
@@ -86,19 +137,32 @@ export function decideSteering(farm: Farm, command: SteerJob, now: Now): Decisio
         facts: [{ type: 'JobCancelled', job: job.number, reason: command.reason, atMs }],
         answer: { kind: 'job', job: job.number, repeated: false, units: 0 },
         barrier: 'decided',
-        stops: stopsOf(farm, job),
+        stops: ordersFor(leasesOfJob(farm, job.number)),
+        retracts: [],
       };
     case 'RetryJob':
       return decideRetry(job, command.missingBlobs ?? [], atMs);
     case 'PauseJob':
       if (job.end !== undefined) return ended(job, 'paused');
       if (job.paused) return same;
-      return steered(job, [{ type: 'JobPaused', job: job.number, atMs }]);
+      return {
+        ...steered(job, [{ type: 'JobPaused', job: job.number, atMs }]),
+        retracts: ordersFor(
+          leasesOfJob(farm, job.number).filter(({ token }) => !isRunning(liveness, token)),
+        ),
+      };
     case 'ResumeJob':
       if (job.end !== undefined) return ended(job, 'resumed');
       if (!job.paused) return same;
       return steered(job, [{ type: 'JobResumed', job: job.number, atMs }]);
   }
+}
+
+function archivedMessage({ type, job }: SteerJob): string {
+  const id = jobId(job);
+  return type === 'RetryJob'
+    ? `${id} has ended and is archived: it cannot be retried any more, submit it again`
+    : `${id} has ended and is archived: nothing can be changed about it, furrow remove ${id} removes it`;
 }
 
 function decideRetry(job: Job, missingBlobs: readonly string[], atMs: number): Decision {
@@ -122,15 +186,8 @@ function decideRetry(job: Job, missingBlobs: readonly string[], atMs: number): D
   };
 }
 
-/** Orders to stop whatever runs of a job, by agent. */
-function stopsOf(farm: Farm, job: Job): StopOrder[] {
-  const byAgent = new Map<string, Token[]>();
-  for (const lease of leasesOfJob(farm, job.number)) {
-    const tokens = byAgent.get(lease.agentId);
-    if (tokens === undefined) byAgent.set(lease.agentId, [lease.token]);
-    else tokens.push(lease.token);
-  }
-  return [...byAgent].map(([agentId, tokens]) => ({ agentId, tokens }));
+function isRunning(liveness: Liveness, token: Token): boolean {
+  return liveness.leases.get(token)?.running === true;
 }
 
 function steered(job: Job, facts: Decision['facts']): Decision {
@@ -141,8 +198,4 @@ function ended(job: Job, verb: string): Decision {
   const state = job.end?.state ?? 'open';
   const message = `${jobId(job.number)} has ${state === 'cancelled' ? 'been' : ''} ${state} and cannot be ${verb} any more`;
   return refused('failed-precondition', 'JOB_ENDED', message.replace(/ {2,}/g, ' '));
-}
-
-function refused(code: RefusalCode, reason: string, message: string): Decision {
-  return decided([], { kind: 'refused', code, reason, message });
 }

@@ -3,13 +3,17 @@
  * one: expired but not granted anew still wins. A repeat of the accepted token gets the same answer.
  */
 import { faultOfFile } from './check-steps.ts';
-import type { ReportedResult, ReportResults, Verdict } from './commands.ts';
-import { decided, type Decision, type Now } from './decision.ts';
+import type { ReportedOutcome, ReportedResult, ReportResults, Verdict } from './commands.ts';
+import { beatenBy, endBeaten, rivalOfResult } from './copy-race.ts';
+import { decided, type Decision, type Now, ordersFor } from './decision.ts';
 import type { Fact, ResultsAccepted } from './facts.ts';
 import { isTokenCurrent } from './fence.ts';
 import { type Farm, type Job, jobId, type StepRun } from './farm.ts';
 import { utf8Length } from './names.ts';
-import { endLease } from './retry.ts';
+import type { Liveness } from './liveness.ts';
+import { stepOf, unitsOf } from './apply.ts';
+import { isSqueezed, outgrown } from './outgrown.ts';
+import { endLease, type LeaseEnd } from './retry.ts';
 import type { File } from './task.ts';
 import { epochOf, type Token } from './token.ts';
 import { UNIT_ACCEPTED, UNIT_CANCELLED } from './unit-table.ts';
@@ -23,14 +27,22 @@ interface Accepted {
   readonly outputs: { readonly unit: number; readonly files: readonly File[] }[];
 }
 
-export function decideResults(farm: Farm, command: ReportResults, now: Now): Decision {
+export function decideResults(
+  farm: Farm,
+  liveness: Liveness,
+  command: ReportResults,
+  now: Now,
+): Decision {
   const accepted = new Map<string, Accepted>();
   const endings: Fact[] = [];
   const judged = new Map<Token, Verdict>();
   const verdicts = command.results.map((result): Verdict => {
     const before = judged.get(result.token);
     if (before !== undefined) return before;
-    const verdict = judge(farm, result, accepted, endings, now);
+    // What becomes of the unit was decided just now: this one is offered again, and answered then.
+    const rival = rivalOfResult(farm, result);
+    if (rival !== undefined && judged.has(rival)) return { kind: 'none' };
+    const verdict = judge(farm, liveness, result, accepted, endings, now);
     judged.set(result.token, verdict);
     return verdict;
   });
@@ -42,14 +54,18 @@ export function decideResults(farm: Farm, command: ReportResults, now: Now): Dec
     atMs: now.wallMs,
   }));
   const destroysWork = verdicts.some((verdict) => verdict.kind === 'stale');
+  const beaten = beatenBy(farm, [...acceptances, ...endings]);
+  const ends = beaten.map((lease) => endBeaten(lease, now.wallMs));
   return {
-    ...decided([...acceptances, ...endings], { kind: 'verdicts', verdicts }),
+    ...decided([...ends, ...acceptances, ...endings], { kind: 'verdicts', verdicts }),
     barrier: destroysWork ? 'fresh' : 'decided',
+    stops: ordersFor(beaten),
   };
 }
 
 function judge(
   farm: Farm,
+  liveness: Liveness,
   result: ReportedResult,
   accepted: Map<string, Accepted>,
   endings: Fact[],
@@ -67,7 +83,7 @@ function judge(
   if (!step.units.isOpen(result.unit)) return { kind: 'noted' };
   const { outcome } = result;
   if (outcome.state === 'failed') {
-    endings.push(...failureOf(farm, step, result.token, outcome, now));
+    endings.push(...failureOf(farm, step, result, endOf(farm, liveness, result, outcome), now));
     return { kind: 'noted' };
   }
   if (result.missingBlobs.length > 0) {
@@ -76,10 +92,11 @@ function judge(
   const fault = faultOfOutputs(outcome.outputs);
   if (fault !== undefined) {
     const bad = { kind: 'bad-output', message: fault } as const;
-    endings.push(...failureOf(farm, step, result.token, bad, now));
+    endings.push(...failureOf(farm, step, result, bad, now));
     return { kind: 'noted' };
   }
-  addAccepted(accepted, job, step, result, outcome.outputs);
+  const attempt = attemptOf(farm, result.token) ?? step.units.attemptsOf(result.unit);
+  addAccepted(accepted, job, step, { ...result, attempt }, outcome.outputs);
   return { kind: 'accepted' };
 }
 
@@ -99,20 +116,48 @@ function faultOfOutputs(files: readonly File[]): string | undefined {
 function failureOf(
   farm: Farm,
   step: StepRun,
-  token: Token,
-  failure: Parameters<typeof endLease>[2],
+  { token }: ReportedResult,
+  end: LeaseEnd,
   now: Now,
 ): Fact[] {
   const lease = farm.leases.get(token);
   // Expired already: its unit is queued again, and there is nothing left to end.
-  return lease === undefined ? [] : [endLease(lease, step, failure, now.wallMs)];
+  return lease === undefined ? [] : [endLease(lease, step, end, now.wallMs)];
+}
+
+/** With what follows for its size, when the attempt ran out of memory. */
+function endOf(
+  farm: Farm,
+  { agents }: Liveness,
+  { token, peak }: ReportedResult,
+  { kind, message }: Extract<ReportedOutcome, { readonly state: 'failed' }>,
+): LeaseEnd {
+  const lease = farm.leases.get(token);
+  if (lease === undefined || (kind !== 'out-of-memory' && kind !== 'out-of-vram')) {
+    return { kind, message };
+  }
+  const capacity = agents.get(lease.agentId)?.capacity;
+  const booking = farm.agents.get(lease.agentId)?.booking;
+  if (capacity !== undefined && booking !== undefined) {
+    if (isSqueezed(capacity, booking, kind, lease.gpuIds)) return { kind, message };
+  }
+  const nameOf = (agentId: string): string => farm.agents.get(agentId)?.name ?? agentId;
+  const { demand } = lease.slot;
+  const { growths } = unitsOf(stepOf(farm, lease.job, lease.step));
+  const known = { agents, nameOf };
+  return { kind, message, outgrown: outgrown(demand, kind, peak, growths.has(lease.unit), known) };
+}
+
+/** A lease that lapsed has its attempt, too: a copy that is over may have begun after it. */
+function attemptOf(farm: Farm, token: Token): number | undefined {
+  return (farm.leases.get(token) ?? farm.lapsed.get(token))?.attempt;
 }
 
 function addAccepted(
   accepted: Map<string, Accepted>,
   job: Job,
   step: StepRun,
-  result: ReportedResult,
+  result: ReportedResult & { readonly attempt: number },
   files: readonly File[],
 ): void {
   const key = `${jobId(job.number)}/${step.index}`;
@@ -127,6 +172,6 @@ function addAccepted(
   accepted.set(key, entry);
   entry.units.push(result.unit);
   entry.tokens.push(result.token);
-  entry.attempts.push(step.units?.attemptsOf(result.unit) ?? 0);
+  entry.attempts.push(result.attempt);
   if (files.length > 0) entry.outputs.push({ unit: result.unit, files });
 }

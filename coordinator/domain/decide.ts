@@ -1,13 +1,17 @@
 /**
  * The one place where it is decided what happens: a command, the farm and what is known of the agents
- * go in, facts come out. Changes nothing.
+ * go in, facts come out. Changes nothing but the tick's note of when to look where again.
  */
+import { agentNamed, decideAgentPolicy, unknownAgent } from './agent-policy.ts';
+import { decideArchiving, decideRemoval } from './decide-archive.ts';
+import { decideCheckpoint } from './checkpoints.ts';
 import type { Command, DrainAgent, EnrolAgent } from './commands.ts';
 import { decideSteering, decideSubmit } from './decide-job.ts';
 import { decideReview, decideTick } from './decide-lease.ts';
 import { decideResults } from './decide-result.ts';
+import { decideOwner, decideTickets } from './decide-sharing.ts';
 import { decideGrantAnswer } from './decide-grant.ts';
-import { decided, type Decision, type Now } from './decision.ts';
+import { decided, type Decision, type Now, refused, unchanged } from './decision.ts';
 import type { Farm } from './farm.ts';
 import { faultOfMachine, type Liveness } from './liveness.ts';
 
@@ -19,11 +23,17 @@ export function decide(farm: Farm, liveness: Liveness, command: Command, now: No
     case 'RetryJob':
     case 'PauseJob':
     case 'ResumeJob':
-      return decideSteering(farm, command, now);
+      return decideSteering(farm, liveness, command, now);
     case 'EnrolAgent':
       return decideEnrol(farm, liveness, command, now);
     case 'DrainAgent':
       return decideDrain(farm, command, now);
+    case 'SetTickets':
+      return decideTickets(farm, command, now);
+    case 'SetOwner':
+      return decideOwner(farm, command, now);
+    case 'SetAgentPolicy':
+      return decideAgentPolicy(farm, command, now);
     case 'ReviewAgent':
       return decideReview(farm, liveness, command.agentId, now);
     case 'StreamClosed':
@@ -31,11 +41,17 @@ export function decide(farm: Farm, liveness: Liveness, command: Command, now: No
     case 'GrantAnswered':
       return decideGrantAnswer(farm, command, now);
     case 'ReportResults':
-      return decideResults(farm, command, now);
+      return decideResults(farm, liveness, command, now);
+    case 'SaveCheckpoint':
+      return decideCheckpoint(farm, command, now);
     case 'SnapshotStored': {
       const { sequence, hash, sizeBytes } = command;
       return decided([{ type: 'SnapshotTaken', sequence, hash, sizeBytes }]);
     }
+    case 'ArchiveJobs':
+      return decideArchiving(farm, command, now);
+    case 'RemoveJob':
+      return decideRemoval(farm, command, now);
     case 'Tick':
       return decideTick(farm, liveness, now);
   }
@@ -45,12 +61,7 @@ function decideEnrol(farm: Farm, liveness: Liveness, command: EnrolAgent, now: N
   const { agentId, name, version, machineFingerprint } = command;
   const fault = faultOfMachine(liveness, agentId, machineFingerprint, now.monotonicMs);
   if (fault !== undefined) {
-    return decided([], {
-      kind: 'refused',
-      code: 'conflict',
-      reason: 'AGENT_ID_IN_USE',
-      message: fault,
-    });
+    return refused('conflict', 'AGENT_ID_IN_USE', fault);
   }
   const known = farm.agents.get(agentId);
   if (known?.name === name && known.version === version) return decided([]);
@@ -58,18 +69,9 @@ function decideEnrol(farm: Farm, liveness: Liveness, command: EnrolAgent, now: N
 }
 
 function decideDrain(farm: Farm, command: DrainAgent, now: Now): Decision {
-  const agents = [...farm.agents.values()];
-  const found =
-    farm.agents.get(command.agent) ?? agents.find((agent) => agent.name === command.agent);
-  if (found === undefined) {
-    return decided([], {
-      kind: 'refused',
-      code: 'not-found',
-      reason: 'AGENT_UNKNOWN',
-      message: `no agent is called ${JSON.stringify(command.agent)}: see furrow agents`,
-    });
-  }
-  if (found.draining === command.draining) return decided([]);
+  const found = agentNamed(farm, command.agent);
+  if (found === undefined) return unknownAgent(command.agent);
+  if (found.draining === command.draining) return unchanged();
   const { draining } = command;
   return decided([{ type: 'AgentDrainChanged', agentId: found.id, draining, atMs: now.wallMs }]);
 }

@@ -2,7 +2,11 @@
  * What can happen to a farm. The journal holds nothing else, and the farm is their fold. Facts say
  * what was decided, not what was asked; replaying them needs no clock and no chance.
  */
-import type { File, StepSpec } from './task.ts';
+import type { AgentPolicy } from './agent-policy.ts';
+import type { StoredSegment } from './archive.ts';
+import type { LearnedSize } from './learned-sizes.ts';
+import type { Growth } from './size.ts';
+import type { FailureRule, File, StepSpec } from './task.ts';
 import type { Token } from './token.ts';
 
 export interface FarmCreated {
@@ -14,6 +18,12 @@ export interface FarmCreated {
 export interface EpochStarted {
   readonly type: 'EpochStarted';
   readonly epoch: number;
+  /** Random, lower-case hexadecimal: no two reigns share it. */
+  readonly reignId: string;
+  /** Of the commit that this stands in. */
+  readonly sequence: number;
+  /** What the store lacks is given up: no token of an earlier epoch counts any more. */
+  readonly acceptsLoss: boolean;
   readonly atMs: number;
 }
 
@@ -28,6 +38,12 @@ export interface JobSubmitted {
   readonly priority: number;
   readonly recipe: string;
   readonly steps: readonly StepSpec[];
+  /** Absent: the first failed unit ends the job. */
+  readonly failures?: FailureRule | undefined;
+  /** On whose account; undefined for nobody's. */
+  readonly owner?: string | undefined;
+  /** Most units that agents hold at once; undefined for no limit. */
+  readonly maxUnits?: number | undefined;
   readonly atMs: number;
 }
 
@@ -52,6 +68,12 @@ export interface LeasesGranted {
   /** From 1, for each unit. */
   readonly attempts: readonly number[];
   readonly gpuIds: readonly string[];
+  /** The version that the step's units are done with from now on; undefined where that is said already. */
+  readonly pin?: string | undefined;
+  /** They wait behind running ones of their class and GPUs on that agent, and book nothing. */
+  readonly waiting: boolean;
+  /** The units are leased already: each gets a second lease beside its first. */
+  readonly copy: boolean;
   readonly atMs: number;
 }
 
@@ -88,13 +110,16 @@ export type EndKind =
   /** Granted, never seen on its agent. */
   | 'expired'
   | 'refused'
+  /** Asked back before it began. */
+  | 'retracted'
+  /** Ended by order: the unit's other copy was first. */
   | 'cancelled';
 
 /** What becomes of the unit whose lease ended. */
 export type NextForUnit =
   | { readonly kind: 'queued'; readonly notBeforeMs: number }
   | { readonly kind: 'failed' }
-  /** The unit is closed already. */
+  /** The unit's other copy goes on, or it is closed already. */
   | { readonly kind: 'nothing' };
 
 export interface LeaseEnded {
@@ -114,6 +139,8 @@ export interface LeaseEnded {
   readonly lost: boolean;
   /** The unit goes before all others of its step. */
   readonly front: boolean;
+  /** The unit is given more from now on. */
+  readonly grow?: Growth | undefined;
   readonly atMs: number;
 }
 
@@ -127,6 +154,20 @@ export interface LeaseResumed {
   readonly agentId: string;
   readonly session: string;
   readonly gpuIds: readonly string[];
+  /** It had not begun. */
+  readonly waiting: boolean;
+  readonly atMs: number;
+}
+
+/** An attempt left something to go on from; it takes the place of what was left before. */
+export interface CheckpointSaved {
+  readonly type: 'CheckpointSaved';
+  readonly token: Token;
+  readonly job: number;
+  readonly step: number;
+  readonly unit: number;
+  /** Of the checkpoint directory. */
+  readonly files: readonly File[];
   readonly atMs: number;
 }
 
@@ -179,6 +220,14 @@ export interface AgentDrainChanged {
   readonly atMs: number;
 }
 
+export interface AgentPolicySet {
+  readonly type: 'AgentPolicySet';
+  readonly agentId: string;
+  /** Undefined: it has none any more. */
+  readonly policy: AgentPolicy | undefined;
+  readonly atMs: number;
+}
+
 /** A snapshot is stored whole and may be started from. */
 export interface SnapshotTaken {
   readonly type: 'SnapshotTaken';
@@ -187,6 +236,45 @@ export interface SnapshotTaken {
   /** SHA-256 of its bytes, lower-case hexadecimal. */
   readonly hash: string;
   readonly sizeBytes: number;
+}
+
+/** Ended jobs left the farm's memory: they lie in a segment of the archive, which is stored whole. */
+export interface JobsArchived {
+  readonly type: 'JobsArchived';
+  readonly segment: StoredSegment;
+  readonly atMs: number;
+}
+
+/** An ended job, archived or not, was removed for good. */
+export interface JobRemoved {
+  readonly type: 'JobRemoved';
+  readonly job: number;
+  readonly atMs: number;
+}
+
+/** What units of these kinds of work take was learned; it replaces what was known of them. */
+export interface SizesLearned {
+  readonly type: 'SizesLearned';
+  readonly sizes: readonly LearnedSize[];
+  readonly atMs: number;
+}
+
+/** It was said how many of a ticket there are; with 0 it is forgotten. */
+export interface TicketsSet {
+  readonly type: 'TicketsSet';
+  readonly name: string;
+  readonly limit: number;
+  readonly atMs: number;
+}
+
+/** An owner's share was set. */
+export interface OwnerSet {
+  readonly type: 'OwnerSet';
+  readonly name: string;
+  readonly weight: number;
+  /** 0 for no limit. */
+  readonly maxUnits: number;
+  readonly atMs: number;
 }
 
 export type Fact =
@@ -198,6 +286,7 @@ export type Fact =
   | ResultsAccepted
   | LeaseEnded
   | LeaseResumed
+  | CheckpointSaved
   | UnitsRequeued
   | JobCancelled
   | JobPaused
@@ -205,4 +294,10 @@ export type Fact =
   | JobEnded
   | AgentEnrolled
   | AgentDrainChanged
-  | SnapshotTaken;
+  | AgentPolicySet
+  | SnapshotTaken
+  | JobsArchived
+  | JobRemoved
+  | SizesLearned
+  | TicketsSet
+  | OwnerSet;

@@ -10,25 +10,51 @@ export function farmImage(farm: Farm): string {
     lastJob: farm.lastJob,
     jobs: [...farm.jobs.values()].map(imageOfJob),
     clientIds: [...farm.jobByClientId],
-    leases: [...farm.leases.values()],
+    leases: [...farm.leases.values()].map(({ slot, ...lease }) => [lease, slot.key]),
     lapsed: [...farm.lapsed.values()],
     agents: farm.agentByNumber.map((agent) => ({
       ...agent,
       leases: [...agent.leases],
+      slots: [...agent.slots.values()]
+        .map(({ key, booked, held }) => [key, booked, held] as const)
+        .toSorted(([a], [b]) => (a < b ? -1 : 1)),
       booking: {
         ...agent.booking,
-        vramBytes: [...agent.booking.vramBytes].toSorted(([a], [b]) => (a < b ? -1 : 1)),
+        vramBytes: byKey(agent.booking.vramBytes),
+        gpuShares: byKey(agent.booking.gpuShares),
       },
     })),
-    ready: [...farm.ready.classes()].toSorted(([a], [b]) => (a < b ? -1 : 1)),
+    ready: byKey(farm.ready.classes()).map(([key, owners]) => [key, byKey(owners)]),
+    tickets: byKey(farm.tickets),
+    owners: byKey(farm.owners).map(([, { name, weight, maxUnits, leases, priceMillis }]) => {
+      return [name, weight, maxUnits, leases, priceMillis];
+    }),
+    archive: farm.archive.map((segment) => ({
+      ...segment,
+      clientIdHashes: [...segment.clientIdHashes],
+    })),
+    reigns: farm.reigns.map(({ epoch, id, firstSequence, acceptsLoss }) => {
+      return [epoch, id, firstSequence, acceptsLoss];
+    }),
+    learned: [...farm.learned.values()].map(({ kind, units, runMs, ram, vram }) => {
+      const columns = [ram, vram].map((histogram) => {
+        return histogram.map(({ bucket, count }) => [bucket, count]);
+      });
+      return [kind, units, runMs, ...columns];
+    }),
     snapshots: farm.snapshots.map(({ sequence, hash }) => [sequence, hash]),
   });
 }
 
-function imageOfJob(job: Job): unknown {
+function byKey<T>(entries: ReadonlyMap<string, T>): [key: string, value: T][] {
+  return [...entries].toSorted(([a], [b]) => (a < b ? -1 : 1));
+}
+
+/** One job as plain values, its keys always in the same order. */
+export function imageOfJob(job: Job): unknown {
   // Named one by one: the order of an object's keys must not depend on how it was made.
   const { number, clientId, requestHash, name, priority, recipe, submittedAtMs } = job;
-  const { paused, started, end } = job;
+  const { owner, maxUnits, eighths, paused, started, end } = job;
   return {
     number,
     clientId,
@@ -37,6 +63,10 @@ function imageOfJob(job: Job): unknown {
     priority,
     recipe,
     submittedAtMs,
+    failures: [job.failures.maxFailedUnits, job.failures.keepGoing],
+    owner,
+    maxUnits,
+    eighths,
     paused,
     started,
     end: end && [end.state, end.reason, end.atMs],
@@ -58,6 +88,11 @@ function imageOfUnits(units: UnitTable): unknown {
       return [unit, kind, message, agentId];
     }),
     lostOn: [...units.lostOn],
+    checkpoints: [...units.checkpoints],
+    growths: [...units.growths].map(([unit, { ramBytes, vramBytes }]) => {
+      return [unit, ramBytes, vramBytes];
+    }),
+    copies: [...units.copies].map(([unit, { token, agent }]) => [unit, token, agent]),
     units: Array.from({ length: units.size }, (_, unit) => [
       units.stateOf(unit),
       units.attemptsOf(unit),

@@ -2,11 +2,18 @@
  * The farm: the fold of the journal and nothing else. `apply` is the only thing that changes it;
  * replay, standby, snapshot and simulator all use that, and end with equal farms.
  */
-import { type Booking, classKeyOf, NO_DEMAND } from './demand.ts';
-import type { Demand, File, Limits, ParameterKind, StepSpec } from './task.ts';
+import type { AgentPolicy } from './agent-policy.ts';
+import type { Archive } from './archive.ts';
+import { type Booking, NO_DEMAND } from './demand.ts';
+import { kindOfWork } from './kind-of-work.ts';
+import { learnedDemand, type LearnedSize } from './learned-sizes.ts';
+import { PartPool } from './part-pool.ts';
+import type { Demand, FailureRule, File, Limits, ParameterKind, StepSpec } from './task.ts';
 import type { SnapshotTaken } from './facts.ts';
 import type { Token } from './token.ts';
+import type { ReignRecord } from './lineage.ts';
 import { ReadyIndex } from './ready-index.ts';
+import type { Owner, Ticket } from './sharing.ts';
 import type { UnitTable } from './unit-table.ts';
 
 export type JobEnd = 'succeeded' | 'failed' | 'cancelled';
@@ -20,7 +27,14 @@ export interface Job {
   readonly priority: number;
   readonly recipe: string;
   readonly submittedAtMs: number;
+  /** On whose account; empty for nobody's. */
+  readonly owner: string;
+  /** Most units that agents hold at once; 0 for no limit. */
+  readonly maxUnits: number;
   readonly steps: readonly StepRun[];
+  readonly failures: FailureRule;
+  /** Of eight parts of its known units so many are accepted, rounded down. */
+  eighths: number;
   paused: boolean;
   /** True once a unit was leased. */
   started: boolean;
@@ -30,9 +44,14 @@ export interface Job {
 export interface StepRun {
   readonly index: number;
   readonly spec: StepSpec;
-  readonly demand: Demand;
+  /** What its units are given: what it declares, or more if units of its kind take more. */
+  demand: Demand;
   readonly limits: Limits;
-  readonly classKey: string;
+  classKey: string;
+  /** The version of a tool that its units are done with; undefined while none is chosen, or need be. */
+  pin: string | undefined;
+  /** The kind of work, by which sizes are learned. */
+  readonly kind: string;
   /** Steps that must be complete before this one starts. */
   readonly dependencies: readonly number[];
   /** Steps that wait for this one. */
@@ -41,9 +60,12 @@ export interface StepRun {
   units: UnitTable | undefined;
   /** The fan-out's input of each unit; empty for other steps. */
   items: readonly File[];
+  /** Roster numbers of the agents that made them. */
+  makers: readonly number[];
 }
 
-export interface Lease {
+/** What of a lease is written down. */
+export interface LeaseRecord {
   readonly token: Token;
   readonly job: number;
   readonly step: number;
@@ -56,6 +78,26 @@ export interface Lease {
   readonly gpuIds: readonly string[];
 }
 
+/** A lease in the book. */
+export interface Lease extends LeaseRecord {
+  readonly slot: Slot;
+}
+
+/**
+ * The reservation of one class of units on one agent and its GPUs. Of the leases that it holds, `booked`
+ * may run and are booked; the others wait for one of those to end, and book nothing.
+ */
+export interface Slot {
+  readonly key: string;
+  readonly classKey: string;
+  readonly demand: Demand;
+  readonly gpuIds: readonly string[];
+  /** Leases by owner of their jobs. */
+  readonly heldBy: Map<string, number>;
+  booked: number;
+  held: number;
+}
+
 export interface AgentRecord {
   readonly id: string;
   /** From 1; what unit tables hold instead of the id. */
@@ -63,7 +105,11 @@ export interface AgentRecord {
   name: string;
   version: string;
   draining: boolean;
+  /** Undefined: nothing was set. */
+  policy: AgentPolicy | undefined;
   readonly leases: Set<Token>;
+  /** By key; none without leases. */
+  readonly slots: Map<string, Slot>;
   /** What its leases book. */
   readonly booking: Booking;
 }
@@ -81,13 +127,28 @@ export interface Farm {
    * Leases that expired while no other was granted for their unit: their tokens are still current, a
    * late result still wins, and an agent that comes back goes on with them.
    */
-  readonly lapsed: Map<Token, Lease>;
+  readonly lapsed: Map<Token, LeaseRecord>;
   readonly agents: Map<string, AgentRecord>;
   readonly agentByNumber: AgentRecord[];
   readonly ready: ReadyIndex;
+  /** Those whose share was set, and those with leases, by name. */
+  readonly owners: Map<string, Owner>;
+  /** By name. */
+  readonly tickets: Map<string, Ticket>;
+  /** Jobs that have left the memory. */
+  archive: Archive;
+  /** Who led, oldest first; none from before the farm's journal told of them. */
+  readonly reigns: ReignRecord[];
+  /** By kind of work, the one learned longest ago first. */
+  readonly learned: Map<string, LearnedSize>;
+  /** Shared by the jobs. */
+  readonly parts: PartPool;
   /** The snapshots that may be started from, oldest first. */
   snapshots: readonly SnapshotTaken[];
 }
+
+const NO_ITEMS: readonly File[] = [];
+const NO_MAKERS: readonly number[] = [];
 
 export function emptyFarm(): Farm {
   return {
@@ -102,30 +163,58 @@ export function emptyFarm(): Farm {
     agents: new Map(),
     agentByNumber: [],
     ready: new ReadyIndex(),
+    owners: new Map(),
+    tickets: new Map(),
+    archive: [],
+    reigns: [],
+    learned: new Map(),
+    parts: new PartPool(),
     snapshots: [],
   };
 }
 
-/** Farm-wide defaults for what a step leaves open. */
-const DEFAULT_LIMITS: Limits = { maxAttempts: 3, runTimeoutMs: 0, stallTimeoutMs: 120_000 };
-
-export function newStepRuns(specs: readonly StepSpec[]): StepRun[] {
+export function newStepRuns(
+  { parts, learned }: Pick<Farm, 'parts' | 'learned'>,
+  recipe: string,
+  specs: readonly StepSpec[],
+): readonly StepRun[] {
   const indexByName = new Map(specs.map((spec, index) => [spec.name, index]));
   const dependencies = specs.map((spec) => dependenciesOf(spec, indexByName));
-  return specs.map((spec, index) => {
-    const demand = spec.demand ?? NO_DEMAND;
+  const dependents = dependentsOf(dependencies);
+  return specs.map((original, index): StepRun => {
+    const spec = parts.spec(original);
+    const limits = parts.limits(spec.limits);
+    const kind = parts.text(kindOfWork(recipe, spec));
+    const { demand, classKey } = parts.size(learnedDemand(declaredDemand(spec), learned.get(kind)));
+    // Every field by its name: what is spread takes more memory.
     return {
       index,
       spec,
       demand,
-      limits: withDefaults(spec.limits),
-      classKey: classKeyOf(demand),
-      dependencies: dependencies[index] ?? [],
-      dependents: dependencies.flatMap((of, other) => (of.includes(index) ? [other] : [])),
+      limits,
+      classKey,
+      pin: undefined,
+      kind,
+      dependencies: parts.numbers(dependencies[index] ?? []),
+      dependents: parts.numbers(dependents[index] ?? []),
       units: undefined,
-      items: [],
+      items: NO_ITEMS,
+      makers: NO_MAKERS,
     };
   });
+}
+
+export function declaredDemand({ demand = NO_DEMAND }: StepSpec): Demand {
+  return demand;
+}
+
+/** By step, those that wait for it, in order. */
+function dependentsOf(dependencies: readonly (readonly number[])[]): readonly number[][] {
+  const dependents = dependencies.map((): number[] => []);
+  dependencies.forEach((of, index) => {
+    for (const dependency of of) dependents[dependency]?.push(index);
+  });
+  return dependents;
 }
 
 /** Steps a spec waits for: those it names, and those whose outputs it uses. */
@@ -136,14 +225,6 @@ function dependenciesOf(spec: StepSpec, indexByName: ReadonlyMap<string, number>
   }
   if (spec.parameters?.kind?.$case === 'forEach') names.add(spec.parameters.kind.value.step);
   return [...names].flatMap((name) => indexByName.get(name) ?? []).toSorted((a, b) => a - b);
-}
-
-function withDefaults(limits: Limits | undefined): Limits {
-  return {
-    maxAttempts: limits?.maxAttempts || DEFAULT_LIMITS.maxAttempts,
-    runTimeoutMs: limits?.runTimeoutMs || DEFAULT_LIMITS.runTimeoutMs,
-    stallTimeoutMs: limits?.stallTimeoutMs || DEFAULT_LIMITS.stallTimeoutMs,
-  };
 }
 
 /** Units of a step that is not a fan-out. */
@@ -160,18 +241,6 @@ export function fixedUnitCount(kind: ParameterKind | undefined): number | undefi
   }
 }
 
-export function isComplete(step: StepRun): boolean {
-  return step.units !== undefined && step.units.counts.accepted === step.units.size;
-}
-
-/** Whether the step's queued units may start. */
-export function isUnblocked(job: Job, step: StepRun): boolean {
-  return step.dependencies.every((index) => {
-    const dependency = job.steps[index];
-    return dependency !== undefined && isComplete(dependency);
-  });
-}
-
 export function jobId(number: number): string {
   return `j${number}`;
 }
@@ -184,4 +253,15 @@ export function jobNumberOf(id: string): number | undefined {
 
 export function unitId(job: number, step: string, unit: number): string {
   return `${jobId(job)}/${step}/${unit}`;
+}
+
+export function unitIdOf(
+  farm: Farm,
+  { job, step, unit }: { readonly job: number; readonly step: number; readonly unit: number },
+): string {
+  return unitId(job, farm.jobs.get(job)?.steps[step]?.spec.name ?? '', unit);
+}
+
+export function slotKeyOf(classKey: string, gpuIds: readonly string[]): string {
+  return gpuIds.length === 0 ? classKey : `${classKey} on ${gpuIds.join(' ')}`;
 }

@@ -4,24 +4,28 @@
  */
 import { fanOutItems } from './apply.ts';
 import type { Fact } from './facts.ts';
-import { type Farm, isComplete, isUnblocked, type Job, unitId } from './farm.ts';
+import { type Farm, type Job, unitId } from './farm.ts';
+import { failedUnits, isAtRest, isComplete, isUnblocked } from './tolerance.ts';
 import { UNIT_FAILED } from './unit-table.ts';
 
 /** The next fact that follows for a job, or undefined. */
 export function followUp(farm: Farm, number: number, nowMs: number): Fact | undefined {
   const job = farm.jobs.get(number);
   if (job === undefined || job.end !== undefined) return undefined;
-  const failure = failureOf(job);
-  if (failure !== undefined) {
-    return { type: 'JobEnded', job: number, succeeded: false, reason: failure, atMs: nowMs };
+  const failed = failedUnits(job);
+  const isBorne = failed <= job.failures.maxFailedUnits;
+  if (!isBorne && (!job.failures.keepGoing || isAtRest(job))) {
+    const reason = failureOf(job, failed);
+    return { type: 'JobEnded', job: number, succeeded: false, reason, atMs: nowMs };
   }
   for (const step of job.steps) {
     if (step.units !== undefined || !isUnblocked(job, step)) continue;
     const count = fanOutItems(job, step).length;
     return { type: 'UnitsCreated', job: number, step: step.index, count };
   }
-  if (job.steps.every(isComplete)) {
-    return { type: 'JobEnded', job: number, succeeded: true, reason: '', atMs: nowMs };
+  if (job.steps.every((step) => isComplete(job, step))) {
+    const reason = failed === 0 ? '' : `borne: ${failureOf(job, failed)}`;
+    return { type: 'JobEnded', job: number, succeeded: true, reason, atMs: nowMs };
   }
   return undefined;
 }
@@ -35,8 +39,9 @@ export function isVoid(farm: Farm, fact: Fact): boolean {
   return fact.type === 'LeaseResumed' && !farm.lapsed.has(fact.token);
 }
 
-/** Why the job has failed, or undefined. */
-function failureOf(job: Job): string | undefined {
+/** The first failed unit and why, and how many others there are. */
+function failureOf(job: Job, failed: number): string {
+  const others = failed > 1 ? `${failed} units failed, the first ` : '';
   for (const step of job.steps) {
     const { units } = step;
     if (units === undefined || units.counts.failed === 0) continue;
@@ -44,8 +49,9 @@ function failureOf(job: Job): string | undefined {
       if (units.stateOf(unit) !== UNIT_FAILED) continue;
       const attempts = units.attemptsOf(unit);
       const tried = attempts > 1 ? ` after ${attempts} attempts` : '';
-      return `${unitId(job.number, step.spec.name, unit)} ${failure.kind}${tried}: ${failure.message}`;
+      const id = unitId(job.number, step.spec.name, unit);
+      return `${others}${id} ${failure.kind}${tried}: ${failure.message}`;
     }
   }
-  return undefined;
+  return `${failed} units failed`;
 }

@@ -2,9 +2,20 @@
  * What the coordinator knows of its agents but never journals: capacity, inventories, deadlines. All
  * of it is learned anew after a restart. Times here are milliseconds of the monotonic clock.
  */
+import { newTrust, type Trust } from './agent-trust.ts';
 import { book, type Booking, type Capacity, emptyBooking } from './demand.ts';
-import type { GrantAnswered } from './commands.ts';
+import type { GrantAnswered, ReportResults } from './commands.ts';
+import type { Usages } from './fair-share.ts';
 import type { Farm, Lease } from './farm.ts';
+import { grantPauseMs, type RoomPauses } from './grant-pause.ts';
+import type { Hold, Hunger } from './holds.ts';
+import { LeaseLooks } from './lease-looks.ts';
+import { type Losses, newLosses, noteReturn } from './losses.ts';
+import { Measuring } from './measuring.ts';
+import { noteRuns, paceKeyOf, type Paces } from './pace.ts';
+import { RunTimes } from './run-times.ts';
+import { newSharedTrouble, type SharedTrouble } from './shared-trouble.ts';
+import { noteTime, type StepTimes } from './step-times.ts';
 import type { Demand } from './task.ts';
 import type { Token } from './token.ts';
 
@@ -58,6 +69,8 @@ export interface AgentLiveness {
   capacity: Capacity | undefined;
   readonly inventory: Map<Token, HeldNow>;
   readonly ghosts: Map<Token, Ghost>;
+  /** Listed as waiting, ended here: they begin, if at all, in a place that is booked for others. */
+  readonly placeless: Set<Token>;
   grantsHandled: number;
   lastGrantNumber: number;
   /** Grants up to this number are void unless they were handled. */
@@ -67,6 +80,16 @@ export interface AgentLiveness {
   /** No grants before this time; grows with each grant that went wrong in a row. */
   grantsPausedUntilMs: number;
   grantFailures: number;
+  /** Classes of units that it had no room for. */
+  readonly roomPauses: RoomPauses;
+  /** How fast it gets through units. */
+  readonly paces: Paces;
+  /** Whether it gets work, by how its units went. */
+  readonly trust: Trust;
+  /** Units that were lost with it. */
+  readonly losses: Losses;
+  /** Whether its last inventory shows something that is in no book; undefined when not looked at yet. */
+  hasStrays: boolean | undefined;
 }
 
 export interface LeaseLiveness {
@@ -74,21 +97,62 @@ export interface LeaseLiveness {
   sinceMs: number;
   /** True once an inventory showed it running. */
   running: boolean;
+  /** When that was. */
+  runningSinceMs: number | undefined;
+  /** True once an inventory showed it waiting. */
+  waited: boolean;
 }
 
 export interface Liveness {
   readonly leaseTtlMs: number;
+  /** Most leases of the farm; 0 for no limit. */
+  readonly maxUnits: number;
   readonly agents: Map<string, AgentLiveness>;
   readonly leases: Map<Token, LeaseLiveness>;
+  /** Of all leases. */
+  readonly looks: LeaseLooks;
+  /** What several agents cannot reach. */
+  readonly shared: SharedTrouble;
+  /** What results show that the journal does not have yet. */
+  readonly measuring: Measuring;
+  /** What owners had. */
+  readonly usages: Usages;
+  readonly runTimes: RunTimes;
+  /** By class: who finds no room. */
+  readonly hunger: Map<string, Hunger>;
+  /** By agent: who is kept for whom. */
+  readonly holds: Map<string, Hold>;
+  readonly stepTimes: StepTimes;
+  /** Leases whose units should have a second copy, until the next pass. */
+  readonly stragglers: Set<Token>;
   /** Nothing expires before this time: the grace after a takeover. */
   noExpiryBeforeMs: number;
 }
 
 export const MIN_TAKEOVER_GRACE_MS = 20_000;
+/** Agents try again at least so often: when none came back for so long, the others will not. */
+const ARRIVAL_GAP_MS = 5_000;
 const MAX_RETIRED_SESSIONS = 32;
+/** Short units are over by then, and nothing is due sooner. */
+const FIRST_LOOK_MS = 1_000;
 
-export function newLiveness(leaseTtlMs: number): Liveness {
-  return { leaseTtlMs, agents: new Map(), leases: new Map(), noExpiryBeforeMs: 0 };
+export function newLiveness(leaseTtlMs: number, maxUnits = 0): Liveness {
+  return {
+    leaseTtlMs,
+    maxUnits,
+    agents: new Map(),
+    leases: new Map(),
+    looks: new LeaseLooks(),
+    shared: newSharedTrouble(),
+    measuring: new Measuring(),
+    usages: new Map(),
+    runTimes: new RunTimes(),
+    hunger: new Map(),
+    holds: new Map(),
+    stepTimes: new Map(),
+    stragglers: new Set(),
+    noExpiryBeforeMs: 0,
+  };
 }
 
 /**
@@ -106,6 +170,12 @@ export function beginTakeoverGrace(
   liveness.noExpiryBeforeMs = nowMs + Math.max(minGraceMs, liveness.leaseTtlMs + 5_000);
 }
 
+/** The grace lasts while agents still arrive: each counts once. */
+function prolongGrace(liveness: Liveness, nowMs: number): void {
+  if (nowMs >= liveness.noExpiryBeforeMs) return;
+  liveness.noExpiryBeforeMs = Math.max(liveness.noExpiryBeforeMs, nowMs + ARRIVAL_GAP_MS);
+}
+
 /** Our own event loop stood still: nobody else is to blame for beats that were not read. */
 export function extendByStall(liveness: Liveness, stallMs: number): void {
   liveness.noExpiryBeforeMs += stallMs;
@@ -115,7 +185,10 @@ export function extendByStall(liveness: Liveness, stallMs: number): void {
       agent.inventory.set(token, { ...held, progressMovedMs: held.progressMovedMs + stallMs });
     }
   }
-  for (const lease of liveness.leases.values()) lease.sinceMs += stallMs;
+  for (const lease of liveness.leases.values()) {
+    lease.sinceMs += stallMs;
+    if (lease.runningSinceMs !== undefined) lease.runningSinceMs += stallMs;
+  }
 }
 
 /** Takes note of a beat. A new session starts with a clean sheet. */
@@ -123,10 +196,12 @@ export function observeBeat(liveness: Liveness, beat: Beat, nowMs: number): Agen
   const known = liveness.agents.get(beat.agentId);
   const agent = known?.session === beat.session ? known : newAgentLiveness(beat, known, nowMs);
   if (agent !== known) liveness.agents.set(beat.agentId, agent);
+  if (known === undefined) prolongGrace(liveness, nowMs);
   // Nobody watched while it was silent, and it may have slept: its units' progress is watched anew.
   const wasSilent = nowMs - agent.lastBeatMs >= liveness.leaseTtlMs;
   agent.connected = true;
   agent.lastBeatMs = nowMs;
+  noteReturn(agent.losses);
   agent.machineFingerprint = beat.machineFingerprint;
   if (beat.capacity !== undefined) agent.capacity = beat.capacity;
   agent.grantsHandled = Math.max(agent.grantsHandled, beat.grantsHandled);
@@ -154,6 +229,7 @@ function newAgentLiveness(
     capacity: before?.capacity,
     inventory: new Map(),
     ghosts: new Map(),
+    placeless: new Set(),
     grantsHandled: beat.grantsHandled,
     lastGrantNumber: beat.grantsHandled,
     releasedGrant: 0,
@@ -161,6 +237,11 @@ function newAgentLiveness(
     leaving: beat.leaving,
     grantsPausedUntilMs: 0,
     grantFailures: 0,
+    roomPauses: new Map(),
+    paces: new Map(),
+    trust: before?.trust ?? newTrust(),
+    losses: newLosses(before?.losses),
+    hasStrays: undefined,
   };
 }
 
@@ -171,10 +252,19 @@ function observeInventory(
   isWatchedAnew: boolean,
   nowMs: number,
 ): void {
+  agent.hasStrays = undefined;
+  if (beat.inventory.length + agent.inventory.size + agent.ghosts.size === 0) return;
   const listed = new Set<Token>();
   for (const held of beat.inventory) {
     listed.add(held.token);
     const before = agent.inventory.get(held.token);
+    const lease = liveness.leases.get(held.token);
+    if (lease !== undefined && held.state === 'running') {
+      lease.running = true;
+      lease.runningSinceMs ??= nowMs;
+    } else if (lease !== undefined && held.state === 'waiting') lease.waited = true;
+    const isSame = before?.state === held.state && before.progress === held.progress;
+    if (isSame && !isWatchedAnew) continue;
     const moved =
       isWatchedAnew ||
       before === undefined ||
@@ -184,12 +274,11 @@ function observeInventory(
       ...held,
       progressMovedMs: moved ? nowMs : before.progressMovedMs,
     });
-    const lease = liveness.leases.get(held.token);
-    if (lease !== undefined && held.state === 'running') lease.running = true;
   }
   for (const token of agent.inventory.keys()) {
     if (!listed.has(token)) agent.inventory.delete(token);
   }
+  for (const token of agent.placeless) if (!listed.has(token)) agent.placeless.delete(token);
   for (const [token, ghost] of agent.ghosts) {
     // Absence means something only for grants that the agent has handled (or was told are void).
     const handled = ghost.grantNumber <= agent.grantsHandled;
@@ -203,56 +292,96 @@ function observeInventory(
 
 /** A lease was granted or, after a restart, found. */
 export function watchLease(liveness: Liveness, token: Token, nowMs: number): void {
-  liveness.leases.set(token, { sinceMs: nowMs, running: false });
+  liveness.leases.set(token, {
+    sinceMs: nowMs,
+    running: false,
+    runningSinceMs: undefined,
+    waited: false,
+  });
+  liveness.looks.set(token, nowMs + Math.min(FIRST_LOOK_MS, liveness.leaseTtlMs));
 }
 
 /**
  * A lease is about to leave the book. What still runs on its agent stays booked until the inventory
- * no longer lists it; a reported result is the agent's word that nothing runs any more.
+ * no longer lists it; a reported result is the agent's word that nothing runs any more. Answers whether
+ * it stays booked.
  */
 export function unwatchLease(
   liveness: Liveness,
   lease: Lease,
-  demand: Demand,
-  reported: boolean,
+  end: { readonly reported: boolean; readonly leavesPlace: boolean },
   nowMs: number,
-): void {
+): boolean {
   liveness.leases.delete(lease.token);
+  liveness.looks.delete(lease.token);
   const agent = liveness.agents.get(lease.agentId);
-  if (agent === undefined) return;
-  if (reported) {
+  if (agent === undefined) return false;
+  if (end.reported) {
     agent.inventory.delete(lease.token);
-    return;
+    return false;
   }
-  if (!mayRun(agent, lease)) return;
-  const { grantNumber, gpuIds } = lease;
-  agent.ghosts.set(lease.token, { sinceMs: nowMs, grantNumber, demand, gpuIds });
+  if (!mayRun(agent, lease, end.leavesPlace)) {
+    if (agent.inventory.has(lease.token)) agent.placeless.add(lease.token);
+    return false;
+  }
+  const { grantNumber, gpuIds, slot } = lease;
+  agent.ghosts.set(lease.token, { sinceMs: nowMs, grantNumber, demand: slot.demand, gpuIds });
+  return true;
 }
 
-/** Whether a process of this lease may exist on the agent. */
-function mayRun(agent: AgentLiveness, lease: Lease): boolean {
+/**
+ * Whether a process of this lease may exist on the agent beyond what stays booked. One that has not begun
+ * may begin until it is told: in the place that it books, if nobody takes that over.
+ */
+function mayRun(agent: AgentLiveness, lease: Lease, leavesPlace: boolean): boolean {
   const held = agent.inventory.get(lease.token);
-  if (held !== undefined) return held.state !== 'finished';
-  return lease.session === agent.session && lease.grantNumber > agent.grantsHandled;
+  if (held?.state === 'running' || held?.state === 'ending') return true;
+  if (held !== undefined) return held.state === 'waiting' && leavesPlace;
+  return leavesPlace && lease.session === agent.session && lease.grantNumber > agent.grantsHandled;
 }
 
 /** What runs on an agent without a current lease. Undefined: there is something of unknown size. */
 export function ghostBooking(agent: AgentLiveness, farm: Farm): Booking | undefined {
   const booking = emptyBooking();
   for (const ghost of agent.ghosts.values()) book(booking, ghost.demand, ghost.gpuIds);
-  for (const held of agent.inventory.values()) {
-    if (held.state === 'finished' || farm.leases.has(held.token)) continue;
-    if (!agent.ghosts.has(held.token)) return undefined;
+  agent.hasStrays ??= listsStrays(agent, farm);
+  return agent.hasStrays ? undefined : booking;
+}
+
+/** One that waits counts too: it may begin, before it is told that it must not. */
+function listsStrays({ inventory, ghosts, placeless }: AgentLiveness, farm: Farm): boolean {
+  for (const { state, token } of inventory.values()) {
+    if (state === 'finished' || farm.leases.has(token)) continue;
+    if (!ghosts.has(token) && !(state === 'waiting' && placeless.has(token))) return true;
   }
-  return booking;
+  return false;
 }
 
 export function isOnline(liveness: Liveness, agent: AgentLiveness, nowMs: number): boolean {
   return agent.connected && nowMs - agent.lastBeatMs < liveness.leaseTtlMs;
 }
 
-const GRANT_PAUSE_MS = 500;
-const MAX_GRANT_PAUSE_MS = 30_000;
+/** Takes note of how long units ran, and what they took. */
+export function observeResults(liveness: Liveness, farm: Farm, command: ReportResults): void {
+  const agent = liveness.agents.get(command.agentId);
+  if (agent === undefined) return;
+  const sums = new Map<string, { runs: number; runMs: number }>();
+  for (const { token, job, step, outcome, runMs, peak } of command.results) {
+    // What failed says nothing of how long it takes to succeed.
+    if (outcome.state !== 'succeeded') continue;
+    const key = paceKeyOf(job, step);
+    // One that is offered again has been noted.
+    if (liveness.leases.has(token)) noteTime(liveness.stepTimes, key, runMs);
+    const sum = sums.get(key) ?? { runs: 0, runMs: 0 };
+    sums.set(key, { runs: sum.runs + 1, runMs: sum.runMs + runMs });
+    const run = farm.jobs.get(job)?.steps.find(({ spec }) => spec.name === step);
+    if (run !== undefined) liveness.measuring.note(run.kind, runMs, peak);
+  }
+  for (const [key, { runs, runMs }] of sums) {
+    noteRuns(agent.paces, key, runMs / runs);
+    liveness.runTimes.note(key, runMs / runs);
+  }
+}
 
 /** Takes note of how a grant went. */
 export function observeGrantAnswer(liveness: Liveness, answer: GrantAnswered, nowMs: number): void {
@@ -265,14 +394,21 @@ export function observeGrantAnswer(liveness: Liveness, answer: GrantAnswered, no
 
 /** A grant went wrong: growing pauses, so that a box that refuses everything is not asked all day. */
 function pauseGrants(agent: AgentLiveness, nowMs: number): void {
-  const pause = Math.min(GRANT_PAUSE_MS * 2 ** agent.grantFailures, MAX_GRANT_PAUSE_MS);
-  agent.grantFailures = Math.min(agent.grantFailures + 1, 16);
-  agent.grantsPausedUntilMs = nowMs + pause;
+  agent.grantFailures += 1;
+  agent.grantsPausedUntilMs = nowMs + grantPauseMs(agent.grantFailures);
 }
 
 function clearGrantPause(agent: AgentLiveness): void {
   agent.grantFailures = 0;
   agent.grantsPausedUntilMs = 0;
+}
+
+/** All agents may be offered anything again, whatever they refused. */
+export function forgetPauses(liveness: Liveness): void {
+  for (const agent of liveness.agents.values()) {
+    clearGrantPause(agent);
+    agent.roomPauses.clear();
+  }
 }
 
 /** Why a beat is not taken, or undefined when it is. */

@@ -4,11 +4,12 @@ import {
   emptyBooking,
   fits,
   gib,
+  lacking,
   usableRamBytes,
   usableVramBytes,
+  NO_DEMAND,
   whenEmpty,
 } from './demand.ts';
-import { newStepRuns } from './farm.ts';
 import type { AgentLiveness } from './liveness.ts';
 import type { Demand, StepSpec } from './task.ts';
 
@@ -23,20 +24,44 @@ interface Box {
  */
 export function faultOfDemand(
   steps: readonly StepSpec[],
-  agents: Iterable<AgentLiveness>,
+  agents: ReadonlyMap<string, AgentLiveness>,
   nameOf: (agentId: string) => string,
 ): string | undefined {
-  const boxes = [...agents].flatMap(({ agentId, capacity }) =>
-    capacity === undefined ? [] : [{ name: nameOf(agentId), capacity: whenEmpty(capacity) }],
-  );
-  if (boxes.length === 0) return undefined;
-  for (const { spec, demand } of newStepRuns(steps)) {
-    const fitsSome = boxes.some(
-      ({ capacity }) => fits(demand, capacity, emptyBooking()).state === 'fits',
-    );
-    if (!fitsSome) return `step ${spec.name} ${misfit(demand, boxes)}`;
+  for (const { name, demand = NO_DEMAND } of steps) {
+    const why = misfitOf(agents, demand, nameOf);
+    if (why !== undefined) return `step ${name} ${why}`;
   }
   return undefined;
+}
+
+/** Why no known agent could ever give so much, or undefined. */
+export function misfitOf(
+  agents: ReadonlyMap<string, AgentLiveness>,
+  demand: Demand,
+  nameOf: (agentId: string) => string,
+): string | undefined {
+  if (couldFitOneOf(agents, demand)) return undefined;
+  const boxes = [...agents.values()].flatMap(({ agentId, capacity }) =>
+    capacity === undefined ? [] : [{ name: nameOf(agentId), capacity: whenEmpty(capacity) }],
+  );
+  return boxes.length === 0 ? undefined : misfit(demand, boxes);
+}
+
+/** Whether some agent could run a unit if it were empty. Not asked of more agents than it takes. */
+export function couldFitOneOf(agents: ReadonlyMap<string, AgentLiveness>, demand: Demand): boolean {
+  for (const { capacity } of agents.values()) if (couldEverFit(demand, capacity)) return true;
+  return false;
+}
+
+/** Such as `8 CPUs, 32.0 GiB RAM, encoder:libx265`. */
+export function demandWords(demand: Demand): string {
+  const amounts = amountsOf(demand).map(({ wanted, words }) => words(wanted));
+  return [...amounts, ...demand.attributes].join(', ') || 'room for one more unit';
+}
+
+function couldEverFit(demand: Demand, capacity: Capacity | undefined): boolean {
+  if (capacity === undefined) return false;
+  return fits(demand, whenEmpty(capacity), emptyBooking()).state === 'fits';
 }
 
 function misfit(demand: Demand, boxes: readonly Box[]): string {
@@ -49,10 +74,6 @@ function misfit(demand: Demand, boxes: readonly Box[]): string {
   const asked = amounts.map(({ wanted, words }) => words(wanted)).join(', ');
   const offered = amounts.map((amount) => amount.words(cut(amount, most.capacity))).join(', ');
   return `needs ${asked}; the most that fits is ${offered}, on ${most.name}: ask for less, or add a larger agent`;
-}
-
-function lacking({ attributes }: Demand, capacity: Capacity): string[] {
-  return attributes.filter((attribute) => !capacity.attributes.includes(attribute));
 }
 
 function missingAttributes(demand: Demand, boxes: readonly Box[]): string {

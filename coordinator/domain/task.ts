@@ -35,6 +35,8 @@ export type TaskKind =
       readonly value: {
         readonly argv: readonly string[];
         readonly environment: { readonly [name: string]: string };
+        /** It leaves something to go on from. */
+        readonly checkpoint?: boolean | undefined;
       };
     }
   // eslint-disable-next-line typescript/no-generated-empty-object-type -- the message has no fields
@@ -53,6 +55,14 @@ export type TaskKind =
       readonly $case: 'proveFilm';
       readonly value: { readonly source: string; readonly film: string };
     };
+
+/** How many failed units a job bears. */
+export interface FailureRule {
+  /** With so many or fewer it still succeeds. */
+  readonly maxFailedUnits: number;
+  /** With more it does all the rest that it can before it fails. */
+  readonly keepGoing: boolean;
+}
 
 export interface Task {
   readonly kind: TaskKind | undefined;
@@ -98,6 +108,10 @@ export interface Demand {
   readonly scratchBytes: number;
   readonly encoderSessions: number;
   readonly attributes: readonly string[];
+  /** True when nothing else may run on its GPUs. */
+  readonly wholeGpus?: boolean | undefined;
+  /** Of each of the farm's named tickets, so many. */
+  readonly tickets: { readonly [name: string]: number };
 }
 
 /** When a unit is given up; zero takes the farm's default. */
@@ -105,6 +119,8 @@ export interface Limits {
   readonly maxAttempts: number;
   readonly runTimeoutMs: number;
   readonly stallTimeoutMs: number;
+  /** Undefined, as zero, for none. */
+  readonly startTimeoutMs?: number | undefined;
 }
 
 export interface StepSpec {
@@ -116,4 +132,6 @@ export interface StepSpec {
   readonly outputs: readonly OutputPattern[];
   readonly demand: Demand | undefined;
   readonly limits: Limits | undefined;
+  /** All units are done with one version of this tool, such as `ffmpeg`. */
+  readonly uniform?: string | undefined;
 }

@@ -10,6 +10,17 @@ const COUNTERS_PER_EPOCH = 2 ** 34;
 export const MAX_EPOCH = 2 ** 19 - 1;
 export const MAX_COUNTER = COUNTERS_PER_EPOCH - 1;
 
+/**
+ * Each reign numbers its grants above all that the reigns before can have sent to a session: what they
+ * sent is not known, and a number that stood for two grants would make one's absence pass for the other's.
+ */
+const GRANTS_PER_EPOCH = 2 ** 32;
+
+/** The number of a session's next grant. `last` is the highest that is known of. */
+export function grantNumberAfter(last: number, epoch: number): number {
+  return Math.max(last, (epoch - 1) * GRANTS_PER_EPOCH) + 1;
+}
+
 /** Tells a token that was never granted: counters start at 1, epochs too. */
 export const NO_TOKEN = 0 as Token;
 

@@ -1,9 +1,12 @@
 /** What outsiders are shown of the farm. Views are plain copies: they stay as they were made. */
+import type { AgentPolicy } from './agent-policy.ts';
 import { allOutputsOf } from './apply.ts';
-import { type Farm, isUnblocked, type Job, jobId, type StepRun, unitId } from './farm.ts';
+import { type AgentRecord, type Farm, type Job, jobId, type StepRun, unitId } from './farm.ts';
 import { matchesPattern } from './names.ts';
 import type { File } from './task.ts';
-import { type UnitState, UNIT_LEASED, UNIT_QUEUED } from './unit-table.ts';
+import { isUnblocked } from './tolerance.ts';
+import type { UnitState } from './unit-columns.ts';
+import { UNIT_LEASED, UNIT_QUEUED } from './unit-table.ts';
 
 export type JobState = 'queued' | 'running' | 'paused' | 'succeeded' | 'failed' | 'cancelled';
 
@@ -28,6 +31,10 @@ export interface JobView {
   readonly clientId: string;
   readonly priority: number;
   readonly recipe: string;
+  /** Empty for nobody's. */
+  readonly owner: string;
+  /** 0 for no limit. */
+  readonly maxUnits: number;
   readonly state: JobState;
   readonly reason: string;
   readonly submittedAtMs: number;
@@ -36,6 +43,8 @@ export interface JobView {
   readonly steps: readonly StepView[];
   /** Kept outputs; empty until the job has succeeded. */
   readonly outputs: readonly File[];
+  /** It has left the memory. */
+  readonly archived: boolean;
 }
 
 export function viewOfJob(job: Job): JobView {
@@ -46,12 +55,15 @@ export function viewOfJob(job: Job): JobView {
     clientId: job.clientId,
     priority: job.priority,
     recipe: job.recipe,
+    owner: job.owner,
+    maxUnits: job.maxUnits,
     state: job.end?.state ?? (job.paused ? 'paused' : job.started ? 'running' : 'queued'),
     reason: job.end?.reason ?? '',
     submittedAtMs: job.submittedAtMs,
     endedAtMs: job.end?.atMs ?? 0,
     steps: job.steps.map((step) => viewOfStep(job, step)),
     outputs: job.end?.state === 'succeeded' ? job.steps.flatMap(keptOutputs) : [],
+    archived: false,
   };
 }
 
@@ -80,6 +92,32 @@ export function keptOutputs(step: StepRun): File[] {
   return allOutputsOf(step).filter((file) =>
     kept.some((output) => matchesPattern(file.name, output.pattern)),
   );
+}
+
+export interface AgentView {
+  readonly id: string;
+  readonly name: string;
+  readonly version: string;
+  readonly draining: boolean;
+  readonly policy: AgentPolicy | undefined;
+  readonly leases: number;
+  readonly bookedCpuMillis: number;
+  readonly bookedRamBytes: number;
+}
+
+export function viewOfAgent(record: AgentRecord): AgentView {
+  const { id, name, version, draining, policy, leases, booking } = record;
+  const { cpuMillis: bookedCpuMillis, ramBytes: bookedRamBytes } = booking;
+  return {
+    id,
+    name,
+    version,
+    draining,
+    policy,
+    leases: leases.size,
+    bookedCpuMillis,
+    bookedRamBytes,
+  };
 }
 
 export interface UnitView {

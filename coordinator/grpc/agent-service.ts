@@ -1,6 +1,7 @@
 /** AgentService: enrolment, and the stream that is an agent's only heartbeat. */
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { FurrowError } from '../../kit/furrow-error.ts';
+import { OPEN_TERMS, policyFromTerms } from '../../proto/agent-policy.ts';
 import type {
   AdvertiseRequest,
   AdvertiseResponse,
@@ -8,13 +9,15 @@ import type {
   Capacity,
   EnrolAgentRequest,
   EnrolAgentResponse,
+  JournalPlace,
 } from '../../proto/gen/furrow/v1/agent_service.ts';
-import type { StopOrder } from '../domain/decision.ts';
+import type { AgentPolicy } from '../domain/agent-policy.ts';
 import type { Farm } from '../domain/farm.ts';
+import type { Token } from '../domain/token.ts';
 import type { Office } from '../office.ts';
 import { asFurrowError, statusOf } from './errors.ts';
 import { bidiStreaming, type Gate, unary } from './handlers.ts';
-import { beatFromWire, tokenToWire, unlessRefused } from './wire.ts';
+import { beatFromWire, sightingFromWire, tokenToWire, unlessRefused } from './wire.ts';
 
 export interface AgentServiceOptions {
   readonly gate: Gate;
@@ -24,6 +27,8 @@ export interface AgentServiceOptions {
   readonly natsUrls: readonly string[];
   readonly natsToken: string;
   readonly blobUrl: () => string;
+  /** As of the last commit; the same object until another is set. */
+  readonly policyOf: (agentId: string) => AgentPolicy | undefined;
 }
 
 type Stream = ServerDuplexStream<AdvertiseRequest, AdvertiseResponse>;
@@ -39,8 +44,9 @@ export class AgentStreams {
 
   attach(agentId: string, stream: Stream): void {
     const before = this.#streams.get(agentId);
+    if (before === stream) return;
     this.#streams.set(agentId, stream);
-    if (before !== undefined && before !== stream) before.end();
+    before?.end();
   }
 
   /** False when another stream of this agent took its place already. */
@@ -54,6 +60,11 @@ export class AgentStreams {
     this.#streams.get(agentId)?.write(response);
   }
 
+  /** The agent opens another, and says anew who it is and what it has. */
+  hangUp(agentId: string): void {
+    this.#streams.get(agentId)?.end();
+  }
+
   noteCapacity(agentId: string, capacity: Capacity): void {
     this.#capacities.set(agentId, capacity);
   }
@@ -63,19 +74,23 @@ export class AgentStreams {
   }
 }
 
-/** Says over an agent's stream which attempts must stop. A beat number of 0 renews nothing. */
-export function sendStop(
+/**
+ * Says over an agent's stream which attempts must stop, and which to hand back unless they have begun. A
+ * beat number of 0 renews nothing.
+ */
+export function sendOrder(
   streams: AgentStreams,
   options: { readonly farm: Farm; readonly leaseTtlMs: number },
-  order: StopOrder,
+  tokens: { readonly stop: readonly Token[]; readonly retract: readonly Token[] },
+  agentId: string,
 ): void {
-  const stop = order.tokens.map(tokenToWire);
-  const draining = options.farm.agents.get(order.agentId)?.draining ?? false;
-  streams.send(order.agentId, {
+  const draining = options.farm.agents.get(agentId)?.draining ?? false;
+  streams.send(agentId, {
     farmId: options.farm.farmId,
     epoch: options.farm.epoch,
     beat: 0,
-    stop,
+    stop: tokens.stop.map(tokenToWire),
+    retract: tokens.retract.map(tokenToWire),
     releasedGrant: 0,
     drain: draining,
     leaseTtlMs: options.leaseTtlMs,
@@ -105,6 +120,10 @@ async function enrol(
     const message = 'an agent name is 1–128 characters without control characters';
     throw new FurrowError('invalid', 'AGENT_NAME_INVALID', message);
   }
+  await options.office.hear(
+    sightingFromWire(request.seen, options.office.farm.farmId),
+    `agent ${agentId}`,
+  );
   unlessRefused(
     await options.office.submit({ type: 'EnrolAgent', agentId, name, version, machineFingerprint }),
   );
@@ -115,19 +134,24 @@ async function enrol(
     blobUrl: options.blobUrl(),
     leaseTtlMs: options.leaseTtlMs,
     heartbeatMs: options.heartbeatMs,
+    place: placeOf(options.office),
   };
 }
 
 function serve(options: AgentServiceOptions, streams: AgentStreams, stream: Stream): void {
   const { office, gate } = options;
   let who: { readonly agentId: string; readonly session: string } | undefined;
+  /** The policy that this stream has told. */
+  let told: AgentPolicy | undefined;
   stream.on('data', (request: AdvertiseRequest) => {
     try {
       who ??= introduce(request);
       if (who.agentId !== request.agentId || who.session !== request.session) {
         throw new FurrowError('invalid', 'BEAT_MIXED', 'a stream carries beats of one session');
       }
-      const reply = answerBeat(options, request);
+      const policy = options.policyOf(request.agentId) ?? OPEN_TERMS;
+      const reply = answerBeat(options, request, policy === told ? undefined : policy);
+      told = policy;
       streams.attach(request.agentId, stream);
       if (request.capacity !== undefined) streams.noteCapacity(request.agentId, request.capacity);
       stream.write(reply);
@@ -156,17 +180,30 @@ function introduce(request: AdvertiseRequest): { agentId: string; session: strin
   throw new FurrowError('invalid', 'BEAT_INVALID', 'a beat names its agent and its session');
 }
 
-function answerBeat(options: AgentServiceOptions, request: AdvertiseRequest): AdvertiseResponse {
+/** `policy`: what the agent does not know yet. */
+function answerBeat(
+  options: AgentServiceOptions,
+  request: AdvertiseRequest,
+  policy: AgentPolicy | undefined,
+): AdvertiseResponse {
   const { office, leaseTtlMs } = options;
   const { farm } = office;
-  const { releasedGrant, drain } = office.beat(beatFromWire(request));
+  const { releasedGrant, drain, probeAgain } = office.beat(beatFromWire(request));
   return {
     farmId: farm.farmId,
     epoch: farm.epoch,
     beat: request.beat,
     stop: [],
+    retract: [],
     releasedGrant,
     drain,
+    probeAgain: probeAgain || undefined,
     leaseTtlMs,
+    place: placeOf(office),
+    policy: policy && policyFromTerms(policy),
   };
+}
+
+function placeOf({ farm, place }: Office): JournalPlace {
+  return { farmId: farm.farmId, ...place };
 }

@@ -17,13 +17,19 @@ import { clientStreaming, serverStreaming, unary, type Gate, type Send } from '.
 
 const MAX_HASHES = 10_000;
 
-/** `mustLead` throws where uploads would be lost: a standby's store may not be the farm's. */
+/**
+ * `mustLead` throws on a standby, which can promise of no blob that it stays: its store may not be the
+ * farm's, and what it was asked for the leader may delete.
+ */
 export function blobService(store: BlobStore, gate: Gate, mustLead: () => void): BlobServiceServer {
   return {
     findMissingBlobs: unary<FindMissingBlobsRequest, FindMissingBlobsResponse>(
       gate,
       'read-blobs',
-      async (request) => ({ missing: await findMissing(store, request.sha256) }),
+      async (request) => {
+        mustLead();
+        return { missing: await findMissing(store, request.sha256) };
+      },
     ),
     uploadBlob: clientStreaming<UploadBlobRequest, UploadBlobResponse>(
       gate,

@@ -5,14 +5,23 @@ import {
   type Agent,
   type FarmServiceServer,
   type GetStatusResponse,
+  type LearnedSize as WireSize,
+  type SetAgentPolicyRequest,
+  type SetAgentPolicyResponse,
 } from '../../proto/gen/furrow/v1/farm_service.ts';
 import type { Clock } from '../../kit/clock.ts';
-import type { AgentRecord } from '../domain/farm.ts';
+import { FurrowError } from '../../kit/furrow-error.ts';
+import { faultOfTerms, policyFromTerms, termsOfPolicy } from '../../proto/agent-policy.ts';
+import { whySuspended } from '../domain/agent-trust.ts';
+import type { AgentView } from '../domain/views.ts';
+import { type LearnedSize, usualPeakBytes, usualRunMs } from '../domain/learned-sizes.ts';
 import { type AgentLiveness, isOnline, type Liveness } from '../domain/liveness.ts';
+import { whyClosed } from '../domain/roster.ts';
 import type { Office } from '../office.ts';
 import type { ReadModel } from '../read-model.ts';
 import type { AgentStreams } from './agent-service.ts';
 import { type Gate, unary } from './handlers.ts';
+import { sharingOf } from './sharing.ts';
 import { unlessRefused } from './wire.ts';
 
 /** What is known of the machines below the farm, read now and then. */
@@ -35,6 +44,8 @@ export interface FarmServiceOptions {
   readonly gate: Gate;
   readonly office: Office;
   readonly readModel: ReadModel;
+  /** One line each. */
+  readonly archiveDamage: () => readonly string[];
   readonly streams: AgentStreams;
   readonly clock: Clock;
   readonly version: string;
@@ -53,11 +64,35 @@ export function farmService(options: FarmServiceOptions): FarmServiceServer {
   return {
     getStatus: unary(gate, 'read-farm', async () => statusOfFarm(options)),
     listAgents: unary(gate, 'read-farm', async () => ({
-      agents: [...office.farm.agents.values()].map((record) => agentToWire(options, record)),
+      agents: options.readModel.agents().map((view) => agentToWire(options, view)),
+      ageMs: office.ageMs,
     })),
     drainAgent: unary(gate, 'administer-farm', drain(true)),
     undrainAgent: unary(gate, 'administer-farm', drain(false)),
+    listSizes: unary(gate, 'read-farm', async () => ({
+      sizes: await office.read(({ learned }) => [...learned.values()].map(sizeToWire).toReversed()),
+    })),
+    setTickets: unary(gate, 'administer-farm', async ({ name, limit }) => {
+      unlessRefused(await office.submit({ type: 'SetTickets', name, limit }));
+      return {};
+    }),
+    setOwner: unary(gate, 'administer-farm', async ({ name, weight, maxUnits }) => {
+      unlessRefused(await office.submit({ type: 'SetOwner', name, weight, maxUnits }));
+      return {};
+    }),
+    setAgentPolicy: unary(gate, 'administer-farm', (request) => setPolicy(office, request)),
   };
+}
+
+async function setPolicy(
+  office: Office,
+  request: SetAgentPolicyRequest,
+): Promise<SetAgentPolicyResponse> {
+  const policy = request.policy && termsOfPolicy(request.policy);
+  const fault = policy && faultOfTerms(policy);
+  if (fault !== undefined) throw new FurrowError('invalid', 'POLICY_INVALID', fault);
+  unlessRefused(await office.submit({ type: 'SetAgentPolicy', agent: request.agent, policy }));
+  return { policy: policy && policyFromTerms(policy) };
 }
 
 function statusOfFarm(options: FarmServiceOptions): GetStatusResponse {
@@ -75,12 +110,12 @@ function statusOfFarm(options: FarmServiceOptions): GetStatusResponse {
     durable: around.durable,
     durability: around.durability,
     journal: journalState(office),
-    warnings: warningsOf(options, around, sum('queued'), online.length),
+    warnings: warningsOf(options, around, sum('queued'), online),
     jobsOpen: open.length,
     unitsQueued: sum('queued'),
     unitsLeased: sum('leased'),
     agentsOnline: online.length,
-    agentsKnown: farm.agents.size,
+    agentsKnown: readModel.agents().length,
     blobDiskFreeBytes: around.blobDiskFreeBytes,
     version: options.version,
     journalSequence: readModel.sequence,
@@ -92,7 +127,14 @@ function statusOfFarm(options: FarmServiceOptions): GetStatusResponse {
     leader: duty.state === 'standby' ? (duty.leader?.grpc ?? '') : options.grpcAddress(),
     lagCommits: duty.state === 'standby' ? duty.lagCommits : 0,
     ageMs: office.ageMs,
+    sharing: sharingOf(farm, liveness, nowMs),
   };
+}
+
+function sizeToWire(learned: LearnedSize): WireSize {
+  const { kind, units, ram, vram } = learned;
+  const [ramBytes = 0, vramBytes = 0] = [usualPeakBytes(ram), usualPeakBytes(vram)];
+  return { kind, units, ramBytes, vramBytes, runMs: Math.round(usualRunMs(learned) ?? 0) };
 }
 
 function journalState(office: Office): JournalState {
@@ -110,9 +152,9 @@ function warningsOf(
   options: FarmServiceOptions,
   around: Surroundings,
   queued: number,
-  online: number,
+  online: readonly AgentLiveness[],
 ): string[] {
-  const { standing, duty, ageMs } = options.office;
+  const { standing, duty, ageMs, stallWarning } = options.office;
   const warnings: string[] = [];
   if (!around.natsConnected) {
     warnings.push('NATS is not reachable: grants and submits wait, running units go on');
@@ -120,44 +162,77 @@ function warningsOf(
     warnings.push('the journal does not answer: grants and submits wait, running units go on');
   }
   if (standing.state === 'refusing') warnings.push(standing.message);
+  warnings.push(...troubleOfAgents(options));
+  if (ageMs > 0) warnings.push(`what is shown may be ${Math.ceil(ageMs / 1000)} s old`);
   if (!around.durable)
     warnings.push(`acknowledgements are not proven durable: ${around.durability}`);
   if (around.blobStoreTrouble !== '') warnings.push(around.blobStoreTrouble);
   if (around.blobDiskWarning !== '') warnings.push(around.blobDiskWarning);
+  warnings.push(...options.archiveDamage());
   if (duty.state === 'standby') {
-    if (ageMs > 0) warnings.push(`what is shown may be ${Math.ceil(ageMs / 1000)} s old`);
     if (duty.leader === undefined) warnings.push('no coordinator is known to lead');
-  } else if (queued > 0 && online === 0) {
+  } else if (queued > 0 && online.length === 0) {
     warnings.push(`${queued} units wait and no agent is online: start one with furrow agent`);
+  } else if (queued > 0 && online.every(({ capacity }) => capacity?.closedReason !== undefined)) {
+    warnings.push(`${queued} units wait and no agent is to work now: furrow agents says why`);
+  } else if (stallWarning !== undefined) warnings.push(stallWarning);
+  return warnings;
+}
+
+/** What several cannot reach, and those that get nothing because of how their units went. */
+function troubleOfAgents({ office, clock }: FarmServiceOptions): string[] {
+  const { farm, liveness } = office;
+  const nowMs = clock.monotonicMs();
+  const warnings: string[] = [];
+  const { pausedUntilMs, cause } = liveness.shared;
+  if (nowMs < pausedUntilMs) warnings.push(`grants wait a while, for all agents: ${cause}`);
+  for (const { agentId, trust } of liveness.agents.values()) {
+    const why = whySuspended(trust, nowMs);
+    if (why !== undefined) warnings.push(`${farm.agents.get(agentId)?.name ?? agentId}: ${why}`);
   }
   return warnings;
 }
 
-function agentToWire(options: FarmServiceOptions, record: AgentRecord): Agent {
+function agentToWire(options: FarmServiceOptions, view: AgentView): Agent {
   const { office, streams, clock } = options;
   const { liveness } = office;
-  const live = liveness.agents.get(record.id);
+  const live = liveness.agents.get(view.id);
   const nowMs = clock.monotonicMs();
-  return {
-    id: record.id,
-    name: record.name,
+  const state =
     // Agents talk to the leader: a standby does not hear them.
-    state:
-      office.duty.state === 'standby'
-        ? AgentState.AGENT_STATE_UNSPECIFIED
-        : stateOf(liveness, record, live, nowMs),
+    office.duty.state === 'standby'
+      ? AgentState.AGENT_STATE_UNSPECIFIED
+      : stateOf(liveness, view, live, nowMs);
+  return {
+    id: view.id,
+    name: view.name,
+    state,
     lastBeatAgeMs: live === undefined ? 0 : Math.round(nowMs - live.lastBeatMs),
-    capacity: streams.capacityOf(record.id),
-    leases: record.leases.size,
-    bookedCpuMillis: record.booking.cpuMillis,
-    bookedRamBytes: record.booking.ramBytes,
-    version: record.version,
+    capacity: streams.capacityOf(view.id),
+    leases: view.leases,
+    bookedCpuMillis: view.bookedCpuMillis,
+    bookedRamBytes: view.bookedRamBytes,
+    version: view.version,
+    policy: view.policy && policyFromTerms(view.policy),
+    closedReason:
+      state === AgentState.AGENT_STATE_ONLINE ? closedReason(options, view.id, live) : undefined,
   };
+}
+
+function closedReason(
+  { office, clock }: FarmServiceOptions,
+  agentId: string,
+  live: AgentLiveness | undefined,
+): string | undefined {
+  const record = office.farm.agents.get(agentId);
+  if (live === undefined || record === undefined) return undefined;
+  const now = { monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() };
+  return whyClosed(office.liveness, live, record, now);
 }
 
 function stateOf(
   liveness: Liveness,
-  record: AgentRecord,
+  { draining }: AgentView,
   live: AgentLiveness | undefined,
   nowMs: number,
 ): AgentState {
@@ -165,6 +240,6 @@ function stateOf(
     return AgentState.AGENT_STATE_OFFLINE;
   }
   if (!isOnline(liveness, live, nowMs)) return AgentState.AGENT_STATE_SUSPECT;
-  if (record.draining || live.leaving) return AgentState.AGENT_STATE_DRAINING;
+  if (draining || live.leaving) return AgentState.AGENT_STATE_DRAINING;
   return AgentState.AGENT_STATE_ONLINE;
 }

@@ -15,20 +15,23 @@ import { FurrowError } from '../../kit/furrow-error.ts';
 import type { SteerJob } from '../domain/commands.ts';
 import { inputBlobs } from '../domain/assignment.ts';
 import { blobsToRun } from '../domain/blob-references.ts';
-import type { Farm } from '../domain/farm.ts';
+import type { Answer, ArchiveLookup } from '../domain/commands.ts';
+import type { Farm, Job } from '../domain/farm.ts';
+import { planJob } from '../domain/job-plan.ts';
 import { type UnitView, viewOfUnits } from '../domain/views.ts';
-import type { Office } from '../office.ts';
-import type { ReadModel } from '../read-model.ts';
+import type { Which } from '../read-model.ts';
+import { explain, type ExplainSource } from './explain.ts';
 import type { LogReader } from './stream-logs.ts';
 import { streamLogs } from './stream-logs.ts';
 import { type Gate, serverStreaming, unary } from './handlers.ts';
-import { stepsOfRequest } from './submit-request.ts';
-import { watchJob, type WatchSource } from './watch-job.ts';
+import { planToWire } from './plan-wire.ts';
+import { seenNow } from './seen-now.ts';
+import { stepsOfRequest, withStandInHashes } from './submit-request.ts';
+import { findJob, jobUnknown, watchJob } from './watch-job.ts';
 import { jobFromWire, jobToWire, unitStateToWire, unitToWire, unlessRefused } from './wire.ts';
 
-export interface JobServiceOptions extends WatchSource {
+export interface JobServiceOptions extends ExplainSource {
   readonly gate: Gate;
-  readonly office: Office;
   /** Pins what is stored and answers what is not. */
   readonly findMissing: (hashes: readonly string[]) => Promise<string[]>;
   readonly logs: LogReader;
@@ -37,6 +40,7 @@ export interface JobServiceOptions extends WatchSource {
 const DEFAULT_JOBS_PAGE = 100;
 const DEFAULT_UNITS_PAGE = 1_000;
 const MAX_PAGE = 10_000;
+const MOST_LOOKS = 3;
 
 export function jobService(options: JobServiceOptions): JobServiceServer {
   const { gate } = options;
@@ -58,7 +62,13 @@ export function jobService(options: JobServiceOptions): JobServiceServer {
     retryJob: unary(gate, 'write-jobs', steer('RetryJob')),
     pauseJob: unary(gate, 'write-jobs', steer('PauseJob')),
     resumeJob: unary(gate, 'write-jobs', steer('ResumeJob')),
+    removeJob: unary(gate, 'write-jobs', async (request) => {
+      const job = jobFromWire(request.jobId);
+      unlessRefused(await options.office.submit({ type: 'RemoveJob', job }));
+      return {};
+    }),
     listUnits: unary(gate, 'read-jobs', (request) => listUnits(options, request)),
+    explain: unary(gate, 'read-jobs', (request) => explain(options, request.id)),
     streamLogs: serverStreaming(gate, 'read-jobs', (request, send, signal) =>
       streamLogs(options, request, send, signal),
     ),
@@ -69,21 +79,60 @@ async function submitJob(
   options: JobServiceOptions,
   request: SubmitJobRequest,
 ): Promise<SubmitJobResponse> {
+  const { clientId, priority, owner, maxUnits, failures } = request;
+  if (request.validateOnly === true) {
+    const job = stepsOfRequest(withStandInHashes(request));
+    const sharing = { owner, maxUnits };
+    const asked = {
+      clientId,
+      priority,
+      failures,
+      ...sharing,
+      requestHash: '',
+      missingBlobs: [],
+      validateOnly: true,
+    };
+    unlessRefused(await options.office.submit({ type: 'SubmitJob', ...asked, ...job }));
+    const plan = planToWire(planJob(seenNow(options), job.recipe, job.steps));
+    return { job: undefined, alreadySubmitted: false, plan };
+  }
   const { recipe, steps, name } = stepsOfRequest(request);
-  const answer = unlessRefused(
-    await options.office.submit({
-      type: 'SubmitJob',
-      clientId: request.clientId,
-      requestHash: hashOfRequest(request),
-      name,
-      priority: request.priority,
-      recipe,
-      steps,
-      missingBlobs: await options.findMissing(inputBlobs(steps)),
-    }),
-  );
+  const requestHash = hashOfRequest(request);
+  const missingBlobs = await options.findMissing(inputBlobs(steps));
+  const command = {
+    clientId,
+    requestHash,
+    name,
+    priority,
+    recipe,
+    steps,
+    failures,
+    owner,
+    maxUnits,
+    missingBlobs,
+  };
+  let answer: Answer | undefined;
+  // Jobs are archived meanwhile: seldom once, never so often.
+  for (let look = 1; answer === undefined; look += 1) {
+    const archived = await lookUp(options, clientId);
+    const given = await options.office.submit({ type: 'SubmitJob', ...command, archived });
+    const isUnread = given.kind === 'refused' && given.reason === 'ARCHIVE_UNREAD';
+    if (!isUnread || look === MOST_LOOKS) answer = unlessRefused(given);
+  }
   if (answer.kind !== 'job') throw new Error('a submit is answered with a job');
-  return { job: jobAfter(options.readModel, answer.job), alreadySubmitted: answer.repeated };
+  const job = await committedJob(options, answer.job);
+  return { job, alreadySubmitted: answer.repeated, plan: undefined };
+}
+
+/** FurrowError: failed-precondition CLIENT_ID_UNCERTAIN; unavailable ARCHIVE_UNREACHABLE. */
+async function lookUp({ known }: JobServiceOptions, clientId: string): Promise<ArchiveLookup> {
+  try {
+    return await known.lookUpClientId(clientId);
+  } catch (error) {
+    if (!(error instanceof FurrowError) || error.reason !== 'ARCHIVE_DAMAGED') throw error;
+    const message = `client id ${JSON.stringify(clientId)} may be that of an old job, and ${error.message}: choose a new client id`;
+    throw new FurrowError('failed-precondition', 'CLIENT_ID_UNCERTAIN', message, { cause: error });
+  }
 }
 
 /** The same for requests that mean the same: the order of a map's entries does not count. */
@@ -110,7 +159,7 @@ async function steerJob(
     await options.office.submit({ type, job, reason: shown, missingBlobs }),
   );
   const units = answer.kind === 'job' ? answer.units : 0;
-  return { job: jobAfter(options.readModel, job), units };
+  return { job: await committedJob(options, job), units };
 }
 
 /** A failed job's blobs are kept for some days only. */
@@ -122,32 +171,37 @@ async function missingOf(
   return job?.end === undefined ? [] : findMissing(blobsToRun(job));
 }
 
-/** A job that a command has just been answered for: it is committed, so it is shown. */
-function jobAfter(readModel: ReadModel, number: number): WireJob {
-  const view = readModel.job(number);
-  if (view === undefined) throw new Error(`job ${number} is committed and not shown`);
-  return jobToWire(view);
+/** A job that a command has just been answered for: it is committed, so it is known. */
+async function committedJob(options: JobServiceOptions, number: number): Promise<WireJob> {
+  const view = await options.known.job(number);
+  if (view === undefined) throw new Error(`job ${number} is committed and not known`);
+  return jobToWire(view, options.outputRetentionMs);
 }
 
-async function knownJob({ readModel, reachEnd }: JobServiceOptions, id: string): Promise<WireJob> {
-  const number = jobFromWire(id);
-  if (readModel.job(number) === undefined) await reachEnd();
-  const view = readModel.job(number);
-  if (view !== undefined) return jobToWire(view);
-  throw new FurrowError('not-found', 'JOB_UNKNOWN', `no job ${id}: see furrow jobs`);
+async function knownJob(options: JobServiceOptions, id: string): Promise<WireJob> {
+  const view = await findJob(options, jobFromWire(id));
+  if (view !== undefined) return jobToWire(view, options.outputRetentionMs);
+  throw jobUnknown(id);
 }
 
-function listJobs(options: JobServiceOptions, request: ListJobsRequest): ListJobsResponse {
+async function listJobs(
+  options: JobServiceOptions,
+  request: ListJobsRequest,
+): Promise<ListJobsResponse> {
   const limit = pageSize(request.pageSize, DEFAULT_JOBS_PAGE);
   const before = request.pageToken === '' ? Infinity : positionOf(request.pageToken);
-  const views = options.readModel.list(before, limit + 1, request.includeEnded);
-  const shown = views.slice(0, limit);
-  const last = shown[shown.length - 1];
+  const page = await options.known.list(before, limit, whichOf(request));
   return {
-    jobs: shown.map(jobToWire),
-    nextPageToken: views.length > limit && last !== undefined ? String(last.number) : '',
+    jobs: page.jobs.map((view) => jobToWire(view, options.outputRetentionMs)),
+    nextPageToken: page.next === undefined ? '' : String(page.next),
     ageMs: options.office.ageMs,
+    warnings: page.warnings,
   };
+}
+
+function whichOf({ includeEnded, endedSinceMs }: ListJobsRequest): Which {
+  if (includeEnded) return { ended: 'all' };
+  return endedSinceMs === undefined ? { ended: 'none' } : { ended: 'since', sinceMs: endedSinceMs };
 }
 
 async function listUnits(
@@ -162,12 +216,9 @@ async function listUnits(
   const isWanted = (step: string, state: UnitView['state']): boolean =>
     (request.step === '' || request.step === step) &&
     (states.size === 0 || states.has(unitStateToWire(state)));
-  if (options.readModel.job(number) === undefined) await options.reachEnd();
-  return options.office.read((farm: Farm) => {
-    const job = farm.jobs.get(number);
-    if (job === undefined) {
-      throw new FurrowError('not-found', 'JOB_UNKNOWN', `no job ${request.jobId}: see furrow jobs`);
-    }
+  const shown = await findJob(options, number);
+  if (shown === undefined) throw jobUnknown(request.jobId);
+  const viewOf = (farm: Farm, job: Job): ListUnitsResponse => {
     const { units, next } = viewOfUnits(farm, job, isWanted, from, limit);
     return {
       units: units.map((view) => {
@@ -176,8 +227,14 @@ async function listUnits(
         return unitToWire(view, name, isLeased ? options.hub.fractionOf(number, view.id) : 0);
       }),
       nextPageToken: next === undefined ? '' : String(next),
+      ageMs: options.office.ageMs,
     };
-  });
+  };
+  const live = shown.archived ? undefined : await options.office.readJob(number, viewOf);
+  if (live !== undefined) return live;
+  const archived = await options.known.archivedJob(number);
+  if (archived === undefined) throw jobUnknown(request.jobId);
+  return viewOf(options.farm, archived);
 }
 
 function pageSize(asked: number, otherwise: number): number {

@@ -19,18 +19,23 @@ export interface GrpcServerOptions {
   readonly services: readonly {
     readonly definition: ServiceDefinition;
     readonly implementation: UntypedServiceImplementation;
+    /** Health says NOT_SERVING of it while this coordinator stands by. */
+    readonly isLeaders: boolean;
   }[];
 }
 
 export interface GrpcServer {
   /** HOST:PORT. */
   readonly address: string;
+  /** From now on this coordinator leads: health says so. */
+  lead(): void;
   /** Ends open calls after the grace. */
   close(graceMs: number): Promise<void>;
 }
 
 const MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
-const KEEPALIVE_MS = 10_000;
+/** Agents tell by their beats that they live: this is for clients that only listen, and costs each of both. */
+const KEEPALIVE_MS = 120_000;
 const KEEPALIVE_TIMEOUT_MS = 5_000;
 const MIN_CLIENT_PING_MS = 5_000;
 
@@ -42,24 +47,42 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
     'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
     'grpc.http2.min_ping_interval_without_data_ms': MIN_CLIENT_PING_MS,
     'grpc.keepalive_permit_without_calls': 1,
+    // Nobody asks for it, and it keeps a record of every connection and message.
+    'grpc.enable_channelz': 0,
   });
   for (const { definition, implementation } of options.services) {
     server.addService(definition, implementation);
   }
-  // The empty name is the server as a whole.
-  const parts = ['', ...options.services.map(({ definition }) => nameOf(definition))];
-  const health = new HealthImplementation(
-    Object.fromEntries(parts.map((part) => [part, 'SERVING' as const])),
-  );
+  const health = healthOf(options.services);
   health.addToServer(server);
   new ReflectionService(describeServices(options.protoDirectory)).addToServer(server);
   const port = await bind(server, options.host, options.port);
   return {
     address: `${options.host.includes(':') ? `[${options.host}]` : options.host}:${port}`,
+    lead: () => health.setAll('SERVING'),
     close: async (graceMs) => {
-      for (const part of parts) health.setStatus(part, 'NOT_SERVING');
+      health.setAll('NOT_SERVING');
       await shutDown(server, graceMs);
     },
+  };
+}
+
+interface Health {
+  addToServer(server: Server): void;
+  setAll(status: 'SERVING' | 'NOT_SERVING'): void;
+}
+
+/** The empty name is the server as a whole. */
+function healthOf(services: GrpcServerOptions['services']): Health {
+  const atFirst = services.map(
+    ({ definition, isLeaders }) =>
+      [nameOf(definition), isLeaders ? 'NOT_SERVING' : 'SERVING'] as const,
+  );
+  const parts = Object.fromEntries([['', 'SERVING'] as const, ...atFirst]);
+  const health = new HealthImplementation(parts);
+  return {
+    addToServer: (server) => health.addToServer(server),
+    setAll: (status) => Object.keys(parts).forEach((part) => health.setStatus(part, status)),
   };
 }
 

@@ -1,13 +1,12 @@
 /** Lines that units printed, from the stream FURROW_LOG: what is kept, then what comes. */
-import { FurrowError } from '../../kit/furrow-error.ts';
 import type {
   StreamLogsRequest,
   StreamLogsResponse,
 } from '../../proto/gen/furrow/v1/job_service.ts';
 import type { LogLines } from '../../proto/gen/furrow/work/v1/work.ts';
 import { jobId } from '../domain/farm.ts';
-import type { ReadModel } from '../read-model.ts';
 import type { Send } from './handlers.ts';
+import { findJob, jobUnknown, type WatchSource } from './watch-job.ts';
 import { jobFromWire } from './wire.ts';
 
 export interface LogReader {
@@ -18,8 +17,7 @@ export interface LogReader {
   read(job: string, follow: boolean, signal: AbortSignal): AsyncIterable<LogLines>;
 }
 
-export interface LogSource {
-  readonly readModel: ReadModel;
+export interface LogSource extends Pick<WatchSource, 'known' | 'reachEnd'> {
   readonly logs: LogReader;
 }
 
@@ -32,17 +30,18 @@ export async function streamLogs(
   signal: AbortSignal,
 ): Promise<void> {
   const number = jobFromWire(request.jobId);
-  if (source.readModel.job(number) === undefined) {
-    throw new FurrowError('not-found', 'JOB_UNKNOWN', `no job ${request.jobId}: see furrow jobs`);
-  }
+  const found = await findJob(source, number);
+  if (found === undefined) throw jobUnknown(request.jobId);
   const ending = new AbortController();
   const stop = (): void => ending.abort();
   signal.addEventListener('abort', stop, { once: true });
-  const poll = setInterval(() => {
-    if ((source.readModel.job(number)?.endedAtMs ?? 0) > 0) stop();
-  }, END_POLL_MS);
+  const stopWhenEnded = async (): Promise<void> => {
+    const view = await source.known.job(number);
+    if (view?.endedAtMs !== 0) stop();
+  };
+  const poll = setInterval(() => void stopWhenEnded().catch(() => {}), END_POLL_MS);
   try {
-    const isOpen = source.readModel.job(number)?.endedAtMs === 0;
+    const isOpen = found.endedAtMs === 0;
     const lines = source.logs.read(jobId(number), request.follow && isOpen, ending.signal);
     for await (const entry of lines) {
       if (signal.aborted) return;

@@ -3,13 +3,15 @@
  * the journal sequence of the last commit seen; what lies between it and now is read from the journal,
  * so that nothing is missed across restarts.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { FurrowError } from '../../kit/furrow-error.ts';
 import type { WatchJobRequest, WatchJobResponse } from '../../proto/gen/furrow/v1/job_service.ts';
 import type { Fact } from '../domain/facts.ts';
-import type { Farm } from '../domain/farm.ts';
+import { type Farm, jobId } from '../domain/farm.ts';
 import type { JobView } from '../domain/views.ts';
+import type { KnownJobs } from '../known-jobs.ts';
 import type { ReadModel } from '../read-model.ts';
-import type { Mailbox, WatchHub } from '../watch-hub.ts';
+import type { JobChange, Mailbox, WatchHub } from '../watch-hub.ts';
 import type { Send } from './handlers.ts';
 import { attemptEvents, jobFromWire, jobToWire } from './wire.ts';
 
@@ -21,11 +23,29 @@ export type ReadHistory = (
 
 export interface WatchSource {
   readonly farm: Farm;
-  readonly readModel: ReadModel;
+  readonly readModel: Pick<ReadModel, 'sequence' | 'job'>;
+  readonly known: Pick<KnownJobs, 'job'>;
   readonly hub: WatchHub;
   readonly readHistory: ReadHistory;
-  /** Settles once the read model shows all that the journal holds now. */
+  /** Settles once the read model shows all that the journal holds now; rejects when it cannot. */
   readonly reachEnd: () => Promise<void>;
+  /** Outputs are kept so long after their job's end; 0 for ever. */
+  readonly outputRetentionMs: number;
+}
+
+/** The job, also if this coordinator has yet to hear of it from another. */
+export async function findJob(
+  { known, reachEnd }: Pick<WatchSource, 'known' | 'reachEnd'>,
+  number: number,
+): Promise<JobView | undefined> {
+  const view = await known.job(number);
+  if (view !== undefined) return view;
+  await reachEnd();
+  return known.job(number);
+}
+
+export function jobUnknown(id: string): FurrowError {
+  return new FurrowError('not-found', 'JOB_UNKNOWN', `no job ${id}: see furrow jobs --all`);
 }
 
 export async function watchJob(
@@ -38,12 +58,15 @@ export async function watchJob(
   const cursor = sequenceOf(request.cursor);
   const isAhead = (): boolean => cursor !== undefined && cursor > source.readModel.sequence;
   // Another coordinator may have told more than this one has read.
-  if (isAhead() || source.readModel.job(number) === undefined) await source.reachEnd();
+  if (isAhead()) await source.reachEnd();
   // From another farm, or from one that was restored to an earlier time: what was told cannot be known.
   if (isAhead()) throw cursorInvalid();
+  const isShown = source.readModel.job(number) !== undefined;
+  if (!isShown && (await findJob(source, number)) === undefined) throw jobUnknown(request.jobId);
   const mailbox = source.hub.open(number);
   try {
-    await new Watch(source, number, mailbox, send, signal).run(cursor);
+    const watch = new Watch(source, number, !request.withoutAttempts, mailbox, send, signal);
+    await watch.run(cursor);
   } finally {
     mailbox.close();
   }
@@ -65,6 +88,8 @@ const MAX_EVENTS_A_MESSAGE = 1_000;
 class Watch {
   readonly #source: WatchSource;
   readonly #number: number;
+  readonly #withAttempts: boolean;
+  readonly #pace = new Pace();
   readonly #mailbox: Mailbox;
   readonly #send: Send<WatchJobResponse>;
   readonly #signal: AbortSignal;
@@ -74,21 +99,27 @@ class Watch {
   constructor(
     source: WatchSource,
     number: number,
+    withAttempts: boolean,
     mailbox: Mailbox,
     send: Send<WatchJobResponse>,
     signal: AbortSignal,
   ) {
     this.#source = source;
     this.#number = number;
+    this.#withAttempts = withAttempts;
     this.#mailbox = mailbox;
     this.#send = send;
     this.#signal = signal;
   }
 
   async run(cursor: number | undefined): Promise<void> {
+    // What comes after the cursor cannot be read; without one, the job is told as it was known last.
+    const { trouble } = this.#source.hub;
+    if (cursor !== undefined && trouble !== undefined) throw trouble;
     this.#told = cursor ?? this.#source.readModel.sequence;
     if (await this.#catchUp()) return;
     for (;;) {
+      await this.#pace.wait(this.#signal);
       const mail = await this.#mailbox.next(this.#signal);
       if (mail === undefined) return;
       switch (mail.kind) {
@@ -96,11 +127,7 @@ class Watch {
           if (await this.#catchUp()) return;
           break;
         case 'changes':
-          for (const { sequence, view, facts } of mail.changes) {
-            if (sequence <= this.#told) continue;
-            await this.#tellFacts(sequence, facts);
-            if (await this.#tellJob(sequence, view)) return;
-          }
+          if (await this.#tellChanges(mail.changes)) return;
           break;
         case 'progress':
           await this.#send({
@@ -113,28 +140,42 @@ class Watch {
 
   /** Tells what happened between the last commit told and now, and the job as it is. */
   async #catchUp(): Promise<boolean> {
-    const { readModel, readHistory } = this.#source;
-    const view = readModel.job(this.#number);
-    if (view === undefined) {
-      throw new FurrowError('not-found', 'JOB_UNKNOWN', `no job j${this.#number}: see furrow jobs`);
-    }
+    const { known, readModel, readHistory } = this.#source;
     const last = readModel.sequence;
+    // Told as of `last`: waited for only if it is archived, and will not change any more.
+    const view = readModel.job(this.#number) ?? (await known.job(this.#number));
+    if (view === undefined) throw jobUnknown(jobId(this.#number));
     if (this.#told < last) {
       for await (const commit of readHistory(this.#told, last)) {
         if (this.#signal.aborted) return true;
-        await this.#tellFacts(commit.sequence, commit.facts);
+        await this.#tellFacts(commit.facts, commit.sequence - 1);
       }
     }
     return this.#tellJob(last, view);
   }
 
-  async #tellFacts(sequence: number, facts: readonly Fact[]): Promise<void> {
+  /** Commits that came together are told together, up to the one that ends the job. */
+  async #tellChanges(changes: readonly JobChange[]): Promise<boolean> {
+    const untold = changes.filter(({ sequence }) => sequence > this.#told);
+    const end = untold.findIndex(({ view }) => view.endedAtMs > 0);
+    const told = end < 0 ? untold : untold.slice(0, end + 1);
+    const last = told.at(-1);
+    if (last === undefined) return false;
+    await this.#tellFacts(
+      told.flatMap(({ facts }) => facts),
+      this.#told,
+    );
+    return this.#tellJob(last.sequence, last.view);
+  }
+
+  /** `before` is the commit before them: what was told in part is told again after a break. */
+  async #tellFacts(facts: readonly Fact[], before: number): Promise<void> {
+    if (!this.#withAttempts) return;
     const { farm } = this.#source;
     const events = facts.flatMap((fact) => attemptEvents(farm, this.#number, fact));
     for (let from = 0; from < events.length; from += MAX_EVENTS_A_MESSAGE) {
       const value = { events: events.slice(from, from + MAX_EVENTS_A_MESSAGE) };
-      // A commit that was told in part is told again after a break: the cursor is the one before.
-      await this.#send({ cursor: String(sequence - 1), event: { $case: 'attempts', value } });
+      await this.#send({ cursor: String(before), event: { $case: 'attempts', value } });
     }
   }
 
@@ -143,8 +184,26 @@ class Watch {
     this.#told = sequence;
     await this.#send({
       cursor: String(sequence),
-      event: { $case: 'job', value: jobToWire(view) },
+      event: { $case: 'job', value: jobToWire(view, this.#source.outputRetentionMs) },
     });
     return view.endedAtMs > 0;
+  }
+}
+
+const BURST = 20;
+const REFILL_MS = 20;
+
+/** A message costs both sides more than what it tells: after a burst, what comes is gathered a little. */
+class Pace {
+  #left = BURST;
+  #lastMs = performance.now();
+
+  async wait(signal: AbortSignal): Promise<void> {
+    const nowMs = performance.now();
+    this.#left = Math.min(BURST, this.#left + (nowMs - this.#lastMs) / REFILL_MS);
+    this.#lastMs = nowMs;
+    this.#left -= 1;
+    if (this.#left >= 0) return;
+    await sleep(-this.#left * REFILL_MS, undefined, { signal }).catch(() => undefined);
   }
 }

@@ -4,6 +4,7 @@ import {
   LeaseState,
   type AdvertiseRequest,
   type Capacity as WireCapacity,
+  type JournalPlace,
   type Token as WireToken,
 } from '../../proto/gen/furrow/v1/agent_service.ts';
 import {
@@ -17,16 +18,19 @@ import {
 import {
   Verdict as WireVerdict,
   type Grant,
+  type Lease,
+  type LeaseRun,
   type Result,
   type ResultVerdict,
+  type StepShare,
 } from '../../proto/gen/furrow/work/v1/work.ts';
-import type { GrantOrder } from '../domain/assignment.ts';
+import type { GrantedLease, GrantOrder } from '../domain/assignment.ts';
 import type { Answer, ReportedOutcome, ReportedResult, Verdict } from '../domain/commands.ts';
 import type { Capacity } from '../domain/demand.ts';
 import type { EndKind, Fact } from '../domain/facts.ts';
 import { type Farm, jobNumberOf, unitId } from '../domain/farm.ts';
+import type { Sighting } from '../domain/lineage.ts';
 import type { Beat, HeldLease, HeldState } from '../domain/liveness.ts';
-import { NO_DEMAND } from '../domain/demand.ts';
 import {
   counterOf,
   epochOf,
@@ -48,6 +52,16 @@ export function tokenFromWire(token: WireToken | undefined): Token {
 
 export function tokenToWire(token: Token): WireToken {
   return { epoch: epochOf(token), counter: counterOf(token) };
+}
+
+/** Undefined when nothing was seen, or another farm: what an agent knows of that says nothing here. */
+export function sightingFromWire(
+  seen: JournalPlace | undefined,
+  farmId: string,
+): Sighting | undefined {
+  if (seen === undefined || seen.farmId !== farmId) return undefined;
+  const { epoch, reignId, sequence } = seen;
+  return { epoch, reignId, sequence };
 }
 
 const HELD_STATES: Readonly<Record<LeaseState, HeldState>> = {
@@ -77,7 +91,7 @@ export function beatFromWire(request: AdvertiseRequest): Beat {
   };
 }
 
-function capacityFromWire(capacity: WireCapacity): Capacity {
+export function capacityFromWire(capacity: WireCapacity): Capacity {
   return {
     cpuMillis: capacity.cpuMillis,
     ramTotalBytes: capacity.ramTotalBytes,
@@ -90,8 +104,11 @@ function capacityFromWire(capacity: WireCapacity): Capacity {
       name: gpu.name,
       vramTotalBytes: gpu.vramTotalBytes,
       vramForeignBytes: gpu.vramForeignBytes,
+      unusableReason: gpu.unusableReason || undefined,
     })),
     maxUnits: capacity.maxUnits,
+    maxWaiting: capacity.maxWaiting,
+    closedReason: capacity.closedReason,
   };
 }
 
@@ -104,7 +121,9 @@ const JOB_STATES: Readonly<Record<JobView['state'], JobState>> = {
   cancelled: JobState.JOB_STATE_CANCELLED,
 };
 
-export function jobToWire(view: JobView): WireJob {
+/** `outputRetentionMs`: outputs are kept so long after their job's end; 0 for ever. */
+export function jobToWire(view: JobView, outputRetentionMs: number): WireJob {
+  const isKeptForEver = outputRetentionMs === 0 || view.endedAtMs === 0;
   return {
     id: view.id,
     name: view.name,
@@ -117,6 +136,10 @@ export function jobToWire(view: JobView): WireJob {
     steps: view.steps,
     outputs: view.outputs,
     recipe: view.recipe,
+    archived: view.archived,
+    outputsExpireAtMs: isKeptForEver ? 0 : view.endedAtMs + outputRetentionMs,
+    owner: view.owner,
+    maxUnits: view.maxUnits,
   };
 }
 
@@ -208,13 +231,38 @@ export function grantToWire(order: GrantOrder, farmId: string, epoch: number): G
       jobId: granted.jobId,
       step: granted.spec.name,
       task: granted.spec.task,
-      demand: granted.spec.demand ?? NO_DEMAND,
-      limits: granted.limits,
+      demand: granted.demand,
+      // Whether the step itself says when it stands still: see the command runner.
+      limits: { ...granted.limits, stallTimeoutMs: granted.spec.limits?.stallTimeoutMs ?? 0 },
       inputs: granted.inputs,
       outputs: granted.spec.outputs,
-      leases: granted.leases.map((lease) => ({ ...lease, token: tokenToWire(lease.token) })),
+      slots: granted.slots,
+      ...leasesToWire(granted.leases),
     })),
   };
+}
+
+/** Leases that follow one another, with nothing of their own, go as runs. */
+function leasesToWire(leases: readonly GrantedLease[]): Pick<StepShare, 'leases' | 'runs'> {
+  const single: Lease[] = [];
+  const runs: { -readonly [Key in keyof LeaseRun]: LeaseRun[Key] }[] = [];
+  let next: { readonly token: number; readonly unit: number; readonly attempt: number } | undefined;
+  for (const lease of leases) {
+    const { token, unit, attempt, value, item, gpuIds, checkpoint } = lease;
+    if (value !== '' || item !== undefined || checkpoint.length > 0) {
+      single.push({ ...lease, token: tokenToWire(token) });
+      continue;
+    }
+    const run = runs.at(-1);
+    const follows = next?.token === token && next.unit === unit && next.attempt === attempt;
+    if (run !== undefined && follows) run.count += 1;
+    else {
+      const firstToken = tokenToWire(token);
+      runs.push({ firstToken, firstUnit: unit, count: 1, attempt, gpuIds });
+    }
+    next = { token: token + 1, unit: unit + 1, attempt };
+  }
+  return { leases: single, runs };
 }
 
 /** Failure kinds an agent may report. */
@@ -239,6 +287,8 @@ export function resultFromWire(result: Result): Omit<ReportedResult, 'missingBlo
     step: result.step,
     unit: result.unit,
     outcome: outcomeFromWire(result),
+    runMs: result.endedAtMs - result.startedAtMs,
+    peak: { ramBytes: result.peakRamBytes, vramBytes: result.peakVramBytes ?? 0 },
   };
 }
 
@@ -263,6 +313,10 @@ const VERDICTS: Readonly<Record<Verdict['kind'], WireVerdict>> = {
   'blob-missing': WireVerdict.VERDICT_BLOB_MISSING,
   none: WireVerdict.VERDICT_UNSPECIFIED,
 };
+
+export function verdictKindToWire({ kind }: Verdict): WireVerdict {
+  return VERDICTS[kind];
+}
 
 export function verdictToWire(token: WireToken | undefined, verdict: Verdict): ResultVerdict {
   const missing = verdict.kind === 'blob-missing' ? verdict.missing : [];

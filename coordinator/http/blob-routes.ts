@@ -6,6 +6,8 @@
  *   PUT       /blobs/<sha256>        up to MAX_PUT_BYTES, with Content-Length; larger ones go to /uploads
  *   POST      /blobs/<sha256>/verify reads it from disk again; data-loss when it is damaged
  *   POST      /blobs/missing         {"sha256":[…]} → {"missing":[…]}; those found stay for an hour
+ *
+ * A coordinator that stands by answers GET and HEAD, and for the rest names the leader (NOT_LEADER).
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
@@ -36,16 +38,19 @@ export function blobRoutes(store: BlobStore): Route[] {
     await store.verify(sha256);
     sendJson(response, 200, { sha256, sizeBytes: await store.sizeOf(sha256) });
   });
+  // Only the leader deletes, and so only the leader can say that a blob stays.
+  const isLeaders = true;
   return [
-    { method: 'POST', path: /^\/blobs\/missing$/, action: 'read-blobs', handle: ask },
+    { method: 'POST', path: /^\/blobs\/missing$/, action: 'read-blobs', isLeaders, handle: ask },
     { method: 'GET', path: BLOB_PATH, action: 'read-blobs', handle: readBlob },
     { method: 'HEAD', path: BLOB_PATH, action: 'read-blobs', handle: readBlob },
-    { method: 'PUT', path: BLOB_PATH, action: 'write-blobs', handle: put },
-    { method: 'POST', path: /^\/blobs\/[^/]+\/verify$/, action: 'read-blobs', handle: verify },
+    { method: 'PUT', path: BLOB_PATH, action: 'write-blobs', isLeaders, handle: put },
+    { method: 'POST', path: VERIFY_PATH, action: 'read-blobs', isLeaders, handle: verify },
   ];
 }
 
 const BLOB_PATH = /^\/blobs\/[^/]+$/;
+const VERIFY_PATH = /^\/blobs\/[^/]+\/verify$/;
 
 function nameIn(path: string): string {
   const sha256 = path.split('/')[2] ?? '';

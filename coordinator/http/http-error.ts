@@ -29,10 +29,11 @@ export function statusOf(error: FurrowError): number {
   return error.reason === 'DIGEST_MISMATCH' ? CHECKSUM_MISMATCH : STATUS[error.code];
 }
 
-/** `{"code","reason","message"}` and a newline. */
+/** `{"code","reason","message"}`, `details` where there are any, and a newline. */
 export function bodyOf(error: FurrowError): string {
-  const { code, reason, message } = error;
-  return `${JSON.stringify({ code, reason, message })}\n`;
+  const { code, reason, message, details } = error;
+  const more = Object.keys(details).length === 0 ? {} : { details };
+  return `${JSON.stringify({ code, reason, message, ...more })}\n`;
 }
 
 /** Answers with the error, or cuts the connection when an answer has begun already. */

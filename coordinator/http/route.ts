@@ -8,5 +8,7 @@ export interface Route {
   readonly path: string | RegExp;
   /** What the caller must be allowed to do; `open` lets everybody in. */
   readonly action: Action | 'open';
+  /** A coordinator that stands by refuses it. */
+  readonly isLeaders?: boolean;
   handle(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> | void;
 }

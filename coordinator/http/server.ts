@@ -27,6 +27,8 @@ export interface HttpServerOptions {
   readonly access: Access;
   readonly log: Logger;
   readonly health: () => Health;
+  /** Throws FurrowError NOT_LEADER when this coordinator stands by. */
+  readonly mustLead: () => void;
   readonly extraRoutes?: readonly Route[];
   /** A connection on which no byte moved for so long is cut. Default 60 s. */
   readonly idleTimeoutMs?: number;
@@ -99,6 +101,7 @@ async function answer(
     }
     switch (route.state) {
       case 'found':
+        if (route.route.isLeaders === true) options.mustLead();
         await route.route.handle(request, response, path);
         return;
       case 'other-method':

@@ -10,10 +10,13 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { FileStore } from '@tus/file-store';
+import type { Upload } from '@tus/server';
 import { FurrowError } from '../../kit/furrow-error.ts';
-import { hashFile, HashingWriter, isSha256, type BlobName } from '../../kit/sha256-file.ts';
+import { HashingWriter } from '../../kit/hashing-writer.ts';
+import { hashFile, isSha256, type BlobName } from '../../kit/sha256-file.ts';
 import { purposeOf } from '../blobs/disk-space.ts';
 import { checkContent, diskFull } from '../blobs/blob-errors.ts';
+import { upTo } from '../blobs/up-to.ts';
 import type { BlobStore } from '../ports.ts';
 
 /** Digest of an upload's first `bytes`. */
@@ -36,17 +39,25 @@ export class UploadFiles extends FileStore {
   }
 
   override async write(source: Readable, id: string, offset: number): Promise<number> {
-    const record = await this.getUpload(id);
-    const leftBytes = Math.max(0, (record.size ?? 0) - offset);
-    const purpose = purposeOf(record.metadata?.['purpose']);
-    const admission = await this.#store.space.admit(leftBytes, purpose);
+    const bytes = source.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
+    const { size, metadata } = await this.getUpload(id);
+    return this.append({ id, size, metadata, offset }, bytes);
+  }
+
+  /** Appends until `source` ends. Answers where the next byte goes. */
+  async append(
+    { id, offset, size = 0, metadata }: Pick<Upload, 'id' | 'offset' | 'size' | 'metadata'>,
+    source: AsyncIterable<Buffer>,
+  ): Promise<number> {
+    const leftBytes = Math.max(0, size - offset);
+    const admission = await this.#store.space.admit(leftBytes, purposeOf(metadata?.['purpose']));
     const begun = this.#hashUpTo(id, offset);
     const handle = await open(join(this.directory, id), 'r+');
     try {
       // Without the digest of what came before there is nothing to go on with: `finish` will read all.
       const hash = begun?.hash ?? createHash('sha256');
-      const writer = new HashingWriter(handle, hash, offset);
-      await pipeline(source, writer);
+      const writer = new HashingWriter(handle, hash, offset, this.#store.flushesUploads);
+      await pipeline(upTo(leftBytes, source, admission.written), writer);
       if (begun !== undefined) this.#begun.set(id, { hash, bytes: writer.positionBytes });
       return writer.positionBytes;
     } catch (error) {

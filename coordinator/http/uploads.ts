@@ -4,17 +4,17 @@
  * verified, on disk and in the store; wrong bytes get 460 and are deleted. What is already in the store
  * is refused with 409 BLOB_EXISTS: there is nothing to send.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import { readdir, rm, stat } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
-import { Server as TusServer, type ServerOptions } from '@tus/server';
+import { ERRORS, MemoryLocker, Server as TusServer, type ServerOptions } from '@tus/server';
 import { PURPOSE_HEADER, UPLOADS_PATH } from '../../kit/blob-protocol.ts';
 import { FurrowError, messageOf } from '../../kit/furrow-error.ts';
 import type { Logger } from '../../kit/log.ts';
 import { purposeOf } from '../blobs/disk-space.ts';
 import type { BlobStore } from '../ports.ts';
 import { bodyOf, statusOf, toFurrowError } from './http-error.ts';
+import { appendToUpload } from './append-to-upload.ts';
 import type { Route } from './route.ts';
 import { blobOf, UploadFiles } from './upload-files.ts';
 import { whileSilent } from './while-silent.ts';
@@ -31,9 +31,11 @@ export async function openUploads(store: BlobStore, log: Logger): Promise<Upload
   // In the store's own folder, and so on its disk: a finished upload is renamed, not copied.
   const directory = join(store.directory, 'uploads');
   const files = new UploadFiles(directory, store);
+  const locker = new MemoryLocker();
   const tus = new TusServer({
     path: UPLOADS_PATH,
     datastore: files,
+    locker,
     relativeLocation: true,
     allowedOrigins: [],
     ...hooks(store, files),
@@ -46,22 +48,30 @@ export async function openUploads(store: BlobStore, log: Logger): Promise<Upload
   clean();
   const timer = setInterval(clean, CLEAN_EVERY_MS);
   timer.unref();
-  const handle = (request: IncomingMessage, response: ServerResponse) =>
-    tus.handle(request, response);
-  const at = (method: string, path: string | RegExp): Route => ({
+  const byTus: Route['handle'] = async (request, response) => {
+    await tus.handle(request, response);
+  };
+  const append: Route['handle'] = (request, response, path) =>
+    appendToUpload(files, locker, path.slice(UPLOADS_PATH.length + 1), request, response).catch(
+      (thrown: unknown) => {
+        throw isOfTus(thrown) ? tusError(thrown) : thrown;
+      },
+    );
+  const at = (method: string, path: string | RegExp, handle = byTus): Route => ({
     method,
     path,
     action: 'write-blobs',
-    handle: async (request, response) => {
-      await handle(request, response);
-    },
+    isLeaders: true,
+    handle,
   });
   const one = /^\/uploads\/[0-9a-f]{32}$/;
   return {
     routes: [
       at('POST', UPLOADS_PATH),
       at('OPTIONS', UPLOADS_PATH),
-      ...['HEAD', 'PATCH', 'DELETE'].map((method) => at(method, one)),
+      at('HEAD', one),
+      at('PATCH', one, append),
+      at('DELETE', one),
     ],
     close: () => clearInterval(timer),
   };
@@ -95,8 +105,8 @@ function hooks(store: BlobStore, files: UploadFiles): Hooks {
       return {};
     },
     onResponseError: (_request, thrown) => {
-      const error = 'status_code' in thrown ? tusError(thrown) : toFurrowError(thrown);
-      const status_code = 'status_code' in thrown ? thrown.status_code : statusOf(error);
+      const error = isOfTus(thrown) ? tusError(thrown) : toFurrowError(thrown);
+      const status_code = isOfTus(thrown) ? thrown.status_code : statusOf(error);
       return { status_code, body: bodyOf(error) };
     },
   };
@@ -108,8 +118,16 @@ function socketOf(request: TusRequest): Socket | undefined {
   return request.runtime?.node?.req.socket;
 }
 
+interface TusRefusal {
+  readonly status_code: number;
+  readonly body: string;
+}
+
+const isOfTus = (thrown: unknown): thrown is TusRefusal =>
+  typeof thrown === 'object' && thrown !== null && 'status_code' in thrown;
+
 /** tus's own refusals: wrong offset, unknown upload and the like. */
-function tusError(thrown: { readonly status_code: number; readonly body: string }): FurrowError {
+function tusError(thrown: TusRefusal): FurrowError {
   const message = messageOf(thrown.body);
   switch (thrown.status_code) {
     case 404:
@@ -117,6 +135,8 @@ function tusError(thrown: { readonly status_code: number; readonly body: string 
       return new FurrowError('not-found', 'UPLOAD_MISSING', `${message}: start the upload again`);
     case 409:
       return new FurrowError('conflict', 'UPLOAD_OFFSET', message);
+    case ERRORS.ERR_LOCK_TIMEOUT.status_code:
+      return new FurrowError('unavailable', 'UPLOAD_BUSY', message);
     default:
       return new FurrowError('invalid', 'BAD_UPLOAD', message);
   }

@@ -1,18 +1,28 @@
 /** The chain of commits: each follows the one before, or the journal is damaged. */
 import { damaged, type StoredCommit } from './commit-codec.ts';
+import { reignIdOf } from './fact-codec.ts';
 
 /** The journal's end, as far as it was read or written. */
 export interface Tail {
   /** Undefined for an empty journal. */
   readonly farmId: string | undefined;
   readonly epoch: number;
+  /** Of the reign that wrote the last commit; empty for an empty journal. */
+  readonly reignId: string;
   readonly number: number;
   readonly sequence: number;
   /** Hash of the last commit, lower-case hexadecimal; empty for an empty journal. */
   readonly hash: string;
 }
 
-export const EMPTY_TAIL: Tail = { farmId: undefined, epoch: 0, number: 0, sequence: 0, hash: '' };
+export const EMPTY_TAIL: Tail = {
+  farmId: undefined,
+  epoch: 0,
+  reignId: '',
+  number: 0,
+  sequence: 0,
+  hash: '',
+};
 
 /** The tail with the commit behind it. FurrowError: data-loss JOURNAL_DAMAGED. */
 export function follow(tail: Tail, commit: StoredCommit): Tail {
@@ -33,5 +43,6 @@ export function follow(tail: Tail, commit: StoredCommit): Tail {
     throw damaged(sequence, `epoch ${commit.epoch} follows epoch ${tail.epoch}`);
   }
   const { farmId, epoch, number, hash } = commit;
-  return { farmId, epoch, number, sequence, hash };
+  const reignId = reignIdOf(commit.writerId);
+  return { farmId, epoch, reignId, number, sequence, hash };
 }

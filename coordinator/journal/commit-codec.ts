@@ -88,7 +88,7 @@ export function decodeCommit(bytes: Uint8Array, sequence: number): StoredCommit 
     hash: hashOf(bytes),
     atMs: commit.atMs,
     sequence,
-    facts: commit.facts.map((fact) => fromWire(fact, commit.epoch)),
+    facts: commit.facts.map((fact) => fromWire(fact, { ...commit, sequence })),
   };
 }
 

@@ -18,9 +18,13 @@ const TIMEOUT_MS = 3_000;
 const varzSchema = z.object({
   server_id: z.string(),
   server_name: z.string(),
+  version: z.string(),
   jetstream: z.object({ config: z.object({ sync_always: z.boolean().optional() }).optional() }),
 });
 type Varz = z.infer<typeof varzSchema>;
+
+/** Before it only a cluster's leader synced what it acknowledged; the other copies, and votes, did not. */
+const SYNCS_REPLICAS = [2, 10, 23] as const;
 
 /**
  * `monitorUrls`: the monitoring of each server, without /varz. Every server that holds a copy of the
@@ -48,11 +52,26 @@ export async function readDurability(
       if (server.jetstream.config?.sync_always !== true) {
         return notDurable(`server ${server.server_name} acknowledges before it syncs to disk`);
       }
+      if (names.length > 1 && !syncsReplicas(server.version)) {
+        const what = `server ${server.server_name} is nats-server ${server.version}`;
+        const how = `${what}, which does not sync a cluster's copies: take 2.10.23 or newer`;
+        return { durable: false, how };
+      }
     }
     return { durable: true, how: 'sync_interval is always, read from the server' };
   } catch (error) {
     return unproven(messageOf(error));
   }
+}
+
+/** Whether this version of nats-server, told to sync always, does so with a cluster's log and votes. */
+export function syncsReplicas(version: string): boolean {
+  const parts = version.split(/[.-]/, 3).map(Number);
+  for (const [index, least] of SYNCS_REPLICAS.entries()) {
+    const part = parts[index] ?? 0;
+    if (part !== least) return part > least;
+  }
+  return true;
 }
 
 /** Names are given by people and may be equal; the id of the server that we talk to is known. */

@@ -3,22 +3,30 @@
  * coordinators from deposing each other; that there is one leader is decided by the journal.
  */
 import { hostname } from 'node:os';
-import { NatsError, StorageType, type KV, type NatsConnection } from 'nats';
 import { z } from 'zod';
 import type { Clock } from '../../kit/clock.ts';
 import { messageOf } from '../../kit/furrow-error.ts';
 import type { Logger } from '../../kit/log.ts';
 import { isRunning, processSpace, processStart } from '../../kit/process-identity.ts';
-import { LEADER_BUCKET } from '../../proto/subjects.ts';
+
+/** Where the key is kept. Each of these rejects when it is out of reach. */
+export interface KeyStore {
+  /** Undefined when nobody holds the key; its revision counts on, and is 0 when nothing is known. */
+  read(): Promise<{ readonly note: string | undefined; readonly revision: number }>;
+  /** Answers the new revision; undefined when the last one is another than `revision`. */
+  write(note: string, revision: number): Promise<number | undefined>;
+  /** Leaves a key of another revision alone. */
+  remove(revision: number): Promise<void>;
+}
 
 export interface LeaderKeyOptions {
-  readonly nats: NatsConnection;
+  readonly store: KeyStore;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Copies of the key in a cluster. */
-  readonly replicas: number;
-  /** Where others reach this coordinator. */
-  readonly address: LeaderAddress;
+  /** Who this coordinator is, and where others reach it. */
+  readonly own: Leader;
+  /** Whether that one, seen from here, is sure to have ended. */
+  readonly isOver: (leader: Leader) => boolean;
 }
 
 export interface LeaderAddress {
@@ -34,9 +42,6 @@ export type Turn =
   | { readonly state: 'taken'; readonly leader: Leader }
   | { readonly state: 'unknown' };
 
-const KEY = 'leader';
-/** Only tidies up after the last coordinator: who is silent is seen much sooner. */
-const TTL_MS = 60_000;
 const REFRESH_MS = 1_000;
 /** Between two tries of a standby. */
 export const POLL_MS = 500;
@@ -58,10 +63,26 @@ const leaderSchema = z.object({
 });
 export type Leader = Readonly<z.infer<typeof leaderSchema>>;
 
+/** This process, as the key's holder. */
+export function thisCoordinator(address: LeaderAddress): Leader {
+  return {
+    host: hostname(),
+    space: processSpace(),
+    pid: process.pid,
+    processStart: processStart(process.pid) ?? '',
+    ...address,
+  };
+}
+
+/** One that ran on this machine and runs no more, or was this very process. */
+export function isOverHere(leader: Leader): boolean {
+  if (leader.space !== processSpace()) return false;
+  return leader.pid === process.pid || !isRunning(leader.pid, leader.processStart);
+}
+
 /** The key as one coordinator sees and holds it. */
 export class LeaderKey {
   readonly #options: LeaderKeyOptions;
-  readonly #own: Leader;
   /** Of the key as it was last seen or written; 0 when there was none. */
   #revision = 0;
   #sameLooks = 0;
@@ -71,13 +92,6 @@ export class LeaderKey {
 
   constructor(options: LeaderKeyOptions) {
     this.#options = options;
-    this.#own = {
-      host: hostname(),
-      space: processSpace(),
-      pid: process.pid,
-      processStart: processStart(process.pid) ?? '',
-      ...options.address,
-    };
   }
 
   /**
@@ -112,25 +126,24 @@ export class LeaderKey {
     this.#isHeld = false;
     this.#cancelTimer();
     try {
-      const bucket = await openBucket(this.#options);
-      await bucket.delete(KEY, { previousSeq: this.#revision });
+      await this.#options.store.remove(this.#revision);
     } catch (error) {
       this.#options.log.debug({ error: messageOf(error) }, 'cannot delete the leader key');
     }
   }
 
   async #look(): Promise<Turn> {
+    const { store, isOver } = this.#options;
     try {
-      const entry = await (await openBucket(this.#options)).get(KEY);
+      const { note, revision } = await store.read();
       this.#blindLooks = 0;
-      const revision = entry?.revision ?? 0;
       this.#sameLooks = revision === this.#revision ? this.#sameLooks + 1 : 0;
       this.#revision = revision;
-      if (entry === null || entry.operation !== 'PUT') return { state: 'ours' };
-      const leader = readLeader(entry.string());
+      if (note === undefined) return { state: 'ours' };
+      const leader = readLeader(note);
       if (this.#sameLooks >= SILENT_LOOKS) return { state: 'ours' };
       if (leader === undefined) return { state: 'unknown' };
-      return this.#isOver(leader) ? { state: 'ours' } : { state: 'taken', leader };
+      return isOver(leader) ? { state: 'ours' } : { state: 'taken', leader };
     } catch (error) {
       this.#options.log.debug({ error: messageOf(error) }, 'cannot read the leader key');
       this.#blindLooks += 1;
@@ -140,14 +153,14 @@ export class LeaderKey {
 
   /** False when another wrote the key since it was last seen. A key out of reach hinders nobody. */
   async #claim(): Promise<boolean> {
+    const { store, own } = this.#options;
     try {
-      const bucket = await openBucket(this.#options);
-      const note = JSON.stringify(this.#own);
-      this.#revision = await bucket.put(KEY, note, { previousSeq: this.#revision });
+      const revision = await store.write(JSON.stringify(own), this.#revision);
+      // Of another revision, or none: the key lives in memory and is gone when NATS was restarted.
+      if (revision === undefined) return await this.#claimLost();
+      this.#revision = revision;
       return true;
     } catch (error) {
-      // Of another revision, or none: the key lives in memory and is gone when NATS was restarted.
-      if (error instanceof NatsError && error.api_error !== undefined) return this.#claimLost();
       this.#options.log.debug({ error: messageOf(error) }, 'cannot write the leader key');
       return this.#isHeld || this.#blindLooks >= BLIND_LOOKS;
     }
@@ -159,11 +172,6 @@ export class LeaderKey {
     const turn = await this.#look();
     return turn.state !== 'taken';
   }
-
-  #isOver(leader: Leader): boolean {
-    if (leader.space !== this.#own.space) return false;
-    return leader.pid === process.pid || !isRunning(leader.pid, leader.processStart);
-  }
 }
 
 function readLeader(text: string): Leader | undefined {
@@ -172,10 +180,4 @@ function readLeader(text: string): Leader | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** Opened each time: the bucket lives in memory and is gone when the server was restarted. */
-function openBucket({ nats, replicas }: LeaderKeyOptions): Promise<KV> {
-  const options = { ttl: TTL_MS, history: 1, replicas, storage: StorageType.Memory } as const;
-  return nats.jetstream().views.kv(LEADER_BUCKET, options);
 }

@@ -4,10 +4,13 @@
  * half of its facts would be another farm.
  */
 import { FurrowError } from '../../kit/furrow-error.ts';
+import { policyFromTerms, termsOfPolicy } from '../../proto/agent-policy.ts';
 import * as wire from '../../proto/gen/furrow/journal/v1/journal.ts';
 import type {
+  CheckpointSaved,
   EndKind,
   Fact,
+  JobsArchived,
   JobSubmitted,
   LeaseEnded,
   LeaseResumed,
@@ -20,22 +23,34 @@ import { counterOf, epochOf, tokenOf, type Token } from '../domain/token.ts';
 
 type Wire = NonNullable<wire.Fact['kind']>;
 
+/** What facts take from the commit that they stand in. */
+export interface FactContext {
+  readonly epoch: number;
+  readonly writerId: Uint8Array;
+  readonly sequence: number;
+}
+
+/** A writer leads once at most: its id is its reign's. */
+export function reignIdOf(writerId: Uint8Array): string {
+  return Buffer.from(writerId).toString('hex');
+}
+
 /** The fact's bytes as a furrow.journal.v1.Fact. */
 export function encodeFact(fact: Fact): Uint8Array {
   return wire.Fact.encode({ kind: toWire(fact) }).finish();
 }
 
 /**
- * `epoch` is that of the commit: granted tokens carry only their counter. FurrowError:
- * failed-precondition JOURNAL_TOO_NEW.
+ * What the commit says already is not said again: granted tokens carry only their counter, and a reign
+ * has its writer's id. FurrowError: failed-precondition JOURNAL_TOO_NEW.
  */
-export function fromWire(fact: wire.Fact, epoch: number): Fact {
+export function fromWire(fact: wire.Fact, { epoch, writerId, sequence }: FactContext): Fact {
   const kind = fact.kind;
   switch (kind?.$case) {
     case 'farmCreated':
       return { type: 'FarmCreated', ...kind.value };
     case 'epochStarted':
-      return { type: 'EpochStarted', ...kind.value };
+      return { type: 'EpochStarted', ...kind.value, reignId: reignIdOf(writerId), sequence };
     case 'jobSubmitted':
       return jobSubmitted(kind.value);
     case 'unitsCreated':
@@ -48,6 +63,8 @@ export function fromWire(fact: wire.Fact, epoch: number): Fact {
       return leaseEnded(kind.value);
     case 'leaseResumed':
       return leaseResumed(kind.value);
+    case 'checkpointSaved':
+      return checkpointSaved(kind.value);
     case 'unitsRequeued':
       return { type: 'UnitsRequeued', ...kind.value };
     case 'jobCancelled':
@@ -62,8 +79,22 @@ export function fromWire(fact: wire.Fact, epoch: number): Fact {
       return { type: 'AgentEnrolled', ...kind.value };
     case 'agentDrainChanged':
       return { type: 'AgentDrainChanged', ...kind.value };
+    case 'agentPolicySet': {
+      const { policy, ...rest } = kind.value;
+      return { type: 'AgentPolicySet', ...rest, policy: policy && termsOfPolicy(policy) };
+    }
     case 'snapshotTaken':
       return { type: 'SnapshotTaken', ...kind.value };
+    case 'jobsArchived':
+      return jobsArchived(kind.value);
+    case 'jobRemoved':
+      return { type: 'JobRemoved', ...kind.value };
+    case 'sizesLearned':
+      return { type: 'SizesLearned', ...kind.value };
+    case 'ticketsSet':
+      return { type: 'TicketsSet', ...kind.value };
+    case 'ownerSet':
+      return { type: 'OwnerSet', ...kind.value };
     case undefined:
       throw tooNew('a kind of fact');
   }
@@ -94,6 +125,8 @@ function toWire(fact: Fact): Wire {
     }
     case 'LeaseResumed':
       return { $case: 'leaseResumed', value: { ...fact, ...tokenColumns(fact.token) } };
+    case 'CheckpointSaved':
+      return { $case: 'checkpointSaved', value: { ...fact, ...tokenColumns(fact.token) } };
     case 'UnitsRequeued':
       return { $case: 'unitsRequeued', value: fact };
     case 'JobCancelled':
@@ -108,8 +141,24 @@ function toWire(fact: Fact): Wire {
       return { $case: 'agentEnrolled', value: fact };
     case 'AgentDrainChanged':
       return { $case: 'agentDrainChanged', value: fact };
+    case 'AgentPolicySet': {
+      const value = { ...fact, policy: fact.policy && policyFromTerms(fact.policy) };
+      return { $case: 'agentPolicySet', value };
+    }
     case 'SnapshotTaken':
       return { $case: 'snapshotTaken', value: fact };
+    case 'JobsArchived': {
+      const segment = { ...fact.segment, removed: [] };
+      return { $case: 'jobsArchived', value: { ...fact, segment } };
+    }
+    case 'JobRemoved':
+      return { $case: 'jobRemoved', value: fact };
+    case 'SizesLearned':
+      return { $case: 'sizesLearned', value: fact };
+    case 'TicketsSet':
+      return { $case: 'ticketsSet', value: fact };
+    case 'OwnerSet':
+      return { $case: 'ownerSet', value: fact };
   }
 }
 
@@ -152,6 +201,23 @@ function leaseEnded(value: wire.LeaseEnded): LeaseEnded {
 function leaseResumed(value: wire.LeaseResumed): LeaseResumed {
   const { tokenEpoch, tokenCounter, ...rest } = value;
   return { type: 'LeaseResumed', ...rest, token: tokenOf(tokenEpoch, tokenCounter) };
+}
+
+function checkpointSaved(value: wire.CheckpointSaved): CheckpointSaved {
+  const { tokenEpoch, tokenCounter, ...rest } = value;
+  return { type: 'CheckpointSaved', ...rest, token: tokenOf(tokenEpoch, tokenCounter) };
+}
+
+function jobsArchived({ segment, atMs }: wire.JobsArchived): JobsArchived {
+  if (segment?.index === undefined || segment.images === undefined) {
+    throw tooNew('a kind of archive segment');
+  }
+  const { name, ranges, index, images, clientIdHashes } = segment;
+  return {
+    type: 'JobsArchived',
+    segment: { name, ranges, index, images, clientIdHashes },
+    atMs,
+  };
 }
 
 const tokenColumns = (token: Token): { tokenEpoch: number; tokenCounter: number } => ({
@@ -197,6 +263,7 @@ const END_KINDS: Readonly<Record<EndKind, true>> = {
   infrastructure: true,
   expired: true,
   refused: true,
+  retracted: true,
   cancelled: true,
 };
 

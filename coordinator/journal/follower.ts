@@ -2,17 +2,22 @@
  * Follows the journal of another's reign: every commit as it is appended, checked and in order. It
  * knows how far behind it may be, and says so when the journal was cut above the place it has reached.
  */
-import type { NatsConnection } from 'nats';
 import type { Clock } from '../../kit/clock.ts';
 import { FurrowError, messageOf } from '../../kit/furrow-error.ts';
 import type { Logger } from '../../kit/log.ts';
-import { JOURNAL_SUBJECT } from '../../proto/subjects.ts';
 import type { CommitRecord } from '../ports.ts';
 import type { JetStreamJournal } from './jetstream-journal.ts';
 
+/** The journal as one reads it who does not lead. */
+export type FollowedJournal = Pick<
+  JetStreamJournal,
+  'tail' | 'bounds' | 'confirmedEnd' | 'messageBehindTail' | 'accept'
+>;
+
 export interface FollowerOptions {
-  readonly nats: NatsConnection;
-  readonly journal: JetStreamJournal;
+  readonly journal: FollowedJournal;
+  /** Calls `wake` when an append is on its way, until the answer is called. */
+  readonly hearAppends: (wake: () => void) => () => void;
   readonly clock: Clock;
   readonly log: Logger;
   /** What it throws ends the following, if it is a FurrowError that is not retryable. */
@@ -42,6 +47,9 @@ export class Follower {
   /** When everything that the journal held was last known to have been read. */
   #wholeAtMs: number;
   #shortLooks = 0;
+  /** The latest question to NATS where the journal ends, and the one after it. */
+  #asked: Promise<number> = Promise.resolve(0);
+  #nextAsked: Promise<number> | undefined;
   #hasComplained = false;
 
   constructor(options: FollowerOptions) {
@@ -79,11 +87,15 @@ export class Follower {
     this.#running = undefined;
   }
 
-  /** Settles once all has been read that the journal holds now. FurrowError: unavailable BEHIND. */
+  /**
+   * Settles once all has been read that the journal holds now: what is not known then is nowhere. A server
+   * that is cut off from the others may not know the end, so its word is not enough. FurrowError:
+   * unavailable BEHIND.
+   */
   async reachEnd(patienceMs: number): Promise<void> {
     const { clock, journal } = this.#options;
     const deadlineMs = clock.monotonicMs() + patienceMs;
-    const { last } = await journal.bounds().catch((error: unknown) => {
+    const last = await this.#confirmedEnd().catch((error: unknown) => {
       throw behind(messageOf(error));
     });
     while (journal.tail.sequence < last) {
@@ -92,6 +104,18 @@ export class Follower {
       }
       await this.#pause(REACH_POLL_MS);
     }
+  }
+
+  /** It costs a write: those who ask while another question is under way share the next one. */
+  #confirmedEnd(): Promise<number> {
+    this.#nextAsked ??= this.#asked
+      .catch(() => undefined)
+      .then(() => {
+        this.#nextAsked = undefined;
+        this.#asked = this.#options.journal.confirmedEnd();
+        return this.#asked;
+      });
+    return this.#nextAsked;
   }
 
   async #run(signal: AbortSignal): Promise<FollowEnd> {
@@ -119,17 +143,21 @@ export class Follower {
    * each is asked for by its number. The leader's appends, heard on their way, say when to look.
    */
   async #read(signal: AbortSignal): Promise<false> {
-    const { nats, journal, onCommit } = this.#options;
+    const { journal, hearAppends, onCommit } = this.#options;
+    let isAnnounced = false;
     let wake = (): void => {};
-    const appends = nats.subscribe(JOURNAL_SUBJECT, { callback: () => wake() });
+    const turnAway = hearAppends(() => {
+      isAnnounced = true;
+      wake();
+    });
     try {
       while (!signal.aborted) {
-        const announced = new Promise<void>((resolve) => (wake = resolve));
+        isAnnounced = false;
         const message = await journal.messageBehindTail();
         // Another round, or a reign, has begun meanwhile.
         if (signal.aborted) break;
         if (message === undefined) {
-          await Promise.race([announced, this.#pause(UNANNOUNCED_MS)]);
+          if (!isAnnounced) await this.#pause(UNANNOUNCED_MS, (end) => (wake = end));
           await this.#pause(STORED_AFTER_MS);
           continue;
         }
@@ -138,7 +166,7 @@ export class Follower {
       }
       return false;
     } finally {
-      appends.unsubscribe();
+      turnAway();
     }
   }
 
@@ -174,18 +202,18 @@ export class Follower {
     throw new FurrowError('data-loss', 'STORE_REPLACED', message);
   }
 
-  #pause(delayMs: number): Promise<void> {
+  /** Ends early when it is stopped, and when what `handOver` is given is called. */
+  #pause(delayMs: number, handOver: (end: () => void) => void = () => {}): Promise<void> {
     return new Promise((resolve) => {
       const { signal } = this.#stopping;
-      const cancel = this.#options.clock.after(delayMs, () => {
-        signal.removeEventListener('abort', stop);
-        resolve();
-      });
-      const stop = (): void => {
+      const end = (): void => {
         cancel();
+        signal.removeEventListener('abort', end);
         resolve();
       };
-      signal.addEventListener('abort', stop, { once: true });
+      const cancel = this.#options.clock.after(delayMs, end);
+      signal.addEventListener('abort', end, { once: true });
+      handOver(end);
     });
   }
 }

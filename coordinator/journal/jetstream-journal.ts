@@ -9,11 +9,14 @@ import type { Clock } from '../../kit/clock.ts';
 import { FurrowError, messageOf } from '../../kit/furrow-error.ts';
 import type { Logger } from '../../kit/log.ts';
 import type { Fact } from '../domain/facts.ts';
+import { emptyFarm } from '../domain/farm.ts';
+import type { Sighting } from '../domain/lineage.ts';
 import type { AppendOutcome, CommitRecord, Journal } from '../ports.ts';
 import { EMPTY_TAIL, follow, type Tail } from './chain.ts';
 import { damaged, decodeCommit, hashOf, MAX_COMMIT_BYTES, measureFact } from './commit-codec.ts';
 import {
   boundsOf,
+  confirmedLastSequence,
   ensureJournalStream,
   hasJournalStream,
   lastSequenceOf,
@@ -31,13 +34,14 @@ import {
   type RawMessage,
 } from './journal-writer.ts';
 import {
-  checkKnownCommit,
-  checkKnownEnd,
-  checkKnownHash,
+  compareKnown,
+  type Comparison,
+  type FarmLineage,
   KnownTailFile,
   readKnownTail,
   type KnownTail,
 } from './known-tail.ts';
+import { natsTrouble } from './nats-trouble.ts';
 import { readMessages } from './read-messages.ts';
 
 export interface JournalOptions {
@@ -63,26 +67,25 @@ const PUBLISH_TIMEOUT_MS = 2_000;
 
 /**
  * Makes the stream ready. FurrowError: data-loss STORE_RESTORED; failed-precondition
- * JOURNAL_STREAM_UNFIT; unavailable JOURNAL_UNREACHABLE when JetStream does not answer.
+ * JOURNAL_STREAM_UNFIT, NATS_REFUSES; unavailable JOURNAL_UNREACHABLE when JetStream does not answer.
  */
 export async function openJournal(options: JournalOptions): Promise<JetStreamJournal> {
-  const seen = await readKnownTail(options.identityPath, options.log);
-  const known = options.acceptRestoredStore ? undefined : seen;
-  // An accepted store still must not grant a token twice: its next epoch is above all we have seen.
-  const epochFloor = seen?.epoch ?? 0;
+  const known = await readKnownTail(options.identityPath, options.log);
   const manager = await options.nats.jetstreamManager({
     checkAPI: false,
     timeout: PUBLISH_TIMEOUT_MS,
   });
   try {
-    if (known !== undefined && !(await hasJournalStream(manager))) checkKnownEnd(known, 0);
+    if (known !== undefined && !options.acceptRestoredStore && !(await hasJournalStream(manager))) {
+      const atHand = { farm: emptyFarm(), lastSequence: 0, hashThere: undefined };
+      const compared = compareKnown(known, atHand);
+      if (compared.place === 'absent') throw compared.error;
+    }
     await ensureJournalStream(manager, options.stream);
   } catch (error) {
-    if (error instanceof FurrowError) throw error;
-    const message = `JetStream does not answer (${messageOf(error)}): is it enabled on the server?`;
-    throw new FurrowError('unavailable', 'JOURNAL_UNREACHABLE', message, { cause: error });
+    throw natsTrouble(error);
   }
-  return new JetStreamJournal(options, manager, known, epochFloor);
+  return new JetStreamJournal(options, manager, known);
 }
 
 export class JetStreamJournal implements Journal {
@@ -92,21 +95,23 @@ export class JetStreamJournal implements Journal {
   readonly #manager: JetStreamManager;
   readonly #log: Logger;
   readonly #known: KnownTail | undefined;
-  readonly #epochFloor: number;
+  readonly #acceptRestoredStore: boolean;
+  /** Of the commit at the known sequence, if it is still kept. */
+  #hashAtKnown: string | undefined;
+  /**
+   * What was seen before must not be overwritten until it is certain that it is in this journal:
+   * `unsure`, until `vouch` has compared; `accepted`, until a reign has begun that gives it up.
+   */
+  #trust: 'unsure' | 'vouched' | 'accepted' = 'unsure';
   readonly #knownTailFile: KnownTailFile;
   readonly #writer: JournalWriter;
   #state: 'new' | 'replayed' | 'leading' | 'superseded' = 'new';
 
-  constructor(
-    options: JournalOptions,
-    manager: JetStreamManager,
-    known: KnownTail | undefined,
-    epochFloor: number,
-  ) {
+  constructor(options: JournalOptions, manager: JetStreamManager, known: KnownTail | undefined) {
     this.#nats = options.nats;
     this.#manager = manager;
     this.#known = known;
-    this.#epochFloor = epochFloor;
+    this.#acceptRestoredStore = options.acceptRestoredStore;
     const { clock, log } = options;
     this.#log = log;
     this.#knownTailFile = new KnownTailFile(options.identityPath, clock, log);
@@ -114,6 +119,7 @@ export class JetStreamJournal implements Journal {
       publish: (bytes, expectedLastSequence) =>
         publishCommit(options.nats, bytes, expectedLastSequence, PUBLISH_TIMEOUT_MS),
       readTail: () => readTail(manager),
+      confirm: async () => void (await confirmedLastSequence(manager)),
     };
     const { writerId } = this;
     this.#writer = new JournalWriter({ stream, clock, log, random: Math.random, writerId });
@@ -131,8 +137,7 @@ export class JetStreamJournal implements Journal {
   /**
    * Hands over every commit behind `from` (a snapshot's end, or the beginning), checked. Before
    * `startEpoch`; again from another place when a snapshot turned out to be damaged. FurrowError:
-   * data-loss JOURNAL_DAMAGED or STORE_RESTORED; failed-precondition JOURNAL_TOO_NEW; unavailable
-   * REPLAY_STALLED.
+   * data-loss JOURNAL_DAMAGED; failed-precondition JOURNAL_TOO_NEW; unavailable REPLAY_STALLED.
    */
   async replay(
     onCommit: (commit: CommitRecord) => void,
@@ -141,8 +146,7 @@ export class JetStreamJournal implements Journal {
     assert(this.#state === 'new' || this.#state === 'replayed', 'replay comes before leading');
     this.#writer.startFrom(from);
     const lastSequence = await lastSequenceOf(this.#manager);
-    if (this.#known !== undefined) checkKnownEnd(this.#known, lastSequence);
-    if (this.#state === 'new') await this.#checkKnownBehind(from);
+    if (this.#trust === 'unsure') await this.#lookAtKnown(from);
     await this.#checkLastIsReadable(lastSequence);
     let commits = 0;
     for await (const message of readMessages(this.#nats, from.sequence + 1, lastSequence)) {
@@ -161,11 +165,41 @@ export class JetStreamJournal implements Journal {
   accept(message: RawMessage): CommitRecord {
     assert(this.#state === 'new' || this.#state === 'replayed', 'a leader reads no commits');
     const commit = decodeCommit(message.bytes, message.sequence);
-    if (this.#known !== undefined) checkKnownCommit(this.#known, commit);
+    if (commit.sequence === this.#known?.sequence) this.#hashAtKnown = commit.hash;
     this.#writer.startFrom(follow(this.tail, commit));
-    // What is behind what was seen before says less than the file does already.
-    if (commit.sequence > (this.#known?.sequence ?? 0)) this.#knownTailFile.note(this.tail);
+    if (this.#trust === 'vouched') this.#knownTailFile.note(this.tail);
     return commit;
+  }
+
+  /**
+   * The farm is loaded: what this coordinator has seen before must be in its lineage. Once, before
+   * following or leading. FurrowError: data-loss STORE_RESTORED; unavailable JOURNAL_UNREACHABLE.
+   */
+  async vouch(farm: FarmLineage): Promise<void> {
+    assert(this.#state === 'replayed' && this.#trust === 'unsure', 'a replay comes first, once');
+    const compared = await this.#compareWithKnown(farm);
+    if (compared.place !== 'absent') {
+      this.#trust = 'vouched';
+      this.#knownTailFile.note(this.tail);
+      return;
+    }
+    if (!this.#acceptRestoredStore) throw compared.error;
+    const reason = compared.error.message;
+    this.#log.warn({ reason }, 'accepting a store that lacks what was seen of it');
+    this.#trust = 'accepted';
+  }
+
+  /**
+   * Somebody has seen a commit that this journal lacks: written down, so that the next start finds that
+   * too. Answers what to say of it.
+   */
+  async miss(farm: FarmLineage, seen: Sighting, seenBy: string): Promise<FurrowError> {
+    const known: KnownTail = { farmId: farm.farmId, ...seen, seenBy };
+    const { sequence: lastSequence } = this.tail;
+    const compared = compareKnown(known, { farm, lastSequence, hashThere: undefined });
+    assert(compared.place === 'absent', 'what is missed is not there');
+    await this.#knownTailFile.settle(known);
+    return compared.error;
   }
 
   /** The next commit to accept, from the stream's leader; undefined when there is none. */
@@ -183,6 +217,14 @@ export class JetStreamJournal implements Journal {
     return boundsOf(this.#manager);
   }
 
+  /**
+   * Sequence of the last commit, behind a write: no server that was deposed and does not know it answers
+   * this. Throws what NATS threw.
+   */
+  confirmedEnd(): Promise<number> {
+    return confirmedLastSequence(this.#manager);
+  }
+
   /** Cuts the journal behind this sequence, which must lie before the tail. */
   async purgeUpTo(sequence: number): Promise<void> {
     assert(this.#state === 'leading' && sequence < this.tail.sequence, 'the tail stays');
@@ -196,11 +238,15 @@ export class JetStreamJournal implements Journal {
    */
   async startEpoch(): Promise<Election> {
     assert(this.#state === 'replayed', 'a leader has replayed the journal');
-    const epoch = Math.max(this.tail.epoch, this.#epochFloor) + 1;
-    const election = await this.#writer.startEpoch(epoch, randomUUID);
+    assert(this.#trust !== 'unsure', 'a leader knows that this is the journal it has seen');
+    const acceptsLoss = this.#trust === 'accepted';
+    // No token is granted twice: the epoch is above all that was seen of the store that was lost.
+    const epoch = Math.max(this.tail.epoch, this.#known?.epoch ?? 0) + 1;
+    const election = await this.#writer.startEpoch(epoch, randomUUID, acceptsLoss);
     // Who has lost has said nothing in the name of that epoch: it may follow, and stand again.
     if (election.state === 'superseded') return election;
     this.#state = 'leading';
+    this.#trust = 'vouched';
     this.#knownTailFile.note(this.tail);
     return election;
   }
@@ -226,20 +272,48 @@ export class JetStreamJournal implements Journal {
     await this.#knownTailFile.close();
   }
 
-  /**
-   * What was seen lies behind the place where the replay begins: compared where it is still kept. The
-   * journal is cut below the snapshot before the last; what lies below that is left to `checkKnownEnd`.
-   */
-  async #checkKnownBehind(from: Tail): Promise<void> {
+  /** What was seen lies behind the place where the replay begins: looked at where it is still kept. */
+  async #lookAtKnown(from: Tail): Promise<void> {
     const known = this.#known;
     if (known === undefined || known.sequence > from.sequence) return;
-    if (known.sequence === from.sequence) return checkKnownHash(known, from.hash);
+    if (known.sequence === from.sequence) {
+      this.#hashAtKnown = from.hash;
+      return;
+    }
     const kept = await readMessage(this.#manager, known.sequence);
-    if (kept !== undefined) return checkKnownHash(known, hashOf(kept.bytes));
-    this.#log.warn(
-      { sequence: known.sequence },
-      'the journal was cut above what this coordinator has seen: cannot compare it',
-    );
+    if (kept !== undefined) this.#hashAtKnown = hashOf(kept.bytes);
+  }
+
+  async #compareWithKnown(farm: FarmLineage): Promise<Comparison> {
+    const known = this.#known;
+    if (known === undefined) return { place: 'here' };
+    const { sequence } = this.tail;
+    const lastSequence = sequence < known.sequence ? await this.#confirmedEnd() : sequence;
+    const hashThere = this.#hashAtKnown;
+    const compared = compareKnown(known, { farm, lastSequence, hashThere });
+    if (compared.place === 'given-up') {
+      this.#log.warn({ sequence: known.sequence }, 'what this coordinator has seen was given up');
+    } else if (compared.place === 'untold' && hashThere === undefined) {
+      this.#log.warn(
+        { sequence: known.sequence },
+        'the journal was cut above what this coordinator has seen: cannot compare it',
+      );
+    }
+    return compared;
+  }
+
+  /** FurrowError: unavailable JOURNAL_UNREACHABLE, also when the replay did not read to the end. */
+  async #confirmedEnd(): Promise<number> {
+    let end: number;
+    try {
+      end = await this.confirmedEnd();
+    } catch (error) {
+      const message = `the journal ends before what was seen of it, and NATS does not confirm that (${messageOf(error)}): see that most of its servers run`;
+      throw new FurrowError('unavailable', 'JOURNAL_UNREACHABLE', message, { cause: error });
+    }
+    if (end === this.tail.sequence) return end;
+    const message = `NATS answered with an old end of the journal, which is at ${end} now: start again`;
+    throw new FurrowError('unavailable', 'JOURNAL_UNREACHABLE', message);
   }
 
   /** A last message that is damaged on disk still counts, but is never delivered. */

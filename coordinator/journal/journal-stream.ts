@@ -14,6 +14,7 @@ import {
   type StreamConfig,
 } from 'nats';
 import { FurrowError, messageOf } from '../../kit/furrow-error.ts';
+import { requestTogether } from '../../kit/send-together.ts';
 import { JOURNAL_STREAM, JOURNAL_SUBJECT } from '../../proto/subjects.ts';
 import type { PublishAnswer, RawMessage } from './journal-writer.ts';
 
@@ -97,6 +98,19 @@ export async function lastSequenceOf(manager: JetStreamManager): Promise<number>
   return state.last_seq;
 }
 
+/** No message has this subject. */
+const BARRIER_SUBJECT = `${JOURNAL_SUBJECT}.barrier`;
+
+/**
+ * As `lastSequenceOf`, but behind a write: a server of a cluster that was deposed and does not know it
+ * yet answers reads from what it has, and cannot answer this. The write is a purge of messages that
+ * do not exist: every replica takes note of it, and it changes nothing. Throws what NATS threw.
+ */
+export async function confirmedLastSequence(manager: JetStreamManager): Promise<number> {
+  await manager.streams.purge(JOURNAL_STREAM, { filter: BARRIER_SUBJECT });
+  return lastSequenceOf(manager);
+}
+
 /** Sequences that are kept; of an empty stream, `first` is above `last`. */
 export interface StreamBounds {
   readonly first: number;
@@ -106,6 +120,12 @@ export interface StreamBounds {
 export async function boundsOf(manager: JetStreamManager): Promise<StreamBounds> {
   const { state } = await manager.streams.info(JOURNAL_STREAM);
   return { first: Math.max(1, state.first_seq), last: state.last_seq };
+}
+
+/** Calls `wake` when an append is on its way to the stream, until the answer is called. */
+export function hearAppends(nats: NatsConnection, wake: () => void): () => void {
+  const appends = nats.subscribe(JOURNAL_SUBJECT, { callback: () => wake() });
+  return () => appends.unsubscribe();
 }
 
 /** Deletes all messages up to this sequence. The caller keeps the tail out of it. */
@@ -160,7 +180,7 @@ export async function publishCommit(
   expectation.set('Nats-Expected-Last-Sequence', String(expectedLastSequence));
   try {
     const options = { timeout: timeoutMs, headers: expectation };
-    const reply = await nats.request(JOURNAL_SUBJECT, bytes, options);
+    const reply = await requestTogether(nats, JOURNAL_SUBJECT, bytes, options);
     return readAck(reply.json<PubAck>());
   } catch (error) {
     const message = messageOf(error);

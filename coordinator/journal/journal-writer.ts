@@ -14,6 +14,7 @@ import type { Fact } from '../domain/facts.ts';
 import type { AppendOutcome, CommitRecord } from '../ports.ts';
 import { EMPTY_TAIL, type Tail } from './chain.ts';
 import { hashOf, sealCommit, type SealedCommit } from './commit-codec.ts';
+import { reignIdOf } from './fact-codec.ts';
 
 export interface RawMessage {
   readonly sequence: number;
@@ -38,6 +39,11 @@ export interface CommitStream {
   publish(bytes: Uint8Array, expectedLastSequence: number): Promise<PublishAnswer>;
   /** The last message, from the stream's leader; undefined when empty. Rejects when out of reach. */
   readTail(): Promise<RawMessage | undefined>;
+  /**
+   * Settles behind a write that changes nothing: a server that leads the stream no longer, or not yet
+   * with all that it holds, cannot answer it, as it does answer reads. Rejects when out of reach.
+   */
+  confirm(): Promise<void>;
 }
 
 export interface JournalWriterOptions {
@@ -57,7 +63,10 @@ export type Election =
 
 const FIRST_BACK_OFF_MS = 50;
 const MOST_BACK_OFF_MS = 2_000;
-/** A deposed leader of a cluster may answer with an old tail for a moment; a lost store stays so. */
+/**
+ * A server of a cluster may answer with an old tail: one that was deposed and does not know it, and before
+ * 2.11 a new leader that has not applied its log. After so many short reads it must confirm them.
+ */
 const SHORT_TAIL_READS = 5;
 
 export class JournalWriter {
@@ -84,12 +93,17 @@ export class JournalWriter {
 
   /**
    * Appends the first commit of a reign right behind the tail; an empty journal gets its farm in the
-   * same commit. FurrowError: exhausted JOURNAL_REFUSED when the store is full; else as `append`.
+   * same commit. `acceptsLoss`: a person gave up what the journal lacks. FurrowError: exhausted
+   * JOURNAL_REFUSED when the store is full; else as `append`.
    */
-  async startEpoch(epoch: number, newFarmId: () => string): Promise<Election> {
+  async startEpoch(epoch: number, newFarmId: () => string, acceptsLoss = false): Promise<Election> {
     const atMs = this.#options.clock.wallMs();
     const farmId = this.#tail.farmId ?? newFarmId();
-    const facts: Fact[] = [{ type: 'EpochStarted', epoch, atMs }];
+    const reignId = reignIdOf(this.#options.writerId);
+    const first = this.#tail.sequence + 1;
+    const facts: Fact[] = [
+      { type: 'EpochStarted', epoch, reignId, sequence: first, acceptsLoss, atMs },
+    ];
     if (this.#tail.farmId === undefined) facts.unshift({ type: 'FarmCreated', farmId, atMs });
     const outcome = await this.#appendBehindTail(facts, farmId, epoch, atMs);
     switch (outcome.state) {
@@ -136,7 +150,8 @@ export class JournalWriter {
       const outcome = await this.#settle(sealed);
       if (outcome.state === 'committed') {
         const { sequence } = outcome;
-        this.#tail = { farmId, epoch, number: sealed.number, sequence, hash: sealed.hash };
+        const reignId = reignIdOf(writerId);
+        this.#tail = { farmId, epoch, reignId, number: sealed.number, sequence, hash: sealed.hash };
       }
       return outcome;
     } finally {
@@ -174,6 +189,7 @@ export class JournalWriter {
   async #findTail(sealed: SealedCommit): Promise<AppendOutcome | { readonly state: 'unchanged' }> {
     const { sequence: expected, hash } = this.#tail;
     let shortReads = 0;
+    let isConfirmed = false;
     for (let tries = 0; ; tries++) {
       const tail = await this.#tryReadTail(tries === 0 ? 'warn' : 'debug');
       if (tail !== 'unreachable') {
@@ -184,9 +200,21 @@ export class JournalWriter {
         if (sequence > expected) return { state: 'superseded', message: overtaken(sequence) };
         if (sequence === expected && tailHash === hash) return { state: 'unchanged' };
         shortReads += 1;
-        if (shortReads >= SHORT_TAIL_READS) throw replaced(expected, sequence);
+        if (isConfirmed) throw replaced(expected, sequence);
+        if (shortReads >= SHORT_TAIL_READS) isConfirmed = await this.#confirm();
       }
       await this.#backOff(tries);
+    }
+  }
+
+  async #confirm(): Promise<boolean> {
+    const { stream, log } = this.#options;
+    try {
+      await stream.confirm();
+      return true;
+    } catch (error) {
+      log.warn({ error: messageOf(error) }, 'the journal is short, and NATS does not confirm that');
+      return false;
     }
   }
 

@@ -9,18 +9,28 @@ import { z } from 'zod';
 import type { Clock } from '../../kit/clock.ts';
 import { FurrowError, messageOf } from '../../kit/furrow-error.ts';
 import type { Logger } from '../../kit/log.ts';
+import type { Farm } from '../domain/farm.ts';
+import { type Place, placeOf, reignAt } from '../domain/lineage.ts';
 import type { Tail } from './chain.ts';
-import type { StoredCommit } from './commit-codec.ts';
 
 const WRITE_EVERY_MS = 1_000;
 
 const knownTailSchema = z.object({
   farmId: z.string().min(1),
   epoch: z.int().nonnegative(),
+  /** Of the reign that wrote it; empty in files of versions that did not know of it. */
+  reignId: z.string().default(''),
   sequence: z.int().positive(),
-  hash: z.string().regex(/^[0-9a-f]{64}$/),
+  /** Absent when it was not seen by this coordinator itself. */
+  hash: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .optional(),
+  /** Who has seen it, if it was not this coordinator: `agent box-2`. */
+  seenBy: z.string().optional(),
 });
 
+/** A commit that was on disk. */
 export type KnownTail = Readonly<z.infer<typeof knownTailSchema>>;
 
 /**
@@ -46,41 +56,58 @@ export async function readKnownTail(path: string, log: Logger): Promise<KnownTai
   }
 }
 
-/** FurrowError: data-loss STORE_RESTORED when the commit is not the one that we have seen there. */
-export function checkKnownCommit(known: KnownTail, commit: StoredCommit): void {
-  if (commit.farmId !== known.farmId) {
-    throw restored(
-      `the journal is of farm ${commit.farmId}, this coordinator's is ${known.farmId}`,
-    );
+export type FarmLineage = Pick<Farm, 'farmId' | 'epoch' | 'reigns'>;
+
+/** What the journal at hand is, as far as it was read. */
+export interface JournalAtHand {
+  readonly farm: FarmLineage;
+  readonly lastSequence: number;
+  /** Hash of the commit at the known sequence; undefined where it is no longer kept. */
+  readonly hashThere: string | undefined;
+}
+
+/** `absent` comes with the FurrowError that says so: data-loss STORE_RESTORED. */
+export type Comparison =
+  | { readonly place: Exclude<Place, 'absent'> }
+  | { readonly place: 'absent'; readonly error: FurrowError };
+
+/** Whether what is known is in the journal at hand. */
+export function compareKnown(known: KnownTail, { farm, ...journal }: JournalAtHand): Comparison {
+  const { sequence, epoch, seenBy = 'this coordinator' } = known;
+  if (farm.farmId !== known.farmId) {
+    const found = farm.farmId === '' ? 'the journal is empty' : `it is of farm ${farm.farmId}`;
+    return absent(`${seenBy} has seen farm ${known.farmId}, but ${found}`);
   }
-  if (commit.sequence === known.sequence) checkKnownHash(known, commit.hash);
+  const place = placeOf(farm, journal.lastSequence, known);
+  if (place === 'given-up') return { place };
+  const what = `${seenBy} has seen sequence ${sequence} of the journal, of epoch ${epoch}`;
+  if (journal.lastSequence < sequence) {
+    return absent(`${what}, but it ends at ${journal.lastSequence}`);
+  }
+  if (place === 'absent') {
+    const there = reignAt(farm.reigns, sequence)?.epoch ?? farm.epoch;
+    const another = there === epoch ? 'another reign of the same number' : `epoch ${there}`;
+    return absent(`${what}, but ${another} wrote that: it was continued from an older copy`);
+  }
+  if (known.hash !== undefined && (journal.hashThere ?? known.hash) !== known.hash) {
+    return absent(`${what}, but another commit stands there`);
+  }
+  return { place };
 }
 
-/** FurrowError: data-loss STORE_RESTORED when this is not the hash of the commit seen there. */
-export function checkKnownHash(known: KnownTail, hash: string): void {
-  if (hash === known.hash) return;
-  throw restored(`sequence ${known.sequence} of the journal is not the commit seen there before`);
+function absent(what: string): Comparison {
+  const message = `${what}. The NATS store is an older copy or another farm's: put the newer store back; or, to give up what this one lacks, start the coordinator once with --accept-restored-store`;
+  const error = new FurrowError('data-loss', 'STORE_RESTORED', message);
+  return { place: 'absent', error };
 }
 
-/** FurrowError: data-loss STORE_RESTORED when the journal ends before what we have seen. */
-export function checkKnownEnd(known: KnownTail, lastSequence: number): void {
-  if (lastSequence >= known.sequence) return;
-  throw restored(
-    `the journal ends at sequence ${lastSequence}, but this coordinator has seen ${known.sequence} of farm ${known.farmId}`,
-  );
-}
-
-function restored(what: string): FurrowError {
-  const message = `${what}: the NATS store is an older copy or another farm's; put the right store back, or give up what it lacks with --accept-restored-store`;
-  return new FurrowError('data-loss', 'STORE_RESTORED', message);
-}
-
-/** Writes the newest tail at most once a second, and at `close`. */
+/** Writes the newest tail at most once a second, and at `close`. What was seen elsewhere is the last word. */
 export class KnownTailFile {
   readonly #path: string;
   readonly #clock: Clock;
   readonly #log: Logger;
-  #latest: Tail | undefined;
+  #latest: KnownTail | undefined;
+  #isSettled = false;
   #cancelTimer: (() => void) | undefined;
   #writing: Promise<void> = Promise.resolve();
 
@@ -91,12 +118,20 @@ export class KnownTailFile {
   }
 
   /** A tail that is committed. */
-  note(tail: Tail): void {
-    this.#latest = tail;
+  note({ farmId, epoch, reignId, sequence, hash }: Tail): void {
+    if (this.#isSettled || farmId === undefined) return;
+    this.#latest = { farmId, epoch, reignId, sequence, hash };
     this.#cancelTimer ??= this.#clock.after(WRITE_EVERY_MS, () => {
       this.#cancelTimer = undefined;
       void this.#write();
     });
+  }
+
+  /** The next start must find this, whatever is committed until then. */
+  async settle(known: KnownTail): Promise<void> {
+    this.#isSettled = true;
+    this.#latest = known;
+    await this.#write();
   }
 
   async close(): Promise<void> {
@@ -107,12 +142,11 @@ export class KnownTailFile {
 
   #write(): Promise<void> {
     this.#writing = this.#writing.then(async () => {
-      const tail = this.#latest;
-      if (tail?.farmId === undefined) return;
+      const known = this.#latest;
+      if (known === undefined) return;
       this.#latest = undefined;
-      const { farmId, epoch, sequence, hash } = tail;
       try {
-        await replaceFile(this.#path, `${JSON.stringify({ farmId, epoch, sequence, hash })}\n`);
+        await replaceFile(this.#path, `${JSON.stringify(known)}\n`);
       } catch (error) {
         this.#log.warn({ path: this.#path, error: messageOf(error) }, 'cannot write identity file');
       }

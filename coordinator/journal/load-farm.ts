@@ -30,6 +30,17 @@ export async function loadFarm(
   store: StoredSnapshots,
   log: Logger,
 ): Promise<LoadedFarm> {
+  const loaded = await loadNewest(journal, store, log);
+  const { commits, snapshotSequence: snapshot } = loaded;
+  log.info({ snapshot, commits }, 'journal read');
+  return loaded;
+}
+
+async function loadNewest(
+  journal: StoredJournal,
+  store: StoredSnapshots,
+  log: Logger,
+): Promise<LoadedFarm> {
   let firstFault: FurrowError | undefined;
   for (const sequence of await store.sequences()) {
     try {

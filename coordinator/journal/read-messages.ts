@@ -2,6 +2,7 @@
 import { DeliverPolicy, type ConsumerMessages, type NatsConnection } from 'nats';
 import { FurrowError } from '../../kit/furrow-error.ts';
 import { JOURNAL_STREAM } from '../../proto/subjects.ts';
+import { readMessage } from './journal-stream.ts';
 import type { RawMessage } from './journal-writer.ts';
 
 /**
@@ -9,13 +10,31 @@ import type { RawMessage } from './journal-writer.ts';
  * nats.js 2.29 throws into the void when it starts the consumer anew.
  */
 const READ_AHEAD = 200;
-const STALL_MS = 15_000;
+const STALL_MS = 5_000;
+/** Messages asked for at once where nothing is delivered. */
+const ASKED_AT_ONCE = 50;
 
 /**
  * The messages from `first` to `last`. An ordered consumer starts itself anew after a lost
- * connection. FurrowError: unavailable REPLAY_STALLED.
+ * connection; but a cluster that has just elected can accept one and never serve it (seen on nats-server 2.10), so where
+ * nothing comes for a while, the stream's leader is asked for each message. FurrowError: unavailable
+ * REPLAY_STALLED when it has none for us either; else what NATS threw.
  */
 export async function* readMessages(
+  nats: NatsConnection,
+  first: number,
+  last: number,
+): AsyncGenerator<RawMessage> {
+  let next = first;
+  for await (const message of delivered(nats, first, last)) {
+    next = message.sequence + 1;
+    yield message;
+  }
+  if (next <= last) yield* askedFor(nats, next, last);
+}
+
+/** Ends early when nothing comes. */
+async function* delivered(
   nats: NatsConnection,
   first: number,
   last: number,
@@ -33,13 +52,32 @@ export async function* readMessages(
       yield { sequence: message.seq, bytes: message.data };
       if (message.seq >= last) return;
     }
-    const text = `the journal's replay stopped before sequence ${last}: NATS does not deliver, try again`;
-    throw new FurrowError('unavailable', 'REPLAY_STALLED', text);
   } finally {
     stall.end();
     await messages.close();
     await consumer.delete().catch(() => false);
   }
+}
+
+async function* askedFor(
+  nats: NatsConnection,
+  first: number,
+  last: number,
+): AsyncGenerator<RawMessage> {
+  const manager = await nats.jetstreamManager({ checkAPI: false });
+  for (let next = first; next <= last; next += ASKED_AT_ONCE) {
+    const count = Math.min(ASKED_AT_ONCE, last - next + 1);
+    const sequences = Array.from({ length: count }, (_, index) => next + index);
+    const messages = await Promise.all(sequences.map((at) => readMessage(manager, at)));
+    // One that is missing was purged meanwhile or is damaged: whoever reads sees the gap.
+    yield* messages.filter((message) => message !== undefined);
+    if (sequences.at(-1) === last && messages.at(-1) === undefined) throw stalled(last);
+  }
+}
+
+function stalled(last: number): FurrowError {
+  const text = `the journal's replay stopped before sequence ${last}: NATS does not deliver, try again`;
+  return new FurrowError('unavailable', 'REPLAY_STALLED', text);
 }
 
 /** One coarse timer: setting one for each of a hundred thousand messages would cost more than they do. */

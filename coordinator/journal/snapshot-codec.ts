@@ -3,15 +3,24 @@
  * damaged is known before anything is read out of it. Columns are little-endian on every machine.
  */
 import { createHash } from 'node:crypto';
+import type { ArchiveSegment as WireSegment } from '../../proto/gen/furrow/journal/v1/journal.ts';
 import {
+  JobImage,
   Snapshot,
   type LeaseImage,
   type UnitsImage,
 } from '../../proto/gen/furrow/journal/v1/snapshot.ts';
 import { FurrowError, messageOf } from '../../kit/furrow-error.ts';
+import { policyFromTerms, termsOfPolicy } from '../../proto/agent-policy.ts';
+import type { ArchiveSegment } from '../domain/archive.ts';
 import type { EndKind } from '../domain/facts.ts';
-import type { JobEnd, Lease } from '../domain/farm.ts';
-import type { FarmSnapshot, JobSnapshot, UnitsSnapshot } from '../domain/farm-snapshot.ts';
+import type { JobEnd, LeaseRecord } from '../domain/farm.ts';
+import type {
+  FarmSnapshot,
+  JobSnapshot,
+  LeaseSnapshot,
+  UnitsSnapshot,
+} from '../domain/farm-snapshot.ts';
 import { counterOf, epochOf, tokenOf } from '../domain/token.ts';
 import type { Tail } from './chain.ts';
 
@@ -27,14 +36,20 @@ export function encodeSnapshot({ farm, tail }: SnapshotAtTail): Uint8Array {
     epoch: farm.epoch,
     lastCounter: farm.lastCounter,
     lastJob: farm.lastJob,
-    agents: farm.agents,
-    jobs: farm.jobs.map((job) => ({
-      ...job,
-      steps: job.steps.map(({ spec, units }) => ({ spec, units: units && unitsToWire(units) })),
-    })),
+    agents: farm.agents.map((agent) => {
+      return { ...agent, policy: agent.policy && policyFromTerms(agent.policy) };
+    }),
+    jobs: farm.jobs.map(jobToWire),
     leases: farm.leases.map(leaseToWire),
-    lapsed: farm.lapsed.map(leaseToWire),
+    lapsed: farm.lapsed.map((lease) =>
+      leaseToWire({ ...lease, waiting: false, booked: undefined }),
+    ),
+    reigns: farm.reigns,
     snapshots: farm.snapshots,
+    learned: farm.learned,
+    archive: farm.archive.map(segmentToWire),
+    tickets: farm.tickets,
+    owners: farm.owners,
     sequence: tail.sequence,
     commitNumber: tail.number,
     commitHash: Buffer.from(tail.hash, 'hex'),
@@ -62,22 +77,33 @@ export function decodeSnapshot(bytes: Uint8Array): SnapshotAtTail {
     const message = `a snapshot cannot be read: ${messageOf(error)}`;
     throw new FurrowError('data-loss', 'SNAPSHOT_DAMAGED', message, { cause: error });
   }
-  const { farmId, epoch, lastCounter, lastJob, agents, snapshots } = wire;
+  const { farmId, epoch, lastCounter, lastJob, reigns, snapshots, tickets, owners } = wire;
   return {
     farm: {
       farmId,
       epoch,
       lastCounter,
       lastJob,
-      agents,
+      agents: wire.agents.map((agent) => {
+        return { ...agent, policy: agent.policy && termsOfPolicy(agent.policy) };
+      }),
       jobs: wire.jobs.map(jobFromWire),
-      leases: wire.leases.map(leaseFromWire),
+      leases: wire.leases.map((lease) => {
+        const { waiting, booked } = lease;
+        return { ...leaseFromWire(lease), waiting, booked };
+      }),
       lapsed: wire.lapsed.map(leaseFromWire),
+      reigns,
       snapshots: snapshots.map((taken) => ({ type: 'SnapshotTaken', ...taken })),
+      learned: wire.learned,
+      archive: wire.archive.map(segmentFromWire),
+      tickets,
+      owners,
     },
     tail: {
       farmId,
       epoch,
+      reignId: reigns.at(-1)?.id ?? '',
       number: wire.commitNumber,
       sequence: wire.sequence,
       hash: wire.commitHash.toString('hex'),
@@ -85,16 +111,48 @@ export function decodeSnapshot(bytes: Uint8Array): SnapshotAtTail {
   };
 }
 
+function segmentToWire(segment: ArchiveSegment): WireSegment {
+  return { ...segment, clientIdHashes: [...segment.clientIdHashes] };
+}
+
+function segmentFromWire(segment: WireSegment): ArchiveSegment {
+  const { name, ranges, index, images, clientIdHashes, removed } = segment;
+  if (index === undefined || images === undefined) {
+    const message = `a snapshot names the archive's segment ${name} without its parts`;
+    throw new FurrowError('data-loss', 'SNAPSHOT_DAMAGED', message);
+  }
+  return { name, ranges, index, images, clientIdHashes: Uint32Array.from(clientIdHashes), removed };
+}
+
+/** One job alone, as furrow.journal.v1.JobImage. */
+export function encodeJobImage(job: JobSnapshot): Uint8Array {
+  return JobImage.encode(jobToWire(job)).finish();
+}
+
+/** Throws when the bytes are none. */
+export function decodeJobImage(bytes: Uint8Array): JobSnapshot {
+  return jobFromWire(JobImage.decode(bytes));
+}
+
+function jobToWire(job: JobSnapshot): JobImage {
+  const steps = job.steps.map(({ spec, units, pin }) => ({
+    spec,
+    units: units && unitsToWire(units),
+    pin,
+  }));
+  return { ...job, steps };
+}
+
 function jobFromWire(job: Snapshot['jobs'][number]): JobSnapshot {
   const { end, steps, ...rest } = job;
   return {
     ...rest,
     end: end && { ...end, state: end.state as JobEnd },
-    steps: steps.map(({ spec, units }) => {
+    steps: steps.map(({ spec, units, pin }) => {
       if (spec === undefined) {
         throw new FurrowError('data-loss', 'SNAPSHOT_DAMAGED', 'a snapshot has a step of no kind');
       }
-      return { spec, units: units && unitsFromWire(units) };
+      return { spec, units: units && unitsFromWire(units), pin };
     }),
   };
 }
@@ -127,12 +185,12 @@ function unitsFromWire(image: UnitsImage): UnitsSnapshot {
   };
 }
 
-function leaseToWire({ token, ...lease }: Lease): LeaseImage {
+function leaseToWire({ token, ...lease }: LeaseSnapshot): LeaseImage {
   return { ...lease, tokenEpoch: epochOf(token), tokenCounter: counterOf(token) };
 }
 
 /** Key by key in the order of a lease made by `apply`: images compare byte for byte. */
-function leaseFromWire(image: LeaseImage): Lease {
+function leaseFromWire(image: LeaseImage): LeaseRecord {
   return {
     token: tokenOf(image.tokenEpoch, image.tokenCounter),
     job: image.job,

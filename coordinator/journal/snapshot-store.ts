@@ -1,88 +1,57 @@
 /**
- * Snapshots in JetStream: chunks on a stream of their own, one subject a snapshot. A snapshot counts
- * only once the journal says so (`SnapshotTaken`) and its bytes have the hash that stands there.
+ * Snapshots in JetStream. A snapshot counts only once the journal says so (`SnapshotTaken`) and its
+ * bytes have the hash that stands there.
  */
-import { createHash } from 'node:crypto';
-import {
-  DeliverPolicy,
-  DiscardPolicy,
-  RetentionPolicy,
-  StorageType,
-  type JetStreamManager,
-  type NatsConnection,
-} from 'nats';
-import { FurrowError, messageOf } from '../../kit/furrow-error.ts';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { NatsConnection } from 'nats';
+import { FurrowError } from '../../kit/furrow-error.ts';
 import { SNAPSHOT_STREAM, SNAPSHOT_SUBJECTS, snapshotSubject } from '../../proto/subjects.ts';
 import type { SnapshotTaken } from '../domain/facts.ts';
+import { ChunkedObjects, hashOfBytes } from './chunked-objects.ts';
+import { natsTrouble } from './nats-trouble.ts';
+
+/** A start that gave up at the first time-out would be a restart for nothing. */
+const LOAD_TRIES = 3;
+const LOAD_AGAIN_MS = 1_000;
 
 /** What the fact must say of a snapshot that is stored whole. */
 export type StoredSnapshot = Omit<SnapshotTaken, 'type'>;
 
-const CHUNK_BYTES = 512 * 1024;
-const PUBLISH_TIMEOUT_MS = 10_000;
-const READ_STALL_MS = 15_000;
-
 export class SnapshotStore {
-  readonly #nats: NatsConnection;
-  readonly #manager: JetStreamManager;
+  readonly #objects: ChunkedObjects;
 
-  private constructor(nats: NatsConnection, manager: JetStreamManager) {
-    this.#nats = nats;
-    this.#manager = manager;
+  private constructor(objects: ChunkedObjects) {
+    this.#objects = objects;
   }
 
   static async open(nats: NatsConnection, replicas: number): Promise<SnapshotStore> {
-    const manager = await nats.jetstreamManager({ checkAPI: false });
-    const names = await manager.streams.names(SNAPSHOT_SUBJECTS).next();
-    if (!names.includes(SNAPSHOT_STREAM)) {
-      await manager.streams.add({
-        name: SNAPSHOT_STREAM,
-        subjects: [SNAPSHOT_SUBJECTS],
-        storage: StorageType.File,
-        retention: RetentionPolicy.Limits,
-        discard: DiscardPolicy.New,
-        num_replicas: replicas,
-      });
-    }
-    return new SnapshotStore(nats, manager);
+    const stream = { name: SNAPSHOT_STREAM, subjects: SNAPSHOT_SUBJECTS, replicas };
+    return new SnapshotStore(await ChunkedObjects.open(nats, stream));
   }
 
-  /** Stores the bytes in chunks; settles when all are acknowledged. Half-stored ones are replaced. */
+  /** Stores the bytes; settles when all are acknowledged. Half-stored ones are replaced. */
   async save(sequence: number, bytes: Uint8Array): Promise<StoredSnapshot> {
-    const subject = snapshotSubject(sequence);
-    await this.#manager.streams.purge(SNAPSHOT_STREAM, { filter: subject });
-    const stream = this.#nats.jetstream({ timeout: PUBLISH_TIMEOUT_MS });
-    for (let from = 0; from < bytes.byteLength; from += CHUNK_BYTES) {
-      await stream.publish(subject, bytes.subarray(from, from + CHUNK_BYTES));
-    }
+    await this.#objects.save(snapshotSubject(sequence), bytes);
     return { sequence, hash: hashOfBytes(bytes), sizeBytes: bytes.byteLength };
   }
 
-  /** The bytes that are stored under this sequence. FurrowError: data-loss SNAPSHOT_DAMAGED. */
+  /**
+   * The bytes that are stored under this sequence; the hash shows whether they are damaged. That NATS
+   * does not deliver them says nothing of them: nobody may fall back to an older snapshot for it.
+   * FurrowError: unavailable NOT_DELIVERED, JOURNAL_UNREACHABLE; failed-precondition NATS_REFUSES.
+   */
   async load(sequence: number): Promise<{ readonly bytes: Uint8Array; readonly hash: string }> {
-    const subject = snapshotSubject(sequence);
-    const { state } = await this.#manager.streams.info(SNAPSHOT_STREAM, {
-      subjects_filter: subject,
-    });
-    const consumer = await this.#nats.jetstream().consumers.get(SNAPSHOT_STREAM, {
-      filterSubjects: [subject],
-      deliver_policy: DeliverPolicy.StartSequence,
-      opt_start_seq: 1,
-    });
-    const chunks: Uint8Array[] = [];
-    try {
-      for (let left = state.subjects?.[subject] ?? 0; left > 0; left -= 1) {
-        const message = await consumer.next({ expires: READ_STALL_MS });
-        if (message === null) throw damagedSnapshot(sequence, 'some of it is not delivered');
-        chunks.push(message.data);
+    for (let tries = 1; ; tries += 1) {
+      try {
+        const bytes = await this.#objects.load(snapshotSubject(sequence));
+        return { bytes, hash: hashOfBytes(bytes) };
+      } catch (error) {
+        const trouble = natsTrouble(error);
+        const passes = trouble instanceof FurrowError && trouble.retryable;
+        if (!passes || tries >= LOAD_TRIES) throw trouble;
+        await delay(LOAD_AGAIN_MS);
       }
-    } catch (error) {
-      throw damagedSnapshot(sequence, messageOf(error));
-    } finally {
-      await consumer.delete().catch(() => false);
     }
-    const bytes = Buffer.concat(chunks);
-    return { bytes, hash: hashOfBytes(bytes) };
   }
 
   /**
@@ -91,25 +60,15 @@ export class SnapshotStore {
    */
   async dropBelow(sequence: number): Promise<void> {
     for (const stored of await this.sequences()) {
-      if (stored >= sequence) continue;
-      const filter = snapshotSubject(stored);
-      await this.#manager.streams.purge(SNAPSHOT_STREAM, { filter });
+      if (stored < sequence) await this.#objects.drop(snapshotSubject(stored));
     }
   }
 
   /** Sequences of what is stored, whole or not, newest first. */
   async sequences(): Promise<number[]> {
-    const { state } = await this.#manager.streams.info(SNAPSHOT_STREAM, {
-      subjects_filter: SNAPSHOT_SUBJECTS,
-    });
-    return Object.keys(state.subjects ?? {})
-      .map((subject) => Number(subject.split('.').at(-1)))
-      .toSorted((a, b) => b - a);
+    const subjects = await this.#objects.subjects();
+    return subjects.map((subject) => Number(subject.split('.').at(-1))).toSorted((a, b) => b - a);
   }
-}
-
-function hashOfBytes(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex');
 }
 
 /** A snapshot that cannot be started from. */

@@ -23,6 +23,8 @@ export interface TranscodeRequest {
   /** Name of the film; its extension chooses the container. */
   readonly film: string;
   readonly pieceMs: number;
+  /** Pieces may be encoded by different versions of ffmpeg. */
+  readonly mixedEncoders?: boolean | undefined;
 }
 
 export type TranscodePlan =
@@ -68,7 +70,17 @@ export function transcodeSteps(request: TranscodeRequest): TranscodePlan {
   const fault =
     faultOfVideo(video, container) ?? faultOfAudio(audio, container) ?? faultOfPieceMs(pieceMs);
   if (fault !== undefined) return invalid(fault);
-  return { state: 'ok', steps: buildSteps({ source, film, video, audio, pieceMs }) };
+  return {
+    state: 'ok',
+    steps: buildSteps({
+      source,
+      film,
+      video,
+      audio,
+      pieceMs,
+      isMixed: request.mixedEncoders === true,
+    }),
+  };
 }
 
 function invalid(message: string): TranscodePlan {
@@ -156,15 +168,19 @@ interface Wanted {
   readonly video: VideoEncoding;
   readonly audio: AudioEncoding;
   readonly pieceMs: number;
+  readonly isMixed: boolean;
 }
 
 function buildSteps(wanted: Wanted): readonly StepSpec[] {
   const { film, video, audio, pieceMs } = wanted;
-  const source = sourceFor(wanted.source, film);
-  const size = source.sizeBytes;
+  const size = wanted.source.sizeBytes;
+  // Failures name it: only where the film lies beside it must it give way.
+  const source = sourceBeside(wanted.source);
+  const sourceByFilm = sourceBeside(wanted.source, film);
   const ffmpeg = ['tool:ffmpeg'];
   const oneUnit = { parameters: undefined, limits: stallsAfter(600_000) };
   const sourceFile: Input = { kind: { $case: 'file', value: source } };
+  const sourceFileByFilm: Input = { kind: { $case: 'file', value: sourceByFilm } };
   // A piece is a fraction of the source, except where the film cannot be cut at all.
   const pieceScratch = Math.min(size, 1024 * MIB) * 2;
   return [
@@ -179,6 +195,8 @@ function buildSteps(wanted: Wanted): readonly StepSpec[] {
     },
     {
       limits: stallsAfter(300_000),
+      // What two versions made can seldom be joined.
+      ...(wanted.isMixed ? {} : { uniform: 'ffmpeg' }),
       name: 'encode',
       dependsOn: ['split'],
       parameters: { kind: { $case: 'forEach', value: { step: 'split', pattern: 'piece-*' } } },
@@ -203,9 +221,9 @@ function buildSteps(wanted: Wanted): readonly StepSpec[] {
       ...oneUnit,
       name: 'concat',
       dependsOn: ['split', 'encode', 'audio'],
-      task: { kind: { $case: 'concat', value: { source: source.name, film } } },
+      task: { kind: { $case: 'concat', value: { source: sourceByFilm.name, film } } },
       inputs: [
-        sourceFile,
+        sourceFileByFilm,
         outputsOf('split', 'plan.json'),
         outputsOf('encode', 'chunk-*'),
         outputsOf('encode', 'seal-*'),
@@ -218,12 +236,13 @@ function buildSteps(wanted: Wanted): readonly StepSpec[] {
     {
       ...oneUnit,
       name: 'proof',
-      dependsOn: ['split', 'encode', 'concat'],
-      task: { kind: { $case: 'proveFilm', value: { source: source.name, film } } },
+      dependsOn: ['split', 'encode', 'audio', 'concat'],
+      task: { kind: { $case: 'proveFilm', value: { source: sourceByFilm.name, film } } },
       inputs: [
-        sourceFile,
+        sourceFileByFilm,
         outputsOf('split', 'plan.json'),
         outputsOf('encode', 'seal-*'),
+        outputsOf('audio', 'audio.json'),
         outputsOf('concat', film),
       ],
       outputs: [{ ...output('proof.json'), keep: true }],
@@ -232,8 +251,8 @@ function buildSteps(wanted: Wanted): readonly StepSpec[] {
   ];
 }
 
-/** Every unit has its source and its film in one directory: they must not share a name. */
-function sourceFor(source: File, film: string): File {
+/** The source in the directory of a unit: it shares no name with what else is there. */
+function sourceBeside(source: File, film?: string): File {
   const name = baseName(source.name);
   const taken = name === film || RESERVED.test(name);
   return { ...source, name: taken ? `source-${name}` : name };
@@ -259,6 +278,7 @@ function demand(
     scratchBytes: scratchBytes + 64 * MIB,
     encoderSessions: 0,
     attributes,
+    tickets: {},
   };
 }
 

@@ -5,38 +5,69 @@
 import { ErrorCode, type Msg, NatsError, type NatsConnection, type Subscription } from 'nats';
 import { FurrowError, messageOf } from '../../kit/furrow-error.ts';
 import type { Logger } from '../../kit/log.ts';
+import { requestTogether, respondTogether } from '../../kit/send-together.ts';
 import {
-  Grant,
   GrantReply,
   Progress,
+  Reign,
   ResultBatch,
   ResultReply,
   type Result,
 } from '../../proto/gen/furrow/work/v1/work.ts';
-import { grantSubject, PROGRESS_SUBJECTS, RESULT_SUBJECTS } from '../../proto/subjects.ts';
+import {
+  grantSubject,
+  PROGRESS_SUBJECTS,
+  REIGN_SUBJECT,
+  RESULT_SUBJECTS,
+} from '../../proto/subjects.ts';
 import type { CommandLoop } from '../command-loop.ts';
 import type { GrantOrder } from '../domain/assignment.ts';
-import type { GrantAnswered, ReportedResult } from '../domain/commands.ts';
+import type { GrantAnswered, ReportedResult, Verdict } from '../domain/commands.ts';
 import { type Farm, jobNumberOf } from '../domain/farm.ts';
-import { grantToWire, resultFromWire, tokenFromWire, verdictToWire } from '../grpc/wire.ts';
+import {
+  grantToWire,
+  resultFromWire,
+  sightingFromWire,
+  tokenFromWire,
+  verdictKindToWire,
+  verdictToWire,
+} from '../grpc/wire.ts';
+import type { Sighting } from '../domain/lineage.ts';
+import type { WorkPlane } from '../reign.ts';
+import { successesFromWire } from './result-columns.ts';
+import type { File } from '../domain/task.ts';
 import type { WatchHub } from '../watch-hub.ts';
+import { subscribeCheckpoints } from './checkpoints.ts';
+import { fitGrant, type FittedGrant } from './fit-grant.ts';
 
 export interface WorkPlaneOptions {
   readonly nats: NatsConnection;
   readonly log: Logger;
   readonly farm: Farm;
   readonly loop: CommandLoop;
+  /** Where agents reach this coordinator: HOST:PORT. */
+  readonly grpcAddress: string;
+  /** Takes note of what an agent has seen of the farm; rejects when it is of another history. */
+  readonly hear: (seen: Sighting | undefined, seenBy: string) => Promise<void>;
+  /** Makes a blob of a list of files, which stays for as long as a grant needs it. */
+  readonly storeList: (files: readonly File[]) => Promise<File>;
   /** Answers what is not stored, and sees to it that what is stays until its commit. */
   readonly findMissing: (hashes: readonly string[]) => Promise<string[]>;
 }
 
+/** What nats-server takes unless it is told otherwise. */
+const LEAST_MAX_PAYLOAD_BYTES = 2 ** 20;
+/** The protocol's own line, subject and reply address. */
+const HEADER_BYTES = 4_096;
 const GRANT_TIMEOUT_MS = 5_000;
+const ANNOUNCE_EVERY_MS = 2_000;
 const NO_RESPONDERS: string = ErrorCode.NoResponders;
 const MAX_RESULTS = 10_000;
 
-export class NatsWorkPlane {
+export class NatsWorkPlane implements WorkPlane {
   readonly #options: WorkPlaneOptions;
   readonly #subscriptions: Subscription[] = [];
+  #announcing: NodeJS.Timeout | undefined;
 
   constructor(options: WorkPlaneOptions) {
     this.#options = options;
@@ -48,30 +79,58 @@ export class NatsWorkPlane {
       nats.subscribe(RESULT_SUBJECTS, {
         callback: (_error, message) => void this.#takeResults(message),
       }),
+      subscribeCheckpoints(this.#options),
     );
+    this.#announce();
+    this.#announcing = setInterval(() => this.#announce(), ANNOUNCE_EVERY_MS);
   }
 
   stop(): void {
+    clearInterval(this.#announcing);
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
   }
 
   /** Hands leases to an agent; its answer comes back as a command. */
-  async grant(order: GrantOrder): Promise<void> {
+  grant(order: GrantOrder): void {
     const { loop } = this.#options;
     const { agentId, session, number: grantNumber } = order;
-    const answer = await this.#askAgent(order);
-    await loop
-      .submit({ type: 'GrantAnswered', agentId, session, grantNumber, answer })
+    void this.#askAgent(order)
+      .then((answer) =>
+        loop.submit({ type: 'GrantAnswered', agentId, session, grantNumber, answer }),
+      )
       .catch(() => {});
   }
 
+  /**
+   * One that led before, and is cut off from NATS alone, goes on answering beats: its agents must hear
+   * from elsewhere that it was deposed.
+   */
+  #announce(): void {
+    const { nats, farm, grpcAddress } = this.#options;
+    if (nats.isClosed()) return;
+    const { farmId, epoch } = farm;
+    nats.publish(REIGN_SUBJECT, Reign.encode({ farmId, epoch, grpcAddress }).finish());
+  }
+
   async #askAgent(order: GrantOrder): Promise<GrantAnswered['answer']> {
-    const { nats, farm, log } = this.#options;
-    const grant = Grant.encode(grantToWire(order, farm.farmId, farm.epoch)).finish();
+    const { nats, farm, log, storeList } = this.#options;
+    const grant = grantToWire(order, farm.farmId, farm.epoch);
+    const maxBytes = (nats.info?.max_payload ?? LEAST_MAX_PAYLOAD_BYTES) - HEADER_BYTES;
+    let fitted: FittedGrant;
+    try {
+      fitted = await fitGrant(grant, maxBytes, storeList);
+    } catch (error) {
+      // Nothing was sent: the leases are free.
+      const refusedAll = `its list of inputs cannot be stored: ${messageOf(error)}`;
+      return answerOf(order, { refused: [], refusedAll });
+    }
     try {
       const subject = grantSubject(order.agentId, order.session);
-      const reply = await nats.request(subject, grant, { timeout: GRANT_TIMEOUT_MS });
-      return answerOf(order, GrantReply.decode(reply.data));
+      const options = { timeout: GRANT_TIMEOUT_MS };
+      const reply = await requestTogether(nats, subject, fitted.bytes, options);
+      const { refusedAll, refused } = GrantReply.decode(reply.data);
+      const left = fitted.left.map((token) => ({ token, reason: 'the grant was full' }));
+      return answerOf(order, { refusedAll, refused: [...refused, ...left] });
     } catch (error) {
       log.warn(
         { agent: order.agentId, grant: order.number, error: messageOf(error) },
@@ -88,7 +147,8 @@ export class NatsWorkPlane {
       const batch = ResultBatch.decode(message.data);
       checkSender(message, batch);
       const reply = await this.#judge(batch);
-      if (reply !== undefined) message.respond(ResultReply.encode(reply).finish());
+      if (reply === undefined) return;
+      respondTogether(this.#options.nats, message, ResultReply.encode(reply).finish());
     } catch (error) {
       // No answer: the agent keeps its results and offers them again.
       log.warn({ subject: message.subject, error: messageOf(error) }, 'results without an answer');
@@ -96,15 +156,22 @@ export class NatsWorkPlane {
   }
 
   async #judge(batch: ResultBatch): Promise<ResultReply | undefined> {
-    const { loop, farm } = this.#options;
+    const { loop, farm, hear } = this.#options;
     const { agentId, session } = batch;
-    const results = await this.#withMissingBlobs(batch.results);
+    await hear(sightingFromWire(batch.seen, farm.farmId), `agent ${agentId}`);
+    const successes = batch.successes.flatMap(successesFromWire);
+    const results = [...successes, ...(await this.#withMissingBlobs(batch.results))];
     const answer = await loop.submit({ type: 'ReportResults', agentId, session, results });
     if (answer.kind !== 'verdicts') return undefined;
-    const verdicts = batch.results.map((result, index) =>
-      verdictToWire(result.token, answer.verdicts[index] ?? { kind: 'none' }),
-    );
-    return { farmId: farm.farmId, epoch: farm.epoch, verdicts };
+    const said = (index: number): Verdict => answer.verdicts[index] ?? { kind: 'none' };
+    return {
+      farmId: farm.farmId,
+      epoch: farm.epoch,
+      verdicts: batch.results.map(({ token }, index) =>
+        verdictToWire(token, said(successes.length + index)),
+      ),
+      successVerdicts: successes.map((_, index) => verdictKindToWire(said(index))),
+    };
   }
 
   /** One question for the whole batch. Rejects when the store does not answer. */
@@ -176,7 +243,8 @@ function checkSender(message: Msg, batch: ResultBatch): void {
       'results of another agent than the subject',
     );
   }
-  if (batch.results.length > MAX_RESULTS) {
+  const inColumns = batch.successes.reduce((sum, { counters }) => sum + counters.length, 0);
+  if (batch.results.length + inColumns > MAX_RESULTS) {
     throw new FurrowError('invalid', 'BATCH_TOO_LARGE', `at most ${MAX_RESULTS} results a batch`);
   }
 }

@@ -153,6 +153,7 @@ async function watch(farm, jobId) {
   let cursor = '';
   let told = '';
   const follow = async () => {
+    let ended;
     for await (const message of farm.jobs.WatchJob({ jobId, cursor }, farm.metadata)) {
       // Progress has no cursor: it cannot be resumed, and need not be.
       cursor = message.cursor || cursor;
@@ -160,9 +161,9 @@ async function watch(farm, jobId) {
       const { job } = message;
       const steps = job.steps.map(({ name, accepted, total }) => `${name} ${accepted}/${total}`);
       if (told !== (told = steps.join(', '))) console.log(`${jobId} ${told}`);
-      if (ENDED.has(job.state)) return job;
+      if (ENDED.has(job.state)) ended = job;
     }
-    return undefined; // The farm stops in good order, and will be back.
+    return ended; // Undefined: the farm stops in good order, and will be back.
   };
   for (;;) {
     const job = await untilAnswered(follow);

@@ -143,14 +143,15 @@ def watch(farm, job_id):
 
     def follow():
         request = job_pb.WatchJobRequest(job_id=job_id, cursor=seen["cursor"])
+        ended = None
         for message in farm.jobs.WatchJob(request, metadata=farm.metadata):
             # Progress has no cursor: it cannot be resumed, and need not be.
             seen["cursor"] = message.cursor or seen["cursor"]
             if message.HasField("job"):
                 tell(message.job)
                 if message.job.state in ENDED:
-                    return message.job
-        return None  # The farm stops in good order, and will be back.
+                    ended = message.job
+        return ended  # None: the farm stops in good order, and will be back.
 
     def tell(job):
         states = ", ".join(f"{step.name} {step.accepted}/{step.total}" for step in job.steps)

@@ -1,10 +1,9 @@
 /**
  * A farm of real processes: a private nats-server that fsyncs before it acknowledges, a coordinator,
- * agents. Everything lies in one folder and ends with this process.
+ * agents. Everything lies in one folder, which goes with it.
  */
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once, setMaxListeners } from 'node:events';
-import { closeSync, openSync } from 'node:fs';
+import type { ChildProcess } from 'node:child_process';
+import { setMaxListeners } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,26 +15,42 @@ import { furrowHome, readFarmFile, type FarmFile, type FurrowHome } from '../../
 import { createLog } from '../../kit/log.ts';
 import { ensureToken } from '../../kit/token-file.ts';
 import { AgentState } from '../../proto/gen/furrow/v1/farm_service.ts';
-import { JobState, type Job } from '../../proto/gen/furrow/v1/job_service.ts';
+import {
+  JobState,
+  type Job,
+  type SubmitJobRequest,
+} from '../../proto/gen/furrow/v1/job_service.ts';
 import type { Step } from '../../proto/gen/furrow/v1/step.ts';
+import { ending } from './open-ends.ts';
+import {
+  cpuSeconds,
+  endProcess,
+  endProcessesIn,
+  exitOf,
+  spawnRole,
+  type RoleOptions,
+} from './processes.ts';
 
-export interface BenchOptions {
+export interface BenchOptions extends RoleOptions {
   /** Folder with .furrow-tools. */
   readonly packageRoot: string;
-  /** The build to measure: a folder as `npm run build` makes it. */
-  readonly dist: string;
-  /** Where CPU profiles of coordinator and agents go; undefined for none. */
-  readonly profileFolder: string | undefined;
+}
+
+/** What stands for as long as the farm does, whoever is killed. */
+interface Ground {
+  readonly home: FurrowHome;
+  readonly token: string;
+  readonly nats: NatsServer;
+  readonly removeFolder: () => Promise<void>;
 }
 
 const POLL_MS = 20;
 const READY_LIMIT_MS = 60_000;
 
 export class BenchFarm {
-  readonly home: FurrowHome;
-  readonly token: string;
+  readonly close = ending(() => this.#end());
   readonly #options: BenchOptions;
-  readonly #nats: NatsServer;
+  readonly #ground: Ground;
   readonly #agents = new Map<string, ChildProcess>();
   #coordinator: ChildProcess;
   #farm: FarmFile;
@@ -43,24 +58,22 @@ export class BenchFarm {
 
   private constructor(
     options: BenchOptions,
-    home: FurrowHome,
-    token: string,
-    nats: NatsServer,
+    ground: Ground,
     coordinator: ChildProcess,
     farm: FarmFile,
   ) {
     this.#options = options;
-    this.home = home;
-    this.token = token;
-    this.#nats = nats;
+    this.#ground = ground;
     this.#coordinator = coordinator;
     this.#farm = farm;
-    this.#client = clientOf(farm, token);
+    this.#client = clientOf(farm, ground.token);
   }
 
   /** Nats-server and coordinator, without agents. `flags` are the coordinator's. */
   static async start(options: BenchOptions, flags: readonly string[] = []): Promise<BenchFarm> {
-    const home = furrowHome(await mkdtemp(join(tmpdir(), 'furrow-bench-')));
+    const root = await mkdtemp(join(tmpdir(), 'furrow-bench-'));
+    const removeFolder = ending(() => rm(root, { recursive: true, force: true }));
+    const home = furrowHome(root);
     const token = await ensureToken(home.tokenFile);
     const nats = await startNatsServer({
       binary: await findNatsServer(options.packageRoot, process.env),
@@ -73,7 +86,15 @@ export class BenchFarm {
     });
     const coordinator = spawnCoordinator(options, home, nats, flags);
     const farm = await listeningFarm(home, coordinator);
-    return new BenchFarm(options, home, token, nats, coordinator, farm);
+    return new BenchFarm(options, { home, token, nats, removeFolder }, coordinator, farm);
+  }
+
+  get home(): FurrowHome {
+    return this.#ground.home;
+  }
+
+  get token(): string {
+    return this.#ground.token;
   }
 
   get client(): FarmClient {
@@ -84,12 +105,33 @@ export class BenchFarm {
     return this.#farm.http;
   }
 
-  /** Starts agents and waits until they are online. */
-  async addAgents(names: readonly string[], flags: readonly string[]): Promise<void> {
+  get natsUrl(): string {
+    return this.#ground.nats.url;
+  }
+
+  get coordinatorPid(): number {
+    return this.#coordinator.pid ?? 0;
+  }
+
+  /** CPU that all of the farm's processes used so far, with the programs that units ran. */
+  cpuSeconds(): number {
+    const children = [this.#coordinator, ...this.#agents.values()];
+    const pids = [this.#ground.nats.pid, ...children.flatMap(({ pid }) => pid ?? [])];
+    return pids.reduce((sum, pid) => sum + cpuSeconds(pid), 0);
+  }
+
+  /** Starts agents and waits until they are online. They leave at once when told. */
+  async addAgents(
+    names: readonly string[],
+    flags: readonly string[],
+    environment: NodeJS.ProcessEnv = {},
+  ): Promise<void> {
     const { address } = this.#client;
+    const all = ['--drain-grace-ms', '0', ...flags];
     for (const name of names) {
-      const argv = ['agent', '--home', this.home.root, '--name', name, '--farm', address, ...flags];
-      const child = spawnRole(this.#options, argv, process.env, this.#logPath(name));
+      const argv = ['agent', '--home', this.home.root, '--name', name, '--farm', address, ...all];
+      const env = { ...process.env, ...environment };
+      const child = spawnRole(this.#options, argv, env, this.#logPath(name));
       this.#agents.set(name, child);
     }
     await waitFor('agents to be online', async () => {
@@ -127,45 +169,48 @@ export class BenchFarm {
     this.#coordinator.kill('SIGKILL');
     await exitOf(this.#coordinator);
     const startMs = performance.now();
-    this.#coordinator = spawnCoordinator(this.#options, this.home, this.#nats, flags);
+    this.#coordinator = spawnCoordinator(this.#options, this.home, this.#ground.nats, flags);
     this.#farm = await listeningFarm(this.home, this.#coordinator);
     const tookMs = performance.now() - startMs;
     this.#client = clientOf(this.#farm, this.token);
     return tookMs;
   }
 
-  async submit(name: string, steps: readonly Step[]): Promise<Job> {
+  submit(name: string, steps: readonly Step[]): Promise<Job> {
+    return this.submitWork(name, { $case: 'steps', value: { steps } });
+  }
+
+  async submitWork(name: string, work: NonNullable<SubmitJobRequest['work']>): Promise<Job> {
     const { jobs } = this.#client;
     const { job } = await this.#client.call(jobs.submitJob.bind(jobs), {
       clientId: name,
       name,
       priority: 0,
-      work: { $case: 'steps', value: { steps } },
+      work,
     });
     if (job === undefined) throw new Error('a submit is answered with its job');
     return job;
   }
 
   /** Watches the job until the client was told of its success. */
-  async untilSucceeded(jobId: string): Promise<void> {
+  async untilSucceeded(jobId: string): Promise<Job> {
     const { jobs } = this.#client;
-    const request = { jobId, cursor: '' };
+    const request = { jobId, cursor: '', withoutAttempts: true };
+    let ended: Job | undefined;
+    // To the stream's end: see WatchJob.
     for await (const { event } of this.#client.stream(jobs.watchJob.bind(jobs), request)) {
-      if (event?.$case !== 'job' || event.value.endedAtMs === 0) continue;
-      if (event.value.state === JobState.JOB_STATE_SUCCEEDED) return;
-      throw new Error(`the job ended otherwise: ${event.value.reason}`);
+      if (event?.$case === 'job' && event.value.endedAtMs > 0) ended = event.value;
     }
-    throw new Error('the watch ended before the job');
+    if (ended?.state === JobState.JOB_STATE_SUCCEEDED) return ended;
+    throw new Error(`the watch ended before the job, or the job otherwise: ${ended?.reason}`);
   }
 
-  async close(): Promise<void> {
+  async #end(): Promise<void> {
     this.#client.close();
-    for (const child of [...this.#agents.values(), this.#coordinator]) {
-      child.kill('SIGTERM');
-      await exitOf(child);
-    }
-    await this.#nats.stop(5_000);
-    await rm(this.home.root, { recursive: true, force: true });
+    for (const child of [...this.#agents.values(), this.#coordinator]) await endProcess(child);
+    await this.#ground.nats.stop(5_000);
+    await endProcessesIn(this.home.root);
+    await this.#ground.removeFolder();
   }
 }
 
@@ -188,34 +233,6 @@ function spawnCoordinator(
   return spawnRole(options, argv, environment, join(home.root, 'coordinator.log'));
 }
 
-function spawnRole(
-  { dist, profileFolder }: BenchOptions,
-  argv: readonly string[],
-  environment: NodeJS.ProcessEnv,
-  logPath: string,
-): ChildProcess {
-  const profile =
-    profileFolder === undefined
-      ? []
-      : ['--cpu-prof', '--cpu-prof-dir', profileFolder, '--cpu-prof-name', profileName(argv)];
-  const log = openSync(logPath, 'a', 0o600);
-  try {
-    const main = join(dist, 'cli', 'main.js');
-    return spawn(process.execPath, [...profile, main, ...argv, '--exit-with-parent'], {
-      // Its end is the child's order to leave: also when this process is killed.
-      stdio: ['pipe', log, log],
-      env: environment,
-    });
-  } finally {
-    closeSync(log);
-  }
-}
-
-function profileName(argv: readonly string[]): string {
-  const name = argv[0] === 'agent' ? argv[argv.indexOf('--name') + 1] : argv[0];
-  return `${name}.${Date.now()}.cpuprofile`;
-}
-
 async function listeningFarm(home: FurrowHome, coordinator: ChildProcess): Promise<FarmFile> {
   let found: FarmFile | undefined;
   await waitFor('the coordinator to listen', async () => {
@@ -235,10 +252,6 @@ async function waitFor(what: string, isSo: () => Promise<boolean>): Promise<void
     if (performance.now() > giveUpAt) throw new Error(`waited in vain for ${what}`);
     await sleep(POLL_MS);
   }
-}
-
-async function exitOf(child: ChildProcess): Promise<void> {
-  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
 }
 
 /** A step of no-op units that demand nothing. */

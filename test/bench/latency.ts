@@ -7,7 +7,8 @@ import { BenchFarm, noopStep, type BenchOptions } from './bench-farm.ts';
 import { atMost, percentile, plain, type Figure } from './figure.ts';
 
 const AGENT = 'only';
-const WARM_UP = 50;
+/** The code of all processes is compiled by then, and compiled well. */
+const WARM_UP = 1_000;
 
 export async function measureLatency(options: BenchOptions, submits: number): Promise<Figure[]> {
   const farm = await BenchFarm.start(options);

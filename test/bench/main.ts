@@ -7,28 +7,44 @@ import { mkdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { measureAgents } from './agents.ts';
 import type { BenchOptions } from './bench-farm.ts';
 import { measureBlobs } from './blobs.ts';
 import { measureDispatch } from './dispatch.ts';
 import { tableOf, type Figure } from './figure.ts';
+import { measureFilm } from './film.ts';
 import { measureLatency } from './latency.ts';
 import { measureMachine } from './machine.ts';
 import { measureMemory } from './memory.ts';
+import { endAll } from './open-ends.ts';
+import { measurePacking } from './packing.ts';
+import { measurePlacement } from './placement.ts';
 import { measureRecovery } from './recovery.ts';
 import { measureRestart } from './restart.ts';
+import { measureYear } from './year.ts';
 
 const { values } = parseArgs({
   options: {
     only: { type: 'string' },
     json: { type: 'boolean', default: false },
-    /** No-op units of `dispatch`. */
+    /** No-op units of `dispatch`, and of its 100k figures. */
     units: { type: 'string', default: '10000' },
+    'many-units': { type: 'string', default: '100000' },
     /** One-unit jobs of `latency`. */
-    submits: { type: 'string', default: '500' },
+    submits: { type: 'string', default: '1000' },
     /** Jobs of 100 units that `restart` must know again. */
     jobs: { type: 'string', default: '10000' },
     /** Size of the blob of `blobs`. */
     mebibytes: { type: 'string', default: '256' },
+    /** Simulated agents of `agents`. */
+    agents: { type: 'string', default: '2000,10000' },
+    /** Length of the clip of `film`, and how often it is encoded each way. */
+    'film-seconds': { type: 'string', default: '60' },
+    'film-rounds': { type: 'string', default: '3' },
+    /** Days and machines of `year`, and the seed that it is drawn from. */
+    days: { type: 'string', default: '365' },
+    boxes: { type: 'string', default: '200' },
+    seed: { type: 'string', default: '1' },
     dist: { type: 'string', default: 'dist' },
     profile: { type: 'string' },
   },
@@ -40,21 +56,49 @@ const options: BenchOptions = {
   profileFolder: values.profile === undefined ? undefined : resolve(values.profile),
 };
 const units = wholeNumber('units', values.units);
+const manyUnits = wholeNumber('many-units', values['many-units']);
 const submits = wholeNumber('submits', values.submits);
 const jobs = wholeNumber('jobs', values.jobs);
 const mebibytes = wholeNumber('mebibytes', values.mebibytes);
+const agents = values.agents.split(',').map((count) => wholeNumber('agents', count));
+const filmSeconds = wholeNumber('film-seconds', values['film-seconds']);
+const filmRounds = wholeNumber('film-rounds', values['film-rounds']);
+const year = {
+  seed: wholeNumber('seed', values.seed),
+  days: wholeNumber('days', values.days),
+  boxes: wholeNumber('boxes', values.boxes),
+};
 
 const PARTS: Readonly<Record<string, () => Promise<Figure[]>>> = {
-  dispatch: () => measureDispatch(options, units),
+  dispatch: () => measureDispatch(options, units, manyUnits),
   latency: () => measureLatency(options, submits),
   restart: () => measureRestart(options, jobs),
   memory: measureMemory,
   blobs: () => measureBlobs(options, mebibytes),
+  agents: () => measureAgents(options, agents),
+  film: () => measureFilm(options, filmSeconds, filmRounds),
   recovery: () => measureRecovery(options),
+  placement: measurePlacement,
+  year: () => measureYear(year),
+  packing: measurePacking,
 };
 
 if (options.profileFolder !== undefined) mkdirSync(options.profileFolder, { recursive: true });
-await run(values.only === undefined ? Object.keys(PARTS) : [values.only]);
+let wasInterrupted = false;
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, interrupted);
+try {
+  await run(values.only === undefined ? Object.keys(PARTS) : [values.only]);
+} finally {
+  await endAll();
+}
+
+/** Ends what was started; asked twice, at once. */
+function interrupted(signal: NodeJS.Signals): void {
+  const exitCode = signal === 'SIGINT' ? 130 : 143;
+  if (wasInterrupted) process.exit(exitCode);
+  wasInterrupted = true;
+  void endAll().finally(() => process.exit(exitCode));
+}
 
 async function run(names: readonly string[]): Promise<void> {
   const machine = measureMachine(tmpdir());
@@ -65,7 +109,13 @@ async function run(names: readonly string[]): Promise<void> {
       throw new Error(`--only ${name}: choose one of ${Object.keys(PARTS).join(', ')}`);
     }
     if (!values.json) process.stderr.write(`measuring ${name} …\n`);
-    figures.push(...(await measure()));
+    try {
+      figures.push(...(await measure()));
+    } catch (error) {
+      // What it waited for was ended under it.
+      if (!wasInterrupted) throw error;
+      return;
+    }
   }
   if (values.json) {
     console.log(JSON.stringify({ machine, figures }));

@@ -460,7 +460,11 @@ describe('refused over gRPC', () => {
       grpc.jobs.submitJob.bind(grpc.jobs),
       SubmitJobRequest.fromPartial({ ...steps({ name: 'a', task }), clientId: `cursor ${cursor}` }),
     );
-    const watch = grpc.all(grpc.jobs.watchJob.bind(grpc.jobs), { jobId: job?.id ?? '', cursor });
+    const watch = grpc.all(grpc.jobs.watchJob.bind(grpc.jobs), {
+      jobId: job?.id ?? '',
+      cursor,
+      withoutAttempts: false,
+    });
     expect(await refusalOf(watch)).toMatchObject({ code: status.INVALID_ARGUMENT, reason });
   });
 

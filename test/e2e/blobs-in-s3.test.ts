@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Clips } from '../support/clips.ts';
 import { startFarm, type TestFarm, until } from '../support/farm.ts';
-import { expectExactFilm, expectSuccess, submitFilm } from '../support/farm-jobs.ts';
+import { expectExactFilm, expectSuccess, getJob, submitFilm } from '../support/farm-jobs.ts';
+import { readJournal } from '../support/journal-record.ts';
 import { encodersUnder } from '../support/processes.ts';
 import { startProxy, type Proxy } from '../support/proxy.ts';
 import { startTestS3, type TestS3 } from '../support/s3-server.ts';
@@ -50,6 +51,29 @@ test('a film is cut, encoded and joined by way of a bucket that goes away while 
   expect(existsSync(join(farm.home, 'coordinator', 'blobs'))).toBe(false);
   const shown = await farm.furrow('status');
   expect(shown.stdout).toContain(`in ${location}`);
+});
+
+test('the leader dies half-way in a film: the standby, with a folder of its own, ends it whole', async () => {
+  const farm = await startFarm({
+    hasStandby: true,
+    coordinatorEnvironment: {
+      ...s3.environment,
+      FURROW_BLOBS: `s3://${s3.bucket}/${s3.prefix}ha`,
+      FURROW_S3_ENDPOINT: s3.endpoint,
+    },
+  });
+  const film = await submitFilm(farm, await clips.path('closed-gop'));
+  await farm.addAgents({ one: ['--cpus', '2'], two: ['--cpus', '2'] });
+  await until('some chunks are done, and others are being encoded', async () => {
+    const { steps } = await getJob(farm, film);
+    const encode = steps.find(({ name }) => name === 'encode');
+    return encode !== undefined && encode.accepted > 0 && encode.leased > 0;
+  });
+  await farm.coordinator.kill();
+  await expectExactFilm(farm, await expectSuccess(farm, film, 120_000), CLIP_FRAMES);
+  const journal = await readJournal(farm);
+  expect(journal.farm.epoch).toBe(2);
+  expect(journal.ended(film), 'no chunk was encoded twice').toEqual([]);
 });
 
 function statusOf({ client }: TestFarm) {

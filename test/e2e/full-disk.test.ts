@@ -8,7 +8,7 @@ import { EXIT } from '../../cli/exit-codes.ts';
 import { checkSource } from '../../cli/local-files.ts';
 import { uploadFile } from '../../cli/blobs.ts';
 import { AttemptOutcome, JobState } from '../../proto/gen/furrow/v1/job_service.ts';
-import { startFarm } from '../support/farm.ts';
+import { startFarm, until } from '../support/farm.ts';
 import { commandStep, listUnits, submitSteps, untilEnded } from '../support/farm-jobs.ts';
 import { GrpcCaller, refusalOf } from '../support/grpc-calls.ts';
 import { startUpFarm, type UpFarm } from '../support/up-farm.ts';
@@ -102,7 +102,11 @@ test('an agent’s disk: its units end as infrastructure and move to the other a
   const units = await listUnits(farm, jobId);
   expect(new Set(units.map(({ agentName }) => agentName))).toEqual(new Set(['large']));
   const grpc = new GrpcCaller(`127.0.0.1:${farm.grpcPort}`, farm.nats.token);
-  const history = await grpc.all(grpc.jobs.watchJob.bind(grpc.jobs), { jobId, cursor: '0' });
+  const history = await grpc.all(grpc.jobs.watchJob.bind(grpc.jobs), {
+    jobId,
+    cursor: '0',
+    withoutAttempts: false,
+  });
   grpc.close();
   const ended = history
     .flatMap(({ event }) => (event?.$case === 'attempts' ? event.value.events : []))
@@ -117,5 +121,35 @@ test('an agent’s disk: its units end as infrastructure and move to the other a
   }
   // What did not fit was not left there either; the outbox's log takes its 1 MiB beforehand.
   expect(Number(execFileSync('du', ['-sk', small]).toString().split('\t')[0])).toBeLessThan(2_000);
-  expect(farm.attemptDirs('large')).toEqual([]);
+  await until('its files are gone', () => farm.attemptDirs('large').length === 0);
+});
+
+test('a disk that fills while a unit runs: the unit moves, and nothing half-made stays', async (context) => {
+  const farm = await startFarm();
+  const small = join(farm.workDir, 'small');
+  if (!mountSmallDisk(small)) return context.skip();
+  onTestFinished(() => void execFileSync('umount', ['--lazy', small]));
+  await farm.addAgents({ small: ['--state', small, '--cpus', '1'] });
+  // 40 MB, more than the small disk has.
+  const script = 'head -c 40000000 /dev/zero > big && wc -c < big > size';
+  const jobId = await submitSteps(
+    farm,
+    commandStep('work', ['sh', '-c', script], {
+      outputs: [{ pattern: 'size', keep: true, optional: false }],
+    }),
+  );
+  await until('it failed there', async () => (await listUnits(farm, jobId))[0]!.failureKind !== '');
+  const [unit] = await listUnits(farm, jobId);
+  expect(unit).toMatchObject({
+    failureKind: 'infrastructure',
+    failureMessage: expect.stringMatching(
+      /^the agent's disk is full: .*No space left on device/,
+    ) as string,
+  });
+  await farm.addAgents({ large: ['--cpus', '1'] });
+  expect(await untilEnded(farm, jobId, 90_000)).toMatchObject({
+    state: JobState.JOB_STATE_SUCCEEDED,
+  });
+  expect((await listUnits(farm, jobId))[0]?.agentName).toBe('large');
+  expect(Number(execFileSync('du', ['-sk', small]).toString().split('\t')[0])).toBeLessThan(2_000);
 });

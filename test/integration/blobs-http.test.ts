@@ -1,4 +1,4 @@
-import type { ReadStream } from 'node:fs';
+import { existsSync, type ReadStream } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
@@ -10,12 +10,15 @@ import { downloadFile, uploadFile } from '../../cli/blobs.ts';
 import { BlobClient } from '../../agent/blobs/blob-client.ts';
 import { MAX_PUT_BYTES } from '../../kit/blob-protocol.ts';
 import { downloadBlob, findMissing, uploadBlob } from '../../kit/blob-transfer.ts';
+import { FurrowError } from '../../kit/furrow-error.ts';
 import { readAnswer, sendRequest, type HttpTarget } from '../../kit/http-request.ts';
 import { uploadResumably, uploadsInMemory } from '../../kit/tus-upload.ts';
 import {
   content,
   expectSame,
   contentFile,
+  fileMethods,
+  lostBytes,
   silentLog,
   startBlobServer,
   temporaryFolder,
@@ -193,6 +196,20 @@ describe('reading over HTTP', () => {
   });
 });
 
+describe('downloads', () => {
+  it('that the disk failed to keep begin anew', async () => {
+    const { target } = await startBlobServer(await temporaryFolder());
+    const film = content(1000);
+    await put(film, target);
+    const copy = join(await temporaryFolder(), 'copy');
+    vi.spyOn(await fileMethods(), 'sync').mockRejectedValueOnce(lostBytes());
+    await expect(downloadBlob(target, film.blob, copy)).rejects.toMatchObject({ code: 'EIO' });
+    expect(existsSync(copy)).toBe(false);
+    await downloadBlob(target, film.blob, copy);
+    expectSame(await readFile(copy), film.bytes);
+  });
+});
+
 describe('questions and small uploads', () => {
   it('names what is missing, in the order asked', async () => {
     const { target } = await startBlobServer(await temporaryFolder());
@@ -268,6 +285,48 @@ describe('resumable uploads', () => {
     expect(await readdir(join(store.directory, 'uploads'))).toEqual([]);
   });
 
+  it('are left to whoever asks for them next, when their connection stands still', async () => {
+    const { target, store } = await startBlobServer(await temporaryFolder());
+    const film = content(2 * MIB);
+    const path = await beginUpload(target, film);
+    const stalled = httpRequest(new URL(path, target.url), {
+      method: 'PATCH',
+      headers: {
+        authorization: `Bearer ${target.token}`,
+        'tus-resumable': '1.0.0',
+        'upload-offset': '0',
+        'content-type': 'application/offset+octet-stream',
+        'content-length': `${film.bytes.length}`,
+      },
+    });
+    stalled.on('error', () => undefined);
+    stalled.write(film.bytes.subarray(0, MIB));
+    // Until then the server may not have begun with it.
+    const file = join(store.directory, path);
+    await expect.poll(async () => (await readFile(file)).length).toBe(MIB);
+    expect(await offsetOf(target, path)).toBe(MIB);
+    expect((await patch(target, path, MIB, film.bytes.subarray(MIB))).status).toBe(204);
+    expectSame(await buffer(await store.read(film.blob.sha256)), film.bytes);
+  });
+
+  it('refuse what does not follow, is too long, or speaks no tus', async () => {
+    const { target, store } = await startBlobServer(await temporaryFolder());
+    const film = content(1000);
+    const path = await beginUpload(target, film);
+    const gap = await patch(target, path, 10, film.bytes.subarray(10));
+    expect(gap.status).toBe(409);
+    expect(json(gap)).toMatchObject({ reason: 'UPLOAD_OFFSET' });
+    const long = await patch(target, path, 0, Buffer.alloc(1001));
+    expect(json(long)).toMatchObject({ code: 'invalid', reason: 'SIZE_MISMATCH' });
+    const plain = await ask(target, 'PATCH', path, { 'upload-offset': '0' }, film.bytes);
+    expect(json(plain)).toMatchObject({ code: 'invalid', reason: 'BAD_UPLOAD' });
+    const unknown = await patch(target, `/uploads/${'0'.repeat(32)}`, 0, film.bytes);
+    expect(unknown.status).toBe(404);
+    expect(json(unknown)).toMatchObject({ reason: 'UPLOAD_MISSING' });
+    expect((await patch(target, path, 0, film.bytes)).status).toBe(204);
+    expectSame(await buffer(await store.read(film.blob.sha256)), film.bytes);
+  });
+
   it('go on after the server was restarted', async () => {
     const folder = await temporaryFolder();
     const film = content(4 * MIB);
@@ -305,6 +364,22 @@ describe('resumable uploads', () => {
     expect(await readdir(join(store.directory, 'uploads'))).toEqual([]);
   });
 
+  it('that the disk failed to keep begin anew', async () => {
+    const { target, store } = await startBlobServer(await temporaryFolder());
+    const film = content(1000);
+    const path = await beginUpload(target, film);
+    vi.spyOn(await fileMethods(), 'sync').mockRejectedValueOnce(lostBytes());
+    const answer = await patch(target, path, 0, film.bytes);
+    expect(answer.status).toBe(503);
+    expect(json(answer)).toMatchObject({ code: 'unavailable', reason: 'UPLOAD_LOST' });
+    expect((await ask(target, 'HEAD', path, { 'tus-resumable': '1.0.0' })).status).toBe(410);
+    expect(await store.sizeOf(film.blob.sha256)).toBeUndefined();
+    const large = await contentFile(await temporaryFolder(), MAX_PUT_BYTES + 1);
+    vi.spyOn(await fileMethods(), 'sync').mockRejectedValueOnce(lostBytes());
+    expect(await uploadBlob(target, large.path, large.blob)).toBe(true);
+    expectSame(await buffer(await store.read(large.blob.sha256)), large.bytes);
+  });
+
   it('need a digest and a length, and are not begun for what is here', async () => {
     const { target } = await startBlobServer(await temporaryFolder());
     const film = content(1000);
@@ -325,6 +400,27 @@ describe('resumable uploads', () => {
       uploadResumably(target, film.path, film.blob, { memory: uploadsInMemory() });
     await Promise.all([upload(), upload(), upload()]);
     expectSame(await buffer(await store.read(film.blob.sha256)), film.bytes);
+  });
+
+  it('go where the farm is by then', async () => {
+    const mustLead = (): never => {
+      throw new FurrowError('unavailable', 'NOT_LEADER', 'it stands by');
+    };
+    const standby = await startBlobServer(await temporaryFolder(), { mustLead });
+    const leader = await startBlobServer(await temporaryFolder());
+    const small = await contentFile(await temporaryFolder(), 100);
+    const large = await contentFile(await temporaryFolder(), MAX_PUT_BYTES + 1);
+    for (const { path, blob } of [small, large]) {
+      const target = {
+        ...standby.target,
+        lookAgain: async () => {
+          target.url = leader.target.url;
+        },
+      };
+      expect(await uploadBlob(target, path, blob)).toBe(true);
+      expect(await leader.store.sizeOf(blob.sha256)).toBe(blob.sizeBytes);
+      expect(await standby.store.sizeOf(blob.sha256)).toBeUndefined();
+    }
   });
 
   it('survive a server that is killed and comes back at the same address', async () => {

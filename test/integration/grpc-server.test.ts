@@ -16,9 +16,14 @@ import {
 import { loadSync } from '@grpc/proto-loader';
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { FarmClient } from '../../cli/client.ts';
+import { watchJob } from '../../cli/watch-job.ts';
 import { readCoordinatorConfig } from '../../coordinator/config.ts';
 import { startCoordinator, type RunningCoordinator } from '../../coordinator/coordinator.ts';
-import { AgentServiceService } from '../../proto/gen/furrow/v1/agent_service.ts';
+import {
+  AgentServiceClient,
+  AgentServiceService,
+} from '../../proto/gen/furrow/v1/agent_service.ts';
 import { BlobServiceService } from '../../proto/gen/furrow/v1/blob_service.ts';
 import { FarmServiceService } from '../../proto/gen/furrow/v1/farm_service.ts';
 import {
@@ -160,6 +165,30 @@ async function submit(clientId: string, steps: object[]): Promise<string> {
   return job?.id ?? '';
 }
 
+test('a request is validated before its files are there, and nothing is submitted', async () => {
+  const validate = (encoder: string): Promise<unknown> => {
+    const value = { source: { name: 'film.mov', sizeBytes: 5e9 }, video: { encoder } };
+    const wanted: object = {
+      clientId: 'asked',
+      validateOnly: true,
+      work: { $case: 'transcode', value },
+    };
+    const request = SubmitJobRequest.fromPartial(wanted);
+    return grpc.call(grpc.jobs.submitJob.bind(grpc.jobs), request);
+  };
+  expect(await refusalOf(validate('nonsense'))).toMatchObject({
+    code: status.INVALID_ARGUMENT,
+    message: expect.stringContaining('video encoder "nonsense" is not known'),
+  });
+  expect(await validate('libx264')).toMatchObject({ job: undefined, alreadySubmitted: false });
+  const { jobs } = await grpc.call(grpc.jobs.listJobs.bind(grpc.jobs), {
+    pageSize: 0,
+    pageToken: '',
+    includeEnded: true,
+  });
+  expect(jobs.map(({ clientId }) => clientId)).not.toContain('asked');
+});
+
 test('jobs come page by page, newest first, each once, ended ones when asked for', async () => {
   const ids: string[] = [];
   for (let n = 0; n < 5; n += 1) ids.unshift(await submit(`page ${n}`, [{ name: 'a', task }]));
@@ -213,9 +242,36 @@ test('units come page by page, in order, of one step or in some states', async (
   expect((await list({ step: 'then', states: [queued] })).flat()).toEqual([]);
 });
 
+test('an agent is not shown before it is on disk', async () => {
+  const agents = new AgentServiceClient(coordinator.grpcAddress, credentials.createInsecure());
+  const request = { agentId: 'new', name: 'new', machineFingerprint: 'm', version: '1' };
+  nats.pause();
+  try {
+    const enrolled = grpc.call(agents.enrolAgent.bind(agents), request).catch(() => undefined);
+    // Before the journal is in doubt, and after.
+    const list = (): Promise<unknown> =>
+      grpc.call(grpc.farm.listAgents.bind(grpc.farm), {}).catch((error: unknown) => error);
+    const early = list();
+    await enrolled;
+    for (const answer of [await early, await list()]) {
+      expect(answer).not.toMatchObject({ agents: [{ id: 'new' }] });
+    }
+  } finally {
+    nats.resume();
+    agents.close();
+  }
+  const { farm } = grpc;
+  const shown = async (): Promise<string[]> => {
+    const { agents } = await grpc.call(farm.listAgents.bind(farm), {});
+    return agents.map(({ id }) => id);
+  };
+  await expect.poll(() => shown().catch(() => []), { timeout: 20_000 }).toContain('new');
+});
+
 test('a watch goes on from its cursor, over what happened while nobody looked', async () => {
   const jobId = await submit('watched', [{ name: 'a', task }]);
-  const watch = (cursor: string) => grpc.jobs.watchJob({ jobId, cursor }, grpc.metadata);
+  const watch = (cursor: string) =>
+    grpc.jobs.watchJob({ jobId, cursor, withoutAttempts: false }, grpc.metadata);
   const first = watch('');
   let cursor = '';
   for await (const message of first) {
@@ -224,9 +280,30 @@ test('a watch goes on from its cursor, over what happened while nobody looked', 
   }
   await grpc.call(grpc.jobs.pauseJob.bind(grpc.jobs), { jobId });
   await grpc.call(grpc.jobs.cancelJob.bind(grpc.jobs), { jobId, reason: 'nobody looked' });
-  const rest = await grpc.all(grpc.jobs.watchJob.bind(grpc.jobs), { jobId, cursor });
+  const rest = await grpc.all(grpc.jobs.watchJob.bind(grpc.jobs), {
+    jobId,
+    cursor,
+    withoutAttempts: false,
+  });
   expect(rest.at(-1)).toMatchObject({
     event: { $case: 'job', value: { id: jobId, reason: 'nobody looked' } },
   });
   expect(Number(rest.at(-1)?.cursor)).toBeGreaterThan(Number(cursor));
 });
+
+test('thousands of jobs are watched to their ends over one connection', async () => {
+  const { signal } = new AbortController();
+  const farm = { address: coordinator.grpcAddress, token: nats.token };
+  const client = new FarmClient(farm, signal);
+  const { jobs } = client;
+  const jobId = await submit('watched often', [{ name: 'work', task }]);
+  await client.call(jobs.cancelJob.bind(jobs), { jobId, reason: '' });
+  let surprises = 0;
+  for (let watched = 0; watched < 1_500; watched += 1) {
+    for await (const { kind } of watchJob(client, jobId, { signal, waitMs: 0 })) {
+      if (kind !== 'message') surprises += 1;
+    }
+  }
+  expect(surprises).toBe(0);
+  client.close();
+}, 60_000);

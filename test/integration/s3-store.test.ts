@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { tokenAccess } from '../../coordinator/access.ts';
 import { S3Bucket } from '../../coordinator/blobs/s3-bucket.ts';
 import {
@@ -20,6 +20,7 @@ import {
   content,
   contentFile,
   expectSame,
+  fileMethods,
   silentLog,
   temporaryFolder,
   TOKEN,
@@ -112,6 +113,15 @@ describe('s3 store', () => {
     await expect(store.read(other.blob.sha256)).rejects.toMatchObject({ reason: 'BLOB_MISSING' });
   });
 
+  it('has our disk flush nothing: the bucket is what keeps', async () => {
+    const store = await openStore();
+    const methods = await fileMethods();
+    const flushes = [vi.spyOn(methods, 'sync'), vi.spyOn(methods, 'datasync')];
+    for (const flush of flushes) flush.mockClear();
+    await put(store, content(20 * MIB));
+    for (const flush of flushes) expect(flush).not.toHaveBeenCalled();
+  });
+
   it('sends large blobs in parts, and gives them back as they were', async () => {
     const { endpoint, requests } = await recordRequests();
     const store = await openStore({ endpoint });
@@ -145,7 +155,7 @@ describe('s3 store', () => {
     await expect(put(store, wrong)).rejects.toMatchObject({ reason: 'DIGEST_MISMATCH' });
     const short = { bytes: bytes.subarray(1), blob };
     await expect(put(store, short)).rejects.toMatchObject({ reason: 'SIZE_MISMATCH' });
-    expect(requests.filter((line) => !line.startsWith('HEAD'))).toEqual([]);
+    expect(requests.filter((line) => /^(PUT|POST) /.test(line))).toEqual([]);
     expect(await store.sizeOf(blob.sha256)).toBeUndefined();
   });
 
@@ -214,7 +224,7 @@ describe('s3 store', () => {
       forcePathStyle: true,
     });
     onTestFinished(() => client.destroy());
-    const Key = `${prefix}blobs/${film.blob.sha256}`;
+    const Key = `${prefix}blobs/${film.blob.sha256}.0`;
     await client.send(new PutObjectCommand({ Bucket: s3.bucket, Key, Body: Buffer.alloc(10_000) }));
     await expect(store.verify(film.blob.sha256)).rejects.toMatchObject({ reason: 'BLOB_DAMAGED' });
     expect(await store.findMissing([film.blob.sha256])).toEqual([film.blob.sha256]);
@@ -235,8 +245,41 @@ describe('two coordinators over one bucket', () => {
     expectSame(await get(one, note), note.bytes);
     expect(await one.release([film.blob.sha256, note.blob.sha256], nobody)).toBe(2);
     await expect(two.read(film.blob.sha256)).rejects.toMatchObject({ reason: 'BLOB_MISSING' });
-    two.beginReign();
+    two.beginReign({ epoch: 1, referenced: () => new Set() });
     expect(await two.findMissing([note.blob.sha256])).toEqual([note.blob.sha256]);
+  });
+
+  it('take nothing from a successor, however late a delete of the deposed one arrives', async () => {
+    const prefix = freshPrefix();
+    const [one, two] = [await openStore({ prefix }), await openStore({ prefix })];
+    const [asked, sentAgain, result] = [content(100), content(9 * MIB), content(300)];
+    const names = [asked, sentAgain, result].map(({ blob }) => blob.sha256);
+    one.beginReign({ epoch: 1, referenced: () => new Set() });
+    for (const each of [asked, sentAgain, result]) await put(one, each, 'result');
+    two.beginReign({ epoch: 2, referenced: () => new Set() });
+    expect(await two.findMissing([asked.blob.sha256])).toEqual([]);
+    await put(two, sentAgain);
+    expect(await two.lookForMissing([result.blob.sha256])).toEqual([]);
+    expect(await one.release(names, nobody)).toBe(3);
+    for (const each of [asked, sentAgain, result]) expectSame(await get(two, each), each.bytes);
+    const third = await openStore({ prefix });
+    expect(await third.findMissing(names)).toEqual([]);
+    for (const each of [asked, sentAgain, result]) expectSame(await get(third, each), each.bytes);
+  });
+
+  it('leave where it is what the farm refers to as a reign begins', async () => {
+    const { endpoint, requests } = await recordRequests();
+    const prefix = freshPrefix();
+    const [one, two] = [await openStore({ prefix }), await openStore({ prefix, endpoint })];
+    const [used, unused] = [content(100), content(200)];
+    const names = [used, unused].map(({ blob }) => blob.sha256);
+    one.beginReign({ epoch: 1, referenced: () => new Set() });
+    for (const each of [used, unused]) await put(one, each);
+    two.beginReign({ epoch: 2, referenced: () => new Set([used.blob.sha256]) });
+    expect(await two.findMissing(names)).toEqual([]);
+    expect(requests.filter((line) => line.startsWith('PUT'))).toHaveLength(1);
+    expect(await two.findMissing(names)).toEqual([]);
+    expect(requests.filter((line) => line.startsWith('PUT'))).toHaveLength(1);
   });
 
   it('sweep nothing within an hour of a takeover, and then only what is old, unused and unpinned', async () => {
@@ -247,7 +290,7 @@ describe('two coordinators over one bucket', () => {
     for (const blob of [used, unused, asked]) await put(before, blob);
     const store = await openStore({ prefix, clock });
     clock.advance(2 * HOUR_MS);
-    store.beginReign();
+    store.beginReign({ epoch: 1, referenced: () => new Set([used.blob.sha256]) });
     clock.advance(HOUR_MS - 60_000);
     const referenced = (sha256: string) => sha256 === used.blob.sha256;
     expect(await store.sweep(referenced)).toBe(0);
@@ -282,6 +325,7 @@ async function serve(store: S3Store, idleTimeoutMs = 60_000) {
     access: tokenAccess(TOKEN),
     log: silentLog,
     health: () => ({ healthy: true }),
+    mustLead: () => {},
     store,
     idleTimeoutMs,
   });

@@ -1,5 +1,5 @@
 /**
- * What nats-server keeps on its disk: the journal's stream and the snapshots. Commits are stored as the
+ * What nats-server keeps: on its disk the journal's stream, the snapshots and the archive, in memory the leader's key. Commits are stored as the
  * bytes that the real codec makes; the store compares sequences and nothing else.
  */
 import { decodeCommit } from '../../coordinator/journal/commit-codec.ts';
@@ -9,12 +9,15 @@ import type { CommitRecord } from '../../coordinator/ports.ts';
 export class JournalStore {
   /** Chunks of each snapshot, by its sequence. */
   readonly snapshots = new Map<number, Uint8Array[]>();
+  /** Chunks of each part of the archive, as `<segment>/<part>`. */
+  readonly archive = new Map<string, Uint8Array[]>();
   /** Snapshots whose bytes are not what they were. */
   readonly damaged = new Set<number>();
   /** True while the disk is full. */
   isFull = false;
   /** Longest time that a write takes to reach the disk. */
   mostDiskMs = 0;
+  readonly leaderKey = new StoredKey();
   #messages: Uint8Array[] = [];
   #firstSequence = 1;
   readonly #onStored: (commit: CommitRecord) => void;
@@ -56,10 +59,65 @@ export class JournalStore {
     });
   }
 
+  at(sequence: number): RawMessage | undefined {
+    const bytes = this.#messages[sequence - this.#firstSequence];
+    return bytes && { sequence, bytes };
+  }
+
   /** Deletes all messages up to this sequence. */
   purgeThrough(sequence: number): void {
     const gone = Math.max(0, sequence - this.#firstSequence + 1);
     this.#messages = this.#messages.slice(gone);
     this.#firstSequence += gone;
+  }
+}
+
+type SeenKey = { readonly note: string | undefined; readonly revision: number };
+
+const NO_KEY: SeenKey = { note: undefined, revision: 0 };
+
+/** The key of a bucket in memory, as NATS has it. */
+export class StoredKey {
+  #last = NO_KEY;
+  #revisions = 0;
+  #readAs: SeenKey | undefined;
+
+  read(): SeenKey {
+    return this.#readAs ?? this.#last;
+  }
+
+  write(note: string, revision: number): number | undefined {
+    if (revision !== this.#last.revision) return undefined;
+    return this.#put(note);
+  }
+
+  remove(revision: number): void {
+    if (revision === this.#last.revision) this.#put(undefined);
+  }
+
+  /** Its time is over, or is said to be. */
+  expire(): void {
+    this.#last = NO_KEY;
+  }
+
+  /** nats-server was started again. */
+  forget(): void {
+    this.expire();
+    this.#revisions = 0;
+  }
+
+  /** Another replica answers, or an end is late: from now on the key is read as it is. */
+  freeze(): void {
+    this.#readAs = this.read();
+  }
+
+  thaw(): void {
+    this.#readAs = undefined;
+  }
+
+  #put(note: string | undefined): number {
+    this.#revisions += 1;
+    this.#last = { note, revision: this.#revisions };
+    return this.#revisions;
   }
 }

@@ -1,8 +1,10 @@
 /**
  * `npm run sim -- --seed N --steps M --time 60s`: runs seeds, from N on or fresh ones, until the time is
- * over or one breaks a promise. A seed and a number of steps replay exactly. `--agents K` sets how many
- * agents there are, `--print` shows every event.
+ * over or one breaks a promise. A seed and a number of steps replay exactly. `--agents K` and
+ * `--coordinators K` set how many there are, `--print` shows every event. `--bugs` shows that it bites: it
+ * hunts the planted bugs, and prints which seed finds each.
  */
+import { spawnSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
 import { simulate, type SimulationReport } from './simulation.ts';
 
@@ -12,25 +14,40 @@ const { values } = parseArgs({
     steps: { type: 'string', default: '20000' },
     time: { type: 'string' },
     agents: { type: 'string' },
+    coordinators: { type: 'string' },
+    bugs: { type: 'boolean', default: false },
     print: { type: 'boolean', default: false },
   },
 });
 
 const steps = wholeNumber('steps', values.steps);
-const agents = values.agents === undefined ? undefined : wholeNumber('agents', values.agents);
+const size = {
+  ...(values.agents !== undefined && { agents: wholeNumber('agents', values.agents) }),
+  ...(values.coordinators !== undefined && {
+    coordinators: wholeNumber('coordinators', values.coordinators),
+  }),
+};
 const limitMs = values.time === undefined ? undefined : durationMs(values.time);
 const isOne = values.seed !== undefined && limitMs === undefined;
 const first = values.seed === undefined ? freshSeed() : wholeNumber('seed', values.seed);
-process.exitCode = await runSeeds(isOne ? 0 : (limitMs ?? 60_000));
+process.exitCode = values.bugs ? huntBugs() : await runSeeds(isOne ? 0 : (limitMs ?? 60_000));
+
+/** The patches take the place of modules, which only the test runner can do. */
+function huntBugs(): number {
+  const kinds = ['lease', 'copy', 'journal'];
+  const files = kinds.map((kind) => `test/sim/planted-${kind}-bugs.test.ts`);
+  const run = spawnSync('npx', ['vitest', 'run', '--reporter=dot', ...files], { stdio: 'inherit' });
+  return run.status ?? 1;
+}
 
 async function runSeeds(forMs: number): Promise<number> {
   const startMs = performance.now();
   const totals = { seeds: 0, steps: 0, simulatedMs: 0, fromSnapshot: 0, blobsDeleted: 0 };
   const faults = new Map<string, number>();
   const ends = new Map<string, number>();
+  const copies = new Map<string, number>();
   for (let seed = first; seed === first || performance.now() - startMs < forMs; seed += 1) {
-    const farm = agents === undefined ? {} : { agents };
-    const report = await simulate({ seed, steps, print: values.print, ...farm });
+    const report = await simulate({ seed, steps, print: values.print, ...size });
     totals.seeds += 1;
     totals.steps += report.steps;
     totals.simulatedMs += report.simulatedMs;
@@ -38,6 +55,7 @@ async function runSeeds(forMs: number): Promise<number> {
     totals.blobsDeleted += report.blobsDeleted;
     add(faults, report.faults);
     add(ends, report.ends);
+    add(copies, copiesOf(report));
     if (isOne || report.violation !== undefined) printSeed(report);
     if (report.violation !== undefined) return 1;
   }
@@ -49,6 +67,7 @@ async function runSeeds(forMs: number): Promise<number> {
   console.log(`faults: ${listed(faults)}`);
   const { fromSnapshot, blobsDeleted } = totals;
   console.log(`${fromSnapshot} starts from a snapshot, ${blobsDeleted} blobs deleted`);
+  console.log(`second copies: ${listed(copies)}`);
   console.log(`attempts that ended without a result: ${listed(ends)}`);
   return 0;
 }
@@ -58,11 +77,22 @@ function printSeed(report: SimulationReport): void {
   console.log(`seed ${seed}: ${report.steps} steps, event log ${digest.slice(0, 16)}`);
   console.log(`  faults: ${listed(report.faults)}`);
   console.log(`  facts: ${listed(report.facts)}`);
+  console.log(`  second copies: ${listed(copiesOf(report))}`);
   console.log(`  messages: ${listed(new Map(Object.entries(report.messages)))}`);
   if (violation === undefined) return;
   console.log(`  BROKEN ${violation.message}`);
-  const farm = agents === undefined ? '' : ` --agents ${agents}`;
-  console.log(`  again: npm run sim -- --seed ${seed} --steps ${steps}${farm}`);
+  const farm = Object.entries(size).map(([name, count]) => ` --${name} ${count}`);
+  console.log(`  again: npm run sim -- --seed ${seed} --steps ${steps}${farm.join('')}`);
+}
+
+function copiesOf({ copies }: SimulationReport): ReadonlyMap<string, number> {
+  const { granted, won, beaten, lone } = copies;
+  return new Map([
+    ['granted', granted],
+    ['won', won],
+    ['beaten', beaten],
+    ['one of two ended', lone],
+  ]);
 }
 
 function add(to: Map<string, number>, counts: ReadonlyMap<string, number>): void {

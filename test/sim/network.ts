@@ -21,10 +21,16 @@ export type RequestAnswer<T> =
 
 type Handler = (payload: unknown, reply: (value: unknown) => void) => void;
 
-interface Subscription {
+export interface Listener {
   readonly machine: string;
   readonly process: SimProcess;
   readonly handler: Handler;
+  readonly survives?: boolean;
+}
+
+interface Subscription extends Listener {
+  /** Subscribed anew by itself when nats-server was started again. */
+  readonly survives: boolean;
 }
 
 export const NATS = 'nats';
@@ -95,23 +101,35 @@ export class Network {
   }
 
   /** Listens on a subject as long as the process lives and nats-server knows of it. */
-  subscribe(subject: string, machine: string, process: SimProcess, handler: Handler): void {
-    const entry = { machine, process, handler };
+  subscribe(
+    subject: string,
+    { machine, process, handler, survives = false }: Listener,
+  ): () => void {
+    const entry = { machine, process, handler, survives };
     this.#subscriptions.set(subject, [...(this.#subscriptions.get(subject) ?? []), entry]);
-    process.atExit(() => this.unsubscribe(subject, process));
+    const end = (): void => this.#keep(subject, (other) => other !== entry);
+    process.atExit(end);
+    return end;
   }
 
-  unsubscribe(subject: string, process: SimProcess): void {
-    const left = (this.#subscriptions.get(subject) ?? []).filter(
-      (entry) => entry.process !== process,
-    );
+  #keep(subject: string, isKept: (entry: Subscription) => boolean): void {
+    const left = (this.#subscriptions.get(subject) ?? []).filter(isKept);
     if (left.length === 0) this.#subscriptions.delete(subject);
     else this.#subscriptions.set(subject, left);
   }
 
   /** nats-server was started anew: nobody is connected. */
   forgetSubscriptions(): void {
-    this.#subscriptions.clear();
+    for (const subject of this.#subscriptions.keys()) {
+      this.#keep(subject, ({ survives }) => survives);
+    }
+  }
+
+  /** Said by nats-server to all who listen. */
+  announce(subject: string, payload?: unknown): void {
+    for (const { machine, process, handler } of this.#subscriptions.get(subject) ?? []) {
+      this.send(NATS, machine, process, `hears ${subject}`, () => handler(payload, () => {}));
+    }
   }
 
   /** NATS request/reply, as the client library does it. */
@@ -134,17 +152,20 @@ export class Network {
     const answer = (what: string, value: RequestAnswer<T>): void =>
       this.send(NATS, machine, process, what, () => once(value));
     this.send(machine, NATS, this.nats, `request ${subject}`, () => {
-      const target = this.#prng.pickAny(this.#subscriptions.get(subject) ?? []);
-      if (target === undefined)
+      const targets = this.#subscriptions.get(subject) ?? [];
+      if (targets.length === 0) {
         return answer(`no responders ${subject}`, { state: 'no-responders' });
-      const { handler } = target;
-      this.send(NATS, target.machine, target.process, `takes ${subject}`, () =>
-        handler(payload, (value) => {
-          this.send(target.machine, NATS, this.nats, `reply ${subject}`, () =>
-            answer(`answer ${subject}`, { state: 'answered', value: value as T }),
-          );
-        }),
-      );
+      }
+      // All who listen are asked; the first answer counts.
+      for (const target of targets) {
+        this.send(NATS, target.machine, target.process, `takes ${subject}`, () =>
+          target.handler(payload, (value) => {
+            this.send(target.machine, NATS, this.nats, `reply ${subject}`, () =>
+              answer(`answer ${subject}`, { state: 'answered', value: value as T }),
+            );
+          }),
+        );
+      }
     });
   }
 

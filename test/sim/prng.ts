@@ -53,6 +53,12 @@ export class Prng {
     return from.length === 0 ? undefined : this.pick(from);
   }
 
+  /** The same, in the same order, but beginning elsewhere. */
+  rotated<T>(list: readonly T[]): T[] {
+    const at = this.whole(0, list.length - 1);
+    return [...list.slice(at), ...list.slice(0, at)];
+  }
+
   hex(digits: number): string {
     let text = '';
     while (text.length < digits) text += this.whole(0, 15).toString(16);

@@ -25,27 +25,38 @@ export interface SimBlobStoreOptions {
 export class SimBlobStore {
   readonly #options: SimBlobStoreOptions;
   readonly #pins: Pins;
-  readonly #openedAtMs: number;
+  #reignMs: number;
   /** When it was said of a blob that it is here; kept apart from the pins, which may be wrong. */
   readonly #promisedMs = new Map<string, number>();
 
   constructor(options: SimBlobStoreOptions) {
     this.#options = options;
     this.#pins = new Pins(options.process.clock);
-    this.#openedAtMs = options.process.clock.monotonicMs();
+    this.#reignMs = options.process.clock.monotonicMs();
   }
 
   has(sha256: string): boolean {
     return this.#options.disk.names.has(sha256);
   }
 
-  findMissing(hashes: readonly string[]): string[] {
-    return hashes.filter((sha256) => {
+  /** This process leads from now on: the disk is its own. */
+  beginReign(): void {
+    this.#options.disk.owner = this.#options.process;
+    this.#reignMs = this.#options.process.clock.monotonicMs();
+  }
+
+  findMissing(hashes: readonly string[]): Promise<string[]> {
+    const missing = hashes.filter((sha256) => {
       if (!this.has(sha256)) return true;
       this.#pins.pin(sha256, 'asked');
       this.#promisedMs.set(sha256, this.#options.process.clock.monotonicMs());
       return false;
     });
+    return Promise.resolve(missing);
+  }
+
+  lookForMissing(hashes: readonly string[]): Promise<string[]> {
+    return Promise.resolve(hashes.filter((sha256) => !this.has(sha256)));
   }
 
   /** An upload has ended; calls back when the blob is on disk. */
@@ -61,7 +72,7 @@ export class SimBlobStore {
   async sweep(referenced: Referenced): Promise<number> {
     this.#pins.dropExpired();
     const { disk, process } = this.#options;
-    if (process.clock.monotonicMs() - this.#openedAtMs < PIN_MS) return 0;
+    if (process.clock.monotonicMs() - this.#reignMs < PIN_MS) return 0;
     const unused = (sha256: string): boolean =>
       !this.#pins.has(sha256, 'result') && this.#isFree(sha256, referenced);
     return this.#deleteAll([...disk.names], unused);

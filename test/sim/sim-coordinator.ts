@@ -1,55 +1,42 @@
 /**
- * One run of a coordinator: the real command loop over a simulated journal, and the thinnest of
- * adapters in front of it, with the messages of the real ones.
+ * One run of a coordinator's program: the real candidate, follower, office and reign over a simulated
+ * journal, with the thinnest of adapters in front of them.
  */
-import { apply } from '../../coordinator/domain/apply.ts';
-import type { Committed } from '../../coordinator/ports.ts';
-import { CommandLoop } from '../../coordinator/command-loop.ts';
-import type { GrantOrder } from '../../coordinator/domain/assignment.ts';
-import type {
-  Answer,
-  Command,
-  GrantAnswered,
-  ReportResults,
-} from '../../coordinator/domain/commands.ts';
-import type { StopOrder } from '../../coordinator/domain/decision.ts';
-import type { Token } from '../../coordinator/domain/token.ts';
-import { blobsToRun } from '../../coordinator/domain/blob-references.ts';
-import { emptyFarm, type Farm } from '../../coordinator/domain/farm.ts';
-import {
-  beginTakeoverGrace,
-  type Liveness,
-  MIN_TAKEOVER_GRACE_MS,
-  newLiveness,
-} from '../../coordinator/domain/liveness.ts';
-import {
-  beatFromWire,
-  grantToWire,
-  resultFromWire,
-  tokenFromWire,
-  tokenToWire,
-  verdictToWire,
-} from '../../coordinator/grpc/wire.ts';
+import { serve } from '../../coordinator/candidate.ts';
+import type { CommandLoop } from '../../coordinator/command-loop.ts';
+import { CommitFold } from '../../coordinator/commit-fold.ts';
 import { inputBlobs } from '../../coordinator/domain/assignment.ts';
+import { blobsToRun } from '../../coordinator/domain/blob-references.ts';
+import type { Answer, Command } from '../../coordinator/domain/commands.ts';
+import type { Farm } from '../../coordinator/domain/farm.ts';
+import { MIN_TAKEOVER_GRACE_MS, newLiveness } from '../../coordinator/domain/liveness.ts';
+import { sightingFromWire, unlessRefused } from '../../coordinator/grpc/wire.ts';
+import { type Leader, LeaderKey } from '../../coordinator/journal/election.ts';
+import { Follower } from '../../coordinator/journal/follower.ts';
+import { JobArchive } from '../../coordinator/job-archive.ts';
 import { loadFarm } from '../../coordinator/journal/load-farm.ts';
-import { Snapshots } from '../../coordinator/snapshots.ts';
-import { Sweeper } from '../../coordinator/sweeper.ts';
+import { Office } from '../../coordinator/office.ts';
+import type { Committed } from '../../coordinator/ports.ts';
+import { beginReign, type Reign } from '../../coordinator/reign.ts';
 import { FurrowError, messageOf } from '../../kit/furrow-error.ts';
 import type { Logger } from '../../kit/log.ts';
-import { grantSubject, RESULT_SUBJECTS } from '../../proto/subjects.ts';
-import type {
-  AdvertiseRequest,
-  AdvertiseResponse,
-} from '../../proto/gen/furrow/v1/agent_service.ts';
-import type { GrantReply, ResultBatch, ResultReply } from '../../proto/gen/furrow/work/v1/work.ts';
+import type { AdvertiseRequest, JournalPlace } from '../../proto/gen/furrow/v1/agent_service.ts';
+import { JOURNAL_SUBJECT } from '../../proto/subjects.ts';
 import type { JournalStore } from './journal-store.ts';
-import type { Network, RequestAnswer, SimStream } from './network.ts';
+import { Unanswered } from './nats-client.ts';
+import type { Network, SimStream } from './network.ts';
 import type { Prng } from './prng.ts';
+import { SimAgentService } from './sim-agent-service.ts';
+import { SimArchiveStore } from './sim-archive.ts';
 import { type BlobDisk, SimBlobStore } from './sim-blobs.ts';
-import { SimJournal, SimSnapshotStore } from './sim-journal.ts';
+import { SimJournal } from './sim-journal.ts';
+import { simKeyStore } from './sim-key.ts';
 import type { SimProcess } from './sim-process.ts';
+import { SimSnapshotStore } from './sim-snapshots.ts';
+import { SimWorkPlane } from './sim-work-plane.ts';
 import type { Timeline } from './timeline.ts';
-import { Violation, type Witness } from './witness.ts';
+import { Violation } from './violation.ts';
+import { acceptedUnits, type Witness } from './witness.ts';
 
 export interface SimCoordinatorOptions {
   readonly timeline: Timeline;
@@ -57,10 +44,13 @@ export interface SimCoordinatorOptions {
   readonly store: JournalStore;
   readonly witness: Witness;
   readonly prng: Prng;
+  /** Its address is the machine's name. */
   readonly machine: string;
+  /** Which run of the machine's program this is. */
+  readonly pid: number;
   readonly process: SimProcess;
   readonly leaseTtlMs: number;
-  /** How fast this machine's clock runs at most. */
+  /** How fast a machine's clock runs at most. */
   readonly fastestRate: number;
   readonly blobDisk: BlobDisk;
   /** A snapshot every so many commits. */
@@ -69,39 +59,40 @@ export interface SimCoordinatorOptions {
   readonly fail: (error: unknown) => void;
 }
 
-const GRANT_TIMEOUT_MS = 2_000;
-/** A shorter stall of its own goes by unseen. */
-const UNSEEN_STALL_MS = 1_300;
+/** Short enough that jobs leave, and failed ones are pushed out, while a seed runs. */
+const RETENTION = { jobMs: 120_000, mostEnded: 10 };
 
-interface TakenBeat {
-  readonly wallMs: number;
-  readonly awakeMs: number;
-  readonly tokens: ReadonlySet<Token>;
+/** What a program has once its journal is loaded. */
+interface Serving {
+  readonly office: Office;
+  readonly fold: CommitFold;
+  readonly follower: Follower;
+  readonly agents: SimAgentService;
+  reign: Reign | undefined;
 }
 
 export class SimCoordinator {
   readonly process: SimProcess;
   readonly machine: string;
   readonly blobs: SimBlobStore;
-  farm: Farm = emptyFarm();
-  readonly liveness: Liveness;
   readonly #options: SimCoordinatorOptions;
   readonly #journal: SimJournal;
-  readonly #streams = new Map<string, { readonly stream: SimStream; readonly session: string }>();
-  #loop: CommandLoop | undefined;
-  #sweeper: Sweeper | undefined;
-  #snapshots: Snapshots | undefined;
+  readonly #key: LeaderKey;
+  readonly #archiveStore: SimArchiveStore;
+  readonly #archive: JobArchive;
+  readonly #closing = new AbortController();
+  #serving: Serving | undefined;
   #measured = 0;
-  /** By agent: its last beats, newest first, and how long this process had then been awake. */
-  readonly #beats = new Map<string, TakenBeat[]>();
+  #checkedAt = 0;
 
   constructor(options: SimCoordinatorOptions) {
     this.#options = options;
-    this.process = options.process;
-    this.machine = options.machine;
-    this.liveness = newLiveness(options.leaseTtlMs);
+    const { process, prng, blobDisk: disk, witness, machine, pid, log } = options;
+    this.process = process;
+    this.machine = machine;
     this.#journal = new SimJournal(options);
-    const { process, prng, blobDisk: disk, witness } = options;
+    this.#archiveStore = new SimArchiveStore(options);
+    this.#archive = new JobArchive(this.#archiveStore, log);
     this.blobs = new SimBlobStore({
       disk,
       process,
@@ -109,79 +100,158 @@ export class SimCoordinator {
       onDeleted: (sha256, wasPromised) =>
         this.#guarded(() => witness.onBlobDeleted(sha256, wasPromised)),
     });
-    process.atExit(() => {
-      this.#loop?.stop();
-      this.#sweeper?.stop();
-    });
-  }
-
-  /** Loads the farm, stands for election, and serves if it won; else it ends. */
-  async start(): Promise<void> {
-    const { process, witness, log, blobDisk } = this.#options;
-    const journal = this.#journal;
-    const snapshots = new SimSnapshotStore(this.#options);
-    const { farm, commits, snapshotSequence } = await loadFarm(journal, snapshots, log);
-    witness.onLoaded(farm, snapshotSequence);
-    const election = await journal.startEpoch();
-    if (election.state === 'superseded') return process.kill();
-    for (const fact of election.commit.facts) apply(farm, fact);
-    this.farm = farm;
-    blobDisk.owner = process;
-    const { liveness } = this;
-    const { clock } = process;
-    const nowMs = clock.monotonicMs();
-    beginTakeoverGrace(liveness, farm, nowMs, MIN_TAKEOVER_GRACE_MS);
-    const graceMs = Math.max(MIN_TAKEOVER_GRACE_MS, liveness.leaseTtlMs + 5_000);
-    witness.onLeading(farm.epoch, graceMs / this.#options.fastestRate);
-    const loop = new CommandLoop({ farm, liveness, journal, clock, effects: this.#effects() });
-    this.#loop = loop;
-    const everyCommits = this.#options.snapshotCommits;
-    const options = { farm, loop, journal, store: snapshots, log, everyCommits };
-    this.#snapshots = new Snapshots(options, commits);
-    this.#sweeper = new Sweeper(loop, this.blobs, clock, log);
-    this.#sweeper.start();
-    this.subscribe();
-  }
-
-  /** Listens for results: at the start, and once more for each run of nats-server. */
-  subscribe(): void {
-    if (this.#loop === undefined) return;
-    const { network, machine } = this.#options;
-    network.subscribe(RESULT_SUBJECTS, machine, this.process, (payload, reply) =>
-      this.#onResults(payload as ResultBatch, reply),
-    );
-  }
-
-  get isServing(): boolean {
-    return this.#loop !== undefined && this.process.isAlive;
-  }
-
-  /** Whether the loop has decided nothing that is not stored. */
-  get isSettled(): boolean {
-    return this.isServing && !this.#journal.isOwing;
-  }
-
-  /** Whether facts were decided since the last time that this was asked. */
-  takeChanged(): boolean {
-    const changed = this.#measured !== this.#journal.measured;
-    this.#measured = this.#journal.measured;
-    return changed;
-  }
-
-  #effects(): ConstructorParameters<typeof CommandLoop>[0]['effects'] {
-    return {
-      grant: (order) => this.#guarded(() => this.#grant(order)),
-      stop: (order) => this.#guarded(() => this.#stop(order)),
-      committed: (commit) => {
-        this.#guarded(() => this.#checkExpiries(commit));
-        this.#sweeper?.committed(commit);
-        this.#snapshots?.committed();
-      },
-      superseded: (message) => {
-        this.#options.timeline.note(`${this.process.name} steps down: ${message}`);
-        this.process.kill();
-      },
+    const own: Leader = {
+      host: machine,
+      space: machine,
+      pid,
+      processStart: process.name,
+      grpc: machine,
+      http: machine,
     };
+    this.#key = new LeaderKey({
+      store: simKeyStore(options),
+      clock: process.clock,
+      log,
+      own,
+      // A machine runs one at a time: who was there before is no more.
+      isOver: (leader) => leader.space === machine && leader.pid !== pid,
+    });
+    process.atExit(() => this.#serving?.reign?.stop());
+  }
+
+  /** Loads the farm, then stands by or leads to its end. */
+  async run(): Promise<void> {
+    const { process, witness, log, timeline, network, machine } = this.#options;
+    const [journal, clock] = [this.#journal, process.clock];
+    const snapshots = new SimSnapshotStore(this.#options);
+    const loaded = await loadFarm(journal, snapshots, log);
+    witness.onLoaded(loaded.farm, journal.tail.sequence, loaded.snapshotSequence);
+    const fold = new CommitFold(loaded.farm, loaded.commits, () => {});
+    const follower = new Follower({
+      journal,
+      hearAppends: (wake) =>
+        network.subscribe(JOURNAL_SUBJECT, { machine, process, handler: wake, survives: true }),
+      clock,
+      log,
+      onCommit: (commit) => fold.take(commit),
+    });
+    const liveness = newLiveness(this.#options.leaseTtlMs);
+    const office = new Office({
+      farm: fold.farm,
+      liveness,
+      follower,
+      monotonicMs: () => clock.monotonicMs(),
+      lastSequence: () => journal.tail.sequence,
+      missing: (seen, seenBy) => {
+        const message = `${process.name} takes its store for another: ${seenBy} has seen ${JSON.stringify(seen)}`;
+        this.#options.fail(new Violation('acknowledged-lost', message));
+      },
+    });
+    const guarded = (run: () => void): void => this.#guarded(run);
+    const agents = new SimAgentService({ ...this.#options, office, guarded });
+    const serving: Serving = { office, fold, follower, agents, reign: undefined };
+    this.#serving = serving;
+    const ending = await serve({
+      key: this.#key,
+      journal,
+      follower,
+      fold,
+      office,
+      clock,
+      log,
+      closing: this.#closing.signal,
+      beginReign: (deposed) => this.#beginReign(serving, snapshots, deposed),
+      onDuty: () => Promise.resolve(),
+    });
+    timeline.note(`${process.name} ends: ${ending.state}`);
+    process.kill();
+  }
+
+  /** As SIGTERM: the key is handed on. */
+  leave(): void {
+    this.#closing.abort();
+    this.#serving?.reign?.stop();
+    void this.#key.release().then(() => this.process.kill());
+  }
+
+  #beginReign(
+    serving: Serving,
+    snapshots: SimSnapshotStore,
+    deposed: (reason: string) => void,
+  ): CommandLoop {
+    const { process, witness, log, fastestRate, snapshotCommits, fail, timeline } = this.#options;
+    const { office, fold, agents } = serving;
+    const { farm, liveness } = office;
+    const graceMs = Math.max(MIN_TAKEOVER_GRACE_MS, liveness.leaseTtlMs + 5_000);
+    this.#guarded(() => {
+      witness.checkFold(farm, this.#journal.tail.sequence);
+      witness.onLeading(farm.epoch, process.name, graceMs / fastestRate);
+    });
+    const guarded = (run: () => void): void => this.#guarded(run);
+    serving.reign = beginReign({
+      clock: process.clock,
+      log,
+      journal: this.#journal,
+      snapshots,
+      store: this.blobs,
+      archiveStore: this.#archiveStore,
+      archive: this.#archive,
+      retention: RETENTION,
+      outputRetentionMs: 0,
+      farm,
+      liveness,
+      takeoverGraceMs: MIN_TAKEOVER_GRACE_MS,
+      snapshotCommits,
+      commitsSince: fold.commitsSince,
+      openWorkPlane: (loop, findMissing) =>
+        new SimWorkPlane({ ...this.#options, office, farm, loop, findMissing, guarded, fail }),
+      stop: (order) => agents.stop(order),
+      retract: (order) => agents.retract(order),
+      stalled: (step) => {
+        timeline.note(`${process.name} sees a stall: ${step.state}, ${step.stall.why}`);
+        this.#guarded(() => witness.onStallStep(step));
+        if (step.state !== 'ask-agents') return;
+        for (const agentId of step.stall.agentIds) agents.hangUp(agentId);
+      },
+      publish: (commit: Committed) => this.#guarded(() => agents.checkExpiries(commit)),
+      superseded: deposed,
+    });
+    return serving.reign.loop;
+  }
+
+  // --- what it is -----------------------------------------------------------------------------
+
+  /** Epoch of its reign; undefined when it does not lead. */
+  get reignEpoch(): number | undefined {
+    if (this.#serving?.reign === undefined || !this.process.isAlive) return undefined;
+    return this.#serving.office.farm.epoch;
+  }
+
+  /** Whether it has decided nothing that is not stored. */
+  get isSettled(): boolean {
+    return this.#serving !== undefined && this.process.isAlive && !this.#journal.isOwing;
+  }
+
+  get farm(): Farm | undefined {
+    return this.#serving?.office.farm;
+  }
+
+  /** Sequence of the last commit that it has read or written. */
+  get sequence(): number {
+    return this.#journal.tail.sequence;
+  }
+
+  /** Looks at what has changed in it since the last time. */
+  check(): void {
+    const { witness } = this.#options;
+    if (this.#serving === undefined) return;
+    const { farm, liveness } = this.#serving.office;
+    if (this.#measured !== this.#journal.measured) {
+      this.#measured = this.#journal.measured;
+      if (this.reignEpoch !== undefined) witness.checkLeader(farm, liveness);
+    }
+    if (this.sequence === this.#checkedAt || !this.isSettled) return;
+    if (witness.checkFold(farm, this.sequence)) this.#checkedAt = this.sequence;
   }
 
   /** What a broken promise throws must not vanish in a promise of the code under test. */
@@ -193,179 +263,95 @@ export class SimCoordinator {
     }
   }
 
-  // --- work plane -----------------------------------------------------------------------------
+  // --- agents ---------------------------------------------------------------------------------
 
-  #grant(order: GrantOrder): void {
-    const { network, machine, witness, timeline } = this.#options;
-    witness.onGrantSaid(order);
-    const { agentId, session, number: grantNumber } = order;
-    timeline.note(`${this.process.name} grants ${agentId} #${grantNumber}`);
-    const payload = grantToWire(order, this.farm.farmId, this.farm.epoch);
-    const subject = grantSubject(agentId, session);
-    network.request<GrantReply>(
-      machine,
-      this.process,
-      subject,
-      payload,
-      GRANT_TIMEOUT_MS,
-      (reply) => {
-        const answer = grantAnswer(order, reply);
-        void this.#ask({ type: 'GrantAnswered', agentId, session, grantNumber, answer });
-      },
-    );
-  }
-
-  #onResults(batch: ResultBatch, reply: (value: ResultReply) => void): void {
-    const { witness, timeline } = this.#options;
-    const storedEpoch = witness.stored.epoch;
-    const command: ReportResults = {
-      type: 'ReportResults',
-      agentId: batch.agentId,
-      session: batch.session,
-      results: batch.results.map((result) => {
-        const outputs = result.outcome?.$case === 'success' ? result.outcome.value.outputs : [];
-        const hashes = outputs.map((file) => file.sha256);
-        this.#sweeper?.note(hashes);
-        const missingBlobs = hashes.filter((sha256) => !this.blobs.has(sha256));
-        return { ...resultFromWire(result), missingBlobs };
-      }),
-    };
-    void this.#ask(command).then((answer) => {
-      if (answer?.kind !== 'verdicts') return;
-      this.#guarded(() => witness.onVerdictsSaid(command, answer, this.farm.epoch, storedEpoch));
-      const kinds = answer.verdicts.map((verdict) => verdict.kind).join();
-      timeline.note(`${this.process.name} says ${kinds} to ${batch.agentId}`);
-      reply({
-        farmId: this.farm.farmId,
-        epoch: this.farm.epoch,
-        verdicts: batch.results.map((result, index) =>
-          verdictToWire(result.token, answer.verdicts[index] ?? { kind: 'none' }),
-        ),
-      });
-    });
-  }
-
-  // --- control plane --------------------------------------------------------------------------
-
-  /** A beat came in on a stream; `side` is our end of it. */
-  onBeat(stream: SimStream, side: 0 | 1, request: AdvertiseRequest): void {
-    if (this.#loop === undefined) return stream.close(side);
-    const { agentId, session } = request;
-    try {
-      const beat = beatFromWire(request);
-      const { releasedGrant, drain } = this.#loop.beat(beat);
-      const { awakeMs, clock } = this.process;
-      const tokens = new Set(beat.inventory.map(({ token }) => token));
-      const beats = [
-        { wallMs: clock.wallMs(), awakeMs, tokens },
-        ...(this.#beats.get(agentId) ?? []),
-      ];
-      this.#beats.set(agentId, beats.slice(0, 20));
-      const before = this.#streams.get(agentId);
-      this.#streams.set(agentId, { stream, session });
-      if (before !== undefined && before.stream !== stream) before.stream.close(side);
-      stream.send(side, this.#response({ beat: request.beat, releasedGrant, drain, stop: [] }));
-    } catch (error) {
-      if (!(error instanceof FurrowError)) throw error;
-      if (error.reason === 'SESSION_FENCED') {
-        this.#guarded(() => this.#options.witness.onFenced(agentId, session));
-      }
-      this.#options.timeline.note(`${this.process.name} refuses a beat: ${messageOf(error)}`);
-      stream.close(side);
-    }
+  /** A beat came in on a stream whose end 1 is ours. */
+  onBeat(stream: SimStream, request: AdvertiseRequest): void {
+    if (this.#serving === undefined) stream.close(1);
+    else this.#serving.agents.onBeat(stream, request);
   }
 
   onStreamClosed(stream: SimStream, agentId: string): void {
-    const open = this.#streams.get(agentId);
-    if (open?.stream !== stream) return;
-    this.#streams.delete(agentId);
-    void this.#ask({ type: 'StreamClosed', agentId, session: open.session });
+    this.#serving?.agents.onStreamClosed(stream, agentId);
   }
 
-  /** Who was heard within the lease, by our own waking time, must not lose it. */
-  #checkExpiries({ facts }: Committed): void {
-    const { leaseTtlMs } = this.liveness;
-    for (const fact of facts) {
-      if (fact.type !== 'LeaseEnded' || !/heartbeat/.test(fact.message)) continue;
-      // One that came after it was decided does not count.
-      const heard = this.#beats.get(fact.agentId)?.find(({ wallMs }) => wallMs < fact.atMs);
-      if (heard?.tokens.has(fact.token) !== true) continue;
-      const silentMs = (this.process.awakeMs - heard.awakeMs) * this.#options.fastestRate;
-      if (silentMs + UNSEEN_STALL_MS >= leaseTtlMs) continue;
-      const message = `${fact.agentId} was heard ${Math.round(silentMs)} ms ago: ${fact.message}`;
-      throw new Violation('expired-while-renewed', message);
-    }
-  }
-
-  #stop(order: StopOrder): void {
-    this.#options.witness.onStopSaid(order);
-    const drain = this.farm.agents.get(order.agentId)?.draining ?? false;
-    const stop = order.tokens.map(tokenToWire);
-    // A beat number of 0 renews nothing.
-    const response = this.#response({ beat: 0, releasedGrant: 0, drain, stop });
-    this.#streams.get(order.agentId)?.stream.send(1, response);
-  }
-
-  #response(
-    said: Pick<AdvertiseResponse, 'beat' | 'releasedGrant' | 'drain' | 'stop'>,
-  ): AdvertiseResponse {
-    const { farmId, epoch } = this.farm;
-    return { farmId, epoch, leaseTtlMs: this.liveness.leaseTtlMs, ...said };
+  /** An agent comes, or comes back. Answers the journal's end, for it to remember. */
+  enrol(agentId: string, seen: JournalPlace | undefined): Promise<JournalPlace | FurrowError> {
+    return this.#served(async ({ office }) => {
+      await office.hear(sightingFromWire(seen, office.farm.farmId), agentId);
+      const machineFingerprint = `machine-of-${agentId}`;
+      const agent = { agentId, name: agentId, version: '1', machineFingerprint };
+      unlessRefused(await office.submit({ type: 'EnrolAgent', ...agent }));
+      return { farmId: office.farm.farmId, ...office.place };
+    });
   }
 
   // --- clients --------------------------------------------------------------------------------
 
-  /** The answer of the loop; undefined when it takes nothing now. */
-  async #ask(command: Command): Promise<Answer | undefined> {
+  /** Which blobs a client must upload. */
+  async findMissing(hashes: readonly string[]): Promise<readonly string[] | FurrowError> {
+    return this.#served(async ({ office }) => {
+      office.mustLead();
+      return this.blobs.findMissing(hashes);
+    });
+  }
+
+  /** A client's call: the answer of the loop, or why there is none. */
+  async call(call: Command): Promise<Answer | FurrowError> {
+    return this.#served(async ({ office }) => {
+      office.mustLead();
+      const command = await this.#withFindings(office.farm, call);
+      const answer = await office.submit(command);
+      const { witness } = this.#options;
+      this.#guarded(() => {
+        if (command.type === 'SubmitJob') witness.onSubmitAnswered(command, answer);
+        if (command.type === 'CancelJob') witness.onCancelAnswered(command.job, answer);
+      });
+      return answer;
+    });
+  }
+
+  /** A client looks at a job that was acknowledged: whoever answers knows it, or says that it is behind. */
+  async look(job: number): Promise<void | FurrowError> {
+    return this.#served(async ({ office }) => {
+      const { witness } = this.#options;
+      if (!office.farm.jobs.has(job)) await office.reachEnd();
+      // What is not there by then is said not to be there, however the journal stands.
+      if (!office.farm.jobs.has(job)) return this.#guarded(() => witness.onSeen(job, undefined));
+      const seen = await office.readJob(job, (_, found) => acceptedUnits(found));
+      this.#guarded(() => witness.onSeen(job, seen));
+    });
+  }
+
+  async #served<T>(serving: (serving: Serving) => Promise<T>): Promise<T | FurrowError> {
     try {
-      return await this.#loop?.submit(command);
+      if (this.#serving === undefined) return LOADING;
+      return await serving(this.#serving);
     } catch (error) {
-      if (error instanceof FurrowError) return undefined;
-      this.#options.fail(new Violation('crashed', messageOf(error)));
-      return undefined;
+      if (error instanceof FurrowError) return error;
+      if (!(error instanceof Unanswered)) {
+        this.#options.fail(new Violation('crashed', messageOf(error)));
+      }
+      return LOADING;
     }
   }
 
-  /** Which blobs a client must upload; undefined while it does not serve. */
-  findMissing(hashes: readonly string[]): readonly string[] | undefined {
-    return this.isServing ? this.blobs.findMissing(hashes) : undefined;
-  }
-
-  #withMissingBlobs(command: Command): Command {
+  async #withFindings(farm: Farm, command: Command): Promise<Command> {
     switch (command.type) {
-      case 'SubmitJob':
-        return { ...command, missingBlobs: this.blobs.findMissing(inputBlobs(command.steps)) };
+      case 'SubmitJob': {
+        const missingBlobs = await this.blobs.findMissing(inputBlobs(command.steps));
+        const archived = await this.#archive.lookUpClientId(farm.archive, command.clientId);
+        return { ...command, missingBlobs, archived };
+      }
       case 'RetryJob': {
-        const job = this.farm.jobs.get(command.job);
+        const job = farm.jobs.get(command.job);
         const needed = job?.end === undefined ? [] : blobsToRun(job);
-        return { ...command, missingBlobs: this.blobs.findMissing(needed) };
+        return { ...command, missingBlobs: await this.blobs.findMissing(needed) };
       }
       default:
         return command;
     }
   }
-
-  /** A client's or an agent's call. */
-  async call(call: Command): Promise<Answer | undefined> {
-    const command = this.#withMissingBlobs(call);
-    const answer = await this.#ask(command);
-    if (answer === undefined) return undefined;
-    this.#guarded(() => {
-      const { witness } = this.#options;
-      if (command.type === 'SubmitJob') witness.onSubmitAnswered(command, answer);
-      if (command.type === 'CancelJob') witness.onCancelAnswered(command.job, answer);
-    });
-    return answer;
-  }
 }
 
-function grantAnswer(order: GrantOrder, reply: RequestAnswer<GrantReply>): GrantAnswered['answer'] {
-  if (reply.state !== 'answered') return reply;
-  const { refused, refusedAll } = reply.value;
-  if (refusedAll === '') {
-    const refusals = refused.map(({ token, reason }) => ({ token: tokenFromWire(token), reason }));
-    return { state: 'answered', refused: refusals };
-  }
-  const tokens = order.steps.flatMap((step) => step.leases.map((lease) => lease.token));
-  return { state: 'answered', refused: tokens.map((token) => ({ token, reason: refusedAll })) };
-}
+const LOADING = new FurrowError('unavailable', 'FARM_UNREACHABLE', 'simulated: it is loading');

@@ -1,40 +1,29 @@
 /**
- * A leader's way to the journal and the snapshots: the real journal writer over a network that loses,
- * delays and doubles, so that an append may be stored without its answer, or later than its time-out.
+ * A coordinator's way to the journal: the real journal writer over a network that loses, delays and
+ * doubles, so that an append may be stored without its answer, or later than its time-out.
  */
 import { EMPTY_TAIL, follow, type Tail } from '../../coordinator/journal/chain.ts';
 import {
   decodeCommit,
-  hashOf,
   MAX_COMMIT_BYTES,
   measureFact,
 } from '../../coordinator/journal/commit-codec.ts';
 import type { ReplaySummary } from '../../coordinator/journal/jetstream-journal.ts';
+import type { StreamBounds } from '../../coordinator/journal/journal-stream.ts';
 import {
   JournalWriter,
   type CommitStream,
   type Election,
+  type RawMessage,
 } from '../../coordinator/journal/journal-writer.ts';
-import type { StoredSnapshot } from '../../coordinator/journal/snapshot-store.ts';
 import type { Fact } from '../../coordinator/domain/facts.ts';
 import type { AppendOutcome, CommitRecord, Journal } from '../../coordinator/ports.ts';
 import type { Logger } from '../../kit/log.ts';
-import type { JournalStore } from './journal-store.ts';
-import { NATS, type Network } from './network.ts';
+import { JOURNAL_SUBJECT } from '../../proto/subjects.ts';
+import { ask, demand, type NatsClient } from './nats-client.ts';
 import type { Prng } from './prng.ts';
-import type { SimProcess } from './sim-process.ts';
 
 export const FARM_ID = 'simulated-farm';
-const TIMEOUT_MS = 2_000;
-const CHUNK_BYTES = 16 * 1024;
-
-/** A process that talks to nats-server. */
-export interface NatsClient {
-  readonly store: JournalStore;
-  readonly network: Network;
-  readonly machine: string;
-  readonly process: SimProcess;
-}
 
 export interface SimJournalOptions extends NatsClient {
   readonly prng: Prng;
@@ -76,30 +65,53 @@ export class SimJournal implements Journal {
     return measureFact(fact);
   }
 
-  /** Everything that is stored now. The reading itself meets no faults: a start that fails starts again. */
-  replay(
+  /** Everything that is stored in the moment of the question. */
+  async replay(
     onCommit: (commit: CommitRecord) => void,
     from: Tail = EMPTY_TAIL,
   ): Promise<ReplaySummary> {
-    let tail = from;
-    const messages = this.#options.store.from(from.sequence + 1);
-    for (const { bytes, sequence } of messages) {
-      const commit = decodeCommit(bytes, sequence);
-      tail = follow(tail, commit);
-      onCommit(commit);
-    }
-    this.#writer.startFrom(tail);
-    const { sequence, farmId, epoch } = tail;
-    return Promise.resolve({ commits: messages.length, sequence, farmId, epoch });
-  }
-
-  firstSequence(): Promise<number> {
-    return Promise.resolve(this.#options.store.firstSequence);
-  }
-
-  async purgeUpTo(sequence: number): Promise<void> {
+    this.#writer.startFrom(from);
     const { store } = this.#options;
-    await answered(ask(this.#options, 'purge', () => store.purgeThrough(sequence)));
+    const what = 'journal replay';
+    const serve = (): RawMessage[] => store.from(from.sequence + 1);
+    const messages = await demand(this.#options, { what, serve });
+    for (const message of messages) onCommit(this.accept(message));
+    const { sequence, farmId, epoch } = this.tail;
+    return { commits: messages.length, sequence, farmId, epoch };
+  }
+
+  accept({ bytes, sequence }: RawMessage): CommitRecord {
+    const commit = decodeCommit(bytes, sequence);
+    this.#writer.startFrom(follow(this.tail, commit));
+    return commit;
+  }
+
+  messageBehindTail(): Promise<RawMessage | undefined> {
+    const next = this.tail.sequence + 1;
+    const { store } = this.#options;
+    return demand(this.#options, { what: 'journal next', serve: () => store.at(next) });
+  }
+
+  bounds(): Promise<StreamBounds> {
+    const { store } = this.#options;
+    const serve = (): StreamBounds => ({ first: store.firstSequence, last: store.lastSequence });
+    return demand(this.#options, { what: 'journal bounds', serve });
+  }
+
+  confirmedEnd(): Promise<number> {
+    const { store } = this.#options;
+    const serve = (): number => store.lastSequence;
+    return demand(this.#options, { what: 'journal barrier', serve, writes: true });
+  }
+
+  async firstSequence(): Promise<number> {
+    return (await this.bounds()).first;
+  }
+
+  purgeUpTo(sequence: number): Promise<void> {
+    const { store } = this.#options;
+    const serve = (): void => store.purgeThrough(sequence);
+    return demand(this.#options, { what: 'journal purge', serve, writes: true });
   }
 
   startEpoch(): Promise<Election> {
@@ -118,85 +130,21 @@ export class SimJournal implements Journal {
 
 /** The stream as the client library shows it. */
 function commitStream(client: NatsClient): CommitStream {
-  const { store } = client;
+  const { store, network } = client;
   return {
     publish: async (bytes, expectedLastSequence) => {
-      const answer = await ask(client, 'append', () => store.append(bytes, expectedLastSequence));
+      const answer = await ask(client, {
+        what: 'journal append',
+        serve: () => store.append(bytes, expectedLastSequence),
+        writes: true,
+        arrived: () => network.announce(JOURNAL_SUBJECT),
+      });
       return answer === undefined
         ? { state: 'unknown', message: 'no answer in time' }
         : answer.value;
     },
-    readTail: () => answered(ask(client, 'tail', () => store.tail())),
+    readTail: () => demand(client, { what: 'journal tail', serve: () => store.tail() }),
+    // Its one server answers with what it has.
+    confirm: () => demand(client, { what: 'journal confirm', serve: () => undefined }),
   };
-}
-
-/** The snapshots' stream. A start reads it without faults; what is written there meets them. */
-export class SimSnapshotStore {
-  readonly #client: NatsClient;
-
-  constructor(client: NatsClient) {
-    this.#client = client;
-  }
-
-  async save(sequence: number, bytes: Uint8Array): Promise<StoredSnapshot> {
-    const { snapshots } = this.#client.store;
-    await this.#change(() => void snapshots.set(sequence, []));
-    for (let from = 0; from < bytes.byteLength; from += CHUNK_BYTES) {
-      const chunk = Buffer.from(bytes.subarray(from, from + CHUNK_BYTES));
-      await this.#change(() => snapshots.get(sequence)?.push(chunk));
-    }
-    return { sequence, hash: hashOf(bytes), sizeBytes: bytes.byteLength };
-  }
-
-  load(sequence: number): Promise<{ readonly bytes: Uint8Array; readonly hash: string }> {
-    const bytes = Buffer.concat(this.#client.store.snapshots.get(sequence) ?? []);
-    return Promise.resolve({ bytes, hash: hashOf(bytes) });
-  }
-
-  sequences(): Promise<number[]> {
-    return Promise.resolve([...this.#client.store.snapshots.keys()].toSorted((a, b) => b - a));
-  }
-
-  async dropBelow(sequence: number): Promise<void> {
-    for (const stored of await this.sequences()) {
-      if (stored < sequence) await this.#change(() => this.#client.store.snapshots.delete(stored));
-    }
-  }
-
-  /** Done once or, when it rejects, perhaps: a client's connection does not double what it carries. */
-  #change(serve: () => void): Promise<void> {
-    let isDone = false;
-    const once = (): void => {
-      if (!isDone) serve();
-      isDone = true;
-    };
-    return answered(ask(this.#client, 'snapshot', once));
-  }
-}
-
-/** Asks nats-server, which writes before it answers. Undefined when no answer came in time. */
-function ask<T>(
-  { network, machine, process, store }: NatsClient,
-  what: string,
-  serve: () => T,
-): Promise<{ readonly value: T } | undefined> {
-  return new Promise((resolve) => {
-    const cancel = process.clock.after(TIMEOUT_MS, () => resolve(undefined));
-    const { nats } = network;
-    network.send(machine, NATS, nats, `journal ${what}`, () => {
-      nats.after(network.diskMs(store.mostDiskMs), `journal ${what} on disk`, () => {
-        const value = serve();
-        network.send(NATS, machine, process, `journal ${what} answered`, () => {
-          cancel();
-          resolve({ value });
-        });
-      });
-    });
-  });
-}
-
-async function answered<T>(asked: Promise<{ readonly value: T } | undefined>): Promise<T> {
-  const answer = await asked;
-  if (answer === undefined) throw new Error('nats-server did not answer in time');
-  return answer.value;
 }

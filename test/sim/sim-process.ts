@@ -14,12 +14,25 @@ export interface ClockFault {
 
 const WALL_START_MS = Date.UTC(2030, 0, 1);
 
+interface Held {
+  readonly what: string;
+  readonly isTimer: boolean;
+  readonly run: () => void;
+  cancelled: boolean;
+}
+
+type Filter = (entry: Held) => boolean;
+const TIMERS: Filter = ({ isTimer }) => isTimer;
+const MESSAGES: Filter = ({ isTimer }) => !isTimer;
+const ALL: Filter = () => true;
+const NONE: Filter = () => false;
+
 export class SimProcess {
   readonly name: string;
   readonly clock: Clock;
   readonly #timeline: Timeline;
   #state: 'running' | 'paused' | 'dead' = 'running';
-  readonly #held: { what: string; run: () => void; cancelled: boolean }[] = [];
+  readonly #held: Held[] = [];
   readonly #atExit: (() => void)[] = [];
   #pausedSinceMs = 0;
   #pausedMs = 0;
@@ -45,7 +58,12 @@ export class SimProcess {
 
   /** Calls back after `delayMs` of true time, if it still lives then. */
   after(delayMs: number, what: string, run: () => void): () => void {
-    const entry = { what: `${this.name} ${what}`, run, cancelled: false };
+    const entry: Held = {
+      what: `${this.name} ${what}`,
+      isTimer: what === 'timer',
+      run,
+      cancelled: false,
+    };
     const cancel = this.#timeline.after(delayMs, entry.what, () => {
       if (this.#state === 'running') run();
       else if (this.#state === 'paused') this.#held.push(entry);
@@ -76,7 +94,11 @@ export class SimProcess {
     if (this.#state !== 'paused') return;
     this.#state = 'running';
     this.#pausedMs += this.#timeline.nowMs - this.#pausedSinceMs;
-    for (const entry of this.#held.splice(0)) {
+    const held = this.#held.splice(0);
+    // Half of them read messages before they look at the time, as a program that was stopped waiting does.
+    const [early, late] =
+      Math.floor(this.#timeline.nowMs) % 2 === 1 ? [MESSAGES, TIMERS] : [ALL, NONE];
+    for (const entry of [...held.filter(early), ...held.filter(late)]) {
       // Each as an event of its own, in the order in which they came.
       this.#timeline.after(0, `${entry.what} (held)`, () => {
         if (entry.cancelled) return;

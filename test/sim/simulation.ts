@@ -4,21 +4,25 @@
  * must come to its end.
  */
 import { pino } from 'pino';
-import { FurrowError, messageOf } from '../../kit/furrow-error.ts';
 import type { Logger } from '../../kit/log.ts';
-import type { Capacity } from '../../proto/gen/furrow/v1/agent_service.ts';
-import { Faults, USUAL_DISK_MS, type World } from './faults.ts';
+import { CoordinatorMachine, describe } from './coordinator-machine.ts';
+import type { CopyCounts } from './copy-check.ts';
+import { Faults } from './faults.ts';
 import { JournalStore } from './journal-store.ts';
 import { NATS, Network } from './network.ts';
 import { Prng } from './prng.ts';
-import { SimAgent, type UnitWeather } from './sim-agent.ts';
+import { SimAgent } from './sim-agent.ts';
 import { BlobDisk } from './sim-blobs.ts';
-import { SimCoordinator } from './sim-coordinator.ts';
+import type { SimCoordinator } from './sim-coordinator.ts';
 import { FARM_ID } from './sim-journal.ts';
-import { SimProcess, type ClockFault } from './sim-process.ts';
+import { LARGE, MOST_CLOCK_DRIFT, someCapacity, someClockFault } from './sim-machines.ts';
+import { SimProcess } from './sim-process.ts';
+import type { UnitWeather } from './sim-units.ts';
 import { Timeline } from './timeline.ts';
 import { CLIENT, Workload } from './workload.ts';
-import { Violation, Witness } from './witness.ts';
+import { Violation } from './violation.ts';
+import { Witness } from './witness.ts';
+import { USUAL_DISK_MS, type World } from './world.ts';
 
 export interface SimulationOptions {
   readonly seed: number;
@@ -28,6 +32,8 @@ export interface SimulationOptions {
   readonly isCutShort?: boolean;
   /** How many agents; by default the seed tells. */
   readonly agents?: number;
+  /** How many coordinators; by default the seed tells. */
+  readonly coordinators?: number;
   /** Prints every event. */
   readonly print?: boolean;
 }
@@ -46,17 +52,16 @@ export interface SimulationReport {
   readonly messages: Network['counts'];
   readonly startsFromSnapshot: number;
   readonly blobsDeleted: number;
+  readonly copies: Readonly<CopyCounts>;
 }
 
 const LEASE_TTL_MS = 15_000;
-const MOST_CLOCK_DRIFT = 0.01;
 /** So many farms have hundreds of agents; a step there is worth less, for most are heartbeats. */
 const MANY_AGENTS = 0.03;
+/** Fresh ones: below, farms share nothing, so that planted bugs are found by the seeds that found them before. */
+const FIRST_FRESH_SEED = 1_000_000;
 /** After everything is mended, no such time passes without a result, until all jobs have ended. */
 const QUIET_LIMIT_MS = 10 * 60_000;
-const GIB = 2 ** 30;
-/** The farm's image is compared at every so many-th commit; at each it would be most of the work. */
-const COMPARE_EVERY = 8;
 
 /** Runs one seed. Never throws: what went wrong is in the report. */
 export async function simulate(options: SimulationOptions): Promise<SimulationReport> {
@@ -86,10 +91,8 @@ class Simulation {
   readonly #workload: Workload;
   readonly #faults: Faults;
   readonly #world: World;
-  #coordinators: SimCoordinator[] = [];
-  #coordinatorsMade = 0;
+  readonly #coordinators: readonly CoordinatorMachine[];
   #natsRuns = 1;
-  #comparedAt = 0;
   #violation: Violation | undefined;
 
   constructor(options: SimulationOptions) {
@@ -100,7 +103,11 @@ class Simulation {
     this.#timeline = timeline;
     const nats = new SimProcess(timeline, NATS, { rate: 1, wallOffsetMs: 0 });
     this.#network = new Network(timeline, prng.fork(), nats);
-    this.#witness = new Witness(() => timeline.nowMs, this.#blobDisk.names);
+    this.#witness = new Witness(
+      () => timeline.nowMs,
+      this.#blobDisk.names,
+      (segment, part) => Buffer.concat(this.#store.archive.get(`${segment}/${part}`) ?? []),
+    );
     this.#store = new JournalStore((commit) => this.#witness.onStored(commit));
     // Into the event log, so that a printed seed shows what the code under test has to say.
     const line = (text: string): void => timeline.note(text.trimEnd());
@@ -114,15 +121,19 @@ class Simulation {
       uploadLoss: 0,
       badResult: 0,
       mostDiskMs: USUAL_DISK_MS,
-      mostRunMs: prng.pick([500, 10_000, 60_000, 120_000]),
+      mostRunMs: prng.pick([500, 3_000, 20_000, 60_000]),
+      slowness: new Map(),
     };
+    this.#coordinators = this.#makeCoordinators();
     this.#makeAgents(units);
     this.#workload = new Workload({
       network: this.#network,
       prng: prng.fork(),
       process: new SimProcess(timeline, CLIENT, { rate: 1, wallOffsetMs: 0 }),
-      findCoordinator: () => this.#findCoordinator(),
+      addresses: this.#addresses,
+      findCoordinator: (address) => this.#findCoordinator(address),
       agentIds: this.#agents.map((agent) => agent.agentId),
+      hasShares: options.seed >= FIRST_FRESH_SEED,
       fail: (error) => this.fail(error),
     });
     this.#world = {
@@ -133,11 +144,12 @@ class Simulation {
       validSnapshots: () => this.#witness.stored.snapshots.map(({ sequence }) => sequence),
       agents: this.#agents,
       units,
-      coordinators: () => this.#coordinators,
-      startCoordinator: () => this.#startCoordinator(),
+      coordinators: this.#coordinators,
+      leader: () => this.#leader,
       restartNats: () => this.#restartNats(),
     };
     this.#faults = new Faults(this.#world, prng.fork());
+    this.#makeSomeSlow(units);
   }
 
   /** The first thing that went wrong is what counts. */
@@ -148,7 +160,7 @@ class Simulation {
   }
 
   async run(): Promise<void> {
-    this.#startCoordinator();
+    for (const coordinator of this.#coordinators) coordinator.start();
     for (const agent of this.#agents) agent.start();
     this.#workload.start();
     this.#faults.start();
@@ -182,25 +194,18 @@ class Simulation {
   }
 
   #check(): void {
-    for (const coordinator of this.#coordinators) {
-      if (!coordinator.isServing || !coordinator.takeChanged()) continue;
-      const { farm, liveness } = coordinator;
-      this.#witness.checkLeader(farm, liveness);
-    }
-    const leader = this.#coordinators.find(({ farm }) => farm.epoch === this.#witness.stored.epoch);
-    const commits = this.#store.lastSequence;
-    if (leader?.isSettled !== true || commits < this.#comparedAt + COMPARE_EVERY) return;
-    this.#comparedAt = commits;
-    this.#witness.checkFold(leader.farm);
+    for (const { run } of this.#coordinators) run?.check();
   }
 
   #isAtRest(): boolean {
-    const leader = this.#coordinators.at(-1);
-    if (leader?.isSettled !== true || !this.#workload.isAcknowledged) return false;
+    const programs = this.#coordinators.map(({ run }) => run);
+    const { lastSequence } = this.#store;
+    const areEven = programs.every(
+      (run) => run?.isSettled === true && run.sequence === lastSequence,
+    );
+    if (!areEven || this.#leader === undefined || !this.#workload.isAcknowledged) return false;
     if ([...this.#witness.stored.jobs.values()].some((job) => job.end === undefined)) return false;
-    if (!this.#agents.every((agent) => agent.isIdle)) return false;
-    this.#witness.checkFold(leader.farm);
-    return true;
+    return this.#agents.every((agent) => agent.isIdle);
   }
 
   #whatIsLeft(): string {
@@ -228,6 +233,7 @@ class Simulation {
       messages: this.#network.counts,
       startsFromSnapshot: this.#witness.startsFromSnapshot,
       blobsDeleted: this.#witness.blobsDeleted,
+      copies: this.#witness.copies.counts,
     };
   }
 
@@ -250,57 +256,62 @@ class Simulation {
           capacity: index === 0 ? LARGE : someCapacity(prng),
           clockFault: someClockFault(prng),
           units,
+          log: this.#log,
           farmId: FARM_ID,
           leaseTtlMs: LEASE_TTL_MS,
-          findCoordinator: () => this.#findCoordinator(),
+          addresses: this.#addresses,
+          findCoordinator: (address) => this.#findCoordinator(address),
           fail: (error) => this.fail(error),
         }),
       );
     }
   }
 
-  /** Mostly the newest; an address book can be old. */
-  #findCoordinator(): SimCoordinator | undefined {
-    const serving = this.#coordinators.filter((coordinator) => coordinator.isServing);
-    if (this.#prng.chance(0.1)) return this.#prng.pickAny(serving);
-    return serving.at(-1);
+  /** Old boxes among new ones, until all is mended: their units are those that get second copies. */
+  #makeSomeSlow({ slowness }: UnitWeather): void {
+    const prng = this.#prng;
+    const share = prng.pick([0, 0, 0.2, 0.5]);
+    for (const { agentId } of this.#agents) {
+      if (prng.chance(share)) slowness.set(agentId, prng.pick([3, 10]));
+    }
   }
 
-  #startCoordinator(): void {
-    this.#coordinatorsMade += 1;
-    const name = `coordinator-${this.#coordinatorsMade}`;
-    const process = new SimProcess(this.#timeline, name, someClockFault(this.#prng));
-    const coordinator = new SimCoordinator({
-      timeline: this.#timeline,
-      network: this.#network,
-      store: this.#store,
-      witness: this.#witness,
-      prng: this.#prng.fork(),
-      // Two machines take turns, so that a cut outlives the program that it met.
-      machine: `machine-${this.#coordinatorsMade % 2}`,
-      process,
-      leaseTtlMs: LEASE_TTL_MS,
-      fastestRate: 1 + MOST_CLOCK_DRIFT,
-      blobDisk: this.#blobDisk,
-      snapshotCommits: this.#snapshotCommits,
-      log: this.#log,
-      fail: (error) => this.fail(error),
-    });
-    this.#coordinators.push(coordinator);
-    process.atExit(() => {
-      this.#coordinators = this.#coordinators.filter((other) => other !== coordinator);
-      // Whoever watches over it starts it again; the tests of a fault may be quicker.
-      this.#timeline.after(1_000, 'supervisor', () => {
-        if (this.#coordinators.length === 0) this.#startCoordinator();
+  #makeCoordinators(): CoordinatorMachine[] {
+    const prng = this.#prng;
+    const count = this.#options.coordinators ?? prng.pick([1, 2, 2, 3]);
+    return Array.from({ length: count }, (_, index) => {
+      return new CoordinatorMachine({
+        timeline: this.#timeline,
+        network: this.#network,
+        store: this.#store,
+        witness: this.#witness,
+        prng: prng.fork(),
+        machine: `machine-${index}`,
+        clockFault: someClockFault(prng),
+        leaseTtlMs: LEASE_TTL_MS,
+        fastestRate: 1 + MOST_CLOCK_DRIFT,
+        blobDisk: this.#blobDisk,
+        snapshotCommits: this.#snapshotCommits,
+        log: this.#log,
+        fail: (error) => this.fail(error),
       });
     });
-    coordinator.start().catch((error: unknown) => {
-      if (!process.isAlive) return;
-      // A full store is a reason to try again later; whatever else keeps it from starting is not.
-      if (isFullStore(error)) process.kill();
-      else if (error instanceof Violation) this.fail(error);
-      else this.fail(new Violation('cannot-start', describe(error)));
+  }
+
+  get #addresses(): string[] {
+    return this.#coordinators.map(({ name }) => name);
+  }
+
+  #findCoordinator(address: string): SimCoordinator | undefined {
+    return this.#coordinators.find(({ name }) => name === address)?.run;
+  }
+
+  /** Whoever leads in the newest epoch, awake or not. */
+  get #leader(): SimCoordinator | undefined {
+    const leaders = this.#coordinators.flatMap(({ run }) => {
+      return run?.reignEpoch === undefined ? [] : [run];
     });
+    return leaders.toSorted((a, b) => (a.reignEpoch ?? 0) - (b.reignEpoch ?? 0)).at(-1);
   }
 
   #restartNats(): void {
@@ -309,55 +320,8 @@ class Simulation {
     const clockFault = { rate: 1, wallOffsetMs: 0 };
     this.#network.nats = new SimProcess(this.#timeline, `nats.${this.#natsRuns}`, clockFault);
     this.#network.forgetSubscriptions();
-    for (const coordinator of this.#coordinators) coordinator.subscribe();
+    this.#store.leaderKey.forget();
   }
-}
-
-const LARGE: Capacity = {
-  cpuMillis: 4_000,
-  ramTotalBytes: 16 * GIB,
-  ramAvailableBytes: 16 * GIB,
-  scratchFreeBytes: 100 * GIB,
-  gpus: [gpu('gpu-0', 12 * GIB)],
-  attributes: [],
-  toolchain: {},
-  encoderSessions: 2,
-  maxUnits: 0,
-};
-
-function someCapacity(prng: Prng): Capacity {
-  const gpus = Array.from({ length: prng.whole(0, 2) }, (_, index) =>
-    gpu(`gpu-${index}`, prng.pick([4, 8, 12]) * GIB),
-  );
-  const ramBytes = prng.pick([4, 8, 16]) * GIB;
-  return {
-    ...LARGE,
-    cpuMillis: prng.pick([1_000, 2_000, 4_000, 8_000]),
-    ramTotalBytes: ramBytes,
-    ramAvailableBytes: ramBytes,
-    gpus,
-    maxUnits: prng.pick([0, 0, 1, 3]),
-  };
-}
-
-function gpu(id: string, vramTotalBytes: number): Capacity['gpus'][number] {
-  return { id, name: id, vramTotalBytes, vramForeignBytes: 0, vramFreeBytes: vramTotalBytes };
-}
-
-function someClockFault(prng: Prng): ClockFault {
-  return {
-    rate: 1 + prng.between(-MOST_CLOCK_DRIFT, MOST_CLOCK_DRIFT),
-    wallOffsetMs: prng.between(-60_000, 60_000),
-  };
-}
-
-function isFullStore(error: unknown): boolean {
-  return error instanceof FurrowError && error.reason === 'JOURNAL_REFUSED';
-}
-
-function describe(error: unknown): string {
-  if (error instanceof FurrowError) return `${error.reason}: ${messageOf(error)}`;
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 
 /** What is thrown where nobody waits (a microtask, a forgotten promise) belongs to the run, too. */

@@ -11,6 +11,9 @@ interface Event {
   run: (() => void) | undefined;
 }
 
+const BREATH_STEPS = 64;
+const LINES_AT_ONCE = 256;
+
 export class Timeline {
   #nowMs = 0;
   #made = 0;
@@ -18,6 +21,7 @@ export class Timeline {
   #ambushes: { readonly atStep: number; readonly run: () => void }[] = [];
   readonly #heap: Event[] = [];
   readonly #hash = createHash('sha256');
+  readonly #lines: string[] = [];
   readonly #print: boolean;
 
   constructor(print = false) {
@@ -50,7 +54,8 @@ export class Timeline {
   /** Puts a line into the log that tells two runs apart. */
   note(line: string): void {
     const text = `${this.#nowMs.toFixed(3)} ${line}\n`;
-    this.#hash.update(text);
+    this.#lines.push(text);
+    if (this.#lines.length === LINES_AT_ONCE) this.#flush();
     if (this.#print) process.stdout.write(text);
   }
 
@@ -70,7 +75,7 @@ export class Timeline {
       this.#steps += 1;
       this.note(event.what);
       run();
-      await settled();
+      await this.#settled();
       await this.#spring();
       return true;
     }
@@ -81,18 +86,31 @@ export class Timeline {
     if (due.length === 0) return;
     this.#ambushes = this.#ambushes.filter(({ atStep }) => atStep > this.#steps);
     for (const ambush of due) ambush.run();
-    await settled();
+    await this.#settled();
+  }
+
+  /**
+   * Resolves when no promise has anything left to do: a tick comes after all microtasks. Now and then
+   * after an immediate, so that the process hears of promises that rejected, and of the world.
+   */
+  #settled(): Promise<void> {
+    const isBreath = this.#steps % BREATH_STEPS === 0;
+    return new Promise((resolve) => {
+      if (isBreath) setImmediate(resolve);
+      else process.nextTick(resolve);
+    });
+  }
+
+  #flush(): void {
+    this.#hash.update(this.#lines.join(''));
+    this.#lines.length = 0;
   }
 
   /** Hash of everything that was noted. Ends the log. */
   digest(): string {
+    this.#flush();
     return this.#hash.digest('hex');
   }
-}
-
-/** Resolves when no promise has anything left to do: microtasks go before the next immediate. */
-function settled(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }
 
 function isBefore(a: Event, b: Event): boolean {

@@ -13,68 +13,30 @@ import type {
 } from '../../coordinator/domain/commands.ts';
 import type { StopOrder } from '../../coordinator/domain/decision.ts';
 import type { GrantOrder } from '../../coordinator/domain/assignment.ts';
-import type { Capacity } from '../../coordinator/domain/demand.ts';
 import type {
   Fact,
+  JobsArchived,
   LeaseEnded,
   LeasesGranted,
   ResultsAccepted,
 } from '../../coordinator/domain/facts.ts';
 import { emptyFarm, type Farm, type Job, type StepRun } from '../../coordinator/domain/farm.ts';
-import { farmImage } from '../../coordinator/domain/farm-image.ts';
 import type { Liveness } from '../../coordinator/domain/liveness.ts';
-import type { Demand, File, StepSpec } from '../../coordinator/domain/task.ts';
+import type { File, StepSpec } from '../../coordinator/domain/task.ts';
 import { epochOf, type Token } from '../../coordinator/domain/token.ts';
+import type { StallStep } from '../../coordinator/domain/stall-watch.ts';
 import {
   UNIT_ACCEPTED,
   UNIT_CANCELLED,
   type UnitTable,
 } from '../../coordinator/domain/unit-table.ts';
+import { type JobView, viewOfJob } from '../../coordinator/domain/views.ts';
 import type { CommitRecord } from '../../coordinator/ports.ts';
-
-/** The kinds of promise that can be broken. */
-export type ViolationKind =
-  | 'farm-inconsistent'
-  | 'overbooked'
-  | 'fold-differs'
-  | 'two-leaders'
-  | 'token-twice'
-  | 'accepted-twice'
-  | 'stale-accepted'
-  | 'accepted-without-result'
-  | 'run-twice'
-  | 'said-before-commit'
-  | 'destroyed-without-proof'
-  | 'freed-while-held'
-  | 'expired-in-grace'
-  | 'expired-while-renewed'
-  | 'stalled-while-moving'
-  | 'locked-out'
-  | 'granted-against-orders'
-  | 'created-twice'
-  | 'blob-swept'
-  | 'blob-missing'
-  | 'cannot-start'
-  | 'acknowledged-lost'
-  | 'leaked'
-  | 'never-ended'
-  | 'crashed';
-
-export class Violation extends Error {
-  readonly kind: ViolationKind;
-
-  constructor(kind: ViolationKind, message: string) {
-    super(`${kind}: ${message}`);
-    this.kind = kind;
-  }
-}
-
-/** What one agent's machine really holds, by whatever the agent was seen to do. */
-export interface Custody {
-  readonly state: 'waiting' | 'running';
-  readonly demand: Demand;
-  readonly gpuIds: readonly string[];
-}
+import { archivedJobs, type ReadArchive } from './archive-check.ts';
+import { CopyCheck } from './copy-check.ts';
+import { Custody } from './custody.ts';
+import { FoldCheck } from './fold-check.ts';
+import { Violation } from './violation.ts';
 
 export class Witness {
   /** Fold of what is stored, to the byte. */
@@ -85,22 +47,32 @@ export class Witness {
   blobsDeleted = 0;
   readonly ends = new Map<LeaseEnded['kind'], number>();
   readonly #granted = new Set<Token>();
-  readonly #started = new Set<Token>();
   readonly #succeeded = new Set<Token>();
   readonly #hanging = new Set<Token>();
+  /** Jobs whose cancel is stored, also those that were removed since. */
+  readonly #cancelled = new Set<number>();
+  /** Of units that were cancelled before they were queued again. */
+  readonly #reopened = new Set<Token>();
   readonly #acknowledged = new Map<string, number>();
-  /** By agent: what its machine holds. */
-  readonly custody = new Map<string, Map<Token, Custody>>();
+  readonly custody = new Custody();
+  readonly copies = new CopyCheck(this.stored);
   /** By epoch: true time before which nothing may expire. */
   readonly #graceEndsMs = new Map<number, number>();
   #commits = 0;
+  readonly #folds = new FoldCheck(this.stored);
+  /** By epoch: the program that leads in it, if it has said so. */
+  readonly #leaders = new Map<number, string>();
   readonly #acceptedUnits = new Set<string>();
   readonly #sessions = new Map<string, string>();
   readonly #nowMs: () => number;
   readonly #blobs: ReadonlySet<string>;
+  readonly #readArchive: ReadArchive;
+  /** Jobs that left the memory and were not removed. */
+  readonly archived = new Map<number, JobView>();
 
   /** `blobs`: those that are on the blob store's disk. */
-  constructor(nowMs: () => number, blobs: ReadonlySet<string>) {
+  constructor(nowMs: () => number, blobs: ReadonlySet<string>, readArchive: ReadArchive) {
+    this.#readArchive = readArchive;
     this.#nowMs = nowMs;
     this.#blobs = blobs;
   }
@@ -113,6 +85,7 @@ export class Witness {
       throw new Violation('two-leaders', message);
     }
     this.#commits = commit.number;
+    this.#folds.onStored(commit);
     for (const fact of commit.facts) {
       this.facts.set(fact.type, (this.facts.get(fact.type) ?? 0) + 1);
       if (fact.type === 'LeasesGranted') this.#onGranted(fact);
@@ -122,11 +95,42 @@ export class Witness {
       if (fact.type === 'UnitsCreated' && this.#stepOf(fact)?.units !== undefined) {
         throw new Violation('created-twice', where(fact, 0));
       }
+      if (fact.type === 'JobsArchived') this.#onArchived(fact);
+      if (fact.type === 'JobRemoved') this.#onRemoved(fact.job);
+      if (fact.type === 'JobCancelled') this.#cancelled.add(fact.job);
+      if (fact.type === 'UnitsRequeued') this.#onReopened(fact.job);
       apply(this.stored, fact);
     }
   }
 
+  #onArchived({ segment }: JobsArchived): void {
+    for (const view of archivedJobs(this.stored, segment, this.#readArchive)) {
+      this.archived.set(view.number, view);
+    }
+  }
+
+  /** The retry of an ended job, told before it is applied. */
+  #onReopened(job: number): void {
+    for (const { units } of this.stored.jobs.get(job)?.steps ?? []) {
+      if (units === undefined) continue;
+      for (let unit = 0; unit < units.size; unit += 1) {
+        if (units.stateOf(unit) === UNIT_CANCELLED) this.#reopened.add(units.tokenOf(unit));
+      }
+    }
+  }
+
+  #onRemoved(job: number): void {
+    const clientId = this.#clientIdOf(job);
+    if (clientId !== undefined) this.#acknowledged.delete(clientId);
+    this.archived.delete(job);
+  }
+
+  #clientIdOf(job: number): string | undefined {
+    return this.stored.jobs.get(job)?.clientId ?? this.archived.get(job)?.clientId;
+  }
+
   #onGranted(fact: LeasesGranted): void {
+    this.copies.onGranted(fact);
     const job = this.stored.jobs.get(fact.job);
     if (job?.paused === true || job?.end !== undefined) {
       throw new Violation('granted-against-orders', `j${fact.job} is paused or over`);
@@ -148,6 +152,7 @@ export class Witness {
   }
 
   #onAccepted(fact: ResultsAccepted): void {
+    this.copies.onAccepted(fact);
     const units = this.stored.jobs.get(fact.job)?.steps[fact.step]?.units;
     fact.units.forEach((unit, index) => {
       const token = fact.tokens[index] as Token;
@@ -186,6 +191,10 @@ export class Witness {
       if (!needsBlob(job, sha256)) continue;
       throw new Violation('blob-swept', `${sha256}, which j${job.number} needs`);
     }
+    for (const { id, outputs } of this.archived.values()) {
+      if (!outputs.some((file) => file.sha256 === sha256)) continue;
+      throw new Violation('blob-swept', `${sha256}, which archived ${id} left`);
+    }
   }
 
   /** A run of an agent's program began. */
@@ -199,9 +208,11 @@ export class Witness {
   }
 
   #onEnded(fact: LeaseEnded, epoch: number): void {
+    this.copies.onEnded(fact);
     this.ends.set(fact.kind, (this.ends.get(fact.kind) ?? 0) + 1);
-    if (fact.kind === 'refused' && this.custody.get(fact.agentId)?.has(fact.token) === true) {
-      const message = `${where(fact, fact.unit)} was given up as refused, but ${fact.agentId} has it`;
+    const isGivenUp = fact.kind === 'refused' || fact.kind === 'retracted';
+    if (isGivenUp && this.custody.holds(fact.agentId, fact.token)) {
+      const message = `${where(fact, fact.unit)} was given up as ${fact.kind}, but ${fact.agentId} has it`;
       throw new Violation('freed-while-held', message);
     }
     if (fact.kind === 'stalled' && !this.#hanging.has(fact.token)) {
@@ -216,14 +227,24 @@ export class Witness {
     }
   }
 
-  /** A leader's listeners are ready. `graceMs` of true time, clock faults taken off. */
-  onLeading(epoch: number, graceMs: number): void {
+  /** A program won the election and its listeners are ready. `graceMs` of true time, clock faults taken off. */
+  onLeading(epoch: number, program: string, graceMs: number): void {
+    this.#checkLeads(epoch, program);
     this.#graceEndsMs.set(epoch, this.#nowMs() + graceMs);
+  }
+
+  /** One program speaks in an epoch, and no other ever. */
+  #checkLeads(epoch: number, program: string): void {
+    const leader = this.#leaders.get(epoch) ?? program;
+    this.#leaders.set(epoch, leader);
+    if (leader === program) return;
+    throw new Violation('two-leaders', `${program} speaks in epoch ${epoch}, which is ${leader}'s`);
   }
 
   // --- what is said ---------------------------------------------------------------------------
 
-  onGrantSaid(order: GrantOrder): void {
+  onGrantSaid(order: GrantOrder, epoch: number, program: string): void {
+    this.#checkLeads(epoch, program);
     for (const { token } of order.steps.flatMap((step) => step.leases)) {
       if (!this.#granted.has(token)) {
         throw new Violation('said-before-commit', `grant of token ${token} is not stored`);
@@ -241,7 +262,7 @@ export class Witness {
 
   onSubmitAnswered(command: SubmitJob, answer: Answer): void {
     if (answer.kind !== 'job') return;
-    if (this.stored.jobs.get(answer.job)?.clientId !== command.clientId) {
+    if (this.#clientIdOf(answer.job) !== command.clientId) {
       throw new Violation('said-before-commit', `submit of j${answer.job} is not stored`);
     }
     const before = this.#acknowledged.get(command.clientId);
@@ -254,8 +275,32 @@ export class Witness {
 
   onCancelAnswered(job: number, answer: Answer): void {
     if (answer.kind !== 'job') return;
-    if (this.stored.jobs.get(job)?.end?.state !== 'cancelled') {
+    if (!this.#cancelled.has(job)) {
       throw new Violation('said-before-commit', `cancel of j${job} is not stored`);
+    }
+  }
+
+  /** What has room is granted within moments: a watch that must help sees what placement has overlooked. */
+  onStallStep({ state, stall }: StallStep): void {
+    if (state !== 'noticed' || stall.cause !== 'overlooked') return;
+    throw new Violation('overlooked', `${stall.unitId} ${stall.why}, and nothing is granted`);
+  }
+
+  /**
+   * A coordinator showed a job that had been acknowledged with so many accepted units; undefined: it said
+   * that there is no such job.
+   */
+  onSeen(job: number, accepted: number | undefined): void {
+    const stored = acceptedUnits(this.stored.jobs.get(job));
+    // One that is archived by now may still be shown as it was.
+    const most = stored ?? (job > this.stored.lastJob ? -1 : Infinity);
+    if (accepted !== undefined && accepted > most) {
+      const message = `j${job} was shown with ${accepted} accepted units, ${stored} are stored`;
+      throw new Violation('said-before-commit', message);
+    }
+    // Also one that was deposed and does not know it yet must not say so: its successor knows more.
+    if (accepted === undefined && stored !== undefined) {
+      throw new Violation('acknowledged-lost', `j${job} is said not to be there`);
     }
   }
 
@@ -292,33 +337,16 @@ export class Witness {
 
   #checkStale({ job, step, unit, token }: ReportedResult): void {
     const units = this.#unitsOf(job, step);
-    if (units?.tokenOf(unit) !== token || units.stateOf(unit) === UNIT_CANCELLED) return;
-    const message = `STALE was said of ${token}, the current token of j${job}/${step}/${unit}`;
+    const isCurrent = units?.tokenOf(unit) === token || units?.copies.get(unit)?.token === token;
+    if (!isCurrent || units.stateOf(unit) === UNIT_CANCELLED) return;
+    // Decided while its job had ended, and said when a retry had opened it again.
+    if (this.#reopened.has(token)) return;
+    const message = `STALE was said of ${token}, a current token of j${job}/${step}/${unit}`;
     throw new Violation('destroyed-without-proof', message);
   }
 
   #unitsOf(job: number, step: string): UnitTable | undefined {
     return this.stored.jobs.get(job)?.steps.find((other) => other.spec.name === step)?.units;
-  }
-
-  // --- what runs ------------------------------------------------------------------------------
-
-  /** An agent's machine holds this lease from now on, waiting or running. */
-  onHeld(agentId: string, token: Token, held: Custody, capacity: Capacity): void {
-    const all = this.custody.get(agentId) ?? new Map<Token, Custody>();
-    this.custody.set(agentId, all);
-    all.set(token, held);
-    if (held.state === 'running') {
-      if (this.#started.has(token)) throw new Violation('run-twice', `token ${token} ran twice`);
-      this.#started.add(token);
-    }
-    const running = [...all.values()].filter((other) => other.state === 'running');
-    const excess = excessOf(running, capacity);
-    if (excess !== undefined) throw new Violation('overbooked', `${agentId} runs ${excess}`);
-    const committed = excessOf([...all.values()], capacity);
-    if (committed !== undefined) {
-      throw new Violation('overbooked', `${agentId} was given ${committed}`);
-    }
   }
 
   onHangs(token: Token): void {
@@ -327,16 +355,6 @@ export class Witness {
 
   onSucceeded(token: Token): void {
     this.#succeeded.add(token);
-  }
-
-  /** The program ended, however: what waited is gone, what ran runs on. */
-  onProgramEnded(agentId: string): void {
-    const all = this.custody.get(agentId);
-    for (const [token, held] of all ?? []) if (held.state === 'waiting') all?.delete(token);
-  }
-
-  onReleased(agentId: string, token: Token): void {
-    this.custody.get(agentId)?.delete(token);
   }
 
   // --- what a coordinator thinks ---------------------------------------------------------------
@@ -348,27 +366,24 @@ export class Witness {
     if (bookings[0] !== undefined) throw new Violation('overbooked', bookings[0]);
   }
 
-  /** A coordinator has read the farm, from a snapshot at this sequence or from the beginning. */
-  onLoaded(farm: Farm, snapshotSequence: number): void {
+  /** A coordinator has read the farm, from a snapshot or from the beginning. */
+  onLoaded(farm: Farm, sequence: number, snapshotSequence: number): void {
     if (snapshotSequence > 0) this.startsFromSnapshot += 1;
-    this.checkFold(farm);
+    this.checkFold(farm, sequence);
   }
 
-  /** Only for a leader of the stored epoch that has nothing decided which is not stored. */
-  checkFold(farm: Farm): void {
-    const [live, stored] = [farmImage(farm), farmImage(this.stored)];
-    if (live === stored) return;
-    let at = 0;
-    while (live[at] === stored[at]) at += 1;
-    const from = Math.max(0, at - 80);
-    const message = `live …${live.slice(from, at + 80)} and stored …${stored.slice(from, at + 80)}`;
-    throw new Violation('fold-differs', message);
+  /**
+   * The farm of one that has read or written the journal up to this sequence, and decided nothing
+   * beyond. False when that is not what is stored now, so that there is nothing to compare.
+   */
+  checkFold(farm: Farm, sequence: number): boolean {
+    return this.#folds.check(farm, sequence);
   }
 
   /** After the faults have healed and all jobs came to an end. */
   checkRest(): void {
     for (const [clientId, job] of this.#acknowledged) {
-      if (this.stored.jobs.get(job)?.clientId !== clientId) {
+      if (this.#clientIdOf(job) !== clientId) {
         throw new Violation('acknowledged-lost', `j${job} of ${clientId}`);
       }
     }
@@ -390,7 +405,10 @@ function inputsOf(steps: readonly StepSpec[]): File[] {
 
 /** Whether an open job, or a failed one that may be retried, cannot do without the blob. */
 function needsBlob(job: Job, sha256: string): boolean {
-  if (job.end !== undefined && job.end.state !== 'failed') return false;
+  if (job.end?.state === 'succeeded') {
+    return viewOfJob(job).outputs.some((file) => file.sha256 === sha256);
+  }
+  if (job.end?.state === 'cancelled') return false;
   if (inputsOf(job.steps.map((step) => step.spec)).some((file) => file.sha256 === sha256))
     return true;
   return job.steps.some((step) => {
@@ -402,24 +420,11 @@ function needsBlob(job: Job, sha256: string): boolean {
   });
 }
 
-function where(fact: { readonly job: number; readonly step: number }, unit: number): string {
-  return `j${fact.job} step ${fact.step} unit ${unit}`;
+/** Undefined for no job. */
+export function acceptedUnits(job: Job | undefined): number | undefined {
+  return job?.steps.reduce((sum, { units }) => sum + (units?.counts.accepted ?? 0), 0);
 }
 
-/** What is more than the machine has, in words, or undefined. */
-function excessOf(held: readonly Custody[], capacity: Capacity): string | undefined {
-  const sum = (of: (entry: Custody) => number): number =>
-    held.reduce((total, entry) => total + of(entry), 0);
-  const cpuMillis = sum((entry) => entry.demand.cpuMillis);
-  if (cpuMillis > capacity.cpuMillis) return `${cpuMillis} of ${capacity.cpuMillis} CPU millis`;
-  const ramBytes = sum((entry) => entry.demand.ramBytes);
-  if (ramBytes > capacity.ramTotalBytes) return `${ramBytes} of ${capacity.ramTotalBytes} RAM`;
-  if (capacity.maxUnits > 0 && held.length > capacity.maxUnits) {
-    return `${held.length} of ${capacity.maxUnits} units`;
-  }
-  for (const gpu of capacity.gpus) {
-    const vramBytes = sum((entry) => (entry.gpuIds.includes(gpu.id) ? entry.demand.vramBytes : 0));
-    if (vramBytes > gpu.vramTotalBytes) return `${vramBytes} of ${gpu.vramTotalBytes} on ${gpu.id}`;
-  }
-  return undefined;
+function where(fact: { readonly job: number; readonly step: number }, unit: number): string {
+  return `j${fact.job} step ${fact.step} unit ${unit}`;
 }

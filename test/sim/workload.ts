@@ -1,25 +1,34 @@
 /** Clients: they submit jobs and steer them, over a network that fails them, and try again as it does. */
 import { inputBlobs } from '../../coordinator/domain/assignment.ts';
 import type { Answer, Command, SubmitJob } from '../../coordinator/domain/commands.ts';
-import { NO_DEMAND } from '../../coordinator/domain/demand.ts';
-import type { Demand, Input, StepSpec } from '../../coordinator/domain/task.ts';
+import type { StepSpec } from '../../coordinator/domain/task.ts';
+import { CoordinatorRoute } from '../../kit/coordinator-route.ts';
+import { FurrowError } from '../../kit/furrow-error.ts';
 import type { Network } from './network.ts';
 import type { Prng } from './prng.ts';
-import { sharedBlob } from './sim-agent.ts';
+import { someSteps } from './sim-jobs.ts';
 import type { SimCoordinator } from './sim-coordinator.ts';
 import type { SimProcess } from './sim-process.ts';
-import { Violation } from './witness.ts';
+import { Violation } from './violation.ts';
 
 export const CLIENT = 'client';
 const CALL_TIMEOUT_MS = 10_000;
-const GIB = 2 ** 30;
+/** Submits that are under way: who waits for so many begins no more. */
+const MOST_UNANSWERED = 8;
+const TICKET = 'licence';
+const UNREACHABLE = new FurrowError('unavailable', 'FARM_UNREACHABLE', 'simulated: nobody answers');
 
 export interface WorkloadOptions {
   readonly network: Network;
   readonly prng: Prng;
   readonly process: SimProcess;
-  readonly findCoordinator: () => SimCoordinator | undefined;
+  /** Of all coordinators. */
+  readonly addresses: readonly string[];
+  /** Who answers at this address now. */
+  readonly findCoordinator: (address: string) => SimCoordinator | undefined;
   readonly agentIds: readonly string[];
+  /** Jobs have owners and limits, and take tickets. */
+  readonly hasShares: boolean;
   readonly fail: (error: unknown) => void;
 }
 
@@ -27,12 +36,17 @@ export class Workload {
   readonly #options: WorkloadOptions;
   /** Jobs whose submit was acknowledged, by what was submitted. */
   readonly #submitted: { readonly job: number; readonly command: SubmitJob }[] = [];
+  /** Jobs that are removed, or will be if they have ended: their client ids may be used again. */
+  readonly #removing = new Set<number>();
   #made = 0;
   #isOpen = true;
   #unanswered = 0;
+  #failedInARow = 0;
+  readonly #route: CoordinatorRoute;
 
   constructor(options: WorkloadOptions) {
     this.#options = options;
+    this.#route = new CoordinatorRoute(options.addresses.join());
   }
 
   get jobs(): readonly number[] {
@@ -45,6 +59,7 @@ export class Workload {
   }
 
   start(): void {
+    if (this.#options.hasShares) this.#until({ type: 'SetTickets', name: TICKET, limit: 2 });
     this.#next();
   }
 
@@ -70,15 +85,19 @@ export class Workload {
 
   #act(): void {
     const { prng, agentIds } = this.#options;
-    const known = prng.pickAny(this.#submitted);
+    const known = prng.pickAny(this.#submitted.filter(({ job }) => !this.#removing.has(job)));
+    if (this.#unanswered > MOST_UNANSWERED) return;
     if (known === undefined || prng.chance(0.45)) return this.#submit(this.#newJob());
     const { job } = known;
+    this.#look(job);
     const roll = prng.next();
     if (roll < 0.2) return this.#repeat(known.job, known.command);
     if (roll < 0.35) return this.#once({ type: 'CancelJob', job, reason: 'simulated' });
     if (roll < 0.5) return this.#once({ type: 'PauseJob', job, reason: '' });
     if (roll < 0.65) return this.#once({ type: 'ResumeJob', job, reason: '' });
-    if (roll < 0.9) return this.#once({ type: 'RetryJob', job, reason: '' });
+    if (roll < 0.85) return this.#once({ type: 'RetryJob', job, reason: '' });
+    if (roll < 0.92) return this.#remove(job);
+    if (this.#options.hasShares && prng.chance(0.3)) return this.#share();
     this.#once({ type: 'DrainAgent', agent: prng.pick(agentIds), draining: prng.chance(0.4) });
   }
 
@@ -96,21 +115,21 @@ export class Workload {
 
   /** Calls back when the coordinator has said that it has all of them. */
   #withBlobs(hashes: readonly string[], ready: () => void): void {
-    const { process, prng } = this.#options;
+    const { process } = this.#options;
     this.#ask<readonly string[]>(
       'asks for blobs',
-      (coordinator) => Promise.resolve(coordinator.findMissing(hashes)),
+      (coordinator) => coordinator.findMissing(hashes),
       (missing) => {
         if (missing?.length === 0) return ready();
         for (const sha256 of missing ?? []) this.#upload(sha256);
-        process.after(prng.between(100, 3_000), 'asks again', () => this.#withBlobs(hashes, ready));
+        process.after(this.#pauseMs(), 'asks again', () => this.#withBlobs(hashes, ready));
       },
     );
   }
 
   #upload(sha256: string): void {
     const { network, findCoordinator } = this.#options;
-    const coordinator = findCoordinator();
+    const coordinator = findCoordinator(this.#route.address);
     if (coordinator === undefined) return;
     network.send(CLIENT, coordinator.machine, coordinator.process, 'upload', () =>
       coordinator.blobs.receive(sha256, 'asked', () => {}),
@@ -123,6 +142,8 @@ export class Workload {
       this.#unanswered -= 1;
       if (answer.kind !== 'job') return;
       this.#submitted.push({ job: answer.job, command });
+      // As whoever submits and watches: at any coordinator, also one that does not know that it lost its lead.
+      this.#look(answer.job);
       this.#retryLater(answer.job);
     });
   }
@@ -143,18 +164,41 @@ export class Workload {
       const isRight = isOther
         ? answer?.kind === 'refused' && answer.reason === 'CLIENT_ID_REUSED'
         : answer?.kind === 'job' && answer.job === job;
-      if (answer === undefined || isRight) return;
+      if (answer === undefined || isRight || this.#removing.has(job)) return;
       const message = `a repeat of ${command.clientId} was answered ${JSON.stringify(answer)}`;
       this.#options.fail(new Violation('acknowledged-lost', message));
     });
   }
 
+  /** Somebody changes what there is to share, or who gets how much. */
+  #share(): void {
+    const { prng } = this.#options;
+    const name = prng.pick(OWNERS);
+    if (prng.chance(0.5)) {
+      this.#once({ type: 'SetTickets', name: TICKET, limit: prng.whole(1, 4) });
+    } else {
+      const maxUnits = prng.pick([0, 0, 3]);
+      this.#once({ type: 'SetOwner', name, weight: prng.whole(1, 3), maxUnits });
+    }
+  }
+
+  #remove(job: number): void {
+    this.#removing.add(job);
+    this.#once({ type: 'RemoveJob', job });
+  }
+
   #once(command: Command): void {
-    this.#call(command, () => {});
+    this.#call(command, (answer) => {
+      if (answer?.kind !== 'refused' || answer.reason !== 'JOB_UNKNOWN' || !('job' in command))
+        return;
+      if (this.#removing.has(command.job)) return;
+      const message = `${command.type} of j${command.job} was answered that there is no such job`;
+      this.#options.fail(new Violation('acknowledged-lost', message));
+    });
   }
 
   #until(command: Command, done: (answer: Answer) => void = () => {}): void {
-    const { process, prng } = this.#options;
+    const { process } = this.#options;
     this.#call(command, (answer) => {
       // A GPU that nobody has yet may still come back.
       const reason = answer?.kind === 'refused' ? answer.reason : '';
@@ -162,8 +206,14 @@ export class Workload {
         return this.#withBlobs(inputBlobs(command.steps), () => this.#until(command, done));
       }
       if (answer !== undefined && reason !== 'DEMAND_TOO_LARGE') return done(answer);
-      process.after(prng.between(200, 3_000), 'tries again', () => this.#until(command, done));
+      process.after(this.#pauseMs(), 'tries again', () => this.#until(command, done));
     });
+  }
+
+  /** The longer nobody serves, the longer. */
+  #pauseMs(): number {
+    const { prng } = this.#options;
+    return prng.between(200, Math.min(10_000, 1_000 * 2 ** Math.min(this.#failedInARow, 10)));
   }
 
   /** One call with a deadline; undefined when it had no answer, or none that says anything. */
@@ -171,25 +221,35 @@ export class Workload {
     this.#ask(command.type, (coordinator) => coordinator.call(command), settle);
   }
 
+  /** Undefined when nobody serves it; the next call goes elsewhere then. */
   #ask<T>(
     what: string,
-    serve: (coordinator: SimCoordinator) => Promise<T | undefined>,
+    serve: (coordinator: SimCoordinator) => Promise<T | FurrowError>,
     settle: (answer: T | undefined) => void,
   ): void {
     const { network, process, findCoordinator } = this.#options;
-    const coordinator = findCoordinator();
+    const { address } = this.#route;
+    const turnAway = (error: FurrowError): void => {
+      this.#failedInARow += 1;
+      this.#route.failed(error, address);
+      settle(undefined);
+    };
+    const coordinator = findCoordinator(address);
     if (coordinator === undefined) {
-      process.after(500, 'finds no coordinator', () => settle(undefined));
+      process.after(500, 'finds no coordinator', () => turnAway(UNREACHABLE));
       return;
     }
     let isOpen = true;
-    const once = (answer: T | undefined): void => {
+    const once = (answer: T | FurrowError): void => {
       if (!isOpen) return;
       isOpen = false;
       cancel();
+      if (answer instanceof FurrowError) return turnAway(answer);
+      this.#failedInARow = 0;
+      this.#route.served(address);
       settle(answer);
     };
-    const cancel = process.clock.after(CALL_TIMEOUT_MS, () => once(undefined));
+    const cancel = process.clock.after(CALL_TIMEOUT_MS, () => once(UNREACHABLE));
     network.send(CLIENT, coordinator.machine, coordinator.process, what, () => {
       void serve(coordinator).then((answer) => {
         network.send(coordinator.machine, CLIENT, process, `${what} answered`, () => once(answer));
@@ -197,11 +257,19 @@ export class Workload {
     });
   }
 
+  /** Somebody looks at a job, at whichever coordinator. */
+  #look(job: number): void {
+    const { network, prng, addresses, findCoordinator } = this.#options;
+    const coordinator = findCoordinator(prng.pick(addresses));
+    if (coordinator === undefined) return;
+    network.send(CLIENT, coordinator.machine, coordinator.process, 'look', () => {
+      void coordinator.look(job);
+    });
+  }
+
   #newJob(): SubmitJob {
     const { prng } = this.#options;
     this.#made += 1;
-    const shape = prng.next();
-    const steps = shape < 0.4 ? film(prng) : shape < 0.7 ? chain(prng) : fan(prng);
     return {
       type: 'SubmitJob',
       clientId: `client-${this.#made}`,
@@ -209,90 +277,22 @@ export class Workload {
       name: `job ${this.#made}`,
       priority: prng.pick([0, 0, 0, 5, -5]),
       recipe: '',
-      steps,
+      steps: this.#options.hasShares ? withTickets(prng, someSteps(prng)) : someSteps(prng),
       missingBlobs: [],
+      ...(this.#options.hasShares ? someShares(prng) : {}),
     };
   }
 }
 
-/** split → encode each piece → concat, with a second fan-out behind it now and then. */
-function film(prng: Prng): StepSpec[] {
-  const demand = someDemand(prng);
-  return [
-    step('split', prng, { inputs: [sourceFile(prng)], outputs: ['piece-*'] }),
-    step('encode', prng, {
-      demand,
-      forEach: { step: 'split', pattern: 'piece-*' },
-      inputs: [{ kind: { $case: 'item', value: true } }],
-      outputs: prng.chance(0.3) ? ['part-*'] : ['part'],
-    }),
-    step('concat', prng, {
-      inputs: [{ kind: { $case: 'outputs', value: { step: 'encode', pattern: 'part*' } } }],
-      outputs: ['film'],
-    }),
-    ...(prng.chance(0.3)
-      ? [step('thumbs', prng, { forEach: { step: 'encode', pattern: 'part*' } })]
-      : []),
-  ];
+const OWNERS = ['ann', 'bob', 'carl'];
+
+function someShares(prng: Prng): Pick<SubmitJob, 'owner' | 'maxUnits'> {
+  return { owner: prng.pick(OWNERS), maxUnits: prng.pick([0, 0, 2]) };
 }
 
-function chain(prng: Prng): StepSpec[] {
-  return [
-    step('first', prng, {
-      inputs: [sourceFile(prng)],
-      values: ['red', 'green', 'blue'],
-      outputs: ['out'],
-    }),
-    step('second', prng, { dependsOn: ['first'], count: prng.whole(1, 4) }),
-  ];
-}
-
-function fan(prng: Prng): StepSpec[] {
-  return [step('work', prng, { count: prng.whole(1, 40), demand: someDemand(prng) })];
-}
-
-function sourceFile(prng: Prng): Input {
-  const file = { name: 'source', sha256: sharedBlob(prng), sizeBytes: 1_000_000 };
-  return { kind: { $case: 'file', value: file } };
-}
-
-interface StepShape {
-  readonly dependsOn?: readonly string[];
-  readonly count?: number;
-  readonly values?: readonly string[];
-  readonly forEach?: { readonly step: string; readonly pattern: string };
-  readonly inputs?: readonly Input[];
-  readonly outputs?: readonly string[];
-  readonly demand?: Demand;
-}
-
-function step(name: string, prng: Prng, shape: StepShape): StepSpec {
-  return {
-    name,
-    dependsOn: shape.dependsOn ?? [],
-    parameters: parametersOf(shape),
-    task: { kind: { $case: 'noop', value: {} } },
-    inputs: shape.inputs ?? [],
-    outputs: (shape.outputs ?? []).map((pattern) => ({ pattern, keep: false, optional: false })),
-    demand: shape.demand ?? { ...NO_DEMAND, cpuMillis: 500 },
-    limits: { maxAttempts: prng.whole(1, 6), runTimeoutMs: 0, stallTimeoutMs: 30_000 },
-  };
-}
-
-function parametersOf(shape: StepShape): StepSpec['parameters'] {
-  if (shape.count !== undefined) return { kind: { $case: 'count', value: shape.count } };
-  if (shape.values !== undefined) {
-    return { kind: { $case: 'values', value: { values: shape.values } } };
-  }
-  if (shape.forEach !== undefined) return { kind: { $case: 'forEach', value: shape.forEach } };
-  return undefined;
-}
-
-/** Fits at least one agent of every simulated farm. */
-function someDemand(prng: Prng): Demand {
-  const cpuMillis = prng.pick([250, 500, 1_000, 2_000]);
-  const ramBytes = prng.pick([0, GIB / 2, GIB, 2 * GIB]);
-  if (prng.chance(0.7)) return { ...NO_DEMAND, cpuMillis, ramBytes };
-  const vramBytes = prng.pick([GIB, 2 * GIB, 6 * GIB]);
-  return { ...NO_DEMAND, cpuMillis, ramBytes, gpus: 1, vramBytes };
+function withTickets(prng: Prng, steps: readonly StepSpec[]): StepSpec[] {
+  return steps.map((step) => {
+    if (step.demand === undefined || prng.chance(0.6)) return step;
+    return { ...step, demand: { ...step.demand, tickets: { [TICKET]: 1 } } };
+  });
 }

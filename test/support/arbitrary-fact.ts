@@ -1,6 +1,7 @@
 /** Any fact of any kind, for properties. */
 import * as fc from 'fast-check';
 import type { Arbitrary } from 'fast-check';
+import type { AgentPolicy } from '../../coordinator/domain/agent-policy.ts';
 import type { EndKind, Fact, NextForUnit } from '../../coordinator/domain/facts.ts';
 import type {
   Demand,
@@ -23,6 +24,30 @@ const token: Arbitrary<Token> = fc
   .tuple(fc.integer({ min: 1, max: MAX_EPOCH }), fc.integer({ min: 1, max: MAX_COUNTER }))
   .map(([epoch, counter]) => tokenOf(epoch, counter));
 const sha256 = fc.stringMatching(/^[0-9a-f]{64}$/);
+
+const positive = fc.integer({ min: 1, max: 2 ** 32 - 1 });
+const policy: Arbitrary<AgentPolicy> = fc.record({
+  mode: fc.constantFrom('always', 'idle', 'never'),
+  onBusy: fc.constantFrom('finish', 'evict'),
+  graceMs: uint32,
+  // Zero stands for what is usual, on the wire alone.
+  idleAfterMs: positive,
+  maxLoadPercent: positive,
+  maxGpuPercent: positive,
+  hours: fc.array(
+    fc.record({
+      days: fc.array(fc.integer({ min: 0, max: 6 })),
+      startMinute: uint32,
+      endMinute: uint32,
+    }),
+  ),
+  timeZone: text,
+  maxCpuMillis: uint32,
+  maxUnits: uint32,
+  maxVramPercent: uint32,
+  maxBytesPerSecond: bytes,
+  pausedUntilMs: bytes,
+});
 
 const file: Arbitrary<File> = fc.record({ name: text, sha256, sizeBytes: bytes });
 
@@ -52,6 +77,7 @@ const taskKind: Arbitrary<TaskKind> = fc.oneof(
     fc.record({
       argv: texts,
       environment: fc.dictionary(environmentName, text, { noNullPrototype: true }),
+      checkpoint: maybe(fc.boolean()),
     }),
   ),
   variant('noop', fc.constant({})),
@@ -81,11 +107,14 @@ const demand: Arbitrary<Demand> = fc.record({
   scratchBytes: bytes,
   encoderSessions: uint32,
   attributes: texts,
+  wholeGpus: maybe(fc.boolean()),
+  tickets: fc.dictionary(environmentName, uint32, { noNullPrototype: true }),
 });
 const limits: Arbitrary<Limits> = fc.record({
   maxAttempts: uint32,
   runTimeoutMs: uint32,
   stallTimeoutMs: uint32,
+  startTimeoutMs: maybe(uint32),
 });
 const step: Arbitrary<StepSpec> = fc.record({
   name: text,
@@ -129,14 +158,24 @@ const results = fc.array(fc.tuple(uint32, token), { maxLength: 20 }).map((pairs)
 const outputs = fc.array(fc.record({ unit: uint32, files: fc.array(file, { maxLength: 3 }) }), {
   maxLength: 4,
 });
+const histogram = fc.array(fc.record({ bucket: uint32, count: uint32 }), { maxLength: 4 });
 const lease = { token, job: uint32, step: uint32, unit: uint32, agentId: text };
+
+/** What is not in the fact's own bytes: its commit must say it. */
+const ARBITRARY_REIGN = { reignId: '000102030405060708090a0b0c0d0e0f', sequence: 1 };
 
 /** One for each kind of fact: the compiler misses a kind that is new. */
 const factFields: {
   readonly [Type in Fact['type']]: Arbitrary<Omit<Extract<Fact, { type: Type }>, 'type'>>;
 } = {
   FarmCreated: fc.record({ farmId: text, atMs }),
-  EpochStarted: fc.record({ epoch: uint32, atMs }),
+  EpochStarted: fc.record({
+    epoch: uint32,
+    reignId: fc.constant(ARBITRARY_REIGN.reignId),
+    sequence: fc.constant(ARBITRARY_REIGN.sequence),
+    acceptsLoss: fc.boolean(),
+    atMs,
+  }),
   JobSubmitted: fc.record({
     job: uint32,
     clientId: text,
@@ -145,6 +184,9 @@ const factFields: {
     priority: fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }),
     recipe: text,
     steps: fc.array(step, { maxLength: 4 }),
+    failures: maybe(fc.record({ maxFailedUnits: uint32, keepGoing: fc.boolean() })),
+    owner: maybe(text),
+    maxUnits: maybe(uint32),
     atMs,
   }),
   UnitsCreated: fc.record({ job: uint32, step: uint32, count: uint32 }),
@@ -158,6 +200,9 @@ const factFields: {
     units: fc.array(uint32, { maxLength: 20 }),
     attempts: fc.array(uint32, { maxLength: 20 }),
     gpuIds: texts,
+    pin: maybe(text),
+    waiting: fc.boolean(),
+    copy: fc.boolean(),
     atMs,
   }),
   ResultsAccepted: fc
@@ -172,9 +217,18 @@ const factFields: {
     counts: fc.boolean(),
     lost: fc.boolean(),
     front: fc.boolean(),
+    grow: maybe(fc.record({ ramBytes: bytes, vramBytes: bytes })),
     atMs,
   }),
-  LeaseResumed: fc.record({ ...lease, session: text, gpuIds: texts, atMs }),
+  LeaseResumed: fc.record({ ...lease, session: text, gpuIds: texts, waiting: fc.boolean(), atMs }),
+  CheckpointSaved: fc.record({
+    token,
+    job: uint32,
+    step: uint32,
+    unit: uint32,
+    files: fc.array(file, { maxLength: 4 }),
+    atMs,
+  }),
   UnitsRequeued: fc.record({ job: uint32, atMs }),
   JobCancelled: fc.record({ job: uint32, reason: text, atMs }),
   JobPaused: fc.record({ job: uint32, atMs }),
@@ -182,7 +236,28 @@ const factFields: {
   JobEnded: fc.record({ job: uint32, succeeded: fc.boolean(), reason: text, atMs }),
   AgentEnrolled: fc.record({ agentId: text, name: text, version: text, atMs }),
   AgentDrainChanged: fc.record({ agentId: text, draining: fc.boolean(), atMs }),
+  AgentPolicySet: fc.record({ agentId: text, policy: maybe(policy), atMs }),
   SnapshotTaken: fc.record({ sequence: bytes, hash: sha256, sizeBytes: bytes }),
+  JobsArchived: fc.record({
+    segment: fc.record({
+      name: text,
+      ranges: fc.array(uint32, { maxLength: 8 }),
+      index: fc.record({ hash: sha256, sizeBytes: bytes }),
+      images: fc.record({ hash: sha256, sizeBytes: bytes }),
+      clientIdHashes: fc.array(uint32, { maxLength: 8 }),
+    }),
+    atMs,
+  }),
+  JobRemoved: fc.record({ job: uint32, atMs }),
+  SizesLearned: fc.record({
+    sizes: fc.array(
+      fc.record({ kind: text, units: uint32, runMs: bytes, ram: histogram, vram: histogram }),
+      { maxLength: 4 },
+    ),
+    atMs,
+  }),
+  TicketsSet: fc.record({ name: text, limit: uint32, atMs }),
+  OwnerSet: fc.record({ name: text, weight: uint32, maxUnits: uint32, atMs }),
 };
 
 export const FACT_TYPES = Object.keys(factFields) as readonly Fact['type'][];

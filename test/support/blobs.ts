@@ -1,6 +1,6 @@
 /** Blobs for tests: a folder that goes away, content with its name, a store, a server. */
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, open, rm, writeFile, type FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished } from 'vitest';
@@ -41,6 +41,17 @@ export function content(bytes: Buffer | number): Content {
 export function expectSame(found: Buffer, wanted: Buffer): void {
   expect(content(found).blob).toEqual(content(wanted).blob);
 }
+
+/** What every open file's methods are called on. */
+export async function fileMethods(): Promise<FileHandle> {
+  const handle = await open(process.execPath, 'r');
+  await handle.close();
+  return Object.getPrototypeOf(handle) as FileHandle;
+}
+
+/** As a disk that did not take what was written; the system says so once. */
+export const lostBytes = (): Error =>
+  Object.assign(new Error('EIO: i/o error, fsync'), { code: 'EIO' });
 
 /** Random content in a file. */
 export async function contentFile(
@@ -83,6 +94,7 @@ export async function startBlobServer(
     access: tokenAccess(TOKEN),
     log: silentLog,
     health: () => ({ healthy: true }),
+    mustLead: () => {},
     ...options,
     store,
   });

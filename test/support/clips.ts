@@ -135,8 +135,9 @@ export class Clips {
 
 const X264 = '-c:v libx264 -preset ultrafast -bf 2 -g 25 -sc_threshold 0'.split(' ');
 const X264_OPEN = [...X264, '-x264-params', 'open-gop=1:b-pyramid=normal'];
+/** 27 is no multiple of the B-frames' groups: pictures shown before a keyframe come after it. */
 const X265_OPEN =
-  '-c:v libx265 -preset ultrafast -tag:v hvc1 -x265-params open-gop=1:keyint=25:min-keyint=25:bframes=3:scenecut=0:log-level=error'.split(
+  '-c:v libx265 -preset ultrafast -tag:v hvc1 -x265-params open-gop=1:keyint=27:min-keyint=27:bframes=3:scenecut=0:log-level=error'.split(
     ' ',
   );
 const VP9 = '-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -g 25 -b:v 400k'.split(' ');

@@ -4,6 +4,8 @@
  */
 import { Server, ServerCredentials, status, type ServerDuplexStream } from '@grpc/grpc-js';
 import type { NatsConnection } from 'nats';
+import { statusOf } from '../../coordinator/grpc/errors.ts';
+import type { FurrowError } from '../../kit/furrow-error.ts';
 import {
   AgentServiceService,
   type AdvertiseRequest,
@@ -19,6 +21,7 @@ import {
   Verdict,
   type Result,
   type ResultVerdict,
+  type Successes,
   type StepShare,
 } from '../../proto/gen/furrow/work/v1/work.ts';
 import { grantSubject, RESULT_SUBJECTS } from '../../proto/subjects.ts';
@@ -42,6 +45,8 @@ export class FakeCoordinator {
   readonly results: Result[] = [];
   /** Merged into every answer to a beat. */
   answer: Partial<AdvertiseResponse> = {};
+  /** Set: beats are refused with it. */
+  beatRefusal: FurrowError | null = null;
   /** While false, beats get no answer. */
   answering = true;
   enrolRefusal: { readonly code: number; readonly message: string } | null = null;
@@ -120,11 +125,16 @@ export class FakeCoordinator {
     stream.on('data', (beat: AdvertiseRequest) => {
       this.beats.push(beat);
       if (!this.answering) return;
+      if (this.beatRefusal !== null) {
+        stream.emit('error', statusOf(this.beatRefusal));
+        return;
+      }
       stream.write({
         farmId: 'farm-1',
         epoch: 1,
         beat: beat.beat,
         stop: [],
+        retract: [],
         releasedGrant: 0,
         drain: false,
         leaseTtlMs: 0,
@@ -136,23 +146,30 @@ export class FakeCoordinator {
   #answerResults(): void {
     this.#options.nats.subscribe(RESULT_SUBJECTS, {
       callback: (_error, message) => {
-        const { results } = ResultBatch.decode(message.data);
-        this.results.push(...results);
-        const verdicts = results.flatMap((result) => {
-          const verdict = this.judge(result);
-          return verdict === null ? [] : [{ token: result.token, ...verdict }];
+        const { results, successes } = ResultBatch.decode(message.data);
+        const inColumns = successes.flatMap(resultsOf);
+        this.results.push(...inColumns, ...results);
+        const judge = (result: Result): ResultVerdict => {
+          const { verdict = 0, missing = [] } = this.judge(result) ?? {};
+          return { token: result.token, verdict, missing };
+        };
+        const reply = ResultReply.encode({
+          farmId: 'farm-1',
+          epoch: 1,
+          verdicts: results.map(judge),
+          successVerdicts: inColumns.map((result) => judge(result).verdict),
         });
-        message.respond(ResultReply.encode({ farmId: 'farm-1', epoch: 1, verdicts }).finish());
+        message.respond(reply.finish());
       },
     });
   }
 
   /** Sends a grant to the agent that beat last, and answers its reply. */
-  async grant(steps: readonly StepShare[]): Promise<GrantReply> {
+  async grant(steps: readonly StepShare[], epoch = 1): Promise<GrantReply> {
     const last = this.beats.at(-1);
     if (last === undefined) throw new Error('no agent has beaten yet');
     this.#grantNumber += 1;
-    const grant: Grant = { farmId: 'farm-1', epoch: 1, number: this.#grantNumber, steps };
+    const grant: Grant = { farmId: 'farm-1', epoch, number: this.#grantNumber, steps };
     const subject = grantSubject(last.agentId, last.session);
     const bytes = Grant.encode(grant).finish();
     const answer = await this.#options.nats.request(subject, bytes, { timeout: 5_000 });
@@ -166,4 +183,18 @@ export class FakeCoordinator {
   close(): void {
     this.stopListening();
   }
+}
+
+/** The results that the columns stand for, as far as they say. */
+function resultsOf({ jobId, step, epoch, firstCounter, counters, units }: Successes): Result[] {
+  return counters.map((counter, index) => ({
+    token: { epoch, counter: firstCounter + counter },
+    jobId,
+    step,
+    unit: units[index] ?? 0,
+    outcome: { $case: 'success', value: { outputs: [] } },
+    startedAtMs: 0,
+    endedAtMs: 0,
+    peakRamBytes: 0,
+  }));
 }

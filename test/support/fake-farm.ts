@@ -24,13 +24,18 @@ import {
   type GetStatusResponse,
 } from '../../proto/gen/furrow/v1/farm_service.ts';
 import {
+  ExplainedState,
   JobServiceService,
   JobState,
+  type Explanation,
+  type ExplainResponse,
   type Job,
+  type JobPlan,
   type StepStatus,
   type StreamLogsRequest,
   type StreamLogsResponse,
   type SubmitJobRequest,
+  type SubmitJobResponse,
   type Unit,
   type WatchJobRequest,
   type WatchJobResponse,
@@ -47,7 +52,15 @@ export interface FakeFarm {
   readonly units: Map<string, readonly Unit[]>;
   readonly logs: StreamLogsResponse[];
   agents: readonly Agent[];
+  /** Of lists. */
+  ageMs: number;
   status: Partial<GetStatusResponse>;
+  /** Jobs are refused with this before their files are sent. */
+  refusal: FurrowError | undefined;
+  /** What is said to whoever asks why something waits. */
+  explanation: ExplainResponse;
+  /** What a listing says is missing. */
+  listWarnings: string[];
   /** The next submits fail with this, before or after they took effect. */
   failSubmits: { error: FurrowError; times: number; afterEffect: boolean } | undefined;
   /** Adds an event to a job's history and tells its watchers. */
@@ -90,9 +103,53 @@ export function fakeJob(job: Partial<Job> = {}): Job {
     steps: [],
     outputs: [],
     recipe: 'transcode',
+    archived: false,
+    outputsExpireAtMs: 0,
     ...job,
   };
 }
+
+export function fakeExplanation(subject: string): Explanation {
+  return {
+    subject,
+    units: 1,
+    state: ExplainedState.EXPLAINED_STATE_WAITING,
+    why: 'waits',
+    agents: [],
+    unblock: [],
+    startInMs: undefined,
+    unitsAhead: 0,
+    retryAtMs: 0,
+    sinceMs: 0,
+    endInMs: undefined,
+    fraction: 0,
+    attempts: 0,
+    failureKind: '',
+    failureMessage: '',
+  };
+}
+
+const FAKE_PLAN: JobPlan = {
+  takesMs: undefined,
+  unknown: 'no unit like those of encode ran yet',
+  steps: [
+    {
+      name: 'encode',
+      known: true,
+      units: 3,
+      unitsFrom: '',
+      waitsFor: [],
+      demand: undefined,
+      agentsNow: ['alice'],
+      agentsLater: [],
+      missing: '',
+      unitMs: undefined,
+      measuredBy: '',
+      takesMs: undefined,
+      unknown: 'no unit like those of encode ran yet',
+    },
+  ],
+};
 
 interface History {
   readonly events: WatchJobResponse[];
@@ -123,7 +180,19 @@ export async function startFakeFarm(): Promise<FakeFarm> {
     units: new Map(),
     logs: [],
     agents: [],
+    ageMs: 0,
     status: {},
+    explanation: {
+      id: '',
+      summary: '',
+      explanations: [],
+      lines: [],
+      hearsAgents: true,
+      leader: '',
+      ageMs: 0,
+    },
+    listWarnings: [],
+    refusal: undefined,
     failSubmits: undefined,
     watchCursors: [],
     emit(jobId, event) {
@@ -225,11 +294,20 @@ function newServer(farm: FakeFarm, historyOf: (jobId: string) => History): Serve
   server.addService(JobServiceService, {
     submitJob: unary((request: SubmitJobRequest) => submitJob(farm, request)),
     getJob: unary(({ jobId }) => ({ job: job(jobId), ageMs: 0 })),
-    listJobs: unary(({ pageSize, pageToken, includeEnded }) => {
-      const open = [...farm.jobs.values()].filter((job) => includeEnded || job.endedAtMs === 0);
+    listJobs: unary(({ pageSize, pageToken, includeEnded, endedSinceMs }) => {
+      const isShown = ({ endedAtMs }: Job): boolean =>
+        includeEnded ||
+        endedAtMs === 0 ||
+        (endedSinceMs !== undefined && endedAtMs >= endedSinceMs);
+      const open = [...farm.jobs.values()].filter(isShown);
       const from = Number(pageToken || 0);
       const nextPageToken = from + pageSize < open.length ? String(from + pageSize) : '';
-      return { jobs: open.slice(from, from + pageSize), nextPageToken, ageMs: 0 };
+      return {
+        jobs: open.slice(from, from + pageSize),
+        nextPageToken,
+        ageMs: farm.ageMs,
+        warnings: farm.listWarnings,
+      };
     }),
     watchJob(call: ServerWritableStream<WatchJobRequest, WatchJobResponse>) {
       try {
@@ -265,6 +343,10 @@ function newServer(farm: FakeFarm, historyOf: (jobId: string) => History): Serve
     })),
     pauseJob: unary(({ jobId }) => changed(jobId, { state: JobState.JOB_STATE_PAUSED })),
     resumeJob: unary(({ jobId }) => changed(jobId, { state: JobState.JOB_STATE_RUNNING })),
+    removeJob: unary(({ jobId }) => {
+      farm.jobs.delete(job(jobId).id);
+      return {};
+    }),
     listUnits: unary(({ jobId, step, states }) => {
       job(jobId);
       const units = (farm.units.get(jobId) ?? []).filter(
@@ -272,8 +354,9 @@ function newServer(farm: FakeFarm, historyOf: (jobId: string) => History): Serve
           (step === '' || unit.step === step) &&
           (states.length === 0 || states.includes(unit.state)),
       );
-      return { units, nextPageToken: '' };
+      return { units, nextPageToken: '', ageMs: farm.ageMs };
     }),
+    explain: unary(() => farm.explanation),
     streamLogs(call: ServerWritableStream<StreamLogsRequest, StreamLogsResponse>) {
       for (const message of farm.logs) call.write(message);
       call.end();
@@ -281,7 +364,7 @@ function newServer(farm: FakeFarm, historyOf: (jobId: string) => History): Serve
   });
   server.addService(FarmServiceService, {
     getStatus: unary(() => ({ ...fakeStatus(farm), ...farm.status })),
-    listAgents: unary(() => ({ agents: farm.agents })),
+    listAgents: unary(() => ({ agents: farm.agents, ageMs: farm.ageMs })),
     drainAgent: unary(({ agent }) => {
       if (!farm.agents.some((known) => known.id === agent || known.name === agent)) {
         throw new FurrowError('not-found', 'AGENT_NOT_FOUND', `there is no agent ${agent}`);
@@ -289,14 +372,19 @@ function newServer(farm: FakeFarm, historyOf: (jobId: string) => History): Serve
       return {};
     }),
     undrainAgent: unary(() => ({})),
+    setAgentPolicy: unary(({ agent, policy }) => {
+      farm.agents = farm.agents.map((known) => (known.id === agent ? { ...known, policy } : known));
+      return { policy };
+    }),
   });
   return server;
 }
 
-function submitJob(
-  farm: FakeFarm,
-  request: SubmitJobRequest,
-): { job: Job; alreadySubmitted: boolean } {
+function submitJob(farm: FakeFarm, request: SubmitJobRequest): SubmitJobResponse {
+  if (request.validateOnly === true) {
+    if (farm.refusal !== undefined) throw farm.refusal;
+    return { job: undefined, alreadySubmitted: false, plan: FAKE_PLAN };
+  }
   const failing = farm.failSubmits;
   const fails = failing !== undefined && failing.times > 0;
   if (fails) farm.failSubmits = { ...failing, times: failing.times - 1 };
@@ -315,7 +403,7 @@ function submitJob(
     });
   if (!known) farm.setJob(job);
   if (fails) throw failing.error;
-  return { job, alreadySubmitted: known !== undefined };
+  return { job, alreadySubmitted: known !== undefined, plan: undefined };
 }
 
 function fakeStatus(farm: FakeFarm): GetStatusResponse {

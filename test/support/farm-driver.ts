@@ -28,10 +28,13 @@ import {
   observeBeat,
   observeClosedStream,
   observeGrantAnswer,
+  observeResults,
 } from '../../coordinator/domain/liveness.ts';
 import { place } from '../../coordinator/domain/placement.ts';
+import { PlacementScope } from '../../coordinator/domain/placement-scope.ts';
+import { placeCopies } from '../../coordinator/domain/second-copies.ts';
 import type { StepSpec } from '../../coordinator/domain/task.ts';
-import type { Token } from '../../coordinator/domain/token.ts';
+import { grantNumberAfter, type Token, tokenOf } from '../../coordinator/domain/token.ts';
 import { track } from '../../coordinator/domain/track.ts';
 
 export const LEASE_TTL_MS = 15_000;
@@ -44,11 +47,15 @@ export class FarmDriver {
   readonly facts: Fact[] = [];
   stops: StopOrder[] = [];
   nowMs = 0;
+  /** What units take, as agents report it: too long for others to wait behind them. */
+  runMs = 60_000;
+  /** What units are seen to take. */
+  peak = { ramBytes: 0, vramBytes: 0 };
   readonly #beats = new Map<string, Beat>();
 
   constructor() {
     this.record({ type: 'FarmCreated', farmId: 'farm', atMs: this.now.wallMs });
-    this.record({ type: 'EpochStarted', epoch: 1, atMs: this.now.wallMs });
+    this.#beginReign(1, false);
   }
 
   get now(): Now {
@@ -71,6 +78,7 @@ export class FarmDriver {
   /** Decides a command and records what comes of it. */
   decide(command: Command): Decision {
     if (command.type === 'GrantAnswered') observeGrantAnswer(this.liveness, command, this.nowMs);
+    if (command.type === 'ReportResults') observeResults(this.liveness, this.farm, command);
     if (command.type === 'StreamClosed') {
       observeClosedStream(this.liveness, command.agentId, command.session);
     }
@@ -85,14 +93,49 @@ export class FarmDriver {
   }
 
   /** A placement pass. */
-  place(): LeasesGranted[] {
-    const grants = place(this.farm, this.liveness, this.now);
+  place(): readonly LeasesGranted[] {
+    const { grants } = place(this.farm, this.liveness, this.now);
+    this.#grant(grants);
+    return grants;
+  }
+
+  /** Second copies of what the last ticks have found slow. */
+  placeCopies(): readonly LeasesGranted[] {
+    const seats = new PlacementScope().seats(this.farm, this.liveness, this.now);
+    const grants = placeCopies(this.farm, this.liveness, this.now, seats);
+    this.#grant(grants);
+    return grants;
+  }
+
+  /** A second copy of what runs under a lease, whether it is slow or not. */
+  copyOf({ job, step, unit, gpuIds }: Lease, agentId: string): LeasesGranted {
+    const agent = this.liveness.agents.get(agentId);
+    const units = this.job(job).steps[step]?.units;
+    if (agent === undefined || units === undefined) throw new Error(`no agent ${agentId}`);
+    agent.lastGrantNumber = grantNumberAfter(agent.lastGrantNumber, this.farm.epoch);
+    return {
+      type: 'LeasesGranted',
+      agentId,
+      session: agent.session,
+      grantNumber: agent.lastGrantNumber,
+      job,
+      step,
+      firstToken: tokenOf(this.farm.epoch, this.farm.lastCounter + 1),
+      units: [unit],
+      attempts: [units.attemptsOf(unit) + 1],
+      gpuIds,
+      waiting: false,
+      copy: true,
+      atMs: this.now.wallMs,
+    };
+  }
+
+  #grant(grants: readonly LeasesGranted[]): void {
     for (const grant of grants) {
       const agent = this.liveness.agents.get(grant.agentId);
       if (agent !== undefined) agent.lastGrantNumber = grant.grantNumber;
       this.record(grant);
     }
-    return grants;
   }
 
   submit(steps: readonly StepSpec[], over: Partial<SubmitJob> = {}): Job {
@@ -157,9 +200,12 @@ export class FarmDriver {
       results: leases.map((lease) => ({
         token: lease.token,
         job: lease.job,
-        step: this.job(lease.job).steps[lease.step]?.spec.name ?? '',
+        // Of a job that is gone by now, as any agent may.
+        step: this.farm.jobs.get(lease.job)?.steps[lease.step]?.spec.name ?? 'gone',
         unit: lease.unit,
         outcome: outcomeOf(lease),
+        runMs: this.runMs,
+        peak: this.peak,
         missingBlobs: [],
       })),
     });
@@ -182,12 +228,28 @@ export class FarmDriver {
     return this.decide({ type: 'Tick' });
   }
 
-  /** The coordinator is started anew: the farm is folded from its facts, all else is forgotten. */
-  restart(): void {
+  /**
+   * The coordinator is started anew: the farm is folded from its facts, all else is forgotten.
+   * `acceptsLoss`: with a store that a person accepted although it lacks commits.
+   */
+  restart(acceptsLoss = false): void {
     this.farm = this.replayed();
     this.liveness = newLiveness(LEASE_TTL_MS);
-    this.record({ type: 'EpochStarted', epoch: this.farm.epoch + 1, atMs: this.now.wallMs });
+    this.#beginReign(this.farm.epoch + 1, acceptsLoss);
     beginTakeoverGrace(this.liveness, this.farm, this.nowMs, 20_000);
+  }
+
+  #beginReign(epoch: number, acceptsLoss: boolean): void {
+    const sequence = this.facts.length + 1;
+    const reignId = `reign-${epoch}`;
+    this.record({
+      type: 'EpochStarted',
+      epoch,
+      reignId,
+      sequence,
+      acceptsLoss,
+      atMs: this.now.wallMs,
+    });
   }
 
   replayed(): Farm {

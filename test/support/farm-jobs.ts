@@ -39,6 +39,7 @@ export const NO_DEMAND = {
   scratchBytes: 0,
   encoderSessions: 0,
   attributes: [],
+  tickets: {},
 } as const;
 
 /** Steps that wait for a file each, so that a test says when a unit ends. */

@@ -11,8 +11,10 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { onTestFinished } from 'vitest';
+import { blobTarget } from '../../cli/blobs.ts';
 import { FarmClient } from '../../cli/client.ts';
 import { type FurrowHome, furrowHome, readFarmFile } from '../../kit/furrow-home.ts';
+import type { HttpTarget } from '../../kit/http-request.ts';
 import { AgentState } from '../../proto/gen/furrow/v1/farm_service.ts';
 import { startTestNats, type TestNats } from './nats-server.ts';
 
@@ -29,8 +31,12 @@ export interface TestFarmOptions {
   readonly leaseTtlMs?: number;
   /** Settings of the coordinator beyond the usual ones. */
   readonly coordinatorEnvironment?: NodeJS.ProcessEnv;
+  /** Settings of the agents beyond the usual ones. */
+  readonly agentEnvironment?: NodeJS.ProcessEnv;
   /** Default: a server of its own. Ends with the farm. */
   readonly nats?: TestNats;
+  /** Where the first coordinator, and all who ask it, find NATS. Default as `nats` says. */
+  readonly natsUrl?: string;
   /** Copies of the journal. Default 1. */
   readonly replicas?: number;
   /** With a second coordinator, which has a state folder of its own and stands by. */
@@ -48,6 +54,8 @@ export interface TestFarm {
   readonly standby: Role | undefined;
   /** HOST:PORT of the coordinator, and of the standby. */
   readonly addresses: readonly string[];
+  /** Base address of the HTTP server of each. */
+  readonly httpUrls: readonly string[];
   readonly client: FarmClient;
   /** Starts agents; settles when they are online. */
   addAgents(flags: AgentFlags): Promise<void>;
@@ -60,7 +68,7 @@ export interface TestFarm {
   agentsOnline(...names: readonly string[]): Promise<void>;
   /** Directories of attempts on the agent, whose names begin with job, step, unit and attempt. */
   attemptDirs(name: string): readonly string[];
-  blobTarget(): Promise<{ url: string; token: string }>;
+  blobTarget(): Promise<HttpTarget>;
   /** Runs the CLI against this farm. */
   furrow(...args: readonly string[]): Promise<CliResult>;
 }
@@ -141,6 +149,7 @@ interface StartedRole {
   readonly role: Role;
   /** HOST:PORT. */
   readonly grpc: string;
+  readonly http: string;
 }
 
 /** Call it in a test: the farm ends with that test. */
@@ -156,15 +165,20 @@ export async function startFarm(options: TestFarmOptions = {}): Promise<TestFarm
   endWithTest(root, started);
   const environment = { ...withoutFurrow(process.env), FURROW_HOME: home.root };
   const leaseTtlMs = options.leaseTtlMs ?? 3_000;
-  const argv = ['coordinator', '--nats', nats.url, '--takeover-grace-ms', '0'];
+  const argv = ['coordinator', '--takeover-grace-ms', '0'];
   argv.push('--lease-ttl-ms', String(leaseTtlMs), '--heartbeat-ms', '500');
   argv.push('--replicas', String(options.replicas ?? 1));
-  const startCoordinator = async (name: string, itsHome: FurrowHome): Promise<StartedRole> => {
+  const startCoordinator = async (
+    name: string,
+    itsHome: FurrowHome,
+    natsUrl: string,
+  ): Promise<StartedRole> => {
     mkdirSync(itsHome.root, { recursive: true, mode: 0o700 });
     writeFileSync(itsHome.tokenFile, nats.token, { mode: 0o600 });
     const logPath = join(root, 'log', `${name}.log`);
     let ports: readonly string[] = ['--grpc-port', '0', '--http-port', '0'];
-    const role = new Role(name, logPath, () => [...argv, ...ports], {
+    const itsArgv = [...argv, '--nats', natsUrl];
+    const role = new Role(name, logPath, () => [...itsArgv, ...ports], {
       ...environment,
       FURROW_HOME: itsHome.root,
       FURROW_NATS_MONITOR: nats.monitorUrl,
@@ -178,11 +192,12 @@ export async function startFarm(options: TestFarmOptions = {}): Promise<TestFarm
     });
     // Agents and clients come back to where it was.
     ports = ['--grpc-port', portOf(grpc), '--http-port', new URL(http).port];
-    return { role, grpc };
+    return { role, grpc, http };
   };
-  const { role: coordinator, grpc } = await startCoordinator('coordinator', home);
+  const first = await startCoordinator('coordinator', home, options.natsUrl ?? nats.url);
+  const { role: coordinator, grpc } = first;
   const second = options.hasStandby
-    ? await startCoordinator('standby', furrowHome(join(root, 'standby'), {}))
+    ? await startCoordinator('standby', furrowHome(join(root, 'standby'), {}), nats.url)
     : undefined;
   const addresses = second === undefined ? [grpc] : [grpc, second.grpc];
   const address = addresses.join(',');
@@ -201,12 +216,16 @@ export async function startFarm(options: TestFarmOptions = {}): Promise<TestFarm
     coordinator,
     standby: second?.role,
     addresses,
+    httpUrls: second === undefined ? [first.http] : [first.http, second.http],
     client,
     addAgents: async (flagsOf) => {
       for (const [name, flags] of Object.entries(flagsOf)) {
         const argv = ['agent', '--name', name, '--farm', address, ...flags];
         const logPath = join(root, 'log', `${name}.log`);
-        const agent = new Role(name, logPath, () => argv, environment);
+        const agent = new Role(name, logPath, () => argv, {
+          ...environment,
+          ...options.agentEnvironment,
+        });
         agents.set(name, agent);
         started.push(() => agent.kill());
         agent.start();
@@ -218,10 +237,7 @@ export async function startFarm(options: TestFarmOptions = {}): Promise<TestFarm
     listening: () => untilOnline(farm, []),
     agentsOnline: (...names) => untilOnline(farm, names.length > 0 ? names : [...agents.keys()]),
     attemptDirs: (name) => attemptDirs(home.agentDir(name)),
-    blobTarget: async () => {
-      const { http } = found(await readFarmFile(home.farmFile), home.farmFile);
-      return { url: http, token: nats.token };
-    },
+    blobTarget: () => blobTarget(client),
     furrow: (...args) => runCli(args, environment),
   };
   await farm.addAgents(options.agents ?? {});

@@ -128,7 +128,7 @@ export class FilmChain {
 
   async #prove(store: string, source: string, film: string): Promise<UnitRun> {
     const proof = { $case: 'proveFilm', value: { source, film } } as const;
-    const held = [source, film, 'plan.json', 'seal-*'];
+    const held = [source, film, 'plan.json', 'seal-*', 'audio.json'];
     return this.#unit(store, 'proof', proveFilmRunner, proof, held, ['proof.json'], '');
   }
 
@@ -167,6 +167,7 @@ export class FilmChain {
           scratchBytes: 0,
           encoderSessions: 0,
           attributes: [],
+          tickets: {},
         },
         limits: { maxAttempts: 0, runTimeoutMs: 0, stallTimeoutMs: 0 },
         gpuIds: [],
@@ -237,5 +238,13 @@ async function plainRun(request: ProcessRequest): Promise<ProcessResult> {
       request.onStderrLine?.(line);
     }),
   ]);
-  return { exitCode, signal, stderrTail: stderrTail.slice(-50), peakRamBytes: 0 };
+  return {
+    exitCode,
+    signal,
+    stdoutTail: [],
+    stderrTail: stderrTail.slice(-50),
+    peakRamBytes: 0,
+    peakVramBytes: 0,
+    memoryEnd: null,
+  };
 }

@@ -1,16 +1,37 @@
 /** Calls as a service makes them, without any of the CLI's comforts: raw statuses and their ErrorInfo. */
 import {
   credentials,
+  makeGenericClientConstructor,
   Metadata,
   type CallOptions,
   type ClientUnaryCall,
   type ClientReadableStream,
   type ServiceError,
 } from '@grpc/grpc-js';
+import { service as healthService } from 'grpc-health-check';
 import { decodeErrorDetails, ERROR_DETAILS_KEY } from '../../kit/error-details.ts';
 import { BlobServiceClient } from '../../proto/gen/furrow/v1/blob_service.ts';
 import { FarmServiceClient } from '../../proto/gen/furrow/v1/farm_service.ts';
 import { JobServiceClient } from '../../proto/gen/furrow/v1/job_service.ts';
+
+/** What grpc.health.v1 says of a service: SERVING or NOT_SERVING. It wants no token. */
+export async function healthAt(address: string, service: string): Promise<string> {
+  const Health = makeGenericClientConstructor(healthService, 'Health');
+  const client = new Health(address, credentials.createInsecure());
+  const check = client['check'] as (
+    request: object,
+    callback: (error: ServiceError | null, answer: { readonly status: string }) => void,
+  ) => void;
+  try {
+    return await new Promise((resolve, reject) => {
+      check.call(client, { service }, (error, answer) =>
+        error === null ? resolve(answer.status) : reject(error),
+      );
+    });
+  } finally {
+    client.close();
+  }
+}
 
 /** What a failed call says. */
 export interface Refusal {

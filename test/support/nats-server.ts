@@ -1,8 +1,9 @@
 /** A real private nats-server for one test file: its own port, store and token. */
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { findNatsServer } from '../../cli/up/nats-binary.ts';
+import { findNatsServer, type NatsBinary } from '../../cli/up/nats-binary.ts';
 import { startNatsServer, type NatsServer } from '../../cli/up/nats-server.ts';
 import { createLog } from '../../kit/log.ts';
 import { connectNats, type NatsConnection } from '../../kit/nats-connection.ts';
@@ -29,17 +30,34 @@ export interface TestNats {
   close(): Promise<void>;
 }
 
+/**
+ * The newest that set-up finds, and the oldest that we support: they differ in how they look for
+ * duplicates, when a new leader of a cluster serves, and what they sync.
+ */
+export const NATS_VERSIONS = ['newest', '2.10'] as const;
+export type NatsVersion = (typeof NATS_VERSIONS)[number];
+
 export interface TestNatsOptions {
+  readonly version?: NatsVersion;
   /** Keeps the test's store small. */
   readonly maxFileStoreBytes?: number;
 }
 
 const PACKAGE_ROOT = join(import.meta.dirname, '..', '..');
 
+export async function natsServerOf(version: NatsVersion): Promise<NatsBinary> {
+  if (version === 'newest') return findNatsServer(PACKAGE_ROOT, process.env);
+  const path = join(PACKAGE_ROOT, '.furrow-tools', 'nats-2.10', 'nats-server');
+  if (!existsSync(path)) throw new Error(`${path} is missing: run deploy/setup.sh --nats-2.10`);
+  const binary = await findNatsServer(PACKAGE_ROOT, { FURROW_NATS_SERVER: path });
+  if (!binary.version.startsWith('2.10.')) throw new Error(`${path} is ${binary.version}`);
+  return binary;
+}
+
 export async function startTestNats(options: TestNatsOptions = {}): Promise<TestNats> {
   const directory = await mkdtemp(join(tmpdir(), 'furrow-nats-'));
   const token = 'test-token-of-forty-three-characters-000000';
-  const binary = await findNatsServer(PACKAGE_ROOT, process.env);
+  const binary = await natsServerOf(options.version ?? 'newest');
   const log = createLog({ role: 'test', level: 'silent' });
   const launch = (port: number, monitorPort: number): Promise<NatsServer> =>
     startNatsServer({

@@ -11,6 +11,8 @@ export interface Proxy {
   dropReplies(): void;
   /** From now on what clients say is lost; what the server says still arrives. */
   dropRequests(): void;
+  /** Nothing arrives any more, and nobody is told. */
+  blackHole(): void;
   /** Both directions, each chunk, in order. */
   delay(delayMs: number): void;
   close(): Promise<void>;
@@ -26,10 +28,19 @@ interface Faults {
 interface Pair {
   readonly client: Socket;
   readonly server: Socket;
+  /** Faults are for it. Undefined until it is known. */
+  isConcerned: boolean | undefined;
   lostBytes: boolean;
 }
 
-export async function startProxy(targetPort: number): Promise<Proxy> {
+/**
+ * `concerns`: whether the faults are for a connection, by the first bytes that its client says; until
+ * then nothing happens to it. Default all.
+ */
+export async function startProxy(
+  targetPort: number,
+  concerns?: (opening: Buffer) => boolean,
+): Promise<Proxy> {
   const faults: Faults = { isCut: false, dropsReplies: false, dropsRequests: false, delayMs: 0 };
   const pairs = new Set<Pair>();
   const end = (pair: Pair): void => {
@@ -38,13 +49,18 @@ export async function startProxy(targetPort: number): Promise<Proxy> {
     pair.server.destroy();
   };
   const listener = createServer((client) => {
-    if (faults.isCut) {
+    if (faults.isCut && concerns === undefined) {
       client.destroy();
       return;
     }
     const server = connect(targetPort, '127.0.0.1');
-    const pair: Pair = { client, server, lostBytes: false };
+    const isConcerned = concerns === undefined ? true : undefined;
+    const pair: Pair = { client, server, isConcerned, lostBytes: false };
     pairs.add(pair);
+    client.once('data', (opening) => {
+      pair.isConcerned ??= concerns?.(opening);
+      if (faults.isCut && pair.isConcerned === true) end(pair);
+    });
     relay(pair, client, server, faults, () => faults.dropsRequests);
     relay(pair, server, client, faults, () => faults.dropsReplies);
     for (const socket of [client, server]) {
@@ -63,7 +79,7 @@ export async function startProxy(targetPort: number): Promise<Proxy> {
     port: address.port,
     cut: () => {
       faults.isCut = true;
-      endAll(() => true);
+      endAll((pair) => pair.isConcerned === true);
     },
     heal: () => {
       Object.assign(faults, {
@@ -80,6 +96,9 @@ export async function startProxy(targetPort: number): Promise<Proxy> {
     dropRequests: () => {
       faults.dropsRequests = true;
     },
+    blackHole: () => {
+      Object.assign(faults, { dropsReplies: true, dropsRequests: true });
+    },
     delay: (delayMs) => {
       faults.delayMs = delayMs;
     },
@@ -93,7 +112,7 @@ export async function startProxy(targetPort: number): Promise<Proxy> {
 function relay(pair: Pair, from: Socket, to: Socket, faults: Faults, drops: () => boolean): void {
   let earlier = Promise.resolve();
   from.on('data', (chunk) => {
-    if (drops()) {
+    if (drops() && pair.isConcerned === true) {
       pair.lostBytes = true;
       return;
     }

@@ -36,6 +36,8 @@ export interface UpFarm {
   readonly grpc: string;
   readonly http: string;
   readonly token: string;
+  /** Of `furrow up` itself. */
+  readonly pid: number;
   /** What CLI and services of this machine are started with. */
   readonly environment: NodeJS.ProcessEnv;
   cli(args: readonly string[], options?: CliOptions): Promise<CliRun>;
@@ -67,6 +69,7 @@ export async function startUpFarm(options: UpFarmOptions = {}): Promise<UpFarm> 
       grpc,
       http,
       token,
+      pid: child.pid ?? 0,
       environment,
       cli: (args, over = {}) => runCli(args, { environment, ...over }),
       close,

@@ -16,6 +16,9 @@ export function stepShare({ counters, ...options }: ShareOptions): StepShare {
     limits: Limits.fromPartial({}),
     inputs: [],
     outputs: [],
+    // As many at once as fit.
+    slots: 1_000,
+    runs: [],
     ...options,
     leases: counters.map((counter, index) => ({
       token: { epoch: 1, counter },
@@ -24,6 +27,7 @@ export function stepShare({ counters, ...options }: ShareOptions): StepShare {
       value: '',
       item: undefined,
       gpuIds: [],
+      checkpoint: [],
     })),
   };
 }

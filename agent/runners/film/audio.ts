@@ -1,7 +1,10 @@
 /** Encodes or copies all audio of a film at once: cut audio would click at every seam. */
 import type { AudioTask } from '../../../proto/gen/furrow/v1/task.ts';
+import { writeAudioFacts } from './audio-facts.ts';
+import { AUDIO_FRAMES_OPTIONS, AudioSpanReader } from './audio-span.ts';
 import { FilmFault, filmRunner, processFault, type FilmAttempt } from './film-fault.ts';
-import { probeMedia, streamsOf, type MediaStream } from './source-facts.ts';
+import { takeLines } from './list-file.ts';
+import { containerStartUs, probeMedia, streamsOf, type MediaStream } from './source-facts.ts';
 
 export const audioRunner = filmRunner('audio', encodeAudio);
 
@@ -11,7 +14,11 @@ const MP4_CODECS: ReadonlySet<string> = new Set(['aac', 'alac', 'mp3', 'ac3', 'e
 /** Names under which the audio may be found. */
 export const AUDIO_NAMES = ['audio.m4a', 'audio.mka'] as const;
 
-async function encodeAudio({ media, task, context }: FilmAttempt<AudioTask>): Promise<void> {
+/** List of the source's decoded audio frames. */
+const SOURCE_FRAMES = 'source-audio.txt';
+
+async function encodeAudio(attempt: FilmAttempt<AudioTask>): Promise<void> {
+  const { media, task, work, context } = attempt;
   const facts = await probeMedia(media, task.source);
   const tracks = streamsOf(facts, 'audio');
   if (tracks.length === 0) {
@@ -20,18 +27,20 @@ async function encodeAudio({ media, task, context }: FilmAttempt<AudioTask>): Pr
     return;
   }
   const encoder = task.audio?.encoder || 'aac';
+  const file = audioName(encoder, tracks);
   const bitrate = task.audio?.bitrateBps ?? 0;
   const totalUs = Number(facts.format.duration ?? 0) * 1e6;
   const run = await media.ffmpeg(
     [{ name: task.source }],
     [
       {
-        name: { file: audioName(encoder, tracks) },
+        name: { file },
         options: [
           ['-map', '0:a', '-map_metadata', '-1', '-map_chapters', '-1', '-c:a', encoder],
           encoder !== 'copy' && bitrate > 0 ? ['-b:a', String(bitrate)] : [],
         ].flat(),
       },
+      { name: { file: SOURCE_FRAMES }, options: AUDIO_FRAMES_OPTIONS },
     ],
     ({ outTimeUs }) =>
       context.progress(
@@ -46,6 +55,13 @@ async function encodeAudio({ media, task, context }: FilmAttempt<AudioTask>): Pr
   if (run.complaints.some((line) => /Decoder .* not found/.test(line))) {
     throw new FilmFault('invalid-input', `${task.source} has audio of an unknown codec`);
   }
+  const spans = new AudioSpanReader();
+  await takeLines(work.directory, SOURCE_FRAMES, (line) => spans.add(line));
+  await writeAudioFacts(work.directory, {
+    version: 1,
+    fileStartUs: containerStartUs(await probeMedia(media, file)),
+    source: spans.spans(0),
+  });
 }
 
 function audioName(encoder: string, tracks: readonly MediaStream[]): string {

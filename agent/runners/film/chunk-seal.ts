@@ -13,6 +13,8 @@ const sealSchema = z.object({
   frames: z.number().int().positive(),
   /** Digest over the chunk's packets in order. */
   packetsSha256: z.string(),
+  /** Digest over the order in which they are shown; absent in seals of version 0.1. */
+  orderSha256: z.string().optional(),
   /** The codec's header; the same for all chunks of a film. */
   extradataHash: z.string(),
   width: z.number().int(),

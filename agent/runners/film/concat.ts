@@ -6,12 +6,13 @@ import { access, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ConcatTask } from '../../../proto/gen/furrow/v1/task.ts';
 import { AUDIO_NAMES } from './audio.ts';
+import { readAudioFacts } from './audio-facts.ts';
 import { readSeal } from './chunk-seal.ts';
 import { containerOf, muxerOptions, subtitleCodec, type Container } from './container.ts';
 import type { MediaInput } from './ffmpeg-argv.ts';
 import { FilmFault, filmRunner, processFault, type FilmAttempt } from './film-fault.ts';
-import { chunkName, readPlan, sealName, type FilmPlan } from './film-plan.ts';
-import { probeMedia, streamsOf, type MediaFacts, type MediaStream } from './source-facts.ts';
+import { chunkName, readPlan, sealName, type FilmPlan, type SourceTrack } from './film-plan.ts';
+import { containerStartUs, probeMedia, tracksOf } from './source-facts.ts';
 import { durationsUs, formatUs, unpackTimes } from './timeline.ts';
 
 type ConcatAttempt = FilmAttempt<ConcatTask>;
@@ -30,12 +31,12 @@ async function concat(attempt: ConcatAttempt): Promise<void> {
   await refuseUnlikeChunks(attempt, plan);
   await writeFile(join(work.directory, LIST_NAME), chunkList(plan));
 
-  const source = await probeMedia(media, task.source);
+  const tracks = plan.source.tracks ?? tracksOf(await probeMedia(media, task.source));
   const audio = await findAudio(work.directory);
   if (audio === undefined && plan.source.audioTracks > 0) {
     throw new FilmFault('bad-output', `the audio of ${task.source} is missing`);
   }
-  const tracks = audio === undefined ? undefined : await probeMedia(media, audio);
+  const audioStart = audio === undefined ? '' : await startOf(attempt, audio);
   const inputs: MediaInput[] = [
     {
       name: LIST_NAME,
@@ -49,7 +50,7 @@ async function concat(attempt: ConcatAttempt): Promise<void> {
     // ffmpeg moves every input to 0; the offset puts late audio back where it was.
     ...(audio === undefined
       ? []
-      : [{ name: audio, options: ['-itsoffset', startOf(tracks)] } satisfies MediaInput]),
+      : [{ name: audio, options: ['-itsoffset', audioStart] } satisfies MediaInput]),
     { name: task.source },
   ];
   const run = await media.ffmpeg(
@@ -62,8 +63,8 @@ async function concat(attempt: ConcatAttempt): Promise<void> {
           // Decoding times of the next chunk may begin before those of the last one end where the
           // frame rate varies; decoders only need them to ascend.
           ['-bsf:v', 'setts=pts=PTS:dts=max(DTS\\,PREV_OUTDTS+1)'],
-          audio === undefined ? [] : audioOptions(source),
-          carriedOptions(attempt, container, source, inputs.length - 1),
+          audio === undefined ? [] : audioOptions(tracks),
+          carriedOptions(attempt, container, tracks, inputs.length - 1),
           ['-video_track_timescale', String(plan.timeBase.den), ...muxerOptions(container)],
         ].flat(),
       },
@@ -115,37 +116,42 @@ async function findAudio(directory: string): Promise<string | undefined> {
   return undefined;
 }
 
-function startOf(facts: MediaFacts | undefined): string {
-  const seconds = Number(facts?.format.start_time ?? 0);
-  return formatUs(Math.round((Number.isFinite(seconds) ? seconds : 0) * 1e6));
+/** Where the audio's file begins by its own clock. */
+async function startOf({ media, work }: ConcatAttempt, audio: string): Promise<string> {
+  const known = await readAudioFacts(work.directory);
+  return formatUs(known?.fileStartUs ?? containerStartUs(await probeMedia(media, audio)));
 }
 
 /** Tracks keep their language and title; `-map_metadata:s` would lose attachments' types. */
-function audioOptions(source: MediaFacts): string[] {
-  const labels = streamsOf(source, 'audio').flatMap((track, i) => labelsOf(track, `s:a:${i}`));
+function audioOptions(tracks: readonly SourceTrack[]): string[] {
+  const labels = ofType(tracks, 'audio').flatMap((track, i) => labelsOf(track, `s:a:${i}`));
   return ['-map', '1:a', ...labels];
 }
 
-function labelsOf(stream: MediaStream, specifier: string): string[] {
-  return ['language', 'title'].flatMap((key) => {
-    const value = stream.tags?.[key];
+function labelsOf(track: SourceTrack, specifier: string): string[] {
+  return (['language', 'title'] as const).flatMap((key) => {
+    const value = track[key];
     return value === undefined ? [] : [`-metadata:${specifier}`, `${key}=${value}`];
   });
+}
+
+function ofType(tracks: readonly SourceTrack[], type: string): SourceTrack[] {
+  return tracks.filter((track) => track.type === type);
 }
 
 /** Subtitles, attachments, chapters and tags of the source, as far as the container takes them. */
 function carriedOptions(
   { context }: ConcatAttempt,
   container: Container,
-  source: MediaFacts,
+  tracks: readonly SourceTrack[],
   input: number,
 ): string[] {
   const options = ['-map_metadata', String(input), '-map_chapters', String(input)];
   let kept = 0;
-  for (const track of streamsOf(source, 'subtitle')) {
-    const codec = subtitleCodec(container, track.codec_name ?? '');
+  for (const track of ofType(tracks, 'subtitle')) {
+    const codec = subtitleCodec(container, track.codec ?? '');
     if (codec === undefined) {
-      context.log(`subtitles of kind ${track.codec_name} are left out: ${container} has no place`);
+      context.log(`subtitles of kind ${track.codec} are left out: ${container} has no place`);
       continue;
     }
     options.push('-map', `${input}:${track.index}`, `-c:s:${kept}`, codec);

@@ -16,9 +16,16 @@ import {
   type FilmPlan,
   type PlanPiece,
 } from './film-plan.ts';
-import { digestPackets, FRAMEHASH, parsePacketHash, type PacketHash } from './packet-digest.ts';
+import {
+  digestOrder,
+  digestPackets,
+  FRAMEHASH,
+  parsePacketHash,
+  parseStreamHeader,
+  type PacketHash,
+  type StreamHeader,
+} from './packet-digest.ts';
 import { compareThumbs, THUMB_BYTES, THUMB_FILTER, type Likeness } from './picture-likeness.ts';
-import { pictureStream, probeMedia } from './source-facts.ts';
 import { formatClock, rescale, secondsOf } from './timeline.ts';
 import { writeSeal } from './chunk-seal.ts';
 import { bookedThreads, type MediaRun } from './media-process.ts';
@@ -43,16 +50,14 @@ async function encode(attempt: EncodeAttempt): Promise<void> {
   }
   const settings = settingsFor(attempt, plan);
   const run = await encodePiece(attempt, plan, piece, settings);
-  const { packets, likeness } = await checkChunk(attempt, plan, piece, run);
-  const chunk = pictureStream(await probeMedia(attempt.media, chunkName(piece)));
+  const { header, packets, likeness } = await checkChunk(attempt, plan, piece, run);
   await writeSeal(work.directory, sealName(piece), {
     version: 1,
     piece: piece.name,
     frames: piece.frames,
     packetsSha256: digestPackets(packets),
-    extradataHash: chunk?.extradata_hash ?? '',
-    width: chunk?.width ?? 0,
-    height: chunk?.height ?? 0,
+    orderSha256: digestOrder(packets),
+    ...header,
     pixelFormat: settings.pixelFormat,
     meanDifference: likeness.meanDifference,
     worstDifference: likeness.worstDifference,
@@ -143,13 +148,19 @@ function timeFilters(plan: FilmPlan, piece: PlanPiece): string[] {
   return [...trim, `setpts=PTS-(${first})`, `settb=1/${plan.timeBase.den}`];
 }
 
+interface CheckedChunk {
+  readonly header: StreamHeader;
+  readonly packets: readonly PacketHash[];
+  readonly likeness: Likeness;
+}
+
 /** Decodes the chunk once and holds it against the plan and the source's pictures. */
 async function checkChunk(
   { media, work, context }: EncodeAttempt,
   plan: FilmPlan,
   piece: PlanPiece,
   encoded: MediaRun,
-): Promise<{ readonly packets: readonly PacketHash[]; readonly likeness: Likeness }> {
+): Promise<CheckedChunk> {
   const name = chunkName(piece);
   const run = await media.ffmpeg(
     [{ name, options: ['-copyts', '-err_detect', 'explode'] }],
@@ -175,10 +186,8 @@ async function checkChunk(
     throw new FilmFault('bad-output', `${name} does not decode: ${oneLine(run.complaints[0]!)}`);
   }
   const file = (part: string): string => join(work.directory, part);
-  const packets = (await readFile(file(CHUNK_PACKETS), 'utf8'))
-    .split('\n')
-    .map(parsePacketHash)
-    .filter((packet) => packet !== undefined);
+  const lines = (await readFile(file(CHUNK_PACKETS), 'utf8')).split('\n');
+  const packets = lines.map(parsePacketHash).filter((packet) => packet !== undefined);
   refuseWrongTimes(plan, piece, packets, encoded);
   const source = await readFile(file(SOURCE_THUMBS));
   const chunk = await readFile(file(CHUNK_THUMBS));
@@ -192,7 +201,7 @@ async function checkChunk(
   if (likeness.fault !== undefined) {
     throw new FilmFault('bad-output', `${name}: ${likeness.fault}`);
   }
-  return { packets, likeness };
+  return { header: parseStreamHeader(lines), packets, likeness };
 }
 
 function refuseWrongTimes(

@@ -54,13 +54,10 @@ export function processFault(run: MediaRun, what: string): FilmFault {
   const text = run.complaints.join('\n');
   const end = result.exitCode === null ? `signal ${result.signal}` : `exit ${result.exitCode}`;
   const message = `${what}: ${said === '' ? end : `${said} (${end})`}`;
-  if (/No space left on device/.test(text)) return new FilmFault('infrastructure', message);
   if (/Unknown encoder|Unrecognized option|Option not found/.test(text)) {
     return new FilmFault('infrastructure', `${message}; this agent's ffmpeg lacks it`);
   }
-  if (/Cannot allocate memory|malloc of size/.test(text)) {
-    return new FilmFault('out-of-memory', message);
-  }
+  // What ran out is told by what was printed, as for every program.
   return new FilmFault('failed', message);
 }
 

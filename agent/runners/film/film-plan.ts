@@ -30,6 +30,16 @@ const pieceSchema = z.object({
   shiftTicks: integer,
 });
 
+const trackSchema = z.object({
+  /** As the container numbers its streams. */
+  index: count,
+  /** `video`, `audio`, `subtitle`, `attachment` … */
+  type: z.string().optional(),
+  codec: z.string().optional(),
+  language: z.string().optional(),
+  title: z.string().optional(),
+});
+
 const planSchema = z.object({
   version: z.literal(1),
   source: z.object({
@@ -54,6 +64,8 @@ const planSchema = z.object({
     masteringDisplay: z.string(),
     contentLight: z.string(),
     audioTracks: count,
+    /** Every stream; absent in plans of older versions. */
+    tracks: z.array(trackSchema).optional(),
   }),
   timeBase: timeBaseSchema,
   /** Microseconds from the container's start to the first frame. */
@@ -72,6 +84,7 @@ const planSchema = z.object({
 });
 
 export type FilmPlan = z.infer<typeof planSchema>;
+export type SourceTrack = z.infer<typeof trackSchema>;
 export type PlanPiece = z.infer<typeof pieceSchema>;
 
 export async function writePlan(directory: string, plan: FilmPlan): Promise<void> {

@@ -2,7 +2,7 @@
 import type { FilmPlan } from './film-plan.ts';
 import type { MediaStream } from './source-facts.ts';
 
-type Picture = Omit<FilmPlan['source'], 'name' | 'stream' | 'audioTracks'>;
+type Picture = Omit<FilmPlan['source'], 'name' | 'stream' | 'audioTracks' | 'tracks'>;
 
 export function describePicture(stream: MediaStream): Picture {
   return {

@@ -82,6 +82,11 @@ export async function cutPiece(
   return undefined;
 }
 
+/** The muxer that writes a piece of this name. */
+export function formatOf(piece: string): string {
+  return piece.endsWith('.nut') ? 'nut' : 'matroska';
+}
+
 async function copyPackets(
   media: MediaProcess,
   source: CutSource,
@@ -91,7 +96,7 @@ async function copyPackets(
 ): Promise<void> {
   // Half a millisecond beyond, so that rounding to microseconds never falls before the keyframe.
   const at = formatUs(Math.round(secondsOf(pts, source.timeBase) * 1e6) + 500);
-  const format = piece.endsWith('.nut') ? 'nut' : 'matroska';
+  const format = formatOf(piece);
   const run = await media.ffmpeg(
     [{ name: source.name, options: ['-seek_timestamp', '1', '-ss', at, '-copyts'] }],
     [

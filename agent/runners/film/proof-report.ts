@@ -1,9 +1,7 @@
 /** `proof.json`: what was checked of a film, with figures, for people and programs. */
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { stat, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
+import type { BlobName } from '../../../kit/sha256-file.ts';
 import type { FilmPlan } from './film-plan.ts';
 import type { MediaStream } from './source-facts.ts';
 
@@ -19,21 +17,18 @@ export interface Check {
 
 export async function writeProof(
   directory: string,
-  film: string,
+  film: BlobName & { readonly name: string },
   picture: MediaStream,
   plan: FilmPlan,
   checks: readonly Check[],
 ): Promise<void> {
-  const path = join(directory, film);
-  const digest = createHash('sha256');
-  await pipeline(createReadStream(path), digest);
   const report = {
     version: 1,
     ok: checks.every((check) => check.finding === undefined),
     film: {
-      name: film,
-      sizeBytes: (await stat(path)).size,
-      sha256: digest.digest('hex'),
+      name: film.name,
+      sizeBytes: film.sizeBytes,
+      sha256: film.sha256,
       codec: picture.codec_name,
       width: picture.width,
       height: picture.height,

@@ -1,38 +1,29 @@
 /**
  * Proves that a film is what the plan and the seals say: every frame of the source, once, in order, at
- * its time, in the packets that the encoders vouched for; that all of it decodes; and that audio
- * begins and ends where it did. Writes `proof.json`; the first finding ends the unit as `bad-output`.
+ * its time, in the packets that the encoders vouched for; that it decodes (see `decode-proof.ts` for
+ * how much of it); and that audio begins and ends where it did. Writes `proof.json`; the first finding ends the unit as `bad-output`.
  */
-import { createReadStream } from 'node:fs';
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
+import { sha256File } from '../../../kit/sha256-file.ts';
 import type { ProveFilmTask } from '../../../proto/gen/furrow/v1/task.ts';
+import { readAudioFacts } from './audio-facts.ts';
 import {
   audioChecks,
   AUDIO_FRAMES_OPTIONS,
   AudioSpanReader,
   type AudioSpan,
 } from './audio-span.ts';
-import { readSeal } from './chunk-seal.ts';
+import { readSeal, type ChunkSeal } from './chunk-seal.ts';
 import { containerOf } from './container.ts';
-import { FilmFault, filmRunner, oneLine, processFault, type FilmAttempt } from './film-fault.ts';
+import { readFilm } from './decode-proof.ts';
+import { FilmFault, filmRunner, processFault, type FilmAttempt } from './film-fault.ts';
 import { readPlan, sealName, type FilmPlan } from './film-plan.ts';
-import { digestPackets, FRAMEHASH, parsePacketHash, type PacketHash } from './packet-digest.ts';
+import { digestOrder, digestPackets, type PacketHash } from './packet-digest.ts';
 import { writeProof, type Check } from './proof-report.ts';
-import {
-  pictureStream,
-  probeMedia,
-  streamsOf,
-  type MediaFacts,
-  type MediaStream,
-} from './source-facts.ts';
+import { pictureStream, probeMedia, type MediaFacts, type MediaStream } from './source-facts.ts';
 import { formatClock, parseTimeBase, secondsOf, unpackTimes, type TimeBase } from './timeline.ts';
 
 type ProofAttempt = FilmAttempt<ProveFilmTask>;
-
-/** Decoded audio frames of the film, listed. */
-const AUDIO_LIST = 'audio-frames.txt';
 
 export const proveFilmRunner = filmRunner('proveFilm', proveFilm);
 
@@ -45,22 +36,24 @@ async function proveFilm(attempt: ProofAttempt): Promise<void> {
   if (picture === undefined || base === undefined) {
     throw new FilmFault('bad-output', `${task.film} has no video`);
   }
-  const packets = await readFilmPackets(attempt);
-  const decoded = await decodeAll(attempt, plan, film, base);
-  const first = packets.reduce((least, { pts }) => Math.min(least, pts), Infinity);
-  const audio = await filmAudio(attempt, film, secondsOf(first, base));
+  const seals = await readSeals(attempt, plan);
+  const known = { plan, facts: film, picture, timeBase: base, seals };
+  const [{ packets, decoded, audio }, blob] = await Promise.all([
+    readFilm(attempt, known),
+    sha256File(join(work.directory, task.film)),
+  ]);
   const leadSeconds = audioLead(task.film, audio);
   const checks: Check[] = [
     frameCount(plan, packets),
     ...frameTimesAndDuration(plan, film, packets, base, leadSeconds),
-    await seamsAndOrder(attempt, plan, packets, picture),
+    chunksInOrder(plan, seals, packets, picture),
     decoded,
   ];
   if (plan.source.audioTracks > 0) {
     const source = await sourceAudio(attempt, plan);
     checks.push(...audioChecks(source, audio, frameSeconds(plan), leadSeconds));
   }
-  await writeProof(work.directory, task.film, picture, plan, checks);
+  await writeProof(work.directory, { name: task.film, ...blob }, picture, plan, checks);
   const fault = checks.find((check) => check.finding !== undefined);
   if (fault !== undefined) {
     throw new FilmFault('bad-output', `${task.film} is not proven: ${fault.finding}`);
@@ -87,22 +80,6 @@ async function probeFilm({ media, task }: ProofAttempt): Promise<MediaFacts> {
     if (!(error instanceof FilmFault)) throw error;
     throw new FilmFault('bad-output', error.message);
   }
-}
-
-async function readFilmPackets({ media, task, context }: ProofAttempt): Promise<PacketHash[]> {
-  const packets: PacketHash[] = [];
-  const run = await media.ffmpegLines(
-    [{ name: task.film, options: ['-copyts'] }],
-    ['-map', '0:v:0', ...FRAMEHASH],
-    (line) => {
-      const packet = parsePacketHash(line);
-      if (packet === undefined) return;
-      packets.push(packet);
-      if (packets.length % 2000 === 0) context.progress(0.1, packets.length, 'reading');
-    },
-  );
-  if (!run.ok) throw processFault(run, `reading ${task.film}`);
-  return packets;
 }
 
 function frameCount(plan: FilmPlan, packets: readonly PacketHash[]): Check {
@@ -175,22 +152,31 @@ function frameTimesAndDuration(
   ];
 }
 
-/** The film's packets are the chunks' packets, in the plan's order, under one header. */
-async function seamsAndOrder(
-  { work }: ProofAttempt,
+async function readSeals({ work }: ProofAttempt, plan: FilmPlan): Promise<ChunkSeal[]> {
+  return Promise.all(plan.pieces.map((piece) => readSeal(work.directory, sealName(piece))));
+}
+
+/** The film's packets are the chunks' packets, in the plan's order, and shown in the order they had. */
+function chunksInOrder(
   plan: FilmPlan,
+  seals: readonly ChunkSeal[],
   packets: readonly PacketHash[],
   picture: MediaStream,
-): Promise<Check> {
+): Check {
   let same = 0;
+  let shownUntil = -Infinity;
   let finding: string | undefined;
-  for (const piece of plan.pieces) {
-    const seal = await readSeal(work.directory, sealName(piece));
+  for (const [i, piece] of plan.pieces.entries()) {
+    const seal = seals[i]!;
     const stretch = packets.slice(piece.firstFrame, piece.firstFrame + piece.frames);
+    const times = stretch.map(({ pts }) => pts);
     const like =
+      least(times) > shownUntil &&
       seal.piece === piece.name &&
       seal.frames === piece.frames &&
-      digestPackets(stretch) === seal.packetsSha256;
+      digestPackets(stretch) === seal.packetsSha256 &&
+      (seal.orderSha256 === undefined || digestOrder(stretch) === seal.orderSha256);
+    shownUntil = -least(times.map((pts) => -pts));
     if (like) same += 1;
     else {
       finding ??= `frames ${piece.firstFrame} to ${piece.firstFrame + piece.frames - 1} are not those of ${piece.name}`;
@@ -207,66 +193,30 @@ async function seamsAndOrder(
   };
 }
 
-/** Decodes everything once: each frame must come, without a single complaint. */
-async function decodeAll(
-  { media, task, context }: ProofAttempt,
+function least(values: readonly number[]): number {
+  return values.reduce((low, value) => Math.min(low, value), Infinity);
+}
+
+/** Counted from the container's start and so from the plan's delay, as ffmpeg does here. */
+async function sourceAudio(
+  { media, work, task }: ProofAttempt,
   plan: FilmPlan,
-  film: MediaFacts,
-  base: TimeBase,
-): Promise<Check> {
-  let frames = 0;
-  const audio = streamsOf(film, 'audio').length > 0;
-  const run = await media.ffmpeg(
-    [{ name: task.film, options: ['-err_detect', 'explode', '-noautorotate', '-copyts'] }],
-    [
-      {
-        name: 'null',
-        options: [
-          ['-map', '0:v:0', '-fps_mode', 'passthrough', '-f', 'null'],
-          // In ticks of the film: a guessed frame rate would press two frames into one tick.
-          ['-enc_time_base', `${base.num}/${base.den}`],
-        ].flat(),
-      },
-      ...(audio ? [{ name: { file: AUDIO_LIST }, options: AUDIO_FRAMES_OPTIONS }] : []),
-    ],
-    (block) => {
-      frames = block.frame;
-      const share = Math.min(1, frames / plan.frames);
-      context.progress(0.1 + 0.85 * share, plan.frames + frames, 'decoding');
-    },
-  );
-  if (!run.ok && run.result.exitCode === null) throw processFault(run, `decoding ${task.film}`);
-  const complaint = run.complaints[0] ?? (run.ok ? undefined : 'ffmpeg failed');
-  const count = frames === plan.frames ? undefined : `it decodes to ${frames} frames`;
-  return {
-    check: 'decoded frames, without complaint',
-    expected: plan.frames,
-    found: frames,
-    finding: complaint === undefined ? count : `it does not decode: ${oneLine(complaint)}`,
-  };
-}
-
-async function filmAudio(
-  { work }: ProofAttempt,
-  film: MediaFacts,
-  pictureSeconds: number,
 ): Promise<AudioSpan[]> {
-  if (streamsOf(film, 'audio').length === 0) return [];
-  const reader = new AudioSpanReader();
-  const path = join(work.directory, AUDIO_LIST);
-  for await (const line of createInterface({ input: createReadStream(path) })) reader.add(line);
-  await rm(path);
-  return reader.spans(pictureSeconds);
-}
-
-/** ffmpeg counts from the container's start here, as the plan's delay does. */
-async function sourceAudio({ media, task }: ProofAttempt, plan: FilmPlan): Promise<AudioSpan[]> {
+  const delay = plan.videoDelayUs / 1e6;
+  const known = await readAudioFacts(work.directory);
+  if (known !== undefined) {
+    return known.source.map((span) => ({
+      ...span,
+      startSeconds: span.startSeconds - delay,
+      endSeconds: span.endSeconds - delay,
+    }));
+  }
   const reader = new AudioSpanReader();
   const run = await media.ffmpegLines([{ name: task.source }], AUDIO_FRAMES_OPTIONS, (line) =>
     reader.add(line),
   );
   if (!run.ok) throw processFault(run, `audio of ${task.source}`);
-  return reader.spans(plan.videoDelayUs / 1e6);
+  return reader.spans(delay);
 }
 
 /** Length of a frame on average. */

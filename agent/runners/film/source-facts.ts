@@ -1,6 +1,7 @@
 /** What ffprobe says about a file's streams and container. */
 import { z } from 'zod';
 import { FilmFault, oneLine } from './film-fault.ts';
+import type { SourceTrack } from './film-plan.ts';
 import type { MediaProcess, MediaRun } from './media-process.ts';
 
 const streamSchema = z.object({
@@ -29,6 +30,8 @@ const streamSchema = z.object({
 });
 
 const probeSchema = z.object({
+  /** Of the first packets, where asked for: each could be decoded. */
+  frames: z.array(z.object({ stream_index: z.number().optional() })).default([]),
   streams: z.array(streamSchema).default([]),
   format: z
     .object({
@@ -39,6 +42,9 @@ const probeSchema = z.object({
     .default({}),
 });
 
+/** Some are of the picture, unless it begins late or lies apart from the audio. */
+const DECODED_PACKETS = 12;
+
 export type MediaStream = z.infer<typeof streamSchema>;
 export type MediaFacts = z.infer<typeof probeSchema>;
 
@@ -46,12 +52,15 @@ export type MediaFacts = z.infer<typeof probeSchema>;
  * Streams and container of a file. A file that cannot be opened is the source's fault.
  * Throws FilmFault `invalid-input`.
  */
-export async function probeMedia(media: MediaProcess, name: string): Promise<MediaFacts> {
+export async function probeMedia(
+  media: MediaProcess,
+  name: string,
+  options: readonly string[] = ['-show_data_hash', 'MD5'],
+): Promise<MediaFacts> {
   const { run, json } = await media.ffprobeJson(name, [
-    '-show_data_hash',
-    'MD5',
     '-show_streams',
     '-show_format',
+    ...options,
   ]);
   const large = /Picture size (\d+x\d+) exceeds/.exec(run.complaints.join('\n'));
   if (large !== null) {
@@ -69,8 +78,37 @@ export function pictureStream(facts: MediaFacts): MediaStream | undefined {
   return streamsOf(facts, 'video').find((stream) => stream.disposition?.['attached_pic'] !== 1);
 }
 
+/** `probeMedia`, with a try at decoding what the first packets hold. */
+export function probeAndDecode(media: MediaProcess, name: string): Promise<MediaFacts> {
+  return probeMedia(
+    media,
+    name,
+    [
+      ['-show_frames', '-show_entries', 'frame=stream_index'],
+      ['-read_intervals', `%+#${DECODED_PACKETS}`],
+    ].flat(),
+  );
+}
+
 export function streamsOf(facts: MediaFacts, type: string): MediaStream[] {
   return facts.streams.filter((stream) => stream.codec_type === type);
+}
+
+/** What the plan keeps of each stream, so that the film's maker need not look again. */
+export function tracksOf(facts: MediaFacts): SourceTrack[] {
+  return facts.streams.map(({ index, codec_type, codec_name, tags }) => ({
+    index,
+    type: codec_type,
+    codec: codec_name,
+    language: tags?.['language'],
+    title: tags?.['title'],
+  }));
+}
+
+/** Where the container begins by its own clock. */
+export function containerStartUs(facts: MediaFacts): number {
+  const seconds = Number(facts.format.start_time ?? 0);
+  return Math.round((Number.isFinite(seconds) ? seconds : 0) * 1e6);
 }
 
 async function unreadable(media: MediaProcess, name: string, run: MediaRun): Promise<FilmFault> {

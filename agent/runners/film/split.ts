@@ -8,11 +8,13 @@ import { MAX_PIXELS } from './ffmpeg-argv.ts';
 import { FilmFault, filmRunner, oneLine, processFault, type FilmAttempt } from './film-fault.ts';
 import { readPackets, refuseTruncated, frameTimes, isSteady } from './frame-index.ts';
 import { PLAN_NAME, writePlan, type FilmPlan, type PlanPiece } from './film-plan.ts';
-import { cutPiece, type CutSource } from './piece-cut.ts';
+import { cutPiece, type CutSource, type PieceClock } from './piece-cut.ts';
+import { cutInOnePass, type CutList } from './piece-pass.ts';
 import {
   pictureStream,
-  probeMedia,
+  probeAndDecode,
   streamsOf,
+  tracksOf,
   type MediaFacts,
   type MediaStream,
 } from './source-facts.ts';
@@ -38,11 +40,11 @@ async function split(attempt: SplitAttempt): Promise<void> {
   const { media, task, work, context } = attempt;
   const { size } = await stat(join(work.directory, task.source));
   if (size === 0) throw new FilmFault('invalid-input', `${task.source} is empty`);
-  const facts = await probeMedia(media, task.source);
+  const facts = await probeAndDecode(media, task.source);
   const picture = pictureOf(task.source, facts);
   const base = parseTimeBase(picture.time_base);
   if (base === undefined) throw new FilmFault('invalid-input', `${task.source} has no time base`);
-  await refuseUndecodable(attempt, picture);
+  await refuseUndecodable(attempt, facts, picture);
   context.progress(0.02, 1, 'reading the index');
 
   const index = await readPackets(media, task.source, String(picture.index), (packets) =>
@@ -87,8 +89,15 @@ function pictureOf(source: string, facts: MediaFacts): MediaStream {
   return picture;
 }
 
-/** One frame is decoded: it tells a missing decoder and a picture beyond the limit from a film. */
-async function refuseUndecodable(attempt: SplitAttempt, picture: MediaStream): Promise<void> {
+/**
+ * One frame is decoded, unless the probe has done so: it tells a missing decoder and a picture beyond
+ * the limit from a film.
+ */
+async function refuseUndecodable(
+  attempt: SplitAttempt,
+  facts: MediaFacts,
+  picture: MediaStream,
+): Promise<void> {
   const { media, task } = attempt;
   const { width = 0, height = 0 } = picture;
   if (width * height > MAX_PIXELS) {
@@ -97,6 +106,7 @@ async function refuseUndecodable(attempt: SplitAttempt, picture: MediaStream): P
       `${task.source} has a picture of ${width}x${height}, beyond what is taken (8K)`,
     );
   }
+  if (facts.frames.some((frame) => frame.stream_index === picture.index)) return;
   let frames = 0;
   const run = await media.ffmpegLines(
     [{ name: task.source }],
@@ -134,7 +144,7 @@ async function cutAll(
   source: CutSource,
   times: readonly number[],
 ): Promise<CutResult | undefined> {
-  const { media, task, context } = attempt;
+  const { task } = attempt;
   const { num, den } = source.timeBase;
   const pieceMs = task.pieceMs > 0 ? task.pieceMs : DEFAULT_PIECE_MS;
   const keyTimes = source.packets
@@ -146,25 +156,71 @@ async function cutAll(
   const starts = pieceStarts(times, keyTimes, pieceTicks);
   // NUT keeps any time base; Matroska's is a millisecond, and its own files survive it best.
   const extension = num === 1 && den === 1000 ? 'mkv' : 'nut';
-  const pieces: PlanPiece[] = [];
-  for (const [i, start] of starts.entries()) {
-    const end = starts[i + 1] ?? times.length;
-    const name = `piece-${String(i).padStart(5, '0')}.${extension}`;
-    const range = { fromPts: times[start]!, untilPts: times[end] ?? times.at(-1)! + 1 };
-    const clock = await cutPiece(media, source, range, name);
+  const names = starts.map((_, i) => `piece-${String(i).padStart(5, '0')}.${extension}`);
+  const ranges = starts.map((start, i) => ({
+    fromPts: times[start]!,
+    untilPts: times[starts[i + 1] ?? times.length] ?? times.at(-1)! + 1,
+  }));
+  const list = { ranges, names, pattern: `piece-%05d.${extension}` };
+  const clocks =
+    (await cutTogether(attempt, source, list)) ?? (await cutEach(attempt, source, list));
+  if (clocks === undefined) return undefined;
+  return {
+    pieces: names.map((name, i) => ({
+      name,
+      firstFrame: starts[i]!,
+      frames: (starts[i + 1] ?? times.length) - starts[i]!,
+      ...clocks[i]!,
+    })),
+  };
+}
+
+async function cutTogether(
+  attempt: SplitAttempt,
+  source: CutSource,
+  list: CutList,
+): Promise<readonly PieceClock[] | undefined> {
+  const { media, work, context } = attempt;
+  const count = source.packets.length;
+  const clocks = await cutInOnePass(media, work.directory, source, list, (packets) =>
+    context.progress(
+      INDEX_SHARE + (1 - INDEX_SHARE) * Math.min(1, packets / count),
+      count + packets,
+      'cutting',
+    ),
+  );
+  if (clocks === undefined) {
+    await removePieces(attempt);
+    context.log('no one pass cuts exactly here: each piece is cut by itself');
+  }
+  return clocks;
+}
+
+/** Undefined when one piece cannot be cut exactly. */
+async function cutEach(
+  attempt: SplitAttempt,
+  source: CutSource,
+  { names, ranges }: CutList,
+): Promise<readonly PieceClock[] | undefined> {
+  const { media, context } = attempt;
+  const clocks: PieceClock[] = [];
+  for (const [i, name] of names.entries()) {
+    const clock = await cutPiece(media, source, ranges[i]!, name);
     if (clock === undefined) {
       await removePieces(attempt);
-      context.log(`${name} cannot be cut at frame ${start}: the film stays in one piece`);
+      context.log(`${name} cannot be cut exactly: the film stays in one piece`);
       return undefined;
     }
-    pieces.push({ name, firstFrame: start, frames: end - start, ...clock });
+    clocks.push(clock);
+    const share = clocks.length / names.length;
     context.progress(
-      INDEX_SHARE + (1 - INDEX_SHARE) * (end / times.length),
-      source.packets.length + end,
-      `${pieces.length} of ${starts.length} pieces`,
+      INDEX_SHARE + (1 - INDEX_SHARE) * share,
+      // Beyond what one pass over all of them had counted.
+      source.packets.length * 2 + clocks.length,
+      `${clocks.length} of ${names.length} pieces`,
     );
   }
-  return { pieces };
+  return clocks;
 }
 
 /** What was cut before the cutting failed is no output. */
@@ -257,6 +313,7 @@ function commonPlan(
       stream: picture.index,
       ...describePicture(picture),
       audioTracks: streamsOf(facts, 'audio').length,
+      tracks: tracksOf(facts),
     },
     timeBase: base,
     frames: times.length,

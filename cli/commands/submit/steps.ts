@@ -1,16 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { text as readAll } from 'node:stream/consumers';
+import type { File } from '../../../proto/gen/furrow/v1/step.ts';
 import { defineCommand } from '../../command.ts';
 import { checkSource } from '../../local-files.ts';
-import { parseStepsSpec } from '../../steps-spec.ts';
-import {
-  checkOutputOption,
-  SUBMIT_OPTIONS,
-  submitJob,
-  type SubmitOptions,
-} from '../../submit-job.ts';
-import { uploadFiles } from '../../upload-files.ts';
+import { checkOutputOption, SUBMIT_OPTIONS, type SubmitOptions } from '../../submit-options.ts';
 
 export const steps = defineCommand<SubmitOptions>({
   name: 'steps',
@@ -27,6 +21,7 @@ export const steps = defineCommand<SubmitOptions>({
     ],
   ],
   async run([path = ''], options, context) {
+    const { parseStepsSpec } = await import('../../steps-spec.ts');
     const isStdin = path === '-';
     const source = isStdin
       ? await readAll(process.stdin)
@@ -35,10 +30,11 @@ export const steps = defineCommand<SubmitOptions>({
     const locals = [];
     for (const input of spec.localInputs) locals.push(await checkSource(input.path, input.name));
     await checkOutputOption(options);
-    const uploaded = await uploadFiles(locals, context);
-    const work = { $case: 'steps', value: { steps: spec.steps(uploaded) } } as const;
+    const workOf = (files: readonly File[]) =>
+      ({ $case: 'steps', value: { steps: spec.steps(files) } }) as const;
     const defaultName = spec.name ?? (isStdin ? 'steps' : basename(path).replace(/\.json$/i, ''));
     const priority = options.priority ?? spec.priority;
-    return submitJob(work, defaultName, { ...options, priority }, context);
+    const { submitWithFiles } = await import('../../submit-job.ts');
+    return submitWithFiles(locals, workOf, defaultName, { ...options, priority }, context);
   },
 });

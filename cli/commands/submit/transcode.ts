@@ -1,15 +1,10 @@
 import { basename, extname } from 'node:path';
 import { FurrowError } from '../../../kit/furrow-error.ts';
+import type { File } from '../../../proto/gen/furrow/v1/step.ts';
 import { defineCommand } from '../../command.ts';
 import { checkSource, isFolder } from '../../local-files.ts';
 import { bitsPerSecond, frameSize, integerIn, numberIn, type FrameSize } from '../../options.ts';
-import {
-  checkOutputOption,
-  SUBMIT_OPTIONS,
-  submitJob,
-  type SubmitOptions,
-} from '../../submit-job.ts';
-import { uploadFiles } from '../../upload-files.ts';
+import { checkOutputOption, SUBMIT_OPTIONS, type SubmitOptions } from '../../submit-options.ts';
 
 interface TranscodeOptions extends SubmitOptions {
   readonly encoder?: string;
@@ -20,6 +15,7 @@ interface TranscodeOptions extends SubmitOptions {
   readonly audioBitrate?: number;
   readonly pieceSeconds?: number;
   readonly film?: string;
+  readonly mixedEncoders?: boolean;
 }
 
 const CONTAINERS = ['.mp4', '.mkv', '.webm', '.mov'];
@@ -59,6 +55,10 @@ export const transcode = defineCommand<TranscodeOptions>({
       flags: '--film <name>',
       help: `name of the film; ${CONTAINERS.join(', ')} chooses the container`,
     },
+    {
+      flags: '--mixed-encoders',
+      help: 'let different versions of ffmpeg encode pieces (default: one for the film)',
+    },
     ...SUBMIT_OPTIONS,
   ],
   examples: [
@@ -70,9 +70,7 @@ export const transcode = defineCommand<TranscodeOptions>({
     const film = await filmName(options);
     const local = await checkSource(path);
     await checkOutputOption(options);
-    const [source] = await uploadFiles([local], context);
-    const value = {
-      source,
+    const wanted = {
       video: {
         encoder: options.encoder ?? '',
         crf: options.crf ?? 0,
@@ -84,8 +82,12 @@ export const transcode = defineCommand<TranscodeOptions>({
       audio: { encoder: options.audio ?? '', bitrateBps: options.audioBitrate ?? 0 },
       film,
       pieceMs: Math.round((options.pieceSeconds ?? 0) * 1000),
+      mixedEncoders: options.mixedEncoders,
     };
-    return submitJob({ $case: 'transcode', value }, local.name, options, context);
+    const workOf = ([source]: readonly File[]) =>
+      ({ $case: 'transcode', value: { source, ...wanted } }) as const;
+    const { submitWithFiles } = await import('../../submit-job.ts');
+    return submitWithFiles([local], workOf, local.name, options, context);
   },
 });
 

@@ -3,14 +3,24 @@ import { status } from '@grpc/grpc-js';
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  expect,
+  onTestFinished,
+  test,
+  vi,
+} from 'vitest';
 import { Agent } from '../../../agent/agent.ts';
 import { readAgentConfig, type AgentConfig } from '../../../agent/config.ts';
 import { OutboxLog } from '../../../agent/outbox-log.ts';
 import { createLog } from '../../../kit/log.ts';
 import type { NatsConnection } from '../../../kit/nats-connection.ts';
 import { LeaseState, type Token } from '../../../proto/gen/furrow/v1/agent_service.ts';
-import { Verdict } from '../../../proto/gen/furrow/work/v1/work.ts';
+import { Reign, Verdict } from '../../../proto/gen/furrow/work/v1/work.ts';
+import { REIGN_SUBJECT } from '../../../proto/subjects.ts';
 import { FakeCoordinator } from '../../support/fake-coordinator.ts';
 import { startTestNats, type TestNats } from '../../support/nats-server.ts';
 import { commandShare, stepShare } from '../../support/work.ts';
@@ -141,7 +151,7 @@ test('ends a unit that the coordinator stops, and forgets it', async () => {
   coordinator.answer = { stop: [{ epoch: 1, counter: 1 }] };
   await soon(() => expect(coordinator.inventory()).toEqual([]));
   expect(coordinator.results).toEqual([]);
-  expect(attemptFolders()).toEqual([]);
+  await soon(() => expect(attemptFolders()).toEqual([]));
 });
 
 test('goes on without the coordinator, and reports when it is back, in the same session', async () => {
@@ -206,6 +216,43 @@ test('an id that another machine lives under is refused with the remedy', async 
   await expect(agent.run()).rejects.toMatchObject({
     code: 'conflict',
     message: expect.stringContaining('delete agent-id'),
+  });
+});
+
+test('goes to the leader that announces itself, though the one at hand goes on answering', async () => {
+  const share = commandShare(['sleep', '300'], { counters: [1] });
+  await startAgent();
+  await coordinator.grant([share]);
+  const options = { nats, natsUrl: server.url, token: server.token };
+  const next = await FakeCoordinator.start(options);
+  onTestFinished(() => next.close());
+  next.answer = { epoch: 2 };
+  const announce = (epoch: number, grpcAddress: string): void =>
+    nats.publish(REIGN_SUBJECT, Reign.encode({ farmId: 'farm-1', epoch, grpcAddress }).finish());
+  announce(1, '127.0.0.1:1');
+  announce(2, next.address);
+  await soon(() => expect(next.inventory()).toHaveLength(1));
+  const before = coordinator.beats.length;
+  announce(1, coordinator.address);
+  const beats = next.beats.length;
+  await soon(() => expect(next.beats.length).toBeGreaterThan(beats + 3));
+  expect(coordinator.beats.length).toBe(before);
+});
+
+test('does not obey an epoch that was over before its restart', async () => {
+  coordinator.answer = { epoch: 7 };
+  const { agent, done } = await startAgent();
+  await soon(() => expect(existsSync(join(folder, 'state', 'farm-seen.json'))).toBe(true));
+  agent.leave();
+  await done;
+  coordinator.answer = { epoch: 6, drain: true };
+  const before = coordinator.beats.length;
+  await startAgent();
+  await soon(() => expect(coordinator.beats.length).toBeGreaterThan(before + 3));
+  coordinator.answer = { epoch: 7 };
+  await soon(async () => {
+    const share = commandShare(['true'], { counters: [1] });
+    expect(await coordinator.grant([share], 7)).toEqual({ refused: [], refusedAll: '' });
   });
 });
 

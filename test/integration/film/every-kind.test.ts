@@ -66,6 +66,17 @@ describe('a film in chunks', () => {
     await clips.close();
   });
 
+  test('one pass cuts pieces that share no packet, and no others', async () => {
+    const wasOnePass = async (kind: ClipKind): Promise<boolean> => {
+      const { log = [] } = (await filmOf(kind)).runs.get('split') ?? {};
+      return !log.some((line) => line.startsWith('no one pass'));
+    };
+    expect(await wasOnePass('closed-gop')).toBe(true);
+    expect(await wasOnePass('transport-stream')).toBe(true);
+    expect(await wasOnePass('open-gop-hevc')).toBe(false);
+    expect(await wasOnePass('edit-list')).toBe(false);
+  });
+
   for (const { kind, frames, chunks, options = {}, turnBack } of CASES) {
     const film = options.film ?? 'film.mp4';
     test(`${kind} → ${options.video?.encoder ?? 'libx264'} in ${film}`, async () => {

@@ -1,5 +1,5 @@
 /** The proof must notice what a broken farm, disk or person might do to a film. */
-import { open, readdir, rename, stat, truncate, writeFile } from 'node:fs/promises';
+import { open, readdir, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Clips, ffmpeg } from '../../support/clips.ts';
@@ -86,6 +86,37 @@ describe('the proof', () => {
         ['-bsf:v', 'setts=pts=PTS+if(gt(N\\,50)\\,256\\,0):dts=DTS'],
       ]);
     expect(await finding(stretch)).toMatch(/frame \d+ is at/);
+  });
+
+  test("two pictures of a chunk shown in each other's place", async () => {
+    const swap: Spoil = (directory, film) =>
+      remux(directory, film, (path) => [
+        ['-i', path, '-map', '0', '-c', 'copy'],
+        [
+          '-bsf:v',
+          'setts=pts=if(eq(N\\,51)\\,NEXT_PTS\\,if(eq(N\\,52)\\,PREV_INPTS\\,PTS)):dts=DTS',
+        ],
+      ]);
+    expect(await finding(swap)).toMatch(/frames \d+ to \d+ are not those of piece-0000\d/);
+  });
+
+  test('takes the seals of older agents', async () => {
+    const forgetOrder: Spoil = async (directory) => {
+      const seals = (await readdir(directory)).filter((name) => name.startsWith('seal-'));
+      expect(seals).not.toHaveLength(0);
+      for (const name of seals) {
+        const text = await readFile(join(directory, name), 'utf8');
+        const older = text.replace(/"orderSha256":"[0-9a-f]+",/, '');
+        expect(older).not.toBe(text);
+        await writeFile(join(directory, name), older);
+      }
+    };
+    expect(await chain.proveSpoilt(made, forgetOrder)).toEqual({ state: 'succeeded' });
+  });
+
+  test('decodes the audio of the source where nobody says when it begins and ends', async () => {
+    const forgetAudio: Spoil = (directory) => rm(join(directory, 'audio.json'));
+    expect(await chain.proveSpoilt(made, forgetAudio)).toEqual({ state: 'succeeded' });
   });
 });
 

@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { LeaderKey } from '../../../coordinator/journal/election.ts';
+import { isOverHere, LeaderKey, thisCoordinator } from '../../../coordinator/journal/election.ts';
+import { leaderBucket } from '../../../coordinator/journal/leader-bucket.ts';
 import { systemClock } from '../../../kit/clock.ts';
 import { createLog } from '../../../kit/log.ts';
 import type { NatsConnection } from '../../../kit/nats-connection.ts';
@@ -21,7 +22,13 @@ beforeEach(async () => {
 afterEach(() => server.close());
 
 const newKey = (): LeaderKey =>
-  new LeaderKey({ nats, clock: systemClock, log, replicas: 1, address: ADDRESS });
+  new LeaderKey({
+    store: leaderBucket(nats, 1),
+    clock: systemClock,
+    log,
+    own: thisCoordinator(ADDRESS),
+    isOver: isOverHere,
+  });
 
 async function leaderKey(): Promise<unknown> {
   const bucket = await nats.jetstream().views.kv(LEADER_BUCKET);

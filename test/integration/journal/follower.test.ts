@@ -1,4 +1,6 @@
 /** A standby's side of the journal on a real nats-server. */
+import { apply } from '../../../coordinator/domain/apply.ts';
+import { emptyFarm } from '../../../coordinator/domain/farm.ts';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +11,7 @@ import {
   type JetStreamJournal,
   openJournal,
 } from '../../../coordinator/journal/jetstream-journal.ts';
+import { hearAppends } from '../../../coordinator/journal/journal-stream.ts';
 import type { CommitRecord } from '../../../coordinator/ports.ts';
 import { systemClock } from '../../../kit/clock.ts';
 import { createLog } from '../../../kit/log.ts';
@@ -41,7 +44,11 @@ async function open(name: string): Promise<JetStreamJournal> {
     identityPath: join(folder, name, 'identity.json'),
     acceptRestoredStore: false,
   });
-  await journal.replay(() => {});
+  const farm = emptyFarm();
+  await journal.replay((commit) => {
+    for (const fact of commit.facts) apply(farm, fact);
+  });
+  await journal.vouch(farm);
   return journal;
 }
 
@@ -57,7 +64,13 @@ async function follow(
   const journal = await open(name);
   const read: CommitRecord[] = [];
   const onCommit = (commit: CommitRecord): void => void read.push(commit);
-  const follower = new Follower({ nats, journal, clock: systemClock, log, onCommit });
+  const follower = new Follower({
+    journal,
+    hearAppends: (wake) => hearAppends(nats, wake),
+    clock: systemClock,
+    log,
+    onCommit,
+  });
   followers.push(follower);
   return { journal, follower, read };
 }

@@ -4,7 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { apply } from '../../../coordinator/domain/apply.ts';
 import type { Fact } from '../../../coordinator/domain/facts.ts';
+import { emptyFarm } from '../../../coordinator/domain/farm.ts';
+import type { Tail } from '../../../coordinator/journal/chain.ts';
 import { sealCommit } from '../../../coordinator/journal/commit-codec.ts';
 import { readDurability } from '../../../coordinator/journal/durability.ts';
 import {
@@ -62,16 +65,37 @@ async function open(opening: Opening = {}): Promise<JetStreamJournal> {
   return journal;
 }
 
-async function lead(opening: Opening = {}): Promise<JetStreamJournal> {
+/** Opened, read to its end, and compared with what was seen of it before. */
+async function read(
+  opening: Opening = {},
+  onCommit: (commit: CommitRecord) => void = () => {},
+  from?: Tail,
+): Promise<JetStreamJournal> {
   const journal = await open(opening);
-  await journal.replay(() => {});
+  const farm = emptyFarm();
+  const take = (commit: CommitRecord): void => {
+    farm.farmId = commit.farmId;
+    for (const fact of commit.facts) if (fact.type === 'EpochStarted') apply(farm, fact);
+    onCommit(commit);
+  };
+  if (from === undefined) await journal.replay(take);
+  else {
+    farm.farmId = from.farmId ?? '';
+    await journal.replay(take, from);
+  }
+  await journal.vouch(farm);
+  return journal;
+}
+
+async function lead(opening: Opening = {}): Promise<JetStreamJournal> {
+  const journal = await read(opening);
   expect(await journal.startEpoch()).toMatchObject({ state: 'leading' });
   return journal;
 }
 
 async function readAll(opening: Opening = {}): Promise<CommitRecord[]> {
   const commits: CommitRecord[] = [];
-  await (await open(opening)).replay((commit) => commits.push(commit));
+  await read(opening, (commit) => commits.push(commit));
   return commits;
 }
 
@@ -89,8 +113,8 @@ const jobsOf = (commits: readonly CommitRecord[]): number[] =>
 
 describe('replay', () => {
   test('an empty journal begins with the farm and its first epoch', async () => {
-    const journal = await open();
-    expect(await journal.replay(() => {})).toMatchObject({ commits: 0, farmId: undefined });
+    const journal = await read();
+    expect(journal.tail).toMatchObject({ number: 0, farmId: undefined });
     const election = await journal.startEpoch();
     const [commit] = await readAll();
     expect(commit?.facts.map(({ type }) => type)).toEqual(['FarmCreated', 'EpochStarted']);
@@ -120,8 +144,7 @@ describe('replay', () => {
 
 describe('the fence', () => {
   test('of two candidates exactly one wins', async () => {
-    const candidates = [await open(), await open()];
-    await Promise.all(candidates.map((candidate) => candidate.replay(() => {})));
+    const candidates = [await read(), await read()];
     const elections = await Promise.all(candidates.map((candidate) => candidate.startEpoch()));
     const states = elections.map(({ state }) => state).sort();
     expect(states).toEqual(['leading', 'superseded']);
@@ -265,13 +288,10 @@ describe('a store that is not the one we know', () => {
     // Another history of the same length is no better.
     const other = await lead();
     await append(other, 7);
-    const reopened = await open({ identity });
-    await expect(reopened.replay(() => {})).rejects.toMatchObject({ reason: 'STORE_RESTORED' });
+    await expect(read({ identity })).rejects.toMatchObject({ reason: 'STORE_RESTORED' });
     // Nor when the replay begins, at a snapshot, behind what was seen.
-    const later = await open({ identity });
-    await expect(later.replay(() => {}, other.tail)).rejects.toMatchObject({
-      reason: 'STORE_RESTORED',
-    });
+    const from = read({ identity }, undefined, other.tail);
+    await expect(from).rejects.toMatchObject({ reason: 'STORE_RESTORED' });
     const accepting = await lead({ identity, accept: true });
     expect(accepting.tail.epoch).toBeGreaterThan(epoch);
   });

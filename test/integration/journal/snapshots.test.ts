@@ -2,13 +2,14 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { connect, type NatsConnection } from 'nats';
+import { connect, ErrorCode, NatsError, type NatsConnection } from 'nats';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { CommandLoop } from '../../../coordinator/command-loop.ts';
 import { apply } from '../../../coordinator/domain/apply.ts';
 import { farmImage } from '../../../coordinator/domain/farm-image.ts';
 import type { Farm } from '../../../coordinator/domain/farm.ts';
 import { newLiveness } from '../../../coordinator/domain/liveness.ts';
+import { ChunkedObjects } from '../../../coordinator/journal/chunked-objects.ts';
 import {
   type JetStreamJournal,
   openJournal,
@@ -58,6 +59,7 @@ async function reign(everyCommits: number): Promise<Reign> {
   });
   const store = await SnapshotStore.open(nats, 1);
   const { farm, snapshotSequence, commits } = await loadFarm(journal, store, log);
+  await journal.vouch(farm);
   const election = await journal.startEpoch();
   if (election.state !== 'leading') throw new Error(election.message);
   for (const fact of election.commit.facts) apply(farm, fact);
@@ -68,8 +70,10 @@ async function reign(everyCommits: number): Promise<Reign> {
     clock: systemClock,
     effects: {
       grant: () => {},
+      retract: () => {},
       stop: () => {},
       committed: () => snapshots.committed(),
+      stalled: () => {},
       superseded: (message) => {
         throw new Error(message);
       },
@@ -156,6 +160,28 @@ test('a damaged snapshot falls back to the one before', async () => {
   const second = await reign(1_000_000);
   expect(second.snapshotSequence).toBe(previous?.sequence);
   expect(jobsOf(await end(second))).toEqual(jobsOf(image));
+});
+
+test('a snapshot that NATS does not deliver at once is asked for again, not passed over', async () => {
+  const first = await reignWithTwoSnapshots();
+  await end(first);
+  const timeout = new NatsError(ErrorCode.Timeout, ErrorCode.Timeout);
+  const load = vi.spyOn(ChunkedObjects.prototype, 'load').mockRejectedValueOnce(timeout);
+  const second = await reign(1_000_000);
+  load.mockRestore();
+  expect(second.snapshotSequence).toBe(first.farm.snapshots.at(-1)?.sequence);
+  await end(second);
+});
+
+test('a store out of reach is unavailable, not damaged', async () => {
+  const own = await connect({ servers: server.url, token: server.token });
+  const store = await SnapshotStore.open(own, 1);
+  await store.save(10, new Uint8Array([10]));
+  await own.close();
+  await expect(store.load(10)).rejects.toMatchObject({
+    code: 'unavailable',
+    reason: 'JOURNAL_UNREACHABLE',
+  });
 });
 
 test('a snapshot that the journal does not vouch for is not started from', async () => {

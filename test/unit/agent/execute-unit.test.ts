@@ -2,19 +2,25 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { UnitExecutor } from '../../../agent/agent-core.ts';
-import { assignmentsOf, type Assignment } from '../../../agent/assignment.ts';
+import { Cancellation } from '../../../agent/cancellation.ts';
+import { assignmentsOf, NO_DEMAND, type Assignment } from '../../../agent/assignment.ts';
 import { AttemptFiles } from '../../../agent/attempt-files.ts';
-import { createExecutor, failureOf, type BlobTransfer } from '../../../agent/execute-unit.ts';
+import { createExecutor } from '../../../agent/execute-unit.ts';
+import type { BlobTransfer } from '../../../agent/executor-ports.ts';
+import { failureOf } from '../../../agent/failure-kind.ts';
+import { MemoryGuard } from '../../../agent/process/memory-guard.ts';
+import { MemoryLeft } from '../../../agent/process/memory-left.ts';
 import { MemorySampler } from '../../../agent/process/memory-sampler.ts';
+import { VramUse } from '../../../agent/process/vram-use.ts';
 import { ProcessRecords } from '../../../agent/process/process-records.ts';
 import { runnerRegistry } from '../../../agent/runners/registry.ts';
 import { systemClock } from '../../../kit/clock.ts';
 import { FurrowError } from '../../../kit/furrow-error.ts';
 import { createLog } from '../../../kit/log.ts';
 import type { File } from '../../../proto/gen/furrow/v1/step.ts';
-import { Result } from '../../../proto/gen/furrow/work/v1/work.ts';
+import { FileList, Result } from '../../../proto/gen/furrow/work/v1/work.ts';
 import { commandShare, resultOf, stepShare, type ShareOptions } from '../../support/work.ts';
 
 const SHA = 'a'.repeat(64);
@@ -23,17 +29,28 @@ let folder: string;
 let files: AttemptFiles;
 let executor: UnitExecutor;
 let uploads: string[];
+let stored: string[];
+let offered: (readonly string[])[];
 let logged: string[];
 let altered: string[];
+let gpuFault: string | null = null;
 let failures: Error[];
+let listed: readonly File[];
 
 const blobs: BlobTransfer = {
   place: async (file, directory) => {
     const failure = failures.shift();
     if (failure !== undefined) throw failure;
-    writeFileSync(join(directory, file.name), 'input');
+    const isList = file.name === 'furrow-inputs.list';
+    const content = isList ? FileList.encode({ files: listed }).finish() : 'input';
+    writeFileSync(join(directory, file.name), content);
   },
   altered: async () => altered,
+  store: async (path) => {
+    const content = readFileSync(path, 'utf8');
+    stored.push(content);
+    return { sha256: SHA, sizeBytes: content.length };
+  },
   upload: async (path) => {
     const failure = failures.shift();
     if (failure !== undefined) throw failure;
@@ -45,18 +62,37 @@ const blobs: BlobTransfer = {
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'furrow-execute-'));
   files = new AttemptFiles(join(folder, 'attempts'));
-  [uploads, logged, altered, failures] = [[], [], [], []];
+  [uploads, logged, altered, failures, gpuFault] = [[], [], [], [], null];
+  [stored, offered] = [[], []];
+  const sampler = new MemorySampler(new VramUse());
+  const log = createLog({ role: 'test', level: 'silent' });
+  const memoryLeft = new MemoryLeft();
   executor = createExecutor({
     clock: systemClock,
     blobs,
     files,
     processes: {
       records: new ProcessRecords(join(folder, 'processes')),
-      sampler: new MemorySampler(),
+      sampler,
     },
+    memory: new MemoryGuard({
+      sampler,
+      enforcement: 'on',
+      cgroups: null,
+      memoryLeft: () => memoryLeft.read(),
+      log,
+    }),
     runners: runnerRegistry,
     telemetry: { progress: () => undefined, log: (_assignment, line) => logged.push(line) },
-    log: createLog({ role: 'test', level: 'silent' }),
+    gpus: { faultOf: async () => gpuFault, giveUp: () => undefined },
+    checkpoints: {
+      offerCheckpoint: async (_assignment, files) => {
+        offered.push(files.map(({ name }) => name));
+        return { state: 'saved' };
+      },
+    },
+    failurePatterns: [],
+    log,
   });
 });
 
@@ -64,11 +100,11 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 function shell(script: string, options: Partial<ShareOptions> = {}): Assignment {
   const steps = [commandShare(['sh', '-c', script], { counters: [1], ...options })];
-  return assignmentsOf({ farmId: 'farm', epoch: 1, number: 1, steps })[0]!;
+  return steps.flatMap(assignmentsOf)[0]!;
 }
 
-function execute(assignment: Assignment, signal = new AbortController().signal): Promise<Result> {
-  return executor.execute(assignment, signal, () => undefined);
+function execute(assignment: Assignment, cancellation = new Cancellation()): Promise<Result> {
+  return executor.execute(assignment, cancellation, () => undefined);
 }
 
 const failure = (kind: string, message: unknown): object => ({
@@ -77,6 +113,24 @@ const failure = (kind: string, message: unknown): object => ({
 
 const input = (name: string): File => ({ name, sha256: SHA, sizeBytes: 5 });
 const output = (pattern: string, optional = false) => ({ pattern, optional, keep: false });
+
+test('inputs that came as a blob are placed like others, and the list is gone', async () => {
+  listed = [input('a.png'), input('b.png')];
+  const inputList = { name: 'inputs', sha256: SHA, sizeBytes: 9 };
+  const script = 'ls -A > listing';
+  const outputs = [output('listing')];
+  const result = await execute(shell(script, { inputList, outputs }));
+  expect(result.outcome?.$case).toBe('success');
+  expect(uploads).toEqual(['a.png\nb.png\nlisting\n']);
+});
+
+test.each([
+  [['a.png', 'a.png'], 'two of its inputs are named "a.png": give'],
+  [['a', 'a/b'], 'one of its inputs is named "a", and others need a directory'],
+])('inputs named %j are the job’s fault, not the machine’s', async (names, message) => {
+  const result = await execute(shell('true', { inputs: names.map(input) }));
+  expect(result).toMatchObject(failure('invalid-input', expect.stringContaining(message)));
+});
 
 test('gives the inputs, runs, and stores what the patterns mean, but not the inputs', async () => {
   const result = await execute(
@@ -109,16 +163,61 @@ test('a unit that runs too long is ended and timed out', async () => {
   expect(result).toMatchObject(failure('timed-out', expect.stringContaining('0.2 s')));
 });
 
+test('a unit that shows no progress in time is ended; one that does goes on', async () => {
+  const limits = { maxAttempts: 0, runTimeoutMs: 0, stallTimeoutMs: 60_000, startTimeoutMs: 700 };
+  const late = await execute(shell('sleep 60', { limits }));
+  expect(late).toMatchObject(failure('timed-out', expect.stringContaining('start limit of 0.7 s')));
+  const result = await execute(shell('echo here; sleep 1', { limits }));
+  expect(result.outcome?.$case).toBe('success');
+});
+
+test.each([
+  ['computes without a word', 'while :; do :; done', 0, true],
+  ['computes, but its step says when it stands still', 'while :; do :; done', 60_000, false],
+  ['sleeps', 'sleep 60', 0, false],
+])('a unit that %s', async (_what, script, stallTimeoutMs, progresses) => {
+  const limits = { maxAttempts: 0, runTimeoutMs: 3_500, stallTimeoutMs };
+  const counters: number[] = [];
+  const assignment = shell(script, { limits });
+  await executor.execute(assignment, new Cancellation(), (counter) => counters.push(counter));
+  expect(counters.length > 0).toBe(progresses);
+});
+
+test('a checkpoint is there again in the next attempt, and saved when the owner comes back', async () => {
+  const kind = {
+    $case: 'command',
+    value: {
+      argv: [
+        'sh',
+        '-c',
+        'cd $FURROW_CHECKPOINT; cat old; echo; trap "echo on > old; exit 1" TERM; sleep 60 & wait',
+      ],
+      environment: {},
+      checkpoint: true,
+    },
+  } as const;
+  const share = stepShare({ counters: [1], task: { kind }, outputs: [output('*/*')] });
+  const leases = share.leases.map((lease) => ({ ...lease, checkpoint: [input('old')] }));
+  const [assignment] = assignmentsOf({ ...share, leases });
+  const abort = new Cancellation();
+  const done = execute(assignment!, abort);
+  await vi.waitFor(() => expect(logged).toEqual(['input']), 5_000);
+  abort.abort(new FurrowError('aborted', 'EVICTED', 'the owner is back'));
+  expect(await done).toMatchObject(failure('evicted', 'the owner is back'));
+  expect(stored).toEqual(['on\n']);
+  expect(offered).toEqual([['old']]);
+});
+
 test('an evicted unit says so', async () => {
-  const abort = new AbortController();
-  const done = execute(shell('sleep 60'), abort.signal);
+  const abort = new Cancellation();
+  const done = execute(shell('sleep 60'), abort);
   abort.abort(new FurrowError('aborted', 'EVICTED', 'the owner is back'));
   expect(await done).toMatchObject(failure('evicted', 'the owner is back'));
 });
 
 test('a missing tool is the machine, not the unit', async () => {
   const share = commandShare(['no-such-tool'], { counters: [1] });
-  const [assignment] = assignmentsOf({ farmId: 'farm', epoch: 1, number: 1, steps: [share] });
+  const [assignment] = assignmentsOf(share);
   expect(await execute(assignment!)).toMatchObject(
     failure('infrastructure', expect.stringContaining('no-such-tool')),
   );
@@ -129,11 +228,38 @@ test('a program that met a full disk is not to blame', async () => {
   expect(result).toMatchObject(failure('infrastructure', expect.stringContaining('disk is full')));
 });
 
+test.each([
+  ['ulimit -v 100000; tail /dev/zero', 'out-of-memory', 'memory ran out: '],
+  ['kill -ILL $$', 'infrastructure', "this machine's processor lacks an instruction"],
+  ['no-such-tool', 'infrastructure', 'a program or library is missing on this machine: '],
+  ['kill -SEGV $$', 'failed', 'it crashed'],
+])('sh -c %j ends as %s', async (script, kind, message) => {
+  const result = await execute(shell(script));
+  expect(result).toMatchObject(failure(kind, expect.stringContaining(message)));
+});
+
+test('a unit that outgrows its demand is ended, with what it took', async () => {
+  const demand = { ...NO_DEMAND, ramBytes: 64 * 2 ** 20 };
+  const result = await execute(shell('tail /dev/zero', { demand }));
+  const message =
+    /^it took \d+ MiB of memory and may take 134 MiB: it demands 64 MiB; let its step/;
+  expect(result).toMatchObject(failure('out-of-memory', expect.stringMatching(message)));
+  expect(result.peakRamBytes).toBeGreaterThan(134 * 2 ** 20);
+});
+
 test('waits for a blob store that is away', async () => {
   failures = [new FurrowError('unavailable', 'AWAY', 'the blob server is away')];
   const result = await execute(shell('cat source', { inputs: [input('source')] }));
   expect(result.outcome?.$case).toBe('success');
   expect(logged).toEqual(['input']);
+});
+
+test('keeps what it made while the blob store is away', async () => {
+  const away = () => new FurrowError('unavailable', 'AWAY', 'the blob server is away');
+  failures = [away(), away()];
+  const result = await execute(shell('echo two > out', { outputs: [output('out')] }));
+  expect(result.outcome?.$case).toBe('success');
+  expect(uploads).toEqual(['two\n']);
 });
 
 test('an input that the store lost is infrastructure', async () => {
@@ -158,7 +284,7 @@ test('output made of an input that was changed meanwhile is not stored', async (
 
 test('a task that this agent does not know is refused', async () => {
   const steps = [stepShare({ counters: [1], task: { kind: undefined } })];
-  const [assignment] = assignmentsOf({ farmId: 'farm', epoch: 1, number: 1, steps });
+  const [assignment] = steps.flatMap(assignmentsOf);
   expect(await execute(assignment!)).toMatchObject(
     failure('infrastructure', expect.stringContaining('cannot run')),
   );
@@ -194,4 +320,25 @@ test.each([
   [new TypeError('x is not a function'), 'failed'],
 ])('%s is %s', (error, kind) => {
   expect(failureOf(error, new AbortController().signal)[0]).toBe(kind);
+});
+
+const onGpu = (script: string): Assignment => ({ ...shell(script), gpuIds: ['gpu-a'] });
+
+test('a unit whose GPU failed is not to blame', async () => {
+  gpuFault = 'RTX 3060: GPU is lost';
+  const message = expect.stringContaining('RTX 3060: GPU is lost; the unit: ');
+  expect(await execute(onGpu('exit 3'))).toMatchObject(failure('infrastructure', message));
+  // One that had none, and one whose GPU is well, are.
+  expect(await execute(shell('exit 3'))).toMatchObject(failure('failed', expect.anything()));
+  gpuFault = null;
+  expect(await execute(onGpu('exit 3'))).toMatchObject(failure('failed', expect.anything()));
+});
+
+test('a unit that is ended because its GPU must not be used says so', async () => {
+  const abort = new Cancellation();
+  const done = execute(onGpu('sleep 60'), abort);
+  abort.abort(new FurrowError('aborted', 'GPU_UNUSABLE', 'RTX 3060 cannot be used: GPU is lost'));
+  expect(await done).toMatchObject(
+    failure('infrastructure', 'RTX 3060 cannot be used: GPU is lost'),
+  );
 });

@@ -4,12 +4,10 @@ import { LogFeed } from '../../../agent/log-feed.ts';
 import { ProgressFeed } from '../../../agent/progress-feed.ts';
 import { stepShare } from '../../support/work.ts';
 
-const [one, two] = assignmentsOf({
-  farmId: 'farm',
-  epoch: 1,
-  number: 1,
-  steps: [stepShare({ counters: [1] }), stepShare({ jobId: 'j2', counters: [2] })],
-});
+const [one, two] = [
+  stepShare({ counters: [1] }),
+  stepShare({ jobId: 'j2', counters: [2] }),
+].flatMap(assignmentsOf);
 
 test('only the latest progress of a unit is sent, by job', () => {
   const feed = new ProgressFeed('agent');

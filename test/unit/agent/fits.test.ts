@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { NO_DEMAND } from '../../../agent/assignment.ts';
 import { whyNotFitting } from '../../../agent/fits.ts';
-import { Capacity } from '../../../proto/gen/furrow/v1/agent_service.ts';
+import { Capacity, Gpu } from '../../../proto/gen/furrow/v1/agent_service.ts';
 import type { Demand } from '../../../proto/gen/furrow/v1/step.ts';
 
 const GIB = 2 ** 30;
@@ -13,13 +13,13 @@ const capacity: Capacity = {
   attributes: ['tool:ffmpeg'],
   maxUnits: 3,
   gpus: [
-    {
+    Gpu.fromPartial({
       id: 'gpu-a',
       name: 'A',
       vramTotalBytes: 8 * GIB,
       vramForeignBytes: 3 * GIB,
-      vramFreeBytes: 0,
-    },
+    }),
+    Gpu.fromPartial({ id: 'gpu-ill', name: 'B', unusableReason: 'GPU is lost' }),
   ],
 };
 
@@ -47,6 +47,7 @@ test.each<[string | null, Partial<Demand>, Partial<Demand>[], string[]]>([
   ['it runs 3 units, its limit', {}, [{}, {}, {}], []],
   [null, { gpus: 1, vramBytes: 5 * GIB }, [], ['gpu-a']],
   ['VRAM on A: 6144 MiB needed, 5120 MiB there', { gpus: 1, vramBytes: 6 * GIB }, [], ['gpu-a']],
+  ['B cannot be used: GPU is lost', { gpus: 1 }, [], ['gpu-ill']],
   ['1 GPUs are needed, 0 given', { gpus: 1 }, [], []],
   ['it has no GPU gpu-b', { gpus: 1 }, [], ['gpu-b']],
 ])('%s', (expected, demand, beside, gpus) => {

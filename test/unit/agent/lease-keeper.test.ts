@@ -23,6 +23,7 @@ function answer(beat: number, changes: Partial<AdvertiseResponse> = {}): Adverti
     beat,
     stop: [],
     releasedGrant: 0,
+    retract: [],
     drain: false,
     leaseTtlMs: 0,
     ...changes,
@@ -38,6 +39,25 @@ function renewedKeeper(fits?: Fits): LeaseKeeper {
 
 const states = (of: LeaseKeeper): readonly (readonly [number | undefined, LeaseState])[] =>
   of.nextBeat(at(0)).inventory.map((entry) => [entry.token?.counter, entry.state]);
+
+test('a lower epoch than an earlier run was told is not obeyed, and a higher one is told of once', () => {
+  const rises: number[] = [];
+  const fits: Fits = () => null;
+  const epochRose = (epoch: number): void => void rises.push(epoch);
+  const held = new LeaseKeeper({
+    farmId: 'farm',
+    leaseTtlMs: TTL_MS,
+    epochSeen: 2,
+    epochRose,
+    fits,
+  });
+  expect(held.handleGrant(grant(1, 1))).toBeNull();
+  expect(held.beatAnswered(answer(1)).state).toBe('ignored');
+  expect(held.beatAnswered(answer(1, { epoch: 2 })).state).toBe('taken');
+  expect(held.beatAnswered(answer(2, { epoch: 5 })).state).toBe('taken');
+  expect(held.handleGrant({ ...grant(1, 1), epoch: 5 })).not.toBeNull();
+  expect(rises).toEqual([5]);
+});
 
 test('a grant is listed from the next beat on, with its number', () => {
   const held = keeper();
@@ -209,4 +229,82 @@ test('results of an earlier session are in the first beat', () => {
   const held = keeper();
   held.restoreFinished([token(4)]);
   expect(states(held)).toEqual([[4, LeaseState.LEASE_STATE_FINISHED]]);
+});
+
+function slotted(number: number, slots: number, ...counters: number[]): Grant {
+  return { farmId: 'farm', epoch: 1, number, steps: [stepShare({ counters, slots })] };
+}
+
+const startAll = (of: LeaseKeeper): number[] => {
+  const started: number[] = [];
+  for (let next = of.startNext(at(1)); next !== null; next = of.startNext(at(1))) {
+    started.push(next.token.counter);
+  }
+  return started;
+};
+
+test('of leases that take turns no more run than were booked, in the order granted', () => {
+  const held = renewedKeeper();
+  held.handleGrant(slotted(1, 2, 1, 2, 3, 4, 5));
+  expect(startAll(held)).toEqual([1, 2]);
+  held.finished(token(2));
+  expect(startAll(held)).toEqual([3]);
+  // Ended, but not gone: its place is taken.
+  held.beatAnswered(answer(0, { stop: [token(1)] }));
+  expect(startAll(held)).toEqual([]);
+  held.gone(token(1));
+  expect(startAll(held)).toEqual([4]);
+});
+
+test('a later grant says how many may run from then on', () => {
+  const held = renewedKeeper();
+  held.handleGrant(slotted(1, 1, 1, 2));
+  expect(startAll(held)).toEqual([1]);
+  held.handleGrant(slotted(2, 2, 3));
+  expect(startAll(held)).toEqual([2]);
+  held.handleGrant(slotted(3, 1, 4));
+  held.finished(token(1));
+  expect(startAll(held)).toEqual([]);
+  held.finished(token(2));
+  expect(startAll(held)).toEqual([3]);
+});
+
+test('leases on other GPUs have turns of their own', () => {
+  const held = renewedKeeper();
+  const [share] = slotted(1, 1, 1, 2).steps;
+  if (share === undefined) throw new Error('no share');
+  const [first, second] = share.leases;
+  const onGpu = (lease: typeof first, gpu: string): NonNullable<typeof first> => ({
+    ...(lease as NonNullable<typeof first>),
+    gpuIds: [gpu],
+  });
+  const leases = [onGpu(first, 'g1'), onGpu(second, 'g2')];
+  held.handleGrant({ farmId: 'farm', epoch: 1, number: 1, steps: [{ ...share, leases }] });
+  expect(startAll(held)).toEqual([1, 2]);
+});
+
+test('what is asked back is handed back unless it has begun', () => {
+  const held = renewedKeeper();
+  held.handleGrant(slotted(1, 1, 1, 2, 3));
+  expect(startAll(held)).toEqual([1]);
+  held.beatAnswered(answer(0, { retract: [token(1), token(3), token(9)] }));
+  expect(states(held)).toEqual([
+    [1, LeaseState.LEASE_STATE_RUNNING],
+    [2, LeaseState.LEASE_STATE_WAITING],
+  ]);
+  held.finished(token(1));
+  expect(startAll(held)).toEqual([2]);
+});
+
+test('what is given back before it began leaves the turns of the others alone', () => {
+  const held = renewedKeeper();
+  held.handleGrant(slotted(1, 1, 1, 2, 3));
+  expect(startAll(held)).toEqual([1]);
+  held.evicting(token(2));
+  held.gone(token(2));
+  held.handleGrant(slotted(2, 1, 4));
+  held.finished(token(1));
+  expect(startAll(held)).toEqual([3]);
+  held.finished(token(3));
+  expect(startAll(held)).toEqual([4]);
 });

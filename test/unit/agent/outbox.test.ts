@@ -9,6 +9,7 @@ function reply(results: readonly Result[] | null, ...verdicts: Verdict[]): Resul
   return {
     farmId: 'farm',
     epoch: 1,
+    successVerdicts: [],
     verdicts: verdicts.map((verdict, index) => ({
       token: results?.[index]?.token,
       verdict,

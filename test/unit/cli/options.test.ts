@@ -1,5 +1,15 @@
 import { expect, test } from 'vitest';
-import { bitsPerSecond, bytes, frameSize, integerIn, numberIn } from '../../../cli/options.ts';
+import {
+  bitsPerSecond,
+  bytes,
+  bytesPerSecond,
+  duration,
+  frameSize,
+  hours,
+  integerIn,
+  numberIn,
+  oneOf,
+} from '../../../cli/options.ts';
 
 test.each([
   ['1048576', 1_048_576],
@@ -40,4 +50,28 @@ test('numbers stay in their range', () => {
   for (const bad of ['-1', '1e1', '', '10.1', 'Infinity']) {
     expect(() => numberIn(0, 10)(bad)).toThrow('is not a number from 0 to 10');
   }
+});
+
+test.each([
+  ['90s', 90_000],
+  ['5m', 300_000],
+  ['1.5h', 5_400_000],
+  ['2h30m', 9_000_000],
+  ['250ms', 250],
+  ['0s', 0],
+])('%s is %d milliseconds', (text, ms) => {
+  expect(duration(text)).toBe(ms);
+});
+
+test.each(['', '5', 'm', '5 m', '-5m', '5m!', '1w'])('%j is no time', (text) => {
+  expect(() => duration(text)).toThrow('is not a time, such as 90s, 5m or 2h30m');
+});
+
+test('bandwidths are sizes a second, hours windows or none, words one of few', () => {
+  expect(bytesPerSecond('20MB/s')).toBe(20 * 2 ** 20);
+  expect(bytesPerSecond('0')).toBe(0);
+  expect(hours('any')).toEqual([]);
+  expect(hours('sat 08:00-12:00')).toEqual([{ days: [5], startMinute: 480, endMinute: 720 }]);
+  expect(oneOf('a', 'b')('b')).toBe('b');
+  expect(() => oneOf('a', 'b')('c')).toThrow("'c' is not one of a, b");
 });

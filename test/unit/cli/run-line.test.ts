@@ -7,14 +7,19 @@ import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { runLine } from '../../../cli/run-line.ts';
 import { FurrowError } from '../../../kit/furrow-error.ts';
+import { BusyAction } from '../../../proto/gen/furrow/v1/agent_policy.ts';
+import { AgentState, type Agent } from '../../../proto/gen/furrow/v1/farm_service.ts';
 import {
+  AgentAnswerState,
   AttemptOutcome,
+  type Job,
   JobState,
   UnitState,
   type Unit,
 } from '../../../proto/gen/furrow/v1/job_service.ts';
 import {
   FAKE_TOKEN,
+  fakeExplanation,
   fakeJob,
   fakeStep,
   startFakeFarm,
@@ -265,6 +270,28 @@ describe('submit', () => {
   });
 });
 
+test('what the farm would refuse is refused before the film is sent', async () => {
+  await clip();
+  const message = 'video encoder "nonsense" is not known: use libx264';
+  farm.refusal = new FurrowError('invalid', 'INVALID_JOB', message);
+  const answer = await run('submit $/clip.mov --encoder nonsense');
+  expect(answer).toMatchObject({ exitCode: 2, stderr: `furrow: ${message}\n` });
+  expect([farm.submits.length, farm.blobs.size]).toEqual([0, 0]);
+});
+
+test('--dry-run sends nothing, and says what the job would be', async () => {
+  await clip();
+  const answer = await run('submit $/clip.mov --dry-run -w');
+  expect(answer).toMatchObject({ exitCode: 0, stderr: '' });
+  expect(answer.stdout).toMatch(/^clip\.mov would run; nothing was sent\nencode: 3 units\n/);
+  expect(JSON.parse((await run('submit command --dry-run --json -- true')).stdout)).toMatchObject({
+    name: 'true',
+    takesMs: null,
+    steps: [{ name: 'encode', units: 3, unitMs: null }],
+  });
+  expect([farm.submits.length, farm.blobs.size, farm.jobs.size]).toEqual([0, 0, 0]);
+});
+
 describe('watch', () => {
   test('goes on from its cursor when the farm restarts, missing nothing', async () => {
     farm.setJob(fakeJob());
@@ -356,6 +383,60 @@ describe('the other commands', () => {
     expect(jobs[299]).toMatchObject({ id: 'j300', state: 'running', reason: '', endedAtMs: 0 });
   });
 
+  test('jobs shows what is open and what ended of late; --open, --all and damage', async () => {
+    const ended = { state: JobState.JOB_STATE_SUCCEEDED };
+    farm.setJob(fakeJob({ id: 'j1', name: 'long ago', ...ended, endedAtMs: 1_700_000_000_000 }));
+    farm.setJob(fakeJob({ id: 'j2', name: 'running' }));
+    farm.setJob(fakeJob({ id: 'j3', name: 'just done', ...ended, endedAtMs: Date.now() - 1_000 }));
+    const idsOf = async (line: string): Promise<string[]> => {
+      const { jobs } = JSON.parse((await run(`${line} --json`)).stdout) as { jobs: Job[] };
+      return jobs.map(({ id }) => id);
+    };
+    expect(await idsOf('jobs')).toEqual(['j3', 'j2']);
+    expect(await idsOf('jobs --open')).toEqual(['j2']);
+    // What is open is not pushed out by what is not.
+    expect(await idsOf('jobs --limit 1')).toEqual(['j2']);
+    expect((await idsOf('jobs --all')).toSorted()).toEqual(['j1', 'j2', 'j3']);
+    expect(await run('jobs --all --open')).toMatchObject({ exitCode: 2 });
+    farm.listWarnings = ['segment 1-1 of the archive is damaged'];
+    expect((await run('jobs --all')).stderr).toContain('warning: segment 1-1 of the archive');
+  });
+
+  test('status of a job: its steps, its files and how long they are kept', async () => {
+    const endedAtMs = 1_700_000_009_200;
+    farm.setJob(
+      fakeJob({
+        state: JobState.JOB_STATE_SUCCEEDED,
+        endedAtMs,
+        archived: true,
+        steps: [fakeStep('encode', { total: 3, accepted: 3, lostAttempts: 1 })],
+        outputs: [{ name: 'clip.mp4', sha256: 'ab', sizeBytes: 2048 }],
+        outputsExpireAtMs: endedAtMs + 1,
+      }),
+    );
+    const { stdout } = await run('status j1');
+    expect(stdout).toMatch(
+      /^name +clip\.mov\nstate +succeeded \(archived\)\ntime +submitted .* took 9\.2s\n/,
+    );
+    expect(stdout).toContain('step encode  3/3, 1 attempt lost\n');
+    expect(stdout).toContain('clip.mp4  2 KiB, deleted\n');
+    expect(JSON.parse((await run('status j1 --json')).stdout).job.archived).toBe(true);
+    expect(await run('status j9')).toMatchObject({ exitCode: 6 });
+    expect(await run('fetch j1')).toMatchObject({
+      exitCode: 7,
+      stderr: expect.stringMatching(
+        /j1 has no files any more: this farm kept them until 2023/,
+      ) as string,
+    });
+  });
+
+  test('remove', async () => {
+    farm.setJob(fakeJob());
+    expect((await run('remove j1')).stdout).toBe('j1 is removed\n');
+    expect(farm.jobs.has('j1')).toBe(false);
+    expect(await run('remove j1')).toMatchObject({ exitCode: 6 });
+  });
+
   test('units', async () => {
     farm.setJob(fakeJob());
     farm.units.set('j1', [unit]);
@@ -364,7 +445,139 @@ describe('the other commands', () => {
         'j1/encode/0  leased 50%         2  alice  lost: no beat\n',
     );
     expect((await run('units j1 --state failed')).stdout).toBe('no units\n');
+    farm.ageMs = 12_300;
+    const note = 'warning: the farm as it was 12s ago; see furrow status\n';
+    expect((await run('units j1')).stderr).toBe(note);
+    expect((await run('agents')).stderr).toBe(note);
+    expect((await run('jobs --all')).stderr).toBe(note);
     expect(await run('units j1 --state lost')).toMatchObject({ exitCode: 2 });
+  });
+
+  describe('agents', () => {
+    const den: Agent = {
+      id: 'den-1',
+      name: 'den',
+      state: AgentState.AGENT_STATE_ONLINE,
+      lastBeatAgeMs: 100,
+      capacity: undefined,
+      leases: 0,
+      bookedCpuMillis: 0,
+      bookedRamBytes: 0,
+      version: '0.1.0',
+    };
+    beforeEach(() => (farm.agents = [den]));
+
+    test('one that is closed says why', async () => {
+      const closedReason = 'it is outside its hours until 22:00';
+      farm.agents = [den, { ...den, id: 'attic-1', name: 'attic', closedReason }];
+      expect((await run('agents')).stdout).toBe(
+        'AGENT  STATE   UNITS  CORES  MEMORY  GPU  ID\n' +
+          'den    online      0      -       -  -    den-1\n' +
+          'attic  closed      0      -       -  -    attic-1\n' +
+          'attic: it is outside its hours until 22:00\n',
+      );
+      const { agents } = JSON.parse((await run('agents list --json')).stdout);
+      expect(agents).toMatchObject([
+        { id: 'den-1', policy: null, closedReason: null },
+        { id: 'attic-1', policy: null, closedReason },
+      ]);
+    });
+
+    test('a policy is set option by option, shown and cleared', async () => {
+      expect((await run('agents policy den')).stdout).toBe(
+        'den has no policy: it works whenever it is on\n',
+      );
+      const set = 'agents policy den --mode idle --on-busy evict --grace 60s --idle-after 10m';
+      expect(await run(set)).toMatchObject({ exitCode: 0, stderr: '' });
+      await run('agents policy den-1 --hours 22:00-07:00 --time-zone Europe/Berlin');
+      const caps = '--max-cpus 2.5 --max-units 3 --max-vram-percent 50 --max-bandwidth 20MB/s';
+      expect((await run(`agents policy den ${caps}`)).stdout).toBe(
+        'agent    den\n' +
+          'mode     idle: no input, no load above 50%, no GPU use above 20% by others for 10m 00s\n' +
+          'hours    22:00-07:00 (Europe/Berlin)\n' +
+          'closing  running units are evicted after 1m 00s\n' +
+          "most     2.5 cores, 3 units, 50% of each GPU's memory, 20 MiB/s of files\n",
+      );
+      const { policy } = JSON.parse((await run('agents policy den --json')).stdout);
+      expect(policy).toMatchObject({ mode: 'idle', graceMs: 60_000, maxUnits: 3 });
+      expect((await run('agents policy den --hours any --max-units 0')).stdout).toMatch(
+        /^hours +any$/m,
+      );
+      await run('agents policy den --clear');
+      expect(farm.agents[0]?.policy).toBeUndefined();
+    });
+
+    test('a pause has an end, and keeps the rest of the policy', async () => {
+      await run('agents policy den --on-busy evict');
+      const beforeMs = Date.now();
+      expect((await run('agents pause den 90m')).stdout).toMatch(/^paused +until /m);
+      const { pausedUntilMs = 0, onBusy } = farm.agents[0]?.policy ?? {};
+      expect(Math.round((pausedUntilMs - beforeMs) / 60_000)).toBe(90);
+      expect(onBusy).toBe(BusyAction.BUSY_ACTION_EVICT);
+      expect((await run('agents resume den')).stdout).not.toContain('paused');
+      expect(farm.agents[0]?.policy?.pausedUntilMs).toBe(0);
+    });
+
+    test('bad input is refused', async () => {
+      expect(await run('agents policy nobody')).toMatchObject({ exitCode: 6 });
+      expect(await run('agents policy den --grace soon')).toMatchObject({ exitCode: 2 });
+      expect(await run('agents policy den --clear --mode idle')).toMatchObject({ exitCode: 2 });
+      expect(await run('agents pause den forever')).toMatchObject({ exitCode: 2 });
+    });
+  });
+
+  test('explain', async () => {
+    farm.explanation = {
+      ...farm.explanation,
+      id: 'j1/encode/0',
+      summary: 'j1/encode/0 waits: no agent has room for it now',
+      explanations: [
+        {
+          ...fakeExplanation('j1/encode/0'),
+          why: 'waits: no agent has room for it now',
+          agents: [
+            {
+              agentId: 'a-1',
+              name: 'alice',
+              state: AgentAnswerState.AGENT_ANSWER_STATE_USED_BY_OTHERS,
+              reason: 'needs 8 CPUs; has 2',
+              roomInMs: undefined,
+            },
+          ],
+          startInMs: 12_000,
+        },
+      ],
+    };
+    expect(await run('explain j1/encode/0')).toEqual({
+      exitCode: 0,
+      stdout:
+        'j1/encode/0 waits: no agent has room for it now\n' +
+        '  alice  needs 8 CPUs; has 2\n' +
+        '  starts: in about 12s\n',
+      stderr: '',
+    });
+    expect(JSON.parse((await run('explain j1/encode/0 --json')).stdout)).toMatchObject({
+      id: 'j1/encode/0',
+      hearsAgents: true,
+      explanations: [
+        {
+          state: 'waiting',
+          startInMs: 12_000,
+          endInMs: null,
+          agents: [{ name: 'alice', state: 'used-by-others', roomInMs: null }],
+        },
+      ],
+    });
+    farm.explanation = {
+      ...farm.explanation,
+      hearsAgents: false,
+      leader: '10.0.0.7:7400',
+      ageMs: 12_300,
+    };
+    expect((await run('explain j1/encode/0')).stderr).toBe(
+      'warning: the farm as it was 12s ago; see furrow status\n' +
+        `note: ${farm.address} stands by and does not hear the agents: 10.0.0.7:7400 can say more\n`,
+    );
   });
 
   test('cancel, retry, pause and resume answer with the job', async () => {

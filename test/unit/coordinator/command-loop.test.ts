@@ -1,5 +1,5 @@
 /** When the single writer says what: the journal's outcomes are handed out by the test, one by one. */
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { Clock } from '../../../kit/clock.ts';
 import { CommandLoop } from '../../../coordinator/command-loop.ts';
 import { apply } from '../../../coordinator/domain/apply.ts';
@@ -10,6 +10,8 @@ import type { Fact } from '../../../coordinator/domain/facts.ts';
 import { emptyFarm, type Farm } from '../../../coordinator/domain/farm.ts';
 import { type Beat, newLiveness } from '../../../coordinator/domain/liveness.ts';
 import type { AppendOutcome, Committed, Effects, Journal } from '../../../coordinator/ports.ts';
+import type { StallStep } from '../../../coordinator/domain/stall-watch.ts';
+import { PlacementScope } from '../../../coordinator/domain/placement-scope.ts';
 import { tokenOf } from '../../../coordinator/domain/token.ts';
 import {
   CAPACITY,
@@ -100,11 +102,17 @@ class HandHeldClock implements Clock {
 class RecordedEffects implements Effects {
   readonly grants: GrantOrder[] = [];
   readonly stops: StopOrder[] = [];
+  readonly retracts: StopOrder[] = [];
   readonly commits: Committed[] = [];
   readonly superseding: string[] = [];
+  readonly stallSteps: StallStep[] = [];
 
   grant(order: GrantOrder): void {
     this.grants.push(order);
+  }
+
+  retract(order: StopOrder): void {
+    this.retracts.push(order);
   }
 
   stop(order: StopOrder): void {
@@ -113,6 +121,10 @@ class RecordedEffects implements Effects {
 
   committed(commit: Committed): void {
     this.commits.push(commit);
+  }
+
+  stalled(step: StallStep): void {
+    this.stallSteps.push(step);
   }
 
   superseded(message: string): void {
@@ -134,7 +146,14 @@ let loop: CommandLoop;
 beforeEach(() => {
   farm = emptyFarm();
   apply(farm, { type: 'FarmCreated', farmId: 'farm', atMs: 0 });
-  apply(farm, { type: 'EpochStarted', epoch: 1, atMs: 0 });
+  apply(farm, {
+    type: 'EpochStarted',
+    epoch: 1,
+    reignId: 'a1',
+    sequence: 1,
+    acceptsLoss: false,
+    atMs: 0,
+  });
   journal = new HandHeldJournal();
   clock = new HandHeldClock();
   effects = new RecordedEffects();
@@ -192,7 +211,16 @@ function submit(clientId: string, units = 1): Asked {
 
 function staleReport(): ReportResults {
   const outcome = { state: 'succeeded', outputs: [] } as const;
-  const result = { token: tokenOf(1, 9), job: 1, step: 'work', unit: 0, outcome, missingBlobs: [] };
+  const result = {
+    token: tokenOf(1, 9),
+    job: 1,
+    step: 'work',
+    unit: 0,
+    outcome,
+    runMs: 1_000,
+    peak: { ramBytes: 0, vramBytes: 0 },
+    missingBlobs: [],
+  };
   return { type: 'ReportResults', agentId: 'a1', session: 's1', results: [result] };
 }
 
@@ -275,6 +303,36 @@ describe('refusals that destroy work', () => {
     expect(effects.stops).toEqual([]);
     await journal.commit();
     expect(effects.stops).toEqual([{ agentId: 'a1', tokens: [tokenOf(1, 77)] }]);
+  });
+
+  test('that something is not there, or is so already, waits in the same way', async () => {
+    submit('one');
+    await idle();
+    await journal.commit();
+    const pause: Command = { type: 'PauseJob', job: 1, reason: '' };
+    ask(pause);
+    await idle();
+    await journal.commit();
+    const asked = [ask({ type: 'CancelJob', job: 9, reason: '' }), ask(pause)];
+    let isConfirmed = false;
+    void loop.confirmLead().then(() => (isConfirmed = true));
+    await idle();
+    expect(asked.map(({ answer }) => answer)).toEqual([undefined, undefined]);
+    expect(isConfirmed).toBe(false);
+    await journal.commit();
+    expect(asked.map(({ answer }) => answer)).toMatchObject([
+      { kind: 'refused', reason: 'JOB_UNKNOWN' },
+      { kind: 'job', job: 1, repeated: true },
+    ]);
+    expect(isConfirmed).toBe(true);
+  });
+
+  test('whoever asks for what is unknown hears that the journal is in doubt, before and after', async () => {
+    const before = loop.confirmLead();
+    void before.catch(() => {});
+    await clock.pass(1_500);
+    await expect(before).rejects.toMatchObject({ reason: 'JOURNAL_UNREACHABLE' });
+    await expect(loop.confirmLead()).rejects.toMatchObject({ reason: 'JOURNAL_UNREACHABLE' });
   });
 
   test('one who is superseded says neither', async () => {
@@ -390,7 +448,7 @@ describe('while an append is in doubt', () => {
   });
 
   test('beats are answered', () => {
-    expect(loop.beat(beat())).toEqual({ releasedGrant: 0, drain: false });
+    expect(loop.beat(beat())).toEqual({ releasedGrant: 0, drain: false, probeAgain: false });
   });
 
   test('nothing expires; after it, those who kept beating keep their leases', async () => {
@@ -420,7 +478,7 @@ describe('a refused append', () => {
     const asked = submit('one');
     await idle();
     await journal.settle({ state: 'refused', message: 'the store is full' });
-    expect(loop.standing).toEqual({ state: 'refusing', message: 'the store is full' });
+    expect(loop.standing).toMatchObject({ state: 'refusing', message: 'the store is full' });
     expect(submit('two')).toEqual({ answer: undefined });
     await clock.pass(2_000);
     expect(journal.appended).toHaveLength(2);
@@ -468,4 +526,58 @@ test('a stall of our own costs nobody a lease', async () => {
 
 test('an agent that is not known must enrol', () => {
   expect(() => loop.beat(beat())).toThrow(/enrol it again/);
+});
+
+describe('a farm that stands still', () => {
+  test('because placement was told of nothing: all is looked at anew, and the unit is granted', async () => {
+    // A bug in whoever should tell, and in the round of looks that would find it.
+    const deaf = vi.spyOn(PlacementScope.prototype, 'markAgent').mockImplementation(() => {});
+    onTestFinished(() => deaf.mockRestore());
+    submit('one');
+    await idle();
+    await journal.commit();
+    await enrol();
+    const beatOn = async (seconds: number): Promise<void> => {
+      for (let passed = 0; passed < seconds; passed += 1) {
+        await clock.pass(1_000);
+        loop.beat(beat({ capacity: undefined }));
+        if (journal.isInFlight) await journal.commit();
+      }
+    };
+    await beatOn(25);
+    expect(effects.grants).toEqual([]);
+    expect(effects.stallSteps).toEqual([]);
+    await beatOn(20);
+    expect(effects.stallSteps.map(({ state }) => state)).toEqual([
+      'noticed',
+      'offer-again',
+      'over',
+    ]);
+    expect(effects.grants).toMatchObject([{ agentId: 'a1' }]);
+    expect(loop.stallWarning).toBeUndefined();
+  });
+
+  test('is told to whoever asks how it is, with what it waits for', async () => {
+    submit('one');
+    await idle();
+    await journal.commit();
+    for (let passed = 0; passed < 50; passed += 1) {
+      await clock.pass(1_000);
+      if (journal.isInFlight) await journal.commit();
+    }
+    expect(effects.stallSteps).toMatchObject([
+      { state: 'noticed', stall: { cause: 'no-capacity' } },
+    ]);
+    expect(loop.stallWarning).toMatch(
+      /^1 unit waits and nothing runs, for \d+ s now: j1\/work\/0 waits: no agent is known; see furrow explain j1$/,
+    );
+  });
+
+  test('one that does not tick any more says so', async () => {
+    await clock.pass(1_000);
+    expect(loop.stallWarning).toBeUndefined();
+    loop.stop();
+    await clock.pass(12_000);
+    expect(loop.stallWarning).toMatch(/^the coordinator has not looked at its farm for 1[12] s/);
+  });
 });

@@ -27,3 +27,23 @@ describe('settings of the blob store', () => {
     expect(() => read(argv)).toThrow(/see furrow coordinator --help$/);
   });
 });
+
+describe('the time between heartbeats', () => {
+  it.each([
+    { ttl: 60_000, beats: 3_000 },
+    { ttl: 15_000, beats: 3_000 },
+    { ttl: 3_000, beats: 600 },
+    { ttl: 1_000, beats: 200 },
+  ])('is $beats ms for a lease of $ttl ms', ({ ttl, beats }) => {
+    expect(read(['--lease-ttl-ms', String(ttl)]).heartbeatMs).toBe(beats);
+  });
+
+  it('is what was asked for, up to half of a lease', () => {
+    expect(read(['--heartbeat-ms', '7500']).heartbeatMs).toBe(7_500);
+    expect(() => read(['--heartbeat-ms', '7501'])).toThrow(/at most half/);
+  });
+
+  it('leaves no lease shorter than a second', () => {
+    expect(() => read(['--lease-ttl-ms', '999'])).toThrow(/leaseTtlMs/);
+  });
+});

@@ -1,5 +1,5 @@
 /** Watchers: what they are told, in which order, and what a slow one costs. */
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { watchJob, type WatchSource } from '../../../coordinator/grpc/watch-job.ts';
 import { emptyFarm } from '../../../coordinator/domain/farm.ts';
 import type { Fact } from '../../../coordinator/domain/facts.ts';
@@ -7,12 +7,14 @@ import { tokenOf } from '../../../coordinator/domain/token.ts';
 import { viewOfJob, type JobView } from '../../../coordinator/domain/views.ts';
 import { ReadModel } from '../../../coordinator/read-model.ts';
 import { WatchHub } from '../../../coordinator/watch-hub.ts';
+import { FurrowError } from '../../../kit/furrow-error.ts';
 import type { WatchJobResponse } from '../../../proto/gen/furrow/v1/job_service.ts';
 import { FarmDriver, step } from '../../support/farm-driver.ts';
 
 /** A farm of one job, whose commits a test makes up; the journal is a list. */
 class WatchBench {
-  readonly hub = new WatchHub();
+  trouble: FurrowError | undefined;
+  readonly hub = new WatchHub(() => this.trouble);
   readonly reads: [number, number][] = [];
   readonly #journal: { sequence: number; facts: readonly Fact[] }[] = [];
   readonly #driver = new FarmDriver();
@@ -31,6 +33,8 @@ class WatchBench {
       farm: emptyFarm(),
       reachEnd: async () => undefined,
       readModel: this.#readModel,
+      known: { job: async (number) => this.#readModel.job(number) },
+      outputRetentionMs: 0,
       hub,
       readHistory: async function* read(after, last) {
         reads.push([after, last]);
@@ -53,24 +57,30 @@ class WatchBench {
       units: [0],
       attempts: [sequence],
       gpuIds: [],
+      waiting: false,
+      copy: false,
       atMs: 0,
     };
     const views = [{ ...this.#view, number: job, id: `j${job}`, ...change }];
-    const commit = { number: sequence, sequence, atMs: 0, facts: [fact], views };
+    const commit = { number: sequence, sequence, atMs: 0, facts: [fact], views, agents: [] };
     this.#journal.push(commit);
     this.#readModel.publish(commit);
     this.hub.publish(commit);
   }
 
   /** Watches to the end; answers what came. `pause` holds up the reader before each message. */
-  watch(cursor: string, pause: () => Promise<void> = () => Promise.resolve()) {
+  watch(
+    cursor: string,
+    pause: () => Promise<void> = () => Promise.resolve(),
+    withoutAttempts = false,
+  ) {
     const messages: WatchJobResponse[] = [];
     const send = async (message: WatchJobResponse): Promise<void> => {
       await pause();
       messages.push(message);
     };
     const { signal } = new AbortController();
-    const ended = watchJob(this.source, { jobId: 'j1', cursor }, send, signal);
+    const ended = watchJob(this.source, { jobId: 'j1', cursor, withoutAttempts }, send, signal);
     return { messages, ended };
   }
 }
@@ -146,4 +156,45 @@ test('one that reads too slowly costs little, and still misses nothing', async (
   expect(progress).toMatchObject([
     { cursor: '', event: { value: { units: [{ counter: 2_499 }] } } },
   ]);
+});
+
+test('who wants no attempts is told the job alone', async () => {
+  const bench = new WatchBench();
+  const { messages, ended } = bench.watch('', undefined, true);
+  for (let n = 0; n < 3; n += 1) bench.commit();
+  bench.commit(ENDED);
+  await ended;
+  expect(new Set(messages.map(({ event }) => event?.$case))).toEqual(new Set(['job']));
+  expect(messages.at(-1)).toMatchObject({ cursor: '14' });
+});
+
+describe('while nothing new can be told', () => {
+  const trouble = new FurrowError('unavailable', 'JOURNAL_UNREACHABLE', 'NATS does not answer');
+
+  test('an open watch ends with the reason, after all that was known before', async () => {
+    const bench = new WatchBench();
+    const { messages, ended } = bench.watch('');
+    bench.commit();
+    bench.trouble = trouble;
+    await expect(ended).rejects.toBe(trouble);
+    expect(attemptsOf(messages)).toEqual([11]);
+    expect(messages.at(-1)).toMatchObject({ cursor: '11', event: { $case: 'job' } });
+  });
+
+  test('a new one is told the job as it was, one that goes on nothing: there is nothing new', async () => {
+    const bench = new WatchBench();
+    bench.commit();
+    bench.trouble = trouble;
+    const first = bench.watch('');
+    await expect(first.ended).rejects.toBe(trouble);
+    expect(first.messages).toMatchObject([{ cursor: '11', event: { $case: 'job' } }]);
+    const again = bench.watch('11');
+    await expect(again.ended).rejects.toBe(trouble);
+    expect(again.messages).toEqual([]);
+    bench.trouble = undefined;
+    const { messages, ended } = bench.watch('11');
+    bench.commit(ENDED);
+    await ended;
+    expect(attemptsOf(messages)).toEqual([12]);
+  });
 });

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { MemorySampler } from '../../../../agent/process/memory-sampler.ts';
+import { VramUse } from '../../../../agent/process/vram-use.ts';
 import { ProcessRecords } from '../../../../agent/process/process-records.ts';
 import { readProcess } from '../../../../agent/process/process-table.ts';
 import { MARKER_VARIABLE } from '../../../../agent/process/process-tree.ts';
@@ -20,7 +21,7 @@ beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'furrow-process-'));
   host = {
     records: new ProcessRecords(join(folder, 'records')),
-    sampler: new MemorySampler(),
+    sampler: new MemorySampler(new VramUse()),
   };
   logged = [];
 });
@@ -105,10 +106,19 @@ test('a missing program is named', async () => {
 });
 
 test('sees how much memory it takes', async () => {
-  const hog = 'const b = Buffer.alloc(150e6, 1); setTimeout(() => b.length, 1500)';
+  const hog = 'const b = Buffer.alloc(150e6, 1); setTimeout(() => b.length, 2500)';
   const { peakRamBytes } = await run({ program: process.execPath, args: ['-e', hog] });
   expect(peakRamBytes).toBeGreaterThan(150e6);
   expect(peakRamBytes).toBeLessThan(400e6);
+});
+
+test('sees how much GPU memory its processes have, its children’s too', async () => {
+  const seen: number[] = [];
+  const vram = { bytesOf: (pids: ReadonlySet<number>) => (seen.push(pids.size), pids.size * 1000) };
+  host = { ...host, sampler: new MemorySampler(vram) };
+  const { peakVramBytes } = await run(shell('setsid sleep 0.6 & sleep 0.6'));
+  expect(peakVramBytes).toBe(Math.max(...seen) * 1000);
+  expect(peakVramBytes).toBeGreaterThanOrEqual(2000);
 });
 
 describe('when it is aborted', () => {

@@ -159,10 +159,23 @@ describe('the model', () => {
   });
 
   test('tells once that the farm is away, and once that it is back', () => {
-    const away: WatchEvent = { kind: 'unreachable', reason: 'no farm answers' };
+    const away: WatchEvent = {
+      kind: 'unreachable',
+      reason: 'no farm answers',
+      isFarmsWord: false,
+    };
     const { model, notices } = fold([jobEvent(ENCODING), away, away, { kind: 'reachable' }]);
     expect(notices).toEqual(['farm unreachable, trying again…', 'farm answers again']);
     expect(model.unreachableSinceMs).toBeUndefined();
+  });
+
+  test('says why, when the farm answers and has no news', () => {
+    const reason = 'the journal cannot be written (NATS does not answer): try again in a while';
+    const { notices } = fold([
+      jobEvent(ENCODING),
+      { kind: 'unreachable', reason, isFarmsWord: true },
+    ]);
+    expect(notices).toEqual([`no news from the farm: ${reason}`]);
   });
 });
 
@@ -193,7 +206,7 @@ describe('the picture', () => {
   test('an unreachable farm shows for how long', () => {
     const away = { ...model, unreachableSinceMs: NOW - 12_300 };
     expect(renderProgress(away, screen(80), NOW).at(-1)).toBe(
-      'farm unreachable for 12s, trying again…',
+      'no news from the farm for 12s, trying again…',
     );
   });
 

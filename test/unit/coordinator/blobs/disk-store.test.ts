@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { readdir, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -7,7 +8,10 @@ import type { Clock } from '../../../../kit/clock.ts';
 import type { DiskStore } from '../../../../coordinator/blobs/disk-store.ts';
 import {
   content,
+  contentFile,
   expectSame,
+  fileMethods,
+  lostBytes,
   openStore,
   temporaryFolder,
   type Content,
@@ -84,6 +88,19 @@ describe('disk store', () => {
     await put(store, film);
     expectSame(await get(store, film), film.bytes);
     expect(await readdir(join(folder, 'quarantine'))).toHaveLength(1);
+  });
+
+  it('deletes an upload that the disk failed to keep: a second fsync would not tell', async () => {
+    const folder = await temporaryFolder();
+    const store = await openStore(folder);
+    const { path, blob } = await contentFile(folder, 10_000);
+    vi.spyOn(await fileMethods(), 'sync').mockRejectedValueOnce(lostBytes());
+    await expect(store.adopt(path, blob, 'client')).rejects.toMatchObject({
+      code: 'unavailable',
+      reason: 'UPLOAD_LOST',
+    });
+    expect(await store.sizeOf(blob.sha256)).toBeUndefined();
+    expect(existsSync(path)).toBe(false);
   });
 
   it('finds flipped bytes when asked to verify', async () => {

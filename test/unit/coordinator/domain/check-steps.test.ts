@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { faultOfSteps } from '../../../../coordinator/domain/check-steps.ts';
+import { NO_DEMAND } from '../../../../coordinator/domain/demand.ts';
 import type { Input, StepSpec } from '../../../../coordinator/domain/task.ts';
 import { countOf, fileNamed, forEach, step } from '../../../support/farm-driver.ts';
 
@@ -29,6 +30,22 @@ test('a film’s steps are fine', () => {
   expect(faultOfSteps(steps)).toBeUndefined();
 });
 
+test('a job’s time to check grows with its dependencies, not with their square', () => {
+  const everyPair = (count: number): StepSpec[] =>
+    Array.from({ length: count }, (_, n) =>
+      step(`s${n}`, { dependsOn: Array.from({ length: n }, (_, before) => `s${before}`) }),
+    );
+  const timeOf = (steps: readonly StepSpec[]): number => {
+    const startedMs = performance.now();
+    expect(faultOfSteps(steps)).toBeUndefined();
+    return performance.now() - startedMs;
+  };
+  const few = everyPair(250);
+  timeOf(few);
+  // Sixteen times the dependencies; it was over thirty times the time.
+  expect(timeOf(everyPair(1_000)) / Math.max(timeOf(few), timeOf(few))).toBeLessThan(28);
+});
+
 const WRONG: readonly [string, readonly StepSpec[], string][] = [
   ['no steps', [], 'no steps'],
   ['a bad name', [step('a b')], 'step name "a b"'],
@@ -54,6 +71,11 @@ const WRONG: readonly [string, readonly StepSpec[], string][] = [
     'a fan-out over nothing',
     [step('a', { parameters: forEach('x', '*') })],
     '"x", which is no step',
+  ],
+  [
+    'VRAM on no GPU',
+    [step('a', { demand: { ...NO_DEMAND, vramBytes: 2 ** 30 } })],
+    'asks for 1073741824 bytes of VRAM on no GPU: say how many',
   ],
   ['no units', [step('a', { parameters: countOf(0) })], 'count of 0'],
   ['too many units', [step('a', { parameters: countOf(1e9) })], 'count of 1000000000'],

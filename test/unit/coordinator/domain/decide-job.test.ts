@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { Answer } from '../../../../coordinator/domain/commands.ts';
 import { blobsToRun } from '../../../../coordinator/domain/blob-references.ts';
+import type { StepSpec } from '../../../../coordinator/domain/task.ts';
 import { NO_DEMAND } from '../../../../coordinator/domain/demand.ts';
 import { viewOfJob } from '../../../../coordinator/domain/views.ts';
 import {
@@ -28,6 +29,14 @@ describe('submit', () => {
     const job = driver.submit([step('work', { parameters: countOf(3) })]);
     expect(job.number).toBe(1);
     expect(viewOfJob(job)).toMatchObject({ state: 'queued', steps: [{ total: 3, queued: 3 }] });
+  });
+
+  test('that is only validated is checked, and makes nothing', () => {
+    const validate = (...steps: StepSpec[]): Answer =>
+      driver.ask({ ...submitJob(steps, { clientId: 'film-7' }), validateOnly: true });
+    expect(validate(step('work'))).toEqual({ kind: 'done' });
+    expect(reasonOf(validate(step('a b')))).toBe('INVALID_JOB');
+    expect(driver.farm.jobs.size).toBe(0);
   });
 
   test('repeated with the same client id is the same job', () => {

@@ -3,7 +3,14 @@ import { unitsOf } from '../../../../coordinator/domain/apply.ts';
 import { extendByStall } from '../../../../coordinator/domain/liveness.ts';
 import { tokenOf } from '../../../../coordinator/domain/token.ts';
 import type { UnitTable } from '../../../../coordinator/domain/unit-table.ts';
-import { countOf, FarmDriver, held, LEASE_TTL_MS, step } from '../../../support/farm-driver.ts';
+import {
+  CAPACITY,
+  countOf,
+  FarmDriver,
+  held,
+  LEASE_TTL_MS,
+  step,
+} from '../../../support/farm-driver.ts';
 
 let driver: FarmDriver;
 beforeEach(() => {
@@ -30,6 +37,14 @@ describe('expiry', () => {
     driver.pass(1);
     expect(driver.farm.leases.size).toBe(0);
     expect(endsOf('lost')).toBe(1);
+  });
+
+  test('comes also to a lease that nobody began to watch', () => {
+    driver.submit([step('work')]);
+    driver.place();
+    driver.liveness.leases.clear();
+    for (const token of driver.farm.leases.keys()) driver.liveness.looks.delete(token);
+    expect(driver.pass(250).facts.map(({ type }) => type)).toContain('LeaseEnded');
   });
 
   test('is put off by each beat that lists the lease', () => {
@@ -204,6 +219,16 @@ describe('absence from an inventory', () => {
   });
 });
 
+describe('what is listed without right', () => {
+  test('must stop, unless it is finished: its result is answered', () => {
+    const [runs, waits, done] = [77, 78, 79].map((counter) => tokenOf(1, counter));
+    const inventory = [held(runs!, 'running'), held(waits!, 'waiting'), held(done!, 'finished')];
+    expect(driver.beat('a1', { inventory }).stops).toEqual([
+      { agentId: 'a1', tokens: [runs, waits] },
+    ]);
+  });
+});
+
 describe('a new session', () => {
   test('ends the leases of the old one that it does not list', () => {
     driver.submit([step('work', { parameters: countOf(2) })]);
@@ -304,6 +329,66 @@ describe('progress', () => {
     driver.pass(1_000);
     expect(driver.leasesOf('a1')).toHaveLength(1);
     expect(endsOf('stalled')).toBe(0);
+  });
+});
+
+describe('after a takeover', () => {
+  test('a grant gets a number that no grant of an earlier reign can have', () => {
+    driver.submit([step('first')]);
+    const [earlier] = driver.place();
+    driver.restart();
+    driver.submit([step('second')]);
+    // The first grant is still on its way.
+    driver.beat('a1', { grantsHandled: 0, capacity: CAPACITY });
+    const [later] = driver.place();
+    expect(later!.grantNumber).toBeGreaterThan(earlier!.grantNumber);
+    driver.restart();
+    driver.submit([step('third')]);
+    driver.beat('a1', { grantsHandled: later!.grantNumber, capacity: CAPACITY });
+    driver.pass(500);
+    expect(driver.place()[0]!.grantNumber).toBeGreaterThan(later!.grantNumber);
+  });
+
+  test('what an agent lists as waiting and lost meanwhile is booked until it is gone', () => {
+    driver.submit([step('work', { parameters: countOf(4) })]);
+    driver.place();
+    const lost = driver.leasesOf('a1').map(({ token }) => held(token, 'waiting'));
+    driver.pass(LEASE_TTL_MS);
+    driver.enrol('a2');
+    driver.place();
+    driver.restart();
+    driver.submit([step('more', { parameters: countOf(4) })]);
+    // It may begin them as soon as its beat is answered, before it hears that they are not its any more.
+    const { stops } = driver.beat('a1', { inventory: lost, grantsHandled: 1, capacity: CAPACITY });
+    expect(stops).toHaveLength(1);
+    expect(driver.place()).toEqual([]);
+    driver.beat('a1', { inventory: [] });
+    expect(driver.place()).toHaveLength(1);
+  });
+
+  test('nothing expires while agents still arrive, each counted once', () => {
+    driver.enrol('a2');
+    driver.enrol('a3');
+    runOne();
+    driver.restart();
+    driver.pass(19_000);
+    driver.beat('a2');
+    driver.pass(4_000);
+    driver.beat('a3');
+    driver.pass(4_999);
+    driver.beat('a2');
+    expect(driver.farm.leases.size).toBe(1);
+    driver.pass(1);
+    expect(driver.farm.leases.size).toBe(0);
+  });
+
+  test('an agent that comes after the grace does not bring it back', () => {
+    driver.enrol('a2');
+    runOne();
+    driver.restart();
+    driver.pass(30_000);
+    driver.beat('a2');
+    expect(driver.liveness.noExpiryBeforeMs).toBeLessThan(driver.nowMs);
   });
 });
 

@@ -10,7 +10,7 @@ function faultOn(boxes: Record<string, Partial<Capacity>>, demand: Partial<Deman
   const driver = new FarmDriver();
   for (const [name, capacity] of Object.entries(boxes)) driver.enrol(name, capacity);
   const steps = [step('work', { demand: { ...NO_DEMAND, ...demand } })];
-  return faultOfDemand(steps, driver.liveness.agents.values(), (agentId) => agentId);
+  return faultOfDemand(steps, driver.liveness.agents, (agentId) => agentId);
 }
 
 test('what fits some agent is no misfit, and neither is anything while no agent is known', () => {

@@ -2,10 +2,12 @@
 import * as fc from 'fast-check';
 import { decodeSnapshot, encodeSnapshot } from '../../../../coordinator/journal/snapshot-codec.ts';
 import { EMPTY_TAIL } from '../../../../coordinator/journal/chain.ts';
+import { whyHeldBack } from '../../../../coordinator/domain/hold-back.ts';
 import { captureFarm, restoreFarm } from '../../../../coordinator/domain/farm-snapshot.ts';
 import { checkFarm } from '../../../../coordinator/domain/check-farm.ts';
 import { apply } from '../../../../coordinator/domain/apply.ts';
 import { expect, test } from 'vitest';
+import { NO_DEMAND } from '../../../../coordinator/domain/demand.ts';
 import type { EndKind } from '../../../../coordinator/domain/facts.ts';
 import { farmImage } from '../../../../coordinator/domain/farm-image.ts';
 import type { HeldState } from '../../../../coordinator/domain/liveness.ts';
@@ -22,6 +24,7 @@ import {
 } from '../../../support/farm-driver.ts';
 
 const AGENTS = ['a1', 'a2', 'a3'];
+const OWNERS = [undefined, 'ann', 'bob'];
 
 type Action =
   | { readonly do: 'submit'; readonly shape: number; readonly client: number }
@@ -36,7 +39,10 @@ type Action =
   | { readonly do: 'session'; readonly agent: string; readonly session: number }
   | { readonly do: 'report'; readonly agent: string; readonly how: Outcome; readonly late: boolean }
   | { readonly do: 'grant'; readonly agent: string; readonly how: 'unknown' | 'no-responders' }
-  | { readonly do: 'drain'; readonly agent: string; readonly draining: boolean };
+  | { readonly do: 'archive' | 'remove'; readonly job: number }
+  | { readonly do: 'tickets' | 'owner'; readonly limit: number }
+  | { readonly do: 'drain'; readonly agent: string; readonly draining: boolean }
+  | { readonly do: 'copy'; readonly agent: string };
 
 type SteerType = 'CancelJob' | 'RetryJob' | 'PauseJob' | 'ResumeJob';
 type Outcome = 'good' | Extract<EndKind, Parameters<typeof failed>[0]>;
@@ -71,11 +77,20 @@ const action: fc.Arbitrary<Action> = fc.oneof(
     agent,
     how: fc.constantFrom('unknown', 'no-responders'),
   }),
+  fc.record({ do: fc.constantFrom('archive', 'remove'), job: fc.integer({ min: 1, max: 6 }) }),
+  fc.record({ do: fc.constantFrom('tickets', 'owner'), limit: fc.integer({ min: 0, max: 4 }) }),
   fc.record({ do: fc.constant('drain'), agent, draining: fc.boolean() }),
+  fc.record({ do: fc.constant('copy'), agent }),
+  fc.record({ do: fc.constant('copy'), agent }),
 );
 
 const SHAPES: readonly (readonly StepSpec[])[] = [
-  [step('work', { parameters: countOf(5) })],
+  [
+    step('work', {
+      parameters: countOf(5),
+      demand: { ...NO_DEMAND, cpuMillis: 1_000, tickets: { nuke: 1 } },
+    }),
+  ],
   [
     step('split', { parameters: countOf(2) }),
     step('encode', { parameters: forEach('split', 'p*') }),
@@ -88,7 +103,13 @@ const SHAPES: readonly (readonly StepSpec[])[] = [
 function perform(driver: FarmDriver, known: FarmDriver['farm']['leases'], it: Action): void {
   switch (it.do) {
     case 'submit':
-      driver.ask(submitJob(SHAPES[it.shape] ?? [], { clientId: `client-${it.client}` }));
+      driver.ask(
+        submitJob(SHAPES[it.shape] ?? [], {
+          clientId: `client-${it.client}`,
+          owner: OWNERS[it.client % OWNERS.length],
+          maxUnits: it.client % 4,
+        }),
+      );
       return;
     case 'steer':
       driver.ask({ type: it.how, job: it.job, reason: '' });
@@ -131,8 +152,46 @@ function perform(driver: FarmDriver, known: FarmDriver['farm']['leases'], it: Ac
       driver.ask({ type: 'GrantAnswered', agentId: it.agent, session, grantNumber, answer });
       return;
     }
+    case 'archive': {
+      const ended = [...driver.farm.jobs.values()].filter(({ end }) => end !== undefined);
+      const jobs = ended.slice(0, it.job).map(({ number, end }) => {
+        return { number, endedAtMs: end?.atMs ?? 0 };
+      });
+      const name = `1-${driver.facts.length}`;
+      const part = { hash: 'ab', sizeBytes: 1 };
+      if (jobs.length > 0)
+        driver.ask({ type: 'ArchiveJobs', name, jobs, index: part, images: part });
+      return;
+    }
+    case 'remove':
+      driver.ask({ type: 'RemoveJob', job: it.job });
+      return;
+    case 'tickets':
+      driver.ask({ type: 'SetTickets', name: 'nuke', limit: it.limit });
+      return;
+    case 'owner': {
+      const share = { weight: it.limit + 1, maxUnits: it.limit };
+      driver.ask({ type: 'SetOwner', name: 'ann', ...share });
+      return;
+    }
     case 'drain':
       driver.ask({ type: 'DrainAgent', agent: it.agent, draining: it.draining });
+      return;
+    case 'copy': {
+      // Of whatever has no copy yet and runs elsewhere, whether it is slow or not.
+      const lease = [...driver.farm.leases.values()].find(({ job, step, unit, agentId }) => {
+        const units = driver.job(job).steps[step]?.units;
+        return agentId !== it.agent && units?.copies.has(unit) === false;
+      });
+      const isFull = (driver.farm.agents.get(it.agent)?.booking.cpuMillis ?? 0) >= 4_000;
+      if (lease === undefined || isFull || !driver.liveness.agents.has(it.agent)) return;
+      const { farm, liveness, nowMs } = driver;
+      const job = driver.job(lease.job);
+      // Copies keep to limits and tickets as all units do.
+      if (whyHeldBack(farm, liveness, job, lease.slot.demand, nowMs) !== undefined) return;
+      driver.record(driver.copyOf(lease, it.agent));
+      for (const [token, each] of driver.farm.leases) known.set(token, each);
+    }
   }
 }
 
@@ -142,11 +201,12 @@ test('the farm holds together, and replay gives the same farm byte for byte', ()
       const driver = new FarmDriver();
       const known: FarmDriver['farm']['leases'] = new Map();
       for (const agentId of AGENTS) driver.enrol(agentId);
+      driver.ask({ type: 'SetTickets', name: 'nuke', limit: 3 });
       driver.ask(submitJob(SHAPES[1] ?? [], { clientId: 'client-0' }));
       for (const it of actions) perform(driver, known, it);
       expect(farmImage(driver.replayed())).toBe(farmImage(driver.farm));
     }),
-    { numRuns: 300 },
+    { numRuns: 150 },
   );
 });
 
@@ -156,6 +216,7 @@ test('a snapshot brings back the same farm, which then goes on in the same way',
       const driver = new FarmDriver();
       const known: FarmDriver['farm']['leases'] = new Map();
       for (const agentId of AGENTS) driver.enrol(agentId);
+      driver.ask({ type: 'SetTickets', name: 'nuke', limit: 3 });
       driver.ask(submitJob(SHAPES[1] ?? [], { clientId: 'client-0' }));
       for (const it of actions.slice(0, at)) perform(driver, known, it);
       const bytes = encodeSnapshot({ farm: captureFarm(driver.farm), tail: EMPTY_TAIL });
@@ -167,7 +228,7 @@ test('a snapshot brings back the same farm, which then goes on in the same way',
       expect(farmImage(restored)).toBe(farmImage(driver.farm));
       expect(checkFarm(restored)).toEqual([]);
     }),
-    { numRuns: 200 },
+    { numRuns: 100 },
   );
 });
 
@@ -177,6 +238,7 @@ test('no token is granted twice, and no unit is accepted twice', () => {
       const driver = new FarmDriver();
       const known: FarmDriver['farm']['leases'] = new Map();
       for (const agentId of AGENTS) driver.enrol(agentId);
+      driver.ask({ type: 'SetTickets', name: 'nuke', limit: 3 });
       driver.ask(submitJob(SHAPES[0] ?? [], { clientId: 'client-0' }));
       for (const it of actions) perform(driver, known, it);
       const tokens = driver.facts.flatMap((fact) =>

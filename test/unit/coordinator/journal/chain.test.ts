@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { EMPTY_TAIL, follow, type Tail } from '../../../../coordinator/journal/chain.ts';
 import type { StoredCommit } from '../../../../coordinator/journal/commit-codec.ts';
 
-const TAIL: Tail = { farmId: 'f', epoch: 2, number: 5, sequence: 5, hash: 'aa' };
+const TAIL: Tail = { farmId: 'f', epoch: 2, reignId: '07', number: 5, sequence: 5, hash: 'aa' };
 const NEXT: StoredCommit = {
   farmId: 'f',
   epoch: 2,
@@ -17,7 +17,7 @@ const NEXT: StoredCommit = {
 
 describe('the chain', () => {
   test('goes on with the commit that follows', () => {
-    const tail = { farmId: 'f', epoch: 2, number: 6, sequence: 6, hash: 'bb' };
+    const tail = { farmId: 'f', epoch: 2, reignId: '01', number: 6, sequence: 6, hash: 'bb' };
     expect(follow(TAIL, NEXT)).toEqual(tail);
     expect(follow(TAIL, { ...NEXT, epoch: 9 })).toEqual({ ...tail, epoch: 9 });
   });

@@ -74,6 +74,8 @@ describe('a commit', () => {
       units: [0],
       attempts: [1],
       gpuIds: [],
+      waiting: false,
+      copy: false,
       atMs: 1,
     };
     expect(() => sealCommit(HEADER, [granted])).toThrow('epoch');
@@ -86,6 +88,22 @@ describe('a commit', () => {
   ])('that is %s is damage, named with its sequence', (_, bytes) => {
     expect(() => decodeCommit(bytes, 42)).toThrow(/damaged at sequence 42 .*restore/);
   });
+});
+
+test('a reign of the first version, whose fact says only its epoch, has its writer and its place', () => {
+  const head = sealCommit(HEADER, []).bytes;
+  // facts { epoch_started { epoch: 3, at_ms: 5 } }
+  const bytes = Buffer.concat([head, Buffer.of(0x3a, 6, 0x12, 4, 0x08, 3, 0x10, 5)]);
+  expect(decodeCommit(bytes, 9).facts).toEqual([
+    {
+      type: 'EpochStarted',
+      epoch: 3,
+      reignId: '000102030405060708090a0b0c0d0e0f',
+      sequence: 9,
+      acceptsLoss: false,
+      atMs: 5,
+    },
+  ]);
 });
 
 describe('what a newer version wrote', () => {

@@ -1,22 +1,22 @@
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Tail } from '../../../../coordinator/journal/chain.ts';
 import {
-  checkKnownCommit,
-  checkKnownEnd,
+  compareKnown,
+  type JournalAtHand,
   KnownTailFile,
+  type KnownTail,
   readKnownTail,
 } from '../../../../coordinator/journal/known-tail.ts';
-import type { StoredCommit } from '../../../../coordinator/journal/commit-codec.ts';
 import type { Clock } from '../../../../kit/clock.ts';
 import { createLog } from '../../../../kit/log.ts';
 
 const log = createLog({ role: 'test', level: 'silent' });
 const HASH = 'ab'.repeat(32);
-const TAIL: Tail = { farmId: 'f', epoch: 2, number: 5, sequence: 5, hash: HASH };
-const KNOWN = { farmId: 'f', epoch: 2, sequence: 5, hash: HASH };
+const KNOWN: KnownTail = { farmId: 'f', epoch: 2, reignId: 'b2', sequence: 5, hash: HASH };
+const TAIL: Tail = { ...KNOWN, farmId: 'f', hash: HASH, number: 5 };
 
 let directory: string;
 let path: string;
@@ -75,15 +75,58 @@ describe('the known tail', () => {
     expect(await readKnownTail(path, log)).toBeUndefined();
   });
 
-  test('refuses a journal that ends before it', () => {
-    expect(() => checkKnownEnd(KNOWN, 5)).not.toThrow();
-    expect(() => checkKnownEnd(KNOWN, 4)).toThrow(/ends at sequence 4, .*--accept-restored-store/);
+  test('that was told is the last word, whatever is committed afterwards', async () => {
+    const file = new KnownTailFile(path, manualClock(), log);
+    const told = { farmId: 'f', epoch: 3, reignId: 'c3', sequence: 9, seenBy: 'agent box-1' };
+    file.note(TAIL);
+    await file.settle(told);
+    file.note({ ...TAIL, sequence: 6 });
+    await file.close();
+    expect(await readKnownTail(path, log)).toEqual(told);
   });
 
-  test('refuses another commit in its place, and another farm', () => {
-    const commit = { farmId: 'f', sequence: 5, hash: HASH } as StoredCommit;
-    expect(() => checkKnownCommit(KNOWN, commit)).not.toThrow();
-    expect(() => checkKnownCommit(KNOWN, { ...commit, hash: 'cd' })).toThrow('sequence 5');
-    expect(() => checkKnownCommit(KNOWN, { ...commit, farmId: 'g' })).toThrow('farm g');
+  test('of a version before reigns had ids is read', async () => {
+    await mkdir(dirname(path));
+    await writeFile(path, `{"farmId":"f","epoch":2,"sequence":5,"hash":"${HASH}"}`);
+    expect(await readKnownTail(path, log)).toEqual({ ...KNOWN, reignId: '' });
+  });
+});
+
+describe('a journal compared with what is known of it', () => {
+  const reign = (epoch: number, id: string, firstSequence: number, acceptsLoss = false) => {
+    return { epoch, id, firstSequence, acceptsLoss };
+  };
+  const atHand = (changes: Partial<JournalAtHand['farm']> = {}, lastSequence = 8) => {
+    const reigns = [reign(1, 'a1', 1), reign(2, 'b2', 4)];
+    const farm = { farmId: 'f', epoch: 2, reigns, ...changes };
+    return { farm, lastSequence, hashThere: HASH };
+  };
+  const faultOf = (journal: JournalAtHand): string => {
+    const compared = compareKnown(KNOWN, journal);
+    return compared.place === 'absent' ? compared.error.message : compared.place;
+  };
+
+  test('is the one', () => {
+    expect(faultOf(atHand())).toBe('here');
+    expect(faultOf(atHand({}, 5))).toBe('here');
+  });
+
+  test.each([
+    ['ends before it', atHand({}, 4), 'it ends at 4'],
+    ['is empty', atHand({ farmId: '' }, 0), 'the journal is empty'],
+    ['is of another farm', atHand({ farmId: 'g' }), 'it is of farm g'],
+    ['went on without it', atHand({ reigns: [reign(1, 'a1', 1)] }), 'but epoch 1 wrote that'],
+    ['went on in a like epoch', atHand({ reigns: [reign(2, 'd4', 4)] }), 'another reign of the'],
+    ['has another commit there', { ...atHand(), hashThere: 'cd' }, 'another commit stands there'],
+  ])('%s: what was seen, what is there, and the choices', (_, journal, found) => {
+    const fault = faultOf(journal);
+    expect(fault).toContain('this coordinator has seen');
+    expect(fault).toContain(found);
+    expect(fault).toMatch(/put the newer store back; or, .* --accept-restored-store/);
+  });
+
+  test('was accepted by a person', () => {
+    const reigns = [reign(1, 'a1', 1), reign(3, 'c3', 5, true)];
+    expect(faultOf(atHand({ reigns, epoch: 3 }))).toBe('given-up');
   });
 });

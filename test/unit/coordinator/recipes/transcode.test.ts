@@ -74,6 +74,22 @@ describe('the recipe transcode', () => {
     },
   );
 
+  test('a source named as the film keeps its name where failures speak of it', () => {
+    const steps = stepsOf({
+      ...REQUEST,
+      source: { ...SOURCE, name: 'film.mp4' },
+      film: 'film.mp4',
+    });
+    for (const name of ['split', 'audio']) {
+      expect(steps.get(name)?.task?.kind?.value).toMatchObject({ source: 'film.mp4' });
+      expect(steps.get(name)?.inputs[0]?.kind?.value).toMatchObject({ name: 'film.mp4' });
+    }
+    for (const name of ['concat', 'proof']) {
+      expect(steps.get(name)?.task?.kind?.value).toMatchObject({ source: 'source-film.mp4' });
+      expect(steps.get(name)?.inputs[0]?.kind?.value).toMatchObject({ name: 'source-film.mp4' });
+    }
+  });
+
   test('folders of the source’s name are left behind', () => {
     const steps = stepsOf({ ...REQUEST, source: { ...SOURCE, name: 'clips/a.b/c.mov' } });
     expect(steps.get('concat')?.task?.kind?.value).toEqual({ source: 'c.mov', film: 'c.mp4' });

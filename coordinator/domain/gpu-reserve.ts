@@ -1,0 +1,42 @@
+/**
+ * CPUs and memory of a box with an idle GPU are for units that need a GPU, as long as such wait: who needs none
+ * gets there what leaves room for one of them. An idle GPU is worth more than the cores beside it.
+ */
+import { book, copyOf, emptyBooking, fits } from './demand.ts';
+import type { Hunger } from './holds.ts';
+import type { Seat } from './seats.ts';
+import type { Demand } from './task.ts';
+
+/** Who the GPU waits for, when a unit of no GPU and this priority would take what they need beside it. */
+export function gpuKeptFor(
+  hunger: ReadonlyMap<string, Hunger>,
+  seat: Seat,
+  demand: Demand,
+  priority: number,
+): Hunger | undefined {
+  if (demand.gpus > 0 || hunger.size === 0 || !hasIdleGpu(seat)) return undefined;
+  const after = copyOf(seat.booked);
+  book(after, demand, []);
+  for (const [classKey, hungry] of hunger) {
+    if (hungry.demand.gpus === 0 || hungry.priority < priority) continue;
+    if ((seat.roomLeft?.get(classKey) ?? 1) <= 0) continue;
+    if (fits(hungry.demand, seat.capacity, emptyBooking()).state !== 'fits') continue;
+    if (fits(hungry.demand, seat.capacity, after).state !== 'fits') return hungry;
+  }
+  return undefined;
+}
+
+/** Why a unit that fits a seat does not get it, in words; undefined when it does. */
+export function whyKeptForGpu(
+  hunger: ReadonlyMap<string, Hunger>,
+  seat: Seat,
+  demand: Demand,
+  priority: number,
+): string | undefined {
+  const hungry = gpuKeptFor(hunger, seat, demand, priority);
+  return hungry && `has an idle GPU, and ${hungry.waits} waits for the CPUs and memory beside it`;
+}
+
+function hasIdleGpu({ gpuSizeGib, capacity, booked }: Seat): boolean {
+  return gpuSizeGib > 0 && capacity.gpus.some(({ id }) => !booked.gpuShares.has(id));
+}

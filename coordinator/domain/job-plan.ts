@@ -1,0 +1,168 @@
+/**
+ * What a job would be if it were submitted now: its steps and units, who could run them, and how long that takes
+ * by what such units took before. Nothing of it is promised: the farm may be another by then.
+ */
+import { type AgentAnswer, agentAnswers } from './agent-answers.ts';
+import { book, emptyBooking, fits, whenEmpty } from './demand.ts';
+import { remediesOf, whyNoAgent } from './explanation-words.ts';
+import { fixedUnitCount, jobId, newStepRuns, type StepRun } from './farm.ts';
+import { type LearnedSize, usualRunMs } from './learned-sizes.ts';
+import { kindOf, type MeasuredRun, measuredRuns } from './measured-runs.ts';
+import { demandWords } from './misfit.ts';
+import { PartPool } from './part-pool.ts';
+import type { Seen } from './estimates.ts';
+import type { Demand, StepSpec } from './task.ts';
+
+export interface StepPlan {
+  readonly name: string;
+  /** Undefined for a fan-out over what `unitsFrom` makes. */
+  readonly units: number | undefined;
+  readonly unitsFrom: string;
+  readonly waitsFor: readonly string[];
+  readonly demand: Demand;
+  /** Names of agents with room now, and of those that will have some. */
+  readonly agentsNow: readonly string[];
+  readonly agentsLater: readonly string[];
+  /** Why neither are there, and what would help; else empty. */
+  readonly missing: string;
+  /** Milliseconds. */
+  readonly unitMs: number | undefined;
+  /** The job that told, such as `j12`; else empty. */
+  readonly measuredBy: string;
+  readonly time: PlannedTime;
+}
+
+/** How long something would take if nothing else ran. */
+export type PlannedTime =
+  | { readonly state: 'known'; readonly takesMs: number }
+  | { readonly state: 'unknown'; readonly reason: string };
+
+export interface JobPlan {
+  readonly steps: readonly StepPlan[];
+  readonly time: PlannedTime;
+}
+
+export function planJob(seen: Seen, recipe: string, specs: readonly StepSpec[]): JobPlan {
+  const runs = measuredRuns(seen.farm, seen.liveness);
+  // A pool of its own: these steps are nobody's yet.
+  const { learned } = seen.farm;
+  const steps = newStepRuns({ parts: new PartPool(), learned }, recipe, specs);
+  const answersByClass = new Map<string, readonly AgentAnswer[]>();
+  const plans = steps.map((step) => {
+    const answers = answersByClass.get(step.classKey) ?? agentAnswers(seen, step);
+    answersByClass.set(step.classKey, answers);
+    const measured = runs.get(kindOf(step.spec)) ?? learnedRun(learned.get(step.kind));
+    return planStep(seen, steps, step, answers, measured);
+  });
+  return { steps: plans, time: timeOfAll(steps, plans) };
+}
+
+/** What the journal knows of its kind, of jobs that may be gone. */
+function learnedRun(size: LearnedSize | undefined): MeasuredRun | undefined {
+  const unitMs = size && usualRunMs(size);
+  return unitMs === undefined ? undefined : { unitMs, job: undefined };
+}
+
+function planStep(
+  seen: Seen,
+  steps: readonly StepRun[],
+  step: StepRun,
+  answers: readonly AgentAnswer[],
+  measured: MeasuredRun | undefined,
+): StepPlan {
+  const { name, parameters } = step.spec;
+  const kind = parameters?.kind;
+  const now = answers.filter(({ state }) => state === 'fits');
+  const later = answers.filter(({ state }) => LATER.has(state));
+  const isMissing = now.length + later.length === 0;
+  const units = fixedUnitCount(kind);
+  const unitsFrom = kind?.$case === 'forEach' ? kind.value.step : '';
+  return {
+    name,
+    units,
+    unitsFrom,
+    waitsFor: step.dependencies.flatMap((index) => steps[index]?.spec.name ?? []),
+    demand: step.demand,
+    agentsNow: now.map((agent) => agent.name),
+    agentsLater: later.map((agent) => agent.name),
+    missing: isMissing ? missingWords(answers, step) : '',
+    unitMs: measured?.unitMs,
+    measuredBy: measured?.job === undefined ? '' : jobId(measured.job),
+    time: timeOfStep(step, { units, unitsFrom, measured }, () =>
+      placesFor(seen, step.demand, [...now, ...later], units ?? 0),
+    ),
+  };
+}
+
+const LATER: ReadonlySet<AgentAnswer['state']> = new Set([
+  'paused',
+  'kept',
+  'busy',
+  'used-by-others',
+]);
+
+function missingWords(answers: readonly AgentAnswer[], { demand }: StepRun): string {
+  const remedies = remediesOf(answers, demandWords(demand)).join('; or ');
+  return `${whyNoAgent(answers)}; would help: ${remedies}`;
+}
+
+function timeOfStep(
+  { spec }: StepRun,
+  known: {
+    readonly units: number | undefined;
+    readonly unitsFrom: string;
+    readonly measured: MeasuredRun | undefined;
+  },
+  places: () => number,
+): PlannedTime {
+  const { units, unitsFrom, measured } = known;
+  if (measured === undefined) {
+    return { state: 'unknown', reason: `no unit like those of ${spec.name} ran yet` };
+  }
+  if (units === undefined) {
+    const reason = `how many units ${spec.name} has is known only after ${unitsFrom}`;
+    return { state: 'unknown', reason };
+  }
+  const atOnce = places();
+  if (atOnce === 0) return { state: 'unknown', reason: `no agent would run ${spec.name}` };
+  return { state: 'known', takesMs: Math.ceil(units / atOnce) * measured.unitMs };
+}
+
+/** Units that these agents could run at once, if they ran nothing else; not counted beyond `most`. */
+function placesFor(
+  { liveness }: Seen,
+  demand: Demand,
+  agents: readonly AgentAnswer[],
+  most: number,
+): number {
+  let places = 0;
+  for (const { agentId } of agents) {
+    const capacity = liveness.agents.get(agentId)?.capacity;
+    if (capacity === undefined) continue;
+    const booked = emptyBooking();
+    while (places < most) {
+      const fit = fits(demand, whenEmpty(capacity), booked);
+      if (fit.state !== 'fits') break;
+      book(booked, demand, fit.gpuIds);
+      places += 1;
+    }
+  }
+  return places;
+}
+
+/** Steps follow one another as they wait for each other; what can run side by side does. */
+function timeOfAll(steps: readonly StepRun[], plans: readonly StepPlan[]): PlannedTime {
+  const unknown = plans.find(({ time }) => time.state === 'unknown');
+  if (unknown !== undefined) return unknown.time;
+  const endMs = new Map<number, number>();
+  const endOf = (index: number): number => {
+    const known = endMs.get(index);
+    if (known !== undefined) return known;
+    const time = plans[index]?.time;
+    const ownMs = time?.state === 'known' ? time.takesMs : 0;
+    const startMs = Math.max(0, ...(steps[index]?.dependencies ?? []).map(endOf));
+    endMs.set(index, startMs + ownMs);
+    return startMs + ownMs;
+  };
+  return { state: 'known', takesMs: Math.max(0, ...steps.map(({ index }) => endOf(index))) };
+}

@@ -1,0 +1,25 @@
+/** Tickets and owners' shares as clients are shown them: as they are at the moment, like all counts of a status. */
+import type { Owner, Sharing } from '../../proto/gen/furrow/v1/farm_service.ts';
+import { averageOf } from '../domain/fair-share.ts';
+import type { Farm } from '../domain/farm.ts';
+import type { Liveness } from '../domain/liveness.ts';
+import { ownerOf } from '../domain/sharing.ts';
+
+export function sharingOf(farm: Farm, liveness: Liveness, nowMs: number): Sharing {
+  const names = new Set([...farm.owners.keys(), ...liveness.usages.keys()]);
+  for (const owners of farm.ready.classes().values()) {
+    for (const name of owners.keys()) names.add(name);
+  }
+  return {
+    tickets: [...farm.tickets.values()]
+      .toSorted((a, b) => (a.name < b.name ? -1 : 1))
+      .map(({ name, limit, used }) => ({ name, limit, used })),
+    owners: [...names].toSorted().map((name) => ownerToWire(farm, liveness, nowMs, name)),
+  };
+}
+
+function ownerToWire(farm: Farm, liveness: Liveness, nowMs: number, name: string): Owner {
+  const { weight, maxUnits, leases, priceMillis } = ownerOf(farm, name);
+  const averagePriceMillis = Math.round(averageOf(liveness.usages, name, priceMillis, nowMs));
+  return { name, weight, maxUnits, leases, priceMillis, averagePriceMillis };
+}
