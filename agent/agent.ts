@@ -142,7 +142,7 @@ export class Agent {
    * another farm's.
    */
   async run(): Promise<void> {
-    const channel = new CoordinatorChannel(this.#config.farm, CHANNEL_OPTIONS);
+    const channel = new CoordinatorChannel(this.#config.farm, this.#config.trust, CHANNEL_OPTIONS);
     const client = new AgentServiceClient(this.#config.farm, credentials.createInsecure(), {
       channelOverride: channel,
     });
@@ -220,6 +220,7 @@ export class Agent {
     const blobs = await openBlobs({
       url: enrolment.blobUrl,
       token: this.#config.token,
+      trust: this.#config.trust,
       stateDirectory: this.#config.stateDirectory,
       cacheBytes: this.#config.blobCacheBytes,
       log: this.#log,

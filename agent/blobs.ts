@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { ByteRate } from '../kit/byte-rate.ts';
 import type { Logger } from '../kit/log.ts';
+import type { Trust } from '../kit/trust.ts';
 import { openBlobCache } from './blobs/blob-cache.ts';
 import { BlobClient } from './blobs/blob-client.ts';
 import type { BlobTransfer } from './executor-ports.ts';
@@ -10,6 +11,7 @@ export interface BlobsOptions {
   /** Base address of the blob server. */
   readonly url: string;
   readonly token: string;
+  readonly trust: Trust;
   /** The cache is in it. */
   readonly stateDirectory: string;
   readonly cacheBytes: number;
@@ -24,9 +26,9 @@ export interface Blobs extends BlobTransfer {
 }
 
 export async function openBlobs(options: BlobsOptions): Promise<Blobs> {
-  const { url, token, stateDirectory, cacheBytes, log } = options;
+  const { url, token, trust, stateDirectory, cacheBytes, log } = options;
   const rate = new ByteRate();
-  const target = { url, token, rate };
+  const target = { url, token, trust, rate };
   const client = new BlobClient(target, log);
   const cache = await openBlobCache({
     directory: join(stateDirectory, 'blobs'),

@@ -6,12 +6,12 @@ import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { furrowHome, readFarmFile } from '../kit/furrow-home.ts';
 import { FurrowError, messageOf } from '../kit/furrow-error.ts';
+import { DEFAULT_FARM, wayToFarm } from '../kit/farm-way.ts';
 import { readToken } from '../kit/token-file.ts';
+import type { Trust } from '../kit/trust.ts';
 import type { PolicyTerms } from '../proto/agent-policy.ts';
 import { OWN_POLICY_SETTINGS, OWN_POLICY_USAGE, ownTerms } from './owner/own-policy.ts';
 import { failurePatternSchema } from './failure-patterns.ts';
-
-const DEFAULT_FARM = '127.0.0.1:7400';
 
 const BINARY_UNITS: Readonly<Record<string, number>> = {
   '': 1,
@@ -99,6 +99,8 @@ const settingsSchema = z.strictObject({
   /** Address of the one interface to look on. */
   mdnsInterface: z.string().optional(),
   tokenFile: z.string().optional(),
+  ca: z.string().optional(),
+  plaintext: z.union([z.boolean(), z.stringbool()]).default(false),
   drainGraceMs: z.coerce.number().int().min(0).default(30_000),
   blobCacheBytes: bytesSchema.default(20 * 2 ** 30),
   memoryEnforcement: z.enum(['off', 'watch', 'cgroup', 'auto']).default('auto'),
@@ -118,7 +120,7 @@ type Settings = z.infer<typeof settingsSchema>;
 type PolicyKey = keyof typeof OWN_POLICY_SETTINGS | 'maxBandwidth';
 
 export interface AgentConfig extends Readonly<
-  Omit<Settings, 'state' | 'farm' | 'tokenFile' | PolicyKey>
+  Omit<Settings, 'state' | 'farm' | 'tokenFile' | 'ca' | 'plaintext' | PolicyKey>
 > {
   /** What the owner set at this machine. */
   readonly own: PolicyTerms;
@@ -127,16 +129,19 @@ export interface AgentConfig extends Readonly<
   /** False: it is the usual address, for want of a better one. */
   readonly isFarmNamed: boolean;
   readonly token: string;
+  readonly trust: Trust;
   /** Absolute path of the folder that is this agent's alone. */
   readonly stateDirectory: string;
 }
 
 export const AGENT_USAGE = `furrow agent: offers this machine to a farm
 
-  --farm HOST:PORT[,…]    the coordinator, or all of them (default: this machine's farm, else the one
+  --farm FARM             HOST:PORT of the coordinator, or of all with commas, or the farm's URL (default: this machine's farm, else the one
                           on this network that has the same token, else ${DEFAULT_FARM})
   --discover BOOL         look for that one, by mDNS (default: true)
   --mdns-interface ADDR   only on the network of this address (default: all); --mdns-port N (5353)
+  --ca FILE               certificate authority to believe, PEM (default: this machine's farm's)
+  --plaintext             no TLS: for a farm on this machine that was started so
   --token-file FILE       the farm's token (default: $FURROW_TOKEN, else FURROW_HOME/token)
   --name NAME             this agent's name (default: the host's); a second one on a machine needs its own
   --cpus N                cores to offer (default: all)
@@ -176,19 +181,19 @@ export async function readAgentConfig(
   });
   const { terms: own, fault } = ownTerms(settings, settings.maxBandwidth);
   if (fault !== undefined) throw new FurrowError('invalid', 'BAD_USAGE', fault);
-  const named = settings.farm ?? (await farmIn(home.farmFile));
+  const { farm: named, plaintext, ca: caFile } = settings;
+  const {
+    address: farm,
+    trust,
+    token: itsToken,
+  } = await wayToFarm({ named, plaintext, caFile, home });
+  const isFarmNamed = named !== undefined || (await readFarmFile(home.farmFile)) !== undefined;
+  const given = itsToken ?? environment['FURROW_TOKEN'];
   const token =
-    settings.tokenFile === undefined && environment['FURROW_TOKEN']
-      ? environment['FURROW_TOKEN']
+    settings.tokenFile === undefined && given
+      ? given
       : await readToken(settings.tokenFile ?? home.tokenFile);
-  const farm = named ?? DEFAULT_FARM;
-  const isFarmNamed = named !== undefined;
-  return Object.freeze({ ...settings, own, farm, isFarmNamed, token, stateDirectory });
-}
-
-async function farmIn(farmFile: string): Promise<string | undefined> {
-  const farm = await readFarmFile(farmFile);
-  return farm && [farm.grpc, ...farm.peers].join(',');
+  return Object.freeze({ ...settings, own, farm, isFarmNamed, token, trust, stateDirectory });
 }
 
 function parseFlags(argv: readonly string[]): Record<string, string | undefined> {
@@ -213,6 +218,8 @@ function parseFlags(argv: readonly string[]): Record<string, string | undefined>
         'mdns-port': value,
         'mdns-interface': value,
         'token-file': value,
+        ca: value,
+        plaintext: { type: 'boolean' },
         'drain-grace-ms': value,
         'memory-enforcement': value,
         'blob-cache-bytes': value,
@@ -252,12 +259,14 @@ function withoutHome({
   return settings;
 }
 
-/** FURROW_FARM and FURROW_LOG_LEVEL are everybody's; the others begin with FURROW_AGENT_. */
+const SHARED_SETTINGS: ReadonlySet<string> = new Set(['farm', 'ca', 'plaintext', 'logLevel']);
+
+/** FURROW_FARM, FURROW_CA, FURROW_PLAINTEXT and FURROW_LOG_LEVEL are everybody's; the others begin with FURROW_AGENT_. */
 function settingsOfEnvironment(environment: NodeJS.ProcessEnv): Record<string, string> {
   const settings: Record<string, string> = {};
   for (const key of Object.keys(settingsSchema.shape)) {
     const snake = key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
-    const shared = key === 'farm' || key === 'logLevel';
+    const shared = SHARED_SETTINGS.has(key);
     const given = environment[shared ? `FURROW_${snake}` : `FURROW_AGENT_${snake}`];
     if (given !== undefined && given !== '') settings[key] = given;
   }

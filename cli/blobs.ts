@@ -17,6 +17,7 @@ export async function blobTarget(client: FarmClient): Promise<HttpTarget> {
   const target = {
     url: await ask(),
     token: client.token,
+    trust: client.trust,
     lookAgain: async () => {
       target.url = await ask();
     },

@@ -17,6 +17,7 @@ import { decodeErrorDetails, ERROR_DETAILS_KEY, errorCodeOf } from '../kit/error
 import { FurrowError, messageOf } from '../kit/furrow-error.ts';
 import { FarmServiceClient } from '../proto/gen/furrow/v1/farm_service.ts';
 import { JobServiceClient } from '../proto/gen/furrow/v1/job_service.ts';
+import type { Trust } from '../kit/trust.ts';
 import type { FarmAddress } from './farm-address.ts';
 
 const UNARY_DEADLINE_MS = 15_000;
@@ -46,6 +47,7 @@ type StreamMethod<Request, Response> = (
 
 export class FarmClient {
   readonly token: string;
+  readonly trust: Trust;
   readonly jobs: JobServiceClient;
   readonly farm: FarmServiceClient;
   readonly #signal: AbortSignal;
@@ -61,8 +63,9 @@ export class FarmClient {
     };
     this.token = farm.token;
     this.#signal = signal;
-    this.#channel = new CoordinatorChannel(farm.address, options);
-    // One connection for both.
+    this.trust = farm.trust;
+    this.#channel = new CoordinatorChannel(farm.address, farm.trust, options);
+    // One connection for both: the channel's own credentials count.
     const shared = { channelOverride: this.#channel };
     this.jobs = new JobServiceClient(farm.address, credentials.createInsecure(), shared);
     this.farm = new FarmServiceClient(farm.address, credentials.createInsecure(), shared);
@@ -185,8 +188,7 @@ function furrowErrorOf(error: ServiceError, address: string): FurrowError {
   const options = { cause: error };
   switch (error.code) {
     case status.UNAVAILABLE: {
-      const message = `no farm answers at ${address}: start one with furrow up, or name it with --farm HOST:PORT`;
-      return new FurrowError('unavailable', 'FARM_UNREACHABLE', message, options);
+      return unreachable(error, address);
     }
     // We did not cancel it: a farm that shuts down in a hurry does.
     case status.CANCELLED:
@@ -214,6 +216,21 @@ function furrowErrorOf(error: ServiceError, address: string): FurrowError {
             options,
           );
   }
+}
+
+/** Nobody is there, or somebody whom we cannot believe: only the text tells. */
+function unreachable(error: ServiceError, address: string): FurrowError {
+  const options = { cause: error };
+  if (/certificate|CERT_|altname/i.test(error.details)) {
+    const message = `what answers at ${address} is not known here (${error.details.slice(0, 200)}): use the farm's URL, which its owner gets from furrow token create`;
+    return new FurrowError('forbidden', 'FARM_NOT_TRUSTED', message, options);
+  }
+  if (/wrong version number|EPROTO|packet length too long/i.test(error.details)) {
+    const message = `what answers at ${address} does not speak TLS: if that farm was started with --plaintext, say so here too`;
+    return new FurrowError('failed-precondition', 'FARM_WITHOUT_TLS', message, options);
+  }
+  const message = `no farm answers at ${address}: start one with furrow up, or name it with --farm HOST:PORT`;
+  return new FurrowError('unavailable', 'FARM_UNREACHABLE', message, options);
 }
 
 /** A killed server's stream can end as INTERNAL or UNKNOWN; only the text tells. */

@@ -1,56 +1,58 @@
 /**
- * Which farm, and the token that opens it: --farm HOST:PORT[,HOST:PORT], else $FURROW_FARM, else farm.json under
- * $FURROW_HOME, else 127.0.0.1:7400; --token-file, else $FURROW_TOKEN, else the token file beside it.
+ * Which farm, by what it is known, and the token that opens it: --farm, else $FURROW_FARM, else farm.json under
+ * $FURROW_HOME, else 127.0.0.1:7400; the token of a farm's URL, else --token-file, else $FURROW_TOKEN, else the
+ * token file beside it.
  */
 import { FurrowError } from '../kit/furrow-error.ts';
-import { furrowHome, readFarmFile } from '../kit/furrow-home.ts';
+import { furrowHome } from '../kit/furrow-home.ts';
+import { wayToFarm } from '../kit/farm-way.ts';
 import { readToken } from '../kit/token-file.ts';
-
-const DEFAULT_ADDRESS = '127.0.0.1:7400';
+import type { Trust } from '../kit/trust.ts';
 
 export interface FarmAddressOptions {
+  /** HOST:PORT[,HOST:PORT] or a farm's URL. */
   readonly farm?: string;
   readonly tokenFile?: string;
+  readonly ca?: string;
+  readonly plaintext?: boolean;
 }
 
 export interface FarmAddress {
   /** HOST:PORT of the gRPC server; of several coordinators, with commas between. */
   readonly address: string;
+  readonly trust: Trust;
   readonly token: string;
 }
 
 /**
- * FurrowError: invalid FARM_ADDRESS_MALFORMED; unavailable NO_FARM (nothing was ever started here);
- * unauthenticated TOKEN_MISSING; and those of readToken.
+ * FurrowError: unavailable NO_FARM (nothing was ever started here); unauthenticated TOKEN_MISSING; and those of
+ * wayToFarm and readToken.
  */
 export async function findFarm(
   options: FarmAddressOptions,
   environment: NodeJS.ProcessEnv,
 ): Promise<FarmAddress> {
   const home = furrowHome(undefined, environment);
-  const named = options.farm ?? environment['FURROW_FARM'];
-  const address = named
-    ? named.split(',').map(parseAddress).join(',')
-    : (await addressesIn(home.farmFile)) || DEFAULT_ADDRESS;
+  const named = options.farm ?? (environment['FURROW_FARM'] || undefined);
+  const { address, trust, token } = await wayToFarm({
+    named,
+    plaintext: options.plaintext ?? isYes(environment['FURROW_PLAINTEXT']),
+    caFile: options.ca ?? (environment['FURROW_CA'] || undefined),
+    home,
+  });
   if (options.tokenFile !== undefined) {
-    return { address, token: await readNamedToken(options.tokenFile) };
+    return { address, trust, token: await readNamedToken(options.tokenFile) };
   }
-  const given = environment['FURROW_TOKEN']?.trim();
-  if (given) return { address, token: given };
+  const given = token ?? environment['FURROW_TOKEN']?.trim();
+  if (given) return { address, trust, token: given };
   try {
-    return { address, token: await readToken(home.tokenFile) };
+    return { address, trust, token: await readToken(home.tokenFile) };
   } catch (error) {
     if (error instanceof FurrowError && error.reason === 'TOKEN_MISSING') {
       throw named ? tokenMissing(address, home.tokenFile) : noFarm(home.root);
     }
     throw error;
   }
-}
-
-/** Empty when there is no such file. */
-async function addressesIn(farmFile: string): Promise<string> {
-  const farm = await readFarmFile(farmFile);
-  return farm === undefined ? '' : [farm.grpc, ...farm.peers].join(',');
 }
 
 async function readNamedToken(path: string): Promise<string> {
@@ -73,13 +75,4 @@ function tokenMissing(address: string, path: string): FurrowError {
   return new FurrowError('unauthenticated', 'TOKEN_MISSING', message);
 }
 
-/** HOST:PORT, with [] around an IPv6 address. */
-function parseAddress(text: string): string {
-  const match = /^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})$/.exec(text);
-  const port = Number(match?.[2]);
-  if (!match || port < 1 || port > 65_535) {
-    const message = `'${text}' is no address of a farm: give HOST:PORT, such as ${DEFAULT_ADDRESS}`;
-    throw new FurrowError('invalid', 'FARM_ADDRESS_MALFORMED', message);
-  }
-  return text;
-}
+const isYes = (text: string | undefined): boolean => /^(1|true|yes|on)$/i.test(text ?? '');

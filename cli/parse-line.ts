@@ -13,6 +13,8 @@ import { numberIn } from './options.ts';
 export interface GlobalOptions {
   readonly farm?: string;
   readonly tokenFile?: string;
+  readonly ca?: string;
+  readonly plaintext?: boolean;
   readonly json?: boolean;
   readonly quiet?: boolean;
   readonly waitSeconds?: number;
@@ -20,10 +22,12 @@ export interface GlobalOptions {
 
 const GLOBAL_OPTIONS: readonly OptionSpec[] = [
   {
-    flags: '--farm <host:port,...>',
-    help: 'the farm to talk to; all coordinators of one with commas (default: this machine)',
+    flags: '--farm <farm>',
+    help: "the farm to talk to: HOST:PORT, of several coordinators with commas, or a farm's URL (default: this machine)",
   },
   { flags: '--token-file <file>', help: "file with the farm's token" },
+  { flags: '--ca <file>', help: 'certificate authority to believe, PEM' },
+  { flags: '--plaintext', help: 'no TLS: for a farm on this machine that was started so' },
   { flags: '--json', help: 'print JSON; one document a line while watching' },
   { flags: '-q, --quiet', help: 'print results and errors only' },
   {

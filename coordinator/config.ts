@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { FurrowError, messageOf } from '../kit/furrow-error.ts';
 import { type FurrowHome, furrowHome } from '../kit/furrow-home.ts';
+import { isLoopback } from '../kit/trust.ts';
 
 export const COORDINATOR_USAGE = `furrow coordinator: decides what runs where
 
@@ -18,8 +19,10 @@ export const COORDINATOR_USAGE = `furrow coordinator: decides what runs where
   --announce BOOL          say so on the network, by mDNS, so that agents find it (default: true when it
                            listens beyond loopback)
   --mdns-interface ADDR    only on the network of this address (default: all); --mdns-port N (5353)
-  --insecure-lan           listen beyond loopback without TLS: whoever can read the network can read
-                           the farm's token and everything else
+  --tls-cert FILE          a certificate of your own and its chain, PEM, instead of one by the farm's own
+                           authority; --tls-key FILE its key; --tls-ca FILE the authority that clients
+                           believe (default: those that their systems trust)
+  --plaintext              no TLS for gRPC and HTTP: on loopback addresses only
   --lease-ttl-ms MS        a lease ends so long after the last heartbeat (default 15000, at least 1000)
   --heartbeat-ms MS        time between heartbeats (default: a fifth of the TTL, at most 3000)
   --takeover-grace-ms MS   nothing expires so long after a start (default 20000)
@@ -73,7 +76,10 @@ const settings = z.strictObject({
   announce: z.stringbool().or(z.boolean()).optional(),
   mdnsPort: port.optional(),
   mdnsInterface: z.string().min(1).optional(),
-  insecureLan: z.stringbool().or(z.boolean()).default(false),
+  plaintext: z.stringbool().or(z.boolean()).default(false),
+  tlsCert: z.string().min(1).optional(),
+  tlsKey: z.string().min(1).optional(),
+  tlsCa: z.string().min(1).optional(),
   // Below a second, a pause of the network or of a busy machine would be taken for a death.
   leaseTtlMs: z.coerce.number().int().min(1_000).max(600_000).default(15_000),
   heartbeatMs: z.coerce.number().int().min(100).max(60_000).optional(),
@@ -120,7 +126,10 @@ const FLAGS = {
   announce: { type: 'string' },
   'mdns-port': { type: 'string' },
   'mdns-interface': { type: 'string' },
-  'insecure-lan': { type: 'boolean' },
+  plaintext: { type: 'boolean' },
+  'tls-cert': { type: 'string' },
+  'tls-key': { type: 'string' },
+  'tls-ca': { type: 'string' },
   'lease-ttl-ms': { type: 'string' },
   'heartbeat-ms': { type: 'string' },
   'takeover-grace-ms': { type: 'string' },
@@ -141,7 +150,7 @@ const FLAGS = {
   'exit-with-parent': { type: 'boolean' },
 } as const;
 
-/** FurrowError: invalid BAD_USAGE; failed-precondition LAN_NOT_ALLOWED. */
+/** FurrowError: invalid BAD_USAGE; failed-precondition PLAINTEXT_NOT_ALLOWED. */
 export function readCoordinatorConfig(
   argv: readonly string[],
   environment: NodeJS.ProcessEnv = process.env,
@@ -160,10 +169,7 @@ export function readCoordinatorConfig(
   if (heartbeatMs * 2 > leaseTtlMs) {
     throw badUsage('--heartbeat-ms must be at most half of --lease-ttl-ms');
   }
-  if (!isLoopback(parsed.data.listen) && !parsed.data.insecureLan) {
-    const message = `--listen ${parsed.data.listen} reaches beyond this machine, where the farm's token would travel unencrypted: add --insecure-lan if everyone on that network may know it`;
-    throw new FurrowError('failed-precondition', 'LAN_NOT_ALLOWED', message);
-  }
+  checkTls(parsed.data);
   if (parsed.data.blobs === undefined && parsed.data.s3Endpoint !== undefined) {
     throw badUsage('--s3-endpoint says where the service is, and --blobs s3://BUCKET which bucket');
   }
@@ -171,8 +177,16 @@ export function readCoordinatorConfig(
   return Object.freeze({ ...parsed.data, heartbeatMs, announce, home });
 }
 
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127\.[0-9.]+$/.test(host);
+function checkTls({ listen, plaintext, tlsCert, tlsKey, tlsCa }: z.infer<typeof settings>): void {
+  if (plaintext && !isLoopback(listen)) {
+    const message = `--plaintext with --listen ${listen}, which reaches beyond this machine: tokens and films would travel unencrypted; leave --plaintext out`;
+    throw new FurrowError('failed-precondition', 'PLAINTEXT_NOT_ALLOWED', message);
+  }
+  if ((tlsCert === undefined) !== (tlsKey === undefined)) {
+    throw badUsage('--tls-cert and --tls-key go together');
+  }
+  if (tlsCa !== undefined && tlsCert === undefined) throw badUsage('--tls-ca goes with --tls-cert');
+  if (plaintext && tlsCert !== undefined) throw badUsage('--plaintext has no use for --tls-cert');
 }
 
 function parseFlags(argv: readonly string[]): Record<string, string | boolean | undefined> {

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { NatsConnection } from 'nats';
 import { systemClock } from '../kit/clock.ts';
 import { announceFarm } from '../kit/farm-discovery.ts';
+import type { ServerIdentity } from '../kit/farm-ca.ts';
 import type { FurrowError } from '../kit/furrow-error.ts';
 import { writeFarmFile } from '../kit/furrow-home.ts';
 import type { Logger } from '../kit/log.ts';
@@ -42,6 +43,7 @@ import { ReadModel } from './read-model.ts';
 import { beginReign, type Reign } from './reign.ts';
 import { servicesOf } from './services.ts';
 import { logStallStep } from './stall-log.ts';
+import { type Identity, serverIdentity, watchServerIdentity } from './server-identity.ts';
 import { SurroundingsWatch } from './surroundings.ts';
 import { WatchHub } from './watch-hub.ts';
 import { storeInputList } from './work/input-lists.ts';
@@ -65,6 +67,7 @@ interface Foundation {
   readonly nats: NatsConnection;
   readonly natsToken: string;
   readonly token: string;
+  readonly identity: Identity;
   readonly store: BlobStore;
   readonly journal: JetStreamJournal;
   readonly snapshots: SnapshotStore;
@@ -96,6 +99,7 @@ async function layFoundation(config: CoordinatorConfig, log: Logger): Promise<Fo
   const natsToken =
     config.natsTokenFile === undefined ? token : await readToken(config.natsTokenFile);
   await mkdir(config.home.coordinatorDir, { recursive: true, mode: 0o700 });
+  const identity = await serverIdentity(config);
   const store = await openBlobStore(config, log);
   const nats = await connectNats({
     servers: config.nats,
@@ -117,7 +121,7 @@ async function layFoundation(config: CoordinatorConfig, log: Logger): Promise<Fo
     const archiveStore = await JetStreamArchive.open(nats, config.replicas);
     const loaded = await loadFarm(journal, snapshots, log);
     await journal.vouch(loaded.farm);
-    return { nats, natsToken, token, store, journal, snapshots, archiveStore, loaded };
+    return { nats, natsToken, token, identity, store, journal, snapshots, archiveStore, loaded };
   } catch (error) {
     await nats.close();
     throw natsTrouble(error);
@@ -145,6 +149,7 @@ class Coordinator {
   #key: LeaderKey | undefined;
   /** Undefined while it is not announced. */
   #endAnnouncing: (() => Promise<void>) | undefined;
+  #endIdentityWatch: () => void = () => {};
   #reign: Reign | undefined;
   /** HOST:PORT of the one that led before. */
   #peers: readonly string[] = [];
@@ -201,13 +206,14 @@ class Coordinator {
 
   /** Opens the listeners: reads are answered from now on. */
   async listen(): Promise<void> {
-    const { nats, natsToken, token, store } = this.#foundation;
+    const { nats, natsToken, token, store, identity } = this.#foundation;
     const [config, log, office] = [this.#config, this.#log, this.#office];
     await this.#surroundings.start();
     const access = tokenAccess(token);
     this.#http = await startHttpServer({
       host: config.listen,
       port: config.httpPort,
+      identity: identity.server,
       store,
       access,
       log,
@@ -220,6 +226,7 @@ class Coordinator {
     this.#grpc = await startGrpcServer({
       host: config.listen,
       port: config.grpcPort,
+      identity: identity.server,
       protoDirectory: join(PACKAGE_ROOT, 'proto'),
       services: servicesOf({
         config,
@@ -238,8 +245,17 @@ class Coordinator {
         grpcAddress: () => this.#address().grpc,
       }),
     });
+    this.#watchIdentity(identity.server);
     subscribeProgress(nats, office.farm, this.#hub, log);
     log.info({ grpc: this.#grpc.address, http: this.#http.url }, 'listening');
+  }
+
+  #watchIdentity(server: ServerIdentity | undefined): void {
+    if (server === undefined) return;
+    this.#endIdentityWatch = watchServerIdentity(this.#config, server, this.#log, (renewed) => {
+      this.#grpc?.renew(renewed);
+      this.#http?.renew(renewed);
+    });
   }
 
   /** Whether it leads or stands by: agents take the addresses of all of a farm's coordinators. */
@@ -298,6 +314,7 @@ class Coordinator {
     // A standby need not wait until everybody here has hung up.
     const released = this.#key?.release();
     this.#surroundings.stop();
+    this.#endIdentityWatch();
     await this.#endAnnouncing?.();
     await this.#follower.stop();
     await this.#grpc?.close(CLOSE_GRACE_MS);
@@ -390,7 +407,9 @@ class Coordinator {
     const [grpc, http] = [this.#grpc?.address ?? '', this.#http?.url ?? ''];
     const { advertise } = this.#config;
     if (advertise === undefined) return { grpc, http };
-    return { grpc: `${advertise}:${this.grpcPort}`, http: `http://${advertise}:${this.httpPort}` };
+    const { protocol } = new URL(http);
+    const [grpcAt, httpAt] = [`${advertise}:${this.grpcPort}`, `${advertise}:${this.httpPort}`];
+    return { grpc: grpcAt, http: `${protocol}//${httpAt}` };
   }
 
   #writeFarmFile(): Promise<void> {
@@ -400,6 +419,7 @@ class Coordinator {
       nats: [...this.#config.nats],
       pid: process.pid,
       peers: [...this.#peers],
+      trust: this.#foundation.identity.trust,
     });
   }
 }

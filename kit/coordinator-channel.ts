@@ -5,21 +5,27 @@
  */
 import {
   Channel,
-  credentials,
+  type ChannelCredentials,
   type ChannelInterface,
   type ChannelOptions,
   type connectivityState,
 } from '@grpc/grpc-js';
+import { channelCredentialsFor, channelOptionsFor } from './channel-trust.ts';
 import { CoordinatorRoute } from './coordinator-route.ts';
+import type { Trust } from './trust.ts';
 
 export class CoordinatorChannel extends CoordinatorRoute implements ChannelInterface {
   readonly #options: ChannelOptions;
+  readonly #trust: Trust;
+  readonly #credentials: ChannelCredentials;
   readonly #channels = new Map<string, Channel>();
 
   /** `farm`: as CoordinatorRoute has it. */
-  constructor(farm: string, options: ChannelOptions) {
+  constructor(farm: string, trust: Trust, options: ChannelOptions) {
     super(farm);
     this.#options = options;
+    this.#trust = trust;
+    this.#credentials = channelCredentialsFor(trust);
   }
 
   close(): void {
@@ -50,7 +56,8 @@ export class CoordinatorChannel extends CoordinatorRoute implements ChannelInter
   #open(): Channel {
     let channel = this.#channels.get(this.address);
     if (channel === undefined) {
-      channel = new Channel(this.address, credentials.createInsecure(), this.#options);
+      const options = { ...this.#options, ...channelOptionsFor(this.#trust, this.address) };
+      channel = new Channel(this.address, this.#credentials, options);
       this.#channels.set(this.address, channel);
     }
     return channel;

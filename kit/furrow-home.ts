@@ -3,11 +3,12 @@
  * listens. farm.json is written by the coordinator once it listens and names the process, so that a
  * file left behind by a crash is not mistaken for a running farm.
  */
-import { randomBytes } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { FurrowError } from './furrow-error.ts';
+import { writePrivateFile } from './private-file.ts';
+import { parseTrust, type Trust } from './trust.ts';
 
 /** Paths under one root; none of them need exist. */
 export interface FurrowHome {
@@ -17,6 +18,8 @@ export interface FurrowHome {
   readonly farmFile: string;
   readonly coordinatorDir: string;
   readonly natsDir: string;
+  /** Certificate authority, certificates and NATS keys of this farm: secrets. */
+  readonly keysDir: string;
   /** State of one agent. */
   agentDir(name: string): string;
 }
@@ -33,6 +36,7 @@ export function furrowHome(
     farmFile: join(root, 'farm.json'),
     coordinatorDir: join(root, 'coordinator'),
     natsDir: join(root, 'nats'),
+    keysDir: join(root, 'keys'),
     agentDir: (name) => join(root, 'agents', name),
   };
 }
@@ -49,6 +53,8 @@ export interface FarmFile {
   readonly pid: number;
   /** HOST:PORT of other coordinators of the same farm, as far as they are known. */
   readonly peers: readonly string[];
+  /** By what its coordinators are known. */
+  readonly trust: Trust;
 }
 
 /** farm.json, or undefined when there is none. FurrowError: invalid FARM_FILE_MALFORMED. */
@@ -71,12 +77,12 @@ export async function readFarmFile(path: string): Promise<FarmFile | undefined> 
 /** By hand: every command reads this file, and to load zod takes a third of a short one's time. */
 function parseFarmFile(text: string): FarmFile {
   const said = JSON.parse(text) as Partial<Record<keyof FarmFile, unknown>>;
-  const { grpc, http, nats, pid, peers = [] } = said;
+  const { grpc, http, nats, pid, peers = [], trust } = said;
   if (!isText(grpc) || !isText(http)) throw new TypeError('it names no address');
   if (!isTexts(nats) || !isTexts(peers))
     throw new TypeError('nats or peers is no list of addresses');
   if (!Number.isSafeInteger(pid) || Number(pid) <= 0) throw new TypeError('it names no process');
-  return { grpc, http, nats, pid: Number(pid), peers };
+  return { grpc, http, nats, pid: Number(pid), peers, trust: parseTrust(trust) };
 }
 
 const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';
@@ -85,18 +91,5 @@ const isTexts = (value: unknown): value is string[] =>
 
 /** Replaces farm.json in one step, readable by its owner only. */
 export async function writeFarmFile(path: string, farm: FarmFile): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  const draft = `${path}.${process.pid}.${randomBytes(4).toString('hex')}`;
-  try {
-    const file = await open(draft, 'wx', 0o600);
-    try {
-      await file.writeFile(`${JSON.stringify(farm, null, 2)}\n`);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(draft, path);
-  } finally {
-    await rm(draft, { force: true });
-  }
+  await writePrivateFile(path, `${JSON.stringify(farm, null, 2)}\n`);
 }

@@ -11,6 +11,7 @@ import {
 import { request as httpsRequest } from 'node:https';
 import { pipeline, type Readable } from 'node:stream';
 import type { ByteRate } from './byte-rate.ts';
+import { tlsOptionsFor, type Trust } from './trust.ts';
 import { type ErrorDetails, FurrowError, messageOf, type ErrorCode } from './furrow-error.ts';
 
 /** Where the farm's HTTP server is, and what opens it. */
@@ -18,6 +19,8 @@ export interface HttpTarget {
   /** Such as http://127.0.0.1:7401. Another one after `lookAgain`, maybe. */
   readonly url: string;
   readonly token: string;
+  /** Whom to believe at an https address. Default: what this system trusts. */
+  readonly trust?: Trust;
   /** How fast files may come and go. */
   readonly rate?: ByteRate;
   /** Looks where the farm is now, before a request is tried again: another coordinator may lead. */
@@ -47,6 +50,7 @@ export async function sendRequest(
   const request = (url.protocol === 'https:' ? httpsRequest : httpRequest)(url, {
     method,
     signal,
+    ...(target.trust && tlsOptionsFor(target.trust)),
     headers: { authorization: `Bearer ${target.token}`, ...headers },
   });
   request.setTimeout(idleTimeoutMs ?? IDLE_TIMEOUT_MS, () => {

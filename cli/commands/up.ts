@@ -18,7 +18,6 @@ export const up = defineCommand<UpCommandOptions>({
     },
     { flags: '--listen <host>', help: 'address to listen on (default: 127.0.0.1)' },
     { flags: '--advertise <host>', help: 'how other machines reach this one' },
-    { flags: '--insecure-lan', help: "let the farm's token travel a network unencrypted" },
     {
       flags: '--accept-restored-store',
       help: 'go on with a NATS store that is older than what was seen of it',
@@ -29,10 +28,7 @@ export const up = defineCommand<UpCommandOptions>({
   ],
   examples: [
     ['furrow up', 'a farm for this machine alone'],
-    [
-      'furrow up --listen 192.168.1.5 --insecure-lan',
-      'others join with: furrow agent --farm 192.168.1.5:7400 --token-file FILE',
-    ],
+    ['furrow up --listen 192.168.1.5', 'other machines may join: it prints the line for them'],
   ],
   async run(_args, options, context) {
     const { runUp } = await import('../up/run-up.ts');

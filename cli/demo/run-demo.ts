@@ -52,7 +52,8 @@ export async function runDemo(file: string | undefined, outer: CommandContext): 
     const rendering = given ?? renderSource(home, signal);
     out.note(`starting a farm with the agents ${AGENTS.join(' and ')}`);
     const [farm, source] = await both(startDemoFarm(home, outer), rendering);
-    const client = new FarmClient({ address: farm.farm.grpc, token: farm.token }, signal);
+    const { grpc: address, trust } = farm.farm;
+    const client = new FarmClient({ address, trust, token: farm.token }, signal);
     try {
       const context = contextOf(client, home, outer);
       return await makeFilm(source, lengthMs, startedAtMs, farm, context);
@@ -104,7 +105,6 @@ function startDemoFarm(home: DemoHome, { out, signal }: CommandContext): Promise
     natsPort: 0,
     listen: '127.0.0.1',
     advertise: undefined,
-    insecureLan: false,
     signal,
     onEvent: (part, { kind }) => out.note(`${part}: ${kind}`),
   });

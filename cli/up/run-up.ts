@@ -14,7 +14,6 @@ export interface UpCommandOptions {
   readonly agents?: number;
   readonly listen?: string;
   readonly advertise?: string;
-  readonly insecureLan?: boolean;
   readonly acceptRestoredStore?: boolean;
   readonly grpcPort?: number;
   readonly httpPort?: number;
@@ -39,7 +38,6 @@ export async function runUp(
     natsPort: options.natsPort ?? 7402,
     listen: options.listen ?? '127.0.0.1',
     advertise: options.advertise,
-    insecureLan: options.insecureLan === true,
     acceptRestoredStore: options.acceptRestoredStore === true,
     signal,
     onEvent: (part, event) => out.note(eventLine(part, event)),

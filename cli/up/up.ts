@@ -33,7 +33,6 @@ export interface UpOptions {
   /** Address to listen on, and how other machines reach it. */
   readonly listen: string;
   readonly advertise: string | undefined;
-  readonly insecureLan: boolean;
   /** Goes on with a NATS store that lacks what was seen of it. */
   readonly acceptRestoredStore?: boolean;
   readonly signal: AbortSignal;
@@ -66,8 +65,7 @@ interface Part {
 }
 
 /**
- * Settles once the farm works. FurrowError: conflict FARM_RUNNING; failed-precondition LAN_NOT_ALLOWED,
- * ROLE_REFUSED; and those of findNatsServer, startNatsServer and startRole. Nothing is left running
+ * Settles once the farm works. FurrowError: conflict FARM_RUNNING; failed-precondition ROLE_REFUSED; and those of findNatsServer, startNatsServer and startRole. Nothing is left running
  * when it rejects.
  */
 export async function startFarm(options: UpOptions): Promise<RunningFarm> {
@@ -120,12 +118,7 @@ export async function startFarm(options: UpOptions): Promise<RunningFarm> {
 }
 
 /** The host that others reach this farm by. */
-function reachableHost({ listen, advertise, insecureLan }: UpOptions): string {
-  const isLoopback = listen === 'localhost' || listen === '::1' || listen.startsWith('127.');
-  if (!isLoopback && !insecureLan) {
-    const message = `--listen ${listen} reaches beyond this machine, where the farm's token would travel unencrypted: add --insecure-lan if everyone on that network may know it`;
-    throw new FurrowError('failed-precondition', 'LAN_NOT_ALLOWED', message);
-  }
+function reachableHost({ listen, advertise }: UpOptions): string {
   if ((listen === '0.0.0.0' || listen === '::') && advertise === undefined) {
     const message = `--listen ${listen} does not say how other machines reach this one: add --advertise HOST`;
     throw new FurrowError('invalid', 'ADVERTISE_MISSING', message);
@@ -178,7 +171,6 @@ function coordinatorPart(options: UpOptions, nats: () => NatsServer, reachable: 
     argv.push('--grpc-port', String(portOf(known?.grpc) ?? options.grpcPort));
     argv.push('--http-port', String(portOf(known?.http) ?? options.httpPort));
     if (reachable !== listen) argv.push('--advertise', reachable);
-    if (options.insecureLan) argv.push('--insecure-lan');
     // Decided for the store as it is now; whatever becomes of it while we run is another question.
     if (options.acceptRestoredStore && known === undefined) argv.push('--accept-restored-store');
     return startRole({
@@ -217,11 +209,11 @@ export function agentNames(count: number): string[] {
 function agentPart(options: UpOptions, name: string, token: string): Part {
   const { home, environment, clock, onEvent, agents, coresPerAgent } = options;
   const start = async (): Promise<Awaited<ReturnType<typeof startRole>>> => {
-    const { grpc } = (await readFarmFile(home.farmFile))!;
+    const { grpc, trust } = (await readFarmFile(home.farmFile))!;
     const argv = ['agent', '--home', home.root, '--name', name, '--farm', grpc];
     argv.push('--token-file', home.tokenFile, '--drain-grace-ms', String(AGENT_DRAIN_MS));
     argv.push(...shareOf(agents.length, coresPerAgent));
-    const client = new FarmClient({ address: grpc, token }, new AbortController().signal);
+    const client = new FarmClient({ address: grpc, trust, token }, new AbortController().signal);
     try {
       return await startRole({
         argv,

@@ -8,12 +8,15 @@ import {
 import { loadSync } from '@grpc/proto-loader';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation, protoPath as healthProtoPath } from 'grpc-health-check';
-import { FurrowError, messageOf } from '../../kit/furrow-error.ts';
+import type { ServerIdentity } from '../../kit/farm-ca.ts';
+import { GrpcListener } from './listener.ts';
 
 export interface GrpcServerOptions {
   readonly host: string;
   /** 0 takes a free one. */
   readonly port: number;
+  /** Undefined: plain text. */
+  readonly identity?: ServerIdentity | undefined;
   /** Folder that holds furrow/v1/*.proto: what reflection tells is read from there. */
   readonly protoDirectory: string;
   readonly services: readonly {
@@ -29,6 +32,8 @@ export interface GrpcServer {
   readonly address: string;
   /** From now on this coordinator leads: health says so. */
   lead(): void;
+  /** Who connects from now on is shown this certificate. */
+  renew(identity: ServerIdentity): void;
   /** Ends open calls after the grace. */
   close(graceMs: number): Promise<void>;
 }
@@ -56,11 +61,18 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   const health = healthOf(options.services);
   health.addToServer(server);
   new ReflectionService(describeServices(options.protoDirectory)).addToServer(server);
-  const port = await bind(server, options.host, options.port);
+  // Encrypted or not, what arrives here is plain: the listener has seen to that.
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  const listener = await GrpcListener.open({
+    ...options,
+    onConnection: (socket) => injector.injectConnection(socket),
+  });
   return {
-    address: `${options.host.includes(':') ? `[${options.host}]` : options.host}:${port}`,
+    address: listener.address,
     lead: () => health.setAll('SERVING'),
+    renew: (identity) => listener.renew(identity),
     close: async (graceMs) => {
+      listener.close();
       health.setAll('NOT_SERVING');
       await shutDown(server, graceMs);
     },
@@ -96,19 +108,6 @@ function describeServices(protoDirectory: string): ReturnType<typeof loadSync> {
   return loadSync([...files.map((name) => `furrow/v1/${name}.proto`), healthProtoPath], {
     includeDirs: [protoDirectory],
     keepCase: true,
-  });
-}
-
-function bind(server: Server, host: string, port: number): Promise<number> {
-  const where = `${host.includes(':') ? `[${host}]` : host}:${port}`;
-  return new Promise((resolve, reject) => {
-    server.bindAsync(where, ServerCredentials.createInsecure(), (error, bound) => {
-      if (error === null) resolve(bound);
-      else {
-        const message = `cannot listen for gRPC on ${where}: ${messageOf(error)}; choose another port with --grpc-port`;
-        reject(new FurrowError('failed-precondition', 'PORT_IN_USE', message, { cause: error }));
-      }
-    });
   });
 }
 

@@ -2,8 +2,17 @@
  * The coordinator's HTTP server: one list of routes, one place that lets a request in, one that turns
  * an error into an answer. /healthz is open; everything else asks `access`.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
+import { createServer as createSecureServer, type Server as SecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import type { SecureContextOptions } from 'node:tls';
+import type { ServerIdentity } from '../../kit/farm-ca.ts';
 import { FurrowError } from '../../kit/furrow-error.ts';
 import type { Logger } from '../../kit/log.ts';
 import type { Access } from '../access.ts';
@@ -23,6 +32,8 @@ export interface HttpServerOptions {
   readonly host: string;
   /** 0 takes any free one. */
   readonly port: number;
+  /** Undefined: plain text. */
+  readonly identity?: ServerIdentity | undefined;
   readonly store: BlobStore;
   readonly access: Access;
   readonly log: Logger;
@@ -35,12 +46,15 @@ export interface HttpServerOptions {
 }
 
 export interface HttpServer {
-  /** Such as http://127.0.0.1:7401. */
+  /** Such as https://127.0.0.1:7401. */
   readonly url: string;
+  /** Who connects from now on is shown this certificate. */
+  renew(identity: ServerIdentity): void;
   /** Takes no new requests, gives running ones `graceMs` (default 5 s), then cuts them. */
   close(graceMs?: number): Promise<void>;
 }
 
+const HANDSHAKE_TIMEOUT_MS = 10_000;
 const HEADERS_TIMEOUT_MS = 10_000;
 const IDLE_TIMEOUT_MS = 60_000;
 const CLOSE_GRACE_MS = 5_000;
@@ -62,23 +76,41 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     ...uploads.routes,
     ...(options.extraRoutes ?? []),
   ];
-  const server = createServer(
-    // A film may take hours to upload, so a request has no end; a connection that stands still has.
-    { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: 0, keepAliveTimeout: 15_000 },
-    (request, response) => void answer(routes, options, request, response),
-  );
+  const server = serverFor(options.identity, (request, response) => {
+    void answer(routes, options, request, response);
+  });
   server.timeout = options.idleTimeoutMs ?? IDLE_TIMEOUT_MS;
   server.on('clientError', (_error, socket) => socket.destroy());
   await listen(server, options.host, options.port);
   const { address, port, family } = server.address() as AddressInfo;
   const host = family === 'IPv6' ? `[${address}]` : address;
   return {
-    url: `http://${host}:${port}`,
+    url: `${options.identity === undefined ? 'http' : 'https'}://${host}:${port}`,
+    renew: (identity) => {
+      if (options.identity !== undefined)
+        (server as SecureServer).setSecureContext(tlsOf(identity));
+    },
     close: async (graceMs = CLOSE_GRACE_MS) => {
       uploads.close();
       await closeServer(server, graceMs);
     },
   };
+}
+
+function serverFor(identity: ServerIdentity | undefined, listener: RequestListener): Server {
+  // A film may take hours to upload, so a request has no end; a connection that stands still has.
+  const limits = {
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    requestTimeout: 0,
+    keepAliveTimeout: 15_000,
+  };
+  if (identity === undefined) return createServer(limits, listener);
+  const handshakeTimeout = HANDSHAKE_TIMEOUT_MS;
+  return createSecureServer({ ...limits, ...tlsOf(identity), handshakeTimeout }, listener);
+}
+
+function tlsOf({ key, certificate }: ServerIdentity): SecureContextOptions {
+  return { key, cert: certificate, minVersion: 'TLSv1.2' };
 }
 
 async function answer(

@@ -14,6 +14,7 @@ import { startNatsServer, type NatsServer } from '../../cli/up/nats-server.ts';
 import { furrowHome, readFarmFile, type FarmFile, type FurrowHome } from '../../kit/furrow-home.ts';
 import { createLog } from '../../kit/log.ts';
 import { ensureToken } from '../../kit/token-file.ts';
+import type { Trust } from '../../kit/trust.ts';
 import { AgentState } from '../../proto/gen/furrow/v1/farm_service.ts';
 import {
   JobState,
@@ -103,6 +104,10 @@ export class BenchFarm {
 
   get httpUrl(): string {
     return this.#farm.http;
+  }
+
+  get trust(): Trust {
+    return this.#farm.trust;
   }
 
   get natsUrl(): string {
@@ -218,7 +223,7 @@ function clientOf(farm: FarmFile, token: string): FarmClient {
   const { signal } = new AbortController();
   // One for each call under way.
   setMaxListeners(0, signal);
-  return new FarmClient({ address: farm.grpc, token }, signal);
+  return new FarmClient({ address: farm.grpc, trust: farm.trust, token }, signal);
 }
 
 function spawnCoordinator(

@@ -53,7 +53,15 @@ const soon = (check: () => void): Promise<void> =>
 async function startAgent(...flags: string[]): Promise<ChildProcess> {
   const before = coordinator.beats.length;
   const script = `process.exitCode = await (await import(${JSON.stringify(MAIN)})).main(process.argv.slice(1))`;
-  const fixed = ['--farm', coordinator.address, '--name', 'test', '--log-level', 'error'];
+  const fixed = [
+    '--farm',
+    coordinator.address,
+    '--plaintext',
+    '--name',
+    'test',
+    '--log-level',
+    'error',
+  ];
   const args = [...fixed, '--state', join(folder, 'state'), ...flags];
   const child = spawn(process.execPath, ['--input-type=module', '-e', script, '--', ...args], {
     env: { ...process.env, FURROW_TOKEN: server.token },
@@ -122,7 +130,15 @@ test('a unit that allocates without end is ended; the agent goes on, no larger t
 test('units that must have control groups, where there can be none: it says so and ends', async (context) => {
   const opened = UnitCgroups.open(readCgroupMount('v2'), 'test');
   if (opened.state === 'open') return context.skip();
-  const argv = ['--farm', coordinator.address, '--name', 'test', '--memory-enforcement', 'cgroup'];
+  const argv = [
+    '--farm',
+    coordinator.address,
+    '--plaintext',
+    '--name',
+    'test',
+    '--memory-enforcement',
+    'cgroup',
+  ];
   const script = `process.exitCode = await (await import(${JSON.stringify(MAIN)})).main(process.argv.slice(1))`;
   const args = [
     '--input-type=module',

@@ -47,7 +47,7 @@ test('a standby shows what the leader knows, and sends writers to it', async () 
   expect(await refusal).toMatchObject({
     details: `this coordinator stands by and decides nothing: ask ${farm.addresses[0]}`,
   });
-  const own = { url: farm.httpUrls[1]!, token: farm.nats.token };
+  const own = { url: farm.httpUrls[1]!, token: farm.nats.token, trust: farm.trust };
   const { path, bytes, blob } = await contentFile(farm.workDir, 100);
   const put = { method: 'PUT', path: `/blobs/${blob.sha256}`, body: bytes };
   for (const upload of [

@@ -28,7 +28,16 @@ async function start(): Promise<RunningCoordinator> {
   homes.push(home);
   await writeFile(join(home, 'token'), nats.token, { mode: 0o600 });
   const ports = ['--grpc-port', '0', '--http-port', '0'];
-  const argv = ['--home', home, '--nats', nats.url, ...ports, '--job-retention-ms', '0'];
+  const argv = [
+    '--home',
+    home,
+    '--nats',
+    nats.url,
+    '--plaintext',
+    ...ports,
+    '--job-retention-ms',
+    '0',
+  ];
   return startCoordinator(readCoordinatorConfig(argv, {}), pino({ level: 'silent' }));
 }
 

@@ -17,6 +17,7 @@ import { loadSync } from '@grpc/proto-loader';
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { FarmClient } from '../../cli/client.ts';
+import { PLAINTEXT } from '../../kit/trust.ts';
 import { watchJob } from '../../cli/watch-job.ts';
 import { readCoordinatorConfig } from '../../coordinator/config.ts';
 import { startCoordinator, type RunningCoordinator } from '../../coordinator/coordinator.ts';
@@ -45,7 +46,8 @@ beforeAll(async () => {
   nats = await startTestNats();
   home = await mkdtemp(join(tmpdir(), 'furrow-grpc-'));
   await writeFile(join(home, 'token'), nats.token, { mode: 0o600 });
-  const argv = ['--home', home, '--nats', nats.url, '--grpc-port', '0', '--http-port', '0'];
+  const ports = ['--grpc-port', '0', '--http-port', '0'];
+  const argv = ['--home', home, '--nats', nats.url, '--plaintext', ...ports];
   const log = pino({ level: 'silent' });
   coordinator = await startCoordinator(readCoordinatorConfig(argv, {}), log);
   grpc = new GrpcCaller(coordinator.grpcAddress, nats.token);
@@ -293,7 +295,7 @@ test('a watch goes on from its cursor, over what happened while nobody looked', 
 
 test('thousands of jobs are watched to their ends over one connection', async () => {
   const { signal } = new AbortController();
-  const farm = { address: coordinator.grpcAddress, token: nats.token };
+  const farm = { address: coordinator.grpcAddress, trust: PLAINTEXT, token: nats.token };
   const client = new FarmClient(farm, signal);
   const { jobs } = client;
   const jobId = await submit('watched often', [{ name: 'work', task }]);

@@ -5,7 +5,15 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { setMaxListeners } from 'node:events';
-import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  cpSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -15,6 +23,7 @@ import { blobTarget } from '../../cli/blobs.ts';
 import { FarmClient } from '../../cli/client.ts';
 import { type FurrowHome, furrowHome, readFarmFile } from '../../kit/furrow-home.ts';
 import type { HttpTarget } from '../../kit/http-request.ts';
+import type { Trust } from '../../kit/trust.ts';
 import { AgentState } from '../../proto/gen/furrow/v1/farm_service.ts';
 import { startTestNats, type TestNats } from './nats-server.ts';
 
@@ -56,6 +65,8 @@ export interface TestFarm {
   readonly addresses: readonly string[];
   /** Base address of the HTTP server of each. */
   readonly httpUrls: readonly string[];
+  /** By what its coordinators are known. */
+  readonly trust: Trust;
   readonly client: FarmClient;
   /** Starts agents; settles when they are online. */
   addAgents(flags: AgentFlags): Promise<void>;
@@ -150,6 +161,7 @@ interface StartedRole {
   /** HOST:PORT. */
   readonly grpc: string;
   readonly http: string;
+  readonly trust: Trust;
 }
 
 /** Call it in a test: the farm ends with that test. */
@@ -186,16 +198,20 @@ export async function startFarm(options: TestFarmOptions = {}): Promise<TestFarm
     });
     started.push(() => role.kill());
     role.start();
-    const { grpc, http } = await until(`the ${name} listens`, async () => {
+    const { grpc, http, trust } = await until(`the ${name} listens`, async () => {
       if (!role.isRunning) throw new Error(tailOf(logPath));
       return readFarmFile(itsHome.farmFile);
     });
     // Agents and clients come back to where it was.
     ports = ['--grpc-port', portOf(grpc), '--http-port', new URL(http).port];
-    return { role, grpc, http };
+    return { role, grpc, http, trust };
   };
   const first = await startCoordinator('coordinator', home, options.natsUrl ?? nats.url);
   const { role: coordinator, grpc } = first;
+  // All coordinators of a farm have its keys.
+  const copyKeys = (): void =>
+    cpSync(home.keysDir, furrowHome(join(root, 'standby'), {}).keysDir, { recursive: true });
+  if (options.hasStandby) copyKeys();
   const second = options.hasStandby
     ? await startCoordinator('standby', furrowHome(join(root, 'standby'), {}), nats.url)
     : undefined;
@@ -204,7 +220,8 @@ export async function startFarm(options: TestFarmOptions = {}): Promise<TestFarm
   const { signal } = new AbortController();
   // Each call that is under way listens, and tests make many at once.
   setMaxListeners(0, signal);
-  const client = new FarmClient({ address, token: nats.token }, signal);
+  const { trust } = first;
+  const client = new FarmClient({ address, trust, token: nats.token }, signal);
   started.push(async () => client.close());
   const agents = new Map<string, Role>();
   const farm: TestFarm = {
@@ -217,6 +234,7 @@ export async function startFarm(options: TestFarmOptions = {}): Promise<TestFarm
     standby: second?.role,
     addresses,
     httpUrls: second === undefined ? [first.http] : [first.http, second.http],
+    trust,
     client,
     addAgents: async (flagsOf) => {
       for (const [name, flags] of Object.entries(flagsOf)) {

@@ -161,7 +161,8 @@ function runOf(pidFile: string): Watched {
 /** One that knows only the first coordinator, or only the second. */
 export function clientOf(farm: TestFarm, index: number): FarmClient {
   const address = found(farm.addresses[index], 'address');
-  return new FarmClient({ address, token: farm.nats.token }, new AbortController().signal);
+  const { trust, nats } = farm;
+  return new FarmClient({ address, trust, token: nats.token }, new AbortController().signal);
 }
 
 export function statusOf(client: FarmClient): Promise<GetStatusResponse> {

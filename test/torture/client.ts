@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { blobTarget, uploadFile } from '../../cli/blobs.ts';
 import { FarmClient } from '../../cli/client.ts';
+import { PLAINTEXT } from '../../kit/trust.ts';
 import { checkSource } from '../../cli/local-files.ts';
 import { watchJob } from '../../cli/watch-job.ts';
 import { FurrowError, messageOf } from '../../kit/furrow-error.ts';
@@ -59,7 +60,7 @@ class Client {
     this.#prng = new Prng(settings.seed);
     setMaxListeners(0, this.#signal);
     const { farm: address, token } = settings;
-    this.#farm = new FarmClient({ address, token }, this.#signal);
+    this.#farm = new FarmClient({ address, trust: PLAINTEXT, token }, this.#signal);
   }
 
   async run(): Promise<void> {

@@ -302,7 +302,8 @@ function roleOf(
 /** Without the settings of a farm that this machine may have. */
 export function environmentOf({ mark }: Pick<StageOptions, 'mark'>): NodeJS.ProcessEnv {
   const entries = Object.entries(process.env).filter(([name]) => !name.startsWith('FURROW_'));
-  return { ...Object.fromEntries(entries), [MARK]: mark };
+  // The fronts between its parts look into nothing; who is believed is not what is tortured.
+  return { ...Object.fromEntries(entries), [MARK]: mark, FURROW_PLAINTEXT: 'true' };
 }
 
 /**

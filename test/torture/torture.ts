@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { FarmClient } from '../../cli/client.ts';
+import { PLAINTEXT } from '../../kit/trust.ts';
 import { AgentState } from '../../proto/gen/furrow/v1/farm_service.ts';
 import { Prng } from '../sim/prng.ts';
 import { Clips } from '../support/clips.ts';
@@ -91,7 +92,7 @@ class Torture {
     this.#mark = mark;
     const { signal } = new AbortController();
     const clientOf = (address: string): FarmClient =>
-      new FarmClient({ address, token: TOKEN }, signal);
+      new FarmClient({ address, trust: PLAINTEXT, token: TOKEN }, signal);
     this.#direct = stage.grpcDirect.map(clientOf);
   }
 

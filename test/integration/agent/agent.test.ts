@@ -56,7 +56,8 @@ afterEach(async () => {
 
 async function configure(...flags: string[]): Promise<AgentConfig> {
   const { address } = coordinator;
-  const fixed = ['--farm', address, '--name', 'test', '--state', join(folder, 'state')];
+  const at = ['--farm', address, '--plaintext'];
+  const fixed = [...at, '--name', 'test', '--state', join(folder, 'state')];
   return readAgentConfig([...fixed, '--log-level', 'error', ...flags], {
     FURROW_TOKEN: server.token,
   });

@@ -51,7 +51,8 @@ const soon = (check: () => void): Promise<void> =>
   vi.waitFor(check, { timeout: 30_000, interval: 20 });
 
 async function startAgent(...flags: string[]): Promise<void> {
-  const fixed = ['--farm', coordinator.address, '--name', 'test', '--state', join(folder, 'state')];
+  const at = ['--farm', coordinator.address, '--plaintext'];
+  const fixed = [...at, '--name', 'test', '--state', join(folder, 'state')];
   const config = await readAgentConfig([...fixed, ...flags], { FURROW_TOKEN: server.token });
   const it = new Agent(config, createLog({ role: 'agent', level: 'silent' }));
   agent = { it, done: it.run() };

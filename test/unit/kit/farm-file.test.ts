@@ -10,6 +10,7 @@ const FARM: FarmFile = {
   nats: ['nats://127.0.0.1:4222'],
   pid: 7,
   peers: ['10.0.0.2:7400'],
+  trust: { state: 'tls', ca: 'PEM', serverName: 'furrow.internal' },
 };
 
 async function farmFile(): Promise<string> {
