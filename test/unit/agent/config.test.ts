@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { readAgentConfig } from '../../../agent/config.ts';
+import { PLAINTEXT } from '../../../kit/trust.ts';
 import { OPEN_TERMS } from '../../../proto/agent-policy.ts';
 
 let home: string;
@@ -37,9 +38,15 @@ test('flag before environment before file before default', async () => {
 
 test("this machine's farm is found by its file", async () => {
   expect((await read([])).farm).toBe('127.0.0.1:7400');
-  const farm = { grpc: '127.0.0.1:9', http: 'http://127.0.0.1:8', nats: [], pid: 1 };
+  const farm = {
+    grpc: '127.0.0.1:9',
+    http: 'http://127.0.0.1:8',
+    nats: [],
+    pid: 1,
+    trust: PLAINTEXT,
+  };
   writeFileSync(join(home, 'farm.json'), JSON.stringify(farm));
-  expect((await read([])).farm).toBe('127.0.0.1:9');
+  expect(await read([])).toMatchObject({ farm: '127.0.0.1:9', trust: PLAINTEXT });
 });
 
 test.each([

@@ -58,6 +58,7 @@ function furrow(line: string, environment: NodeJS.ProcessEnv = {}): Line {
       FURROW_HOME: join(folder, 'home'),
       FURROW_FARM: farm.address,
       FURROW_TOKEN: FAKE_TOKEN,
+      FURROW_PLAINTEXT: 'true',
       ...environment,
     },
     takeInterrupts: () => interrupts.signal,
