@@ -25,11 +25,17 @@ import type { BlobStore } from './ports.ts';
 import type { ReadModel } from './read-model.ts';
 import type { SurroundingsWatch } from './surroundings.ts';
 import type { WatchHub } from './watch-hub.ts';
+import type { TokenUses } from './token-uses.ts';
+import type { NatsAccess } from './work/nats-access.ts';
 import { UnitLogs } from './work/unit-logs.ts';
 
 export interface ServicesOptions {
   readonly config: CoordinatorConfig;
-  readonly natsToken: string;
+  readonly natsAccess: NatsAccess;
+  readonly uses: TokenUses;
+  /** The farm's URL with a token in it. */
+  readonly urlWith: (token: string) => string;
+  readonly addresses: () => readonly string[];
   readonly access: Access;
   readonly log: Logger;
   readonly nats: NatsConnection;
@@ -45,7 +51,19 @@ export interface ServicesOptions {
 }
 
 export function servicesOf(options: ServicesOptions): GrpcServerOptions['services'] {
-  const { config, natsToken, access, log, nats, store, office, readModel, hub, streams } = options;
+  const {
+    config,
+    natsAccess,
+    addresses,
+    access,
+    log,
+    nats,
+    store,
+    office,
+    readModel,
+    hub,
+    streams,
+  } = options;
   const { blobUrl, grpcAddress, surroundings } = options;
   const gate = { access, log };
   const jobs = jobService({
@@ -69,13 +87,16 @@ export function servicesOf(options: ServicesOptions): GrpcServerOptions['service
       leaseTtlMs: config.leaseTtlMs,
       heartbeatMs: config.heartbeatMs,
       natsUrls: config.nats,
-      natsToken,
+      natsAccess,
+      addresses,
       blobUrl,
       policyOf: (agentId) => readModel.agent(agentId)?.policy,
     },
     streams,
   );
   const farmInfo = farmService({
+    uses: options.uses,
+    urlWith: options.urlWith,
     gate,
     office,
     readModel,

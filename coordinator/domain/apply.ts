@@ -3,6 +3,7 @@
  * what would be a programmer's error.
  */
 import { jobsOf, withoutJob, withSegment } from './archive.ts';
+import { createToken, joinAgent, noteUses, revokeAgent } from './credentials.ts';
 import { book, emptyBooking, unbook } from './demand.ts';
 import type {
   EndKind,
@@ -110,6 +111,17 @@ export function apply(farm: Farm, fact: Fact): void {
       return setTickets(farm, fact.name, fact.limit);
     case 'OwnerSet':
       return setOwner(farm, farm.parts.text(fact.name), fact.weight, fact.maxUnits);
+    case 'TokenCreated':
+      return createToken(farm, fact);
+    case 'TokenRevoked':
+      farm.tokens.delete(fact.id);
+      return;
+    case 'TokensUsed':
+      return noteUses(farm, fact.uses);
+    case 'AgentJoined':
+      return joinAgent(farm, enlistAgent(farm, fact.agentId), fact);
+    case 'AgentRevoked':
+      return revokeAgent(farm, enlistAgent(farm, fact.agentId), fact);
   }
 }
 
@@ -527,6 +539,8 @@ export function enlistAgent(farm: Farm, agentId: string): AgentRecord {
     version: '',
     draining: false,
     policy: undefined,
+    key: undefined,
+    revokedAtMs: 0,
     leases: new Set(),
     slots: new Map(),
     booking: emptyBooking(),

@@ -5,6 +5,13 @@
 import { agentNamed, decideAgentPolicy, unknownAgent } from './agent-policy.ts';
 import { decideArchiving, decideRemoval } from './decide-archive.ts';
 import { decideCheckpoint } from './checkpoints.ts';
+import {
+  decideCreateToken,
+  decideJoin,
+  decideRevokeAgent,
+  decideRevokeToken,
+  decideUseTokens,
+} from './decide-credentials.ts';
 import type { Command, DrainAgent, EnrolAgent } from './commands.ts';
 import { decideSteering, decideSubmit } from './decide-job.ts';
 import { decideReview, decideTick } from './decide-lease.ts';
@@ -34,6 +41,16 @@ export function decide(farm: Farm, liveness: Liveness, command: Command, now: No
       return decideOwner(farm, command, now);
     case 'SetAgentPolicy':
       return decideAgentPolicy(farm, command, now);
+    case 'CreateToken':
+      return decideCreateToken(farm, command, now);
+    case 'RevokeToken':
+      return decideRevokeToken(farm, command, now);
+    case 'UseTokens':
+      return decideUseTokens(farm, command);
+    case 'JoinAgent':
+      return decideJoin(farm, command, now);
+    case 'RevokeAgent':
+      return decideRevokeAgent(farm, command, now);
     case 'ReviewAgent':
       return decideReview(farm, liveness, command.agentId, now);
     case 'StreamClosed':

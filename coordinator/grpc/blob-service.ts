@@ -25,7 +25,7 @@ export function blobService(store: BlobStore, gate: Gate, mustLead: () => void):
   return {
     findMissingBlobs: unary<FindMissingBlobsRequest, FindMissingBlobsResponse>(
       gate,
-      'read-blobs',
+      '/furrow.v1.BlobService/FindMissingBlobs',
       async (request) => {
         mustLead();
         return { missing: await findMissing(store, request.sha256) };
@@ -33,7 +33,7 @@ export function blobService(store: BlobStore, gate: Gate, mustLead: () => void):
     ),
     uploadBlob: clientStreaming<UploadBlobRequest, UploadBlobResponse>(
       gate,
-      'write-blobs',
+      '/furrow.v1.BlobService/UploadBlob',
       (stream) => {
         mustLead();
         return upload(store, stream);
@@ -41,7 +41,7 @@ export function blobService(store: BlobStore, gate: Gate, mustLead: () => void):
     ),
     downloadBlob: serverStreaming<DownloadBlobRequest, DownloadBlobResponse>(
       gate,
-      'read-blobs',
+      '/furrow.v1.BlobService/DownloadBlob',
       (request, send, signal) => download(store, request, send, signal),
     ),
   };

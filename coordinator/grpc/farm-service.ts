@@ -22,6 +22,7 @@ import type { ReadModel } from '../read-model.ts';
 import type { AgentStreams } from './agent-service.ts';
 import { type Gate, unary } from './handlers.ts';
 import { sharingOf } from './sharing.ts';
+import { createToken, listTokens, type TokensOptions } from './tokens.ts';
 import { unlessRefused } from './wire.ts';
 
 /** What is known of the machines below the farm, read now and then. */
@@ -40,7 +41,7 @@ export interface Surroundings {
   readonly blobStoreTrouble: string;
 }
 
-export interface FarmServiceOptions {
+export interface FarmServiceOptions extends TokensOptions {
   readonly gate: Gate;
   readonly office: Office;
   readonly readModel: ReadModel;
@@ -62,25 +63,39 @@ export function farmService(options: FarmServiceOptions): FarmServiceServer {
     return {};
   };
   return {
-    getStatus: unary(gate, 'read-farm', async () => statusOfFarm(options)),
-    listAgents: unary(gate, 'read-farm', async () => ({
+    getStatus: unary(gate, '/furrow.v1.FarmService/GetStatus', async () => statusOfFarm(options)),
+    listAgents: unary(gate, '/furrow.v1.FarmService/ListAgents', async () => ({
       agents: options.readModel.agents().map((view) => agentToWire(options, view)),
       ageMs: office.ageMs,
     })),
-    drainAgent: unary(gate, 'administer-farm', drain(true)),
-    undrainAgent: unary(gate, 'administer-farm', drain(false)),
-    listSizes: unary(gate, 'read-farm', async () => ({
+    drainAgent: unary(gate, '/furrow.v1.FarmService/DrainAgent', drain(true)),
+    undrainAgent: unary(gate, '/furrow.v1.FarmService/UndrainAgent', drain(false)),
+    listSizes: unary(gate, '/furrow.v1.FarmService/ListSizes', async () => ({
       sizes: await office.read(({ learned }) => [...learned.values()].map(sizeToWire).toReversed()),
     })),
-    setTickets: unary(gate, 'administer-farm', async ({ name, limit }) => {
+    setTickets: unary(gate, '/furrow.v1.FarmService/SetTickets', async ({ name, limit }) => {
       unlessRefused(await office.submit({ type: 'SetTickets', name, limit }));
       return {};
     }),
-    setOwner: unary(gate, 'administer-farm', async ({ name, weight, maxUnits }) => {
+    setOwner: unary(gate, '/furrow.v1.FarmService/SetOwner', async ({ name, weight, maxUnits }) => {
       unlessRefused(await office.submit({ type: 'SetOwner', name, weight, maxUnits }));
       return {};
     }),
-    setAgentPolicy: unary(gate, 'administer-farm', (request) => setPolicy(office, request)),
+    revokeAgent: unary(gate, '/furrow.v1.FarmService/RevokeAgent', async ({ agent }) => {
+      unlessRefused(await office.submit({ type: 'RevokeAgent', agent }));
+      return {};
+    }),
+    createToken: unary(gate, '/furrow.v1.FarmService/CreateToken', (request) =>
+      createToken(options, request),
+    ),
+    listTokens: unary(gate, '/furrow.v1.FarmService/ListTokens', () => listTokens(options)),
+    revokeToken: unary(gate, '/furrow.v1.FarmService/RevokeToken', async ({ id }) => {
+      unlessRefused(await office.submit({ type: 'RevokeToken', id }));
+      return {};
+    }),
+    setAgentPolicy: unary(gate, '/furrow.v1.FarmService/SetAgentPolicy', (request) =>
+      setPolicy(office, request),
+    ),
   };
 }
 

@@ -49,27 +49,35 @@ export function jobService(options: JobServiceOptions): JobServiceServer {
     async (request: { readonly jobId: string; readonly reason?: string }) =>
       steerJob(options, type, request.jobId, request.reason ?? '');
   return {
-    submitJob: unary(gate, 'write-jobs', (request) => submitJob(options, request)),
-    getJob: unary(gate, 'read-jobs', async (request) => ({
+    submitJob: unary(gate, '/furrow.v1.JobService/SubmitJob', (request) =>
+      submitJob(options, request),
+    ),
+    getJob: unary(gate, '/furrow.v1.JobService/GetJob', async (request) => ({
       job: await knownJob(options, request.jobId),
       ageMs: options.office.ageMs,
     })),
-    listJobs: unary(gate, 'read-jobs', async (request) => listJobs(options, request)),
-    watchJob: serverStreaming(gate, 'read-jobs', (request, send, signal) =>
+    listJobs: unary(gate, '/furrow.v1.JobService/ListJobs', async (request) =>
+      listJobs(options, request),
+    ),
+    watchJob: serverStreaming(gate, '/furrow.v1.JobService/WatchJob', (request, send, signal) =>
       watchJob(options, request, send, signal),
     ),
-    cancelJob: unary(gate, 'write-jobs', steer('CancelJob')),
-    retryJob: unary(gate, 'write-jobs', steer('RetryJob')),
-    pauseJob: unary(gate, 'write-jobs', steer('PauseJob')),
-    resumeJob: unary(gate, 'write-jobs', steer('ResumeJob')),
-    removeJob: unary(gate, 'write-jobs', async (request) => {
+    cancelJob: unary(gate, '/furrow.v1.JobService/CancelJob', steer('CancelJob')),
+    retryJob: unary(gate, '/furrow.v1.JobService/RetryJob', steer('RetryJob')),
+    pauseJob: unary(gate, '/furrow.v1.JobService/PauseJob', steer('PauseJob')),
+    resumeJob: unary(gate, '/furrow.v1.JobService/ResumeJob', steer('ResumeJob')),
+    removeJob: unary(gate, '/furrow.v1.JobService/RemoveJob', async (request) => {
       const job = jobFromWire(request.jobId);
       unlessRefused(await options.office.submit({ type: 'RemoveJob', job }));
       return {};
     }),
-    listUnits: unary(gate, 'read-jobs', (request) => listUnits(options, request)),
-    explain: unary(gate, 'read-jobs', (request) => explain(options, request.id)),
-    streamLogs: serverStreaming(gate, 'read-jobs', (request, send, signal) =>
+    listUnits: unary(gate, '/furrow.v1.JobService/ListUnits', (request) =>
+      listUnits(options, request),
+    ),
+    explain: unary(gate, '/furrow.v1.JobService/Explain', (request) =>
+      explain(options, request.id),
+    ),
+    streamLogs: serverStreaming(gate, '/furrow.v1.JobService/StreamLogs', (request, send, signal) =>
       streamLogs(options, request, send, signal),
     ),
   };

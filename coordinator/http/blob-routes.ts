@@ -28,8 +28,8 @@ const YEAR_S = 365 * 24 * 3600;
 
 export function blobRoutes(store: BlobStore): Route[] {
   const named = (handle: (sha256: string, ...rest: Parameters<Route['handle']>) => Promise<void>) =>
-    (async (request, response, path) => {
-      await handle(nameIn(path), request, response, path);
+    (async (request, response, path, principal) => {
+      await handle(nameIn(path), request, response, path, principal);
     }) satisfies Route['handle'];
   const readBlob = named((sha256, request, response) => sendBlob(store, sha256, request, response));
   const ask: Route['handle'] = (request, response) => sendMissing(store, request, response);
@@ -41,11 +41,11 @@ export function blobRoutes(store: BlobStore): Route[] {
   // Only the leader deletes, and so only the leader can say that a blob stays.
   const isLeaders = true;
   return [
-    { method: 'POST', path: /^\/blobs\/missing$/, action: 'read-blobs', isLeaders, handle: ask },
-    { method: 'GET', path: BLOB_PATH, action: 'read-blobs', handle: readBlob },
-    { method: 'HEAD', path: BLOB_PATH, action: 'read-blobs', handle: readBlob },
-    { method: 'PUT', path: BLOB_PATH, action: 'write-blobs', isLeaders, handle: put },
-    { method: 'POST', path: VERIFY_PATH, action: 'read-blobs', isLeaders, handle: verify },
+    { door: 'POST /blobs/missing', path: '/blobs/missing', isLeaders, handle: ask },
+    { door: 'GET /blobs/SHA256', path: BLOB_PATH, handle: readBlob },
+    { door: 'HEAD /blobs/SHA256', path: BLOB_PATH, handle: readBlob },
+    { door: 'PUT /blobs/SHA256', path: BLOB_PATH, isLeaders, handle: put },
+    { door: 'POST /blobs/SHA256/verify', path: VERIFY_PATH, isLeaders, handle: verify },
   ];
 }
 

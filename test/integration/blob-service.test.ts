@@ -1,6 +1,6 @@
 import { credentials, Metadata, Server, ServerCredentials } from '@grpc/grpc-js';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { tokenAccess } from '../../coordinator/access.ts';
+import { tokenAccess } from '../support/access.ts';
 import { blobService } from '../../coordinator/grpc/blob-service.ts';
 import {
   BlobServiceClient,
