@@ -88,7 +88,7 @@ async function readLine(argv: readonly string[]): Promise<Line> {
   }
   const url = (given ?? (await readUrl(file ?? ''))).trim();
   if (!isFarmUrl(url)) throw badUsage('that is no line of a farm: it begins with furrow://');
-  const flags = Object.entries(others).flatMap(([flag, text]) => [`--${flag}`, String(text)]);
+  const flags = Object.entries(others).flatMap(([flag, text]) => [`--${flag}`, text]);
   return { url, name: others.name, flags };
 }
 

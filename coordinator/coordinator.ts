@@ -16,6 +16,7 @@ import { formatFarmUrl } from '../kit/farm-url.ts';
 import { ensureToken } from '../kit/token-file.ts';
 import { PACKAGE_ROOT } from '../kit/version.ts';
 import { farmAccess } from './access.ts';
+import { BlobAccess } from './blob-access.ts';
 import { openBlobStore } from './blobs/open-blob-store.ts';
 import { type Ending, serve } from './candidate.ts';
 import type { CommandLoop } from './command-loop.ts';
@@ -143,6 +144,7 @@ class Coordinator {
   readonly #archive: JobArchive;
   readonly #known: KnownJobs;
   readonly #hub = new WatchHub(() => this.#office.trouble);
+  readonly #blobAccess: BlobAccess;
   readonly #streams = new AgentStreams();
   readonly #uses = new TokenUses();
   readonly #follower: Follower;
@@ -177,6 +179,11 @@ class Coordinator {
     this.#readModel = new ReadModel(loaded.farm, journal.tail.sequence);
     this.#archive = new JobArchive(foundation.archiveStore, log);
     this.#known = new KnownJobs(loaded.farm, this.#readModel, this.#archive);
+    this.#blobAccess = new BlobAccess({
+      farm: loaded.farm,
+      job: (number) => this.#known.job(number),
+      monotonicMs: () => systemClock.monotonicMs(),
+    });
     const publish = (commit: Committed): void => this.#publish(commit);
     this.#fold = new CommitFold(loaded.farm, loaded.commits, publish);
     this.#follower = new Follower({
@@ -227,6 +234,7 @@ class Coordinator {
       host: config.listen,
       port: config.httpPort,
       identity: identity.server,
+      blobAccess: this.#blobAccess,
       store,
       access,
       log,
@@ -244,6 +252,7 @@ class Coordinator {
       services: servicesOf({
         config,
         natsAccess,
+        blobAccess: this.#blobAccess,
         uses: this.#uses,
         urlWith: (secret) => this.#urlWith(secret),
         addresses: () => this.#addresses(),
@@ -390,7 +399,11 @@ class Coordinator {
           grpcAddress,
           findMissing,
           hear: this.#hear,
-          storeList: (files) => storeInputList(store, files),
+          storeList: async (files, agentId) => {
+            const list = await storeInputList(store, files);
+            this.#blobAccess.noteList(list.sha256, agentId);
+            return list;
+          },
         }),
       stop: ({ agentId, tokens: stop }) =>
         sendOrder(this.#streams, { farm, leaseTtlMs }, { stop, retract: [] }, agentId),

@@ -11,6 +11,7 @@ import { BlobServiceService } from '../proto/gen/furrow/v1/blob_service.ts';
 import { FarmServiceService } from '../proto/gen/furrow/v1/farm_service.ts';
 import { JobServiceService } from '../proto/gen/furrow/v1/job_service.ts';
 import type { Access } from './access.ts';
+import type { BlobAccess } from './blob-access.ts';
 import type { CoordinatorConfig } from './config.ts';
 import { type AgentStreams, agentService } from './grpc/agent-service.ts';
 import { BeatAnswers } from './grpc/beat-answers.ts';
@@ -40,6 +41,7 @@ export interface ServicesOptions {
   readonly log: Logger;
   readonly nats: NatsConnection;
   readonly store: BlobStore;
+  readonly blobAccess: BlobAccess;
   readonly office: Office;
   readonly readModel: ReadModel;
   readonly known: KnownJobs;
@@ -108,7 +110,7 @@ export function servicesOf(options: ServicesOptions): GrpcServerOptions['service
     blobUrl,
     grpcAddress,
   });
-  const blobs = blobService(store, gate, () => office.mustLead());
+  const blobs = blobService(store, gate, () => office.mustLead(), options.blobAccess);
   return [
     { definition: JobServiceService, implementation: jobs, isLeaders: true },
     { definition: agentDefinition(), implementation: agents, isLeaders: true },

@@ -75,5 +75,5 @@ function ending(expiresAtMs: number, nowMs: number): string {
 }
 
 function lastUse(usedAtMs: number, nowMs: number): string {
-  return usedAtMs === 0 ? 'never' : `${formatAge(nowMs - usedAtMs)}`;
+  return usedAtMs === 0 ? 'never' : formatAge(nowMs - usedAtMs);
 }

@@ -63,7 +63,9 @@ export function farmService(options: FarmServiceOptions): FarmServiceServer {
     return {};
   };
   return {
-    getStatus: unary(gate, '/furrow.v1.FarmService/GetStatus', async () => statusOfFarm(options)),
+    getStatus: unary(gate, '/furrow.v1.FarmService/GetStatus', async (_request, { owner }) =>
+      statusOfFarm(options, owner),
+    ),
     listAgents: unary(gate, '/furrow.v1.FarmService/ListAgents', async () => ({
       agents: options.readModel.agents().map((view) => agentToWire(options, view)),
       ageMs: office.ageMs,
@@ -110,7 +112,8 @@ async function setPolicy(
   return { policy: policy && policyFromTerms(policy) };
 }
 
-function statusOfFarm(options: FarmServiceOptions): GetStatusResponse {
+/** `owner`: who sees only their own; empty for whoever sees all. */
+function statusOfFarm(options: FarmServiceOptions, owner: string): GetStatusResponse {
   const { office, readModel, clock, surroundings } = options;
   const { farm, liveness, duty } = office;
   const around = surroundings();
@@ -142,7 +145,7 @@ function statusOfFarm(options: FarmServiceOptions): GetStatusResponse {
     leader: duty.state === 'standby' ? (duty.leader?.grpc ?? '') : options.grpcAddress(),
     lagCommits: duty.state === 'standby' ? duty.lagCommits : 0,
     ageMs: office.ageMs,
-    sharing: sharingOf(farm, liveness, nowMs),
+    sharing: sharingOf(farm, liveness, nowMs, owner),
   };
 }
 

@@ -5,7 +5,8 @@ import type { Farm } from '../domain/farm.ts';
 import type { Liveness } from '../domain/liveness.ts';
 import { ownerOf } from '../domain/sharing.ts';
 
-export function sharingOf(farm: Farm, liveness: Liveness, nowMs: number): Sharing {
+/** `owner`: who sees only their own; empty for whoever sees all. */
+export function sharingOf(farm: Farm, liveness: Liveness, nowMs: number, owner: string): Sharing {
   const names = new Set([...farm.owners.keys(), ...liveness.usages.keys()]);
   for (const owners of farm.ready.classes().values()) {
     for (const name of owners.keys()) names.add(name);
@@ -14,7 +15,10 @@ export function sharingOf(farm: Farm, liveness: Liveness, nowMs: number): Sharin
     tickets: [...farm.tickets.values()]
       .toSorted((a, b) => (a.name < b.name ? -1 : 1))
       .map(({ name, limit, used }) => ({ name, limit, used })),
-    owners: [...names].toSorted().map((name) => ownerToWire(farm, liveness, nowMs, name)),
+    owners: [...names]
+      .filter((name) => owner === '' || name === owner)
+      .toSorted()
+      .map((name) => ownerToWire(farm, liveness, nowMs, name)),
   };
 }
 

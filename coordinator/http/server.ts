@@ -17,6 +17,7 @@ import { FurrowError } from '../../kit/furrow-error.ts';
 import type { Logger } from '../../kit/log.ts';
 import type { Access, Principal } from '../access.ts';
 import { type Action, HTTP_DOORS } from '../doors.ts';
+import type { BlobAccess } from '../blob-access.ts';
 import type { BlobStore } from '../ports.ts';
 import { blobRoutes } from './blob-routes.ts';
 import { sendError, sendJson, toFurrowError } from './http-error.ts';
@@ -37,6 +38,8 @@ export interface HttpServerOptions {
   readonly identity?: ServerIdentity | undefined;
   readonly store: BlobStore;
   readonly access: Access;
+  /** Default: a role is all that counts. */
+  readonly blobAccess?: BlobAccess;
   readonly log: Logger;
   readonly health: () => Health;
   /** Throws FurrowError NOT_LEADER when this coordinator stands by. */
@@ -61,7 +64,7 @@ const IDLE_TIMEOUT_MS = 60_000;
 const CLOSE_GRACE_MS = 5_000;
 
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
-  const uploads = await openUploads(options.store, options.log);
+  const uploads = await openUploads(options.store, options.log, options.blobAccess);
   const health: Route = {
     door: 'GET /healthz',
     path: '/healthz',
@@ -72,7 +75,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   };
   const routes = [
     health,
-    ...blobRoutes(options.store),
+    ...blobRoutes(options.store, options.blobAccess),
     ...uploads.routes,
     ...(options.extraRoutes ?? []),
   ];

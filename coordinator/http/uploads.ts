@@ -12,6 +12,7 @@ import { PURPOSE_HEADER, UPLOADS_PATH } from '../../kit/blob-protocol.ts';
 import { FurrowError, messageOf } from '../../kit/furrow-error.ts';
 import type { Logger } from '../../kit/log.ts';
 import { purposeOf } from '../blobs/disk-space.ts';
+import type { BlobAccess } from '../blob-access.ts';
 import type { HttpDoor } from '../doors.ts';
 import type { BlobStore } from '../ports.ts';
 import { bodyOf, statusOf, toFurrowError } from './http-error.ts';
@@ -28,7 +29,11 @@ export interface Uploads {
   close(): void;
 }
 
-export async function openUploads(store: BlobStore, log: Logger): Promise<Uploads> {
+export async function openUploads(
+  store: BlobStore,
+  log: Logger,
+  access: BlobAccess | undefined,
+): Promise<Uploads> {
   // In the store's own folder, and so on its disk: a finished upload is renamed, not copied.
   const directory = join(store.directory, 'uploads');
   const files = new UploadFiles(directory, store);
@@ -62,7 +67,10 @@ export async function openUploads(store: BlobStore, log: Logger): Promise<Upload
     door,
     path,
     isLeaders: true,
-    handle,
+    handle: async (request, response, asked, principal) => {
+      if (principal !== undefined) access?.mustWrite(principal);
+      await handle(request, response, asked, principal);
+    },
   });
   const one = /^\/uploads\/[0-9a-f]{32}$/;
   return {

@@ -66,7 +66,7 @@ function upload(client: BlobServiceClient, messages: readonly UploadBlobRequest[
 
 async function download(client: BlobServiceClient, sha256: string, offset: number) {
   const chunks: Buffer[] = [];
-  const call = client.downloadBlob({ sha256, offset }, allowed());
+  const call = client.downloadBlob({ sha256, offset, jobId: '' }, allowed());
   for await (const { chunk } of call as AsyncIterable<DownloadBlobResponse>) chunks.push(chunk);
   return Buffer.concat(chunks);
 }

@@ -41,10 +41,10 @@ describe('who may do what', () => {
   it.each(ACTIONS)('%s: each role as the table says, and nobody without one', (action) => {
     for (const role of ROLES) {
       const { state } = decide(tokenOf(role), action);
-      expect(state, role).toBe(ALLOWED[action].includes(role) ? 'allowed' : 'refused');
+      expect([role, state]).toEqual([role, ALLOWED[action].includes(role) ? 'allowed' : 'refused']);
     }
     const { state } = decide(KEY, action);
-    expect(state, 'an agent').toBe(ALLOWED[action].includes('agent-key') ? 'allowed' : 'refused');
+    expect(state).toBe(ALLOWED[action].includes('agent-key') ? 'allowed' : 'refused');
     expect(decide(FARM_TOKEN, action).state).toBe('allowed');
     expect(access.authorise({ authorization: undefined }, action)).toMatchObject({
       state: 'refused',
