@@ -127,7 +127,7 @@ export interface UserOptions {
   readonly account?: string | undefined;
 }
 
-export function publicKeyOf(seed: string): string {
+function publicKeyOf(seed: string): string {
   return fromSeed(new TextEncoder().encode(seed)).getPublicKey();
 }
 

@@ -154,7 +154,7 @@ const RESPONSE_TTL_NS = 60 * 1e9;
 const MOST_SUBSCRIPTIONS = 32;
 
 /** Its own subjects and nothing else: no other agent's grants or results, not the journal. */
-export function permissionsOf(agentId: string): Partial<User> {
+function permissionsOf(agentId: string): Partial<User> {
   return {
     pub: {
       allow: [

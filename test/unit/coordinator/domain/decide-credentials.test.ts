@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
+import type { CreateToken } from '../../../../coordinator/domain/commands.ts';
 import { FarmDriver, step } from '../../../support/farm-driver.ts';
 
 let driver: FarmDriver;
@@ -8,8 +9,8 @@ beforeEach(() => {
 
 const HASH = 'a'.repeat(64);
 const token = { role: 'submit', owner: '', label: '', secretHash: HASH, expiresAtMs: 0 } as const;
-const create = (id: string, over: Partial<Parameters<FarmDriver['ask']>[0]> = {}) =>
-  driver.ask({ type: 'CreateToken', id, ...token, ...over } as never);
+const create = (id: string, over: Partial<CreateToken> = {}) =>
+  driver.ask({ type: 'CreateToken', id, ...token, ...over });
 const join = (agentId: string, mayReplace = false, key = 'U1') =>
   driver.ask({
     type: 'JoinAgent',
@@ -38,7 +39,7 @@ describe('a token', () => {
     [{ label: 'two\nlines' }],
     [{ expiresAtMs: 1 }],
   ])('cannot be %j', (over) => {
-    expect(create('t1', over as never)).toMatchObject({ reason: 'TOKEN_INVALID' });
+    expect(create('t1', over as Partial<CreateToken>)).toMatchObject({ reason: 'TOKEN_INVALID' });
     expect(driver.farm.tokens.size).toBe(0);
   });
 
@@ -56,7 +57,7 @@ describe('a token', () => {
   });
 
   test('that expired long ago goes when another is made', () => {
-    create('old', { expiresAtMs: driver.now.wallMs + 1 } as never);
+    create('old', { expiresAtMs: driver.now.wallMs + 1 });
     driver.pass(31 * 24 * 3_600_000);
     create('new');
     expect([...driver.farm.tokens.keys()]).toEqual(['new']);
@@ -85,13 +86,14 @@ describe('an agent', () => {
     const units = driver.job(1).steps[0]!.units!;
     expect([units.failureCountOf(0), units.lossCountOf(0)]).toEqual([0, 0]);
     driver.place();
-    expect(driver.leasesOf('a1'), 'it gets nothing').toEqual([]);
+    expect(driver.leasesOf('a1')).toEqual([]);
     driver.enrol('a2');
     driver.place();
     expect(driver.leasesOf('a2')).toHaveLength(1);
     expect(join('a1')).toEqual({ kind: 'done' });
     expect(driver.farm.agents.get('a1')?.revokedAtMs).toBe(0);
-    expect(driver.farm.shutOutKeys.has('U1'), 'the same key is good again').toBe(false);
+    // The same key is good again.
+    expect(driver.farm.shutOutKeys.has('U1')).toBe(false);
   });
 
   test('that is unknown cannot be revoked', () => {
