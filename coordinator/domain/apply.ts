@@ -34,6 +34,7 @@ import {
 } from './farm.ts';
 import { learnedDemand } from './learned-sizes.ts';
 import { byName, matchesPattern } from './names.ts';
+import { setQuota } from './set-quota.ts';
 import type { ReadyStep } from './ready-index.ts';
 import { bookTickets, chargeLease, setOwner, setTickets, unbookTickets } from './sharing.ts';
 import type { File } from './task.ts';
@@ -111,6 +112,8 @@ export function apply(farm: Farm, fact: Fact): void {
       return setTickets(farm, fact.name, fact.limit);
     case 'OwnerSet':
       return setOwner(farm, farm.parts.text(fact.name), fact.weight, fact.maxUnits);
+    case 'QuotaSet':
+      return setQuota(farm, fact.name, fact);
     case 'TokenCreated':
       return createToken(farm, fact);
     case 'TokenRevoked':

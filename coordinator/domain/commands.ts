@@ -75,6 +75,14 @@ export interface SetOwner {
   readonly maxUnits: number | undefined;
 }
 
+/** What an owner may have waiting and stored; what is undefined stays, 0 is no limit. */
+export interface SetQuota {
+  readonly type: 'SetQuota';
+  readonly name: string;
+  readonly maxQueued: number | undefined;
+  readonly maxStoredBytes: number | undefined;
+}
+
 export interface SetAgentPolicy {
   readonly type: 'SetAgentPolicy';
   /** Id or name. */
@@ -231,6 +239,7 @@ export type Command =
   | DrainAgent
   | SetTickets
   | SetOwner
+  | SetQuota
   | SetAgentPolicy
   | CreateToken
   | RevokeToken

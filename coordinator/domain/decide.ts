@@ -18,6 +18,7 @@ import { decideReview, decideTick } from './decide-lease.ts';
 import { decideResults } from './decide-result.ts';
 import { decideOwner, decideTickets } from './decide-sharing.ts';
 import { decideGrantAnswer } from './decide-grant.ts';
+import { decideQuota } from './quotas.ts';
 import { decided, type Decision, type Now, refused, unchanged } from './decision.ts';
 import type { Farm } from './farm.ts';
 import { faultOfMachine, type Liveness } from './liveness.ts';
@@ -39,6 +40,8 @@ export function decide(farm: Farm, liveness: Liveness, command: Command, now: No
       return decideTickets(farm, command, now);
     case 'SetOwner':
       return decideOwner(farm, command, now);
+    case 'SetQuota':
+      return decideQuota(farm, command, now);
     case 'SetAgentPolicy':
       return decideAgentPolicy(farm, command, now);
     case 'CreateToken':

@@ -278,6 +278,17 @@ export interface OwnerSet {
   readonly atMs: number;
 }
 
+/** It was said what an owner may have waiting and stored. */
+export interface QuotaSet {
+  readonly type: 'QuotaSet';
+  readonly name: string;
+  /** 0 for no limit. */
+  readonly maxQueued: number;
+  /** 0 for no limit. */
+  readonly maxStoredBytes: number;
+  readonly atMs: number;
+}
+
 /** A person made a token. Only the hash of its secret is known. */
 export interface TokenCreated {
   readonly type: 'TokenCreated';
@@ -349,6 +360,7 @@ export type Fact =
   | SizesLearned
   | TicketsSet
   | OwnerSet
+  | QuotaSet
   | TokenCreated
   | TokenRevoked
   | TokensUsed

@@ -33,6 +33,9 @@ export function farmImage(farm: Farm): string {
     }),
     tokens: [...farm.tokens.values()].map(imageOfToken),
     shutOutKeys: [...farm.shutOutKeys],
+    quotas: [...farm.quotas].map(([name, { maxQueued, maxStoredBytes }]) => {
+      return [name, maxQueued, maxStoredBytes];
+    }),
     archive: farm.archive.map((segment) => ({
       ...segment,
       clientIdHashes: [...segment.clientIdHashes],

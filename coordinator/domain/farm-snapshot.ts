@@ -28,6 +28,7 @@ import type { SnapshotTaken, UnitOutputs } from './facts.ts';
 import type { LearnedSize } from './learned-sizes.ts';
 import type { ReignRecord } from './lineage.ts';
 import { isSetOwner, type Owner, setOwner, setTickets, type Ticket } from './sharing.ts';
+import { type Quota, setQuota } from './set-quota.ts';
 import { type Growth, sizeOf, sizeOfUnit, withMemory } from './size.ts';
 import type { FailureRule, StepSpec } from './task.ts';
 import type { ColumnArrays } from './unit-columns.ts';
@@ -49,6 +50,7 @@ export interface FarmSnapshot {
   readonly tickets: readonly TicketSnapshot[];
   readonly owners: readonly OwnerSnapshot[];
   readonly tokens: readonly AccessToken[];
+  readonly quotas: readonly (Quota & { readonly name: string })[];
   readonly shutOutKeys: readonly { readonly natsPublicKey: string; readonly atMs: number }[];
 }
 
@@ -126,6 +128,7 @@ export function captureFarm(farm: Farm): FarmSnapshot {
       return { name, weight, maxUnits };
     }),
     tokens: [...farm.tokens.values()],
+    quotas: [...farm.quotas].map(([name, quota]) => ({ name, ...quota })),
     shutOutKeys: [...farm.shutOutKeys].map(([natsPublicKey, atMs]) => ({ natsPublicKey, atMs })),
   };
 }
@@ -187,6 +190,7 @@ export function restoreFarm(snapshot: FarmSnapshot): Farm {
   }
   for (const { id, ...set } of snapshot.agents) Object.assign(enlistAgent(farm, id), set);
   for (const token of snapshot.tokens) farm.tokens.set(token.id, token);
+  for (const { name, ...quota } of snapshot.quotas) setQuota(farm, name, quota);
   for (const { natsPublicKey, atMs } of snapshot.shutOutKeys) {
     farm.shutOutKeys.set(natsPublicKey, atMs);
   }

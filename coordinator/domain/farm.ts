@@ -14,6 +14,7 @@ import type { SnapshotTaken } from './facts.ts';
 import type { Token } from './token.ts';
 import type { ReignRecord } from './lineage.ts';
 import { ReadyIndex } from './ready-index.ts';
+import type { Quota } from './set-quota.ts';
 import type { Owner, Ticket } from './sharing.ts';
 import type { UnitTable } from './unit-table.ts';
 
@@ -142,6 +143,8 @@ export interface Farm {
   readonly tickets: Map<string, Ticket>;
   /** By id. */
   readonly tokens: Map<string, AccessToken>;
+  /** Of owners that have one, by name. */
+  readonly quotas: Map<string, Quota>;
   /** Keys for NATS that are good for nothing any more, and since when, Unix time. */
   readonly shutOutKeys: Map<string, number>;
   /** Jobs that have left the memory. */
@@ -176,6 +179,7 @@ export function emptyFarm(): Farm {
     tickets: new Map(),
     tokens: new Map(),
     shutOutKeys: new Map(),
+    quotas: new Map(),
     archive: [],
     reigns: [],
     learned: new Map(),

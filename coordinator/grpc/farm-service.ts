@@ -8,6 +8,8 @@ import {
   type LearnedSize as WireSize,
   type SetAgentPolicyRequest,
   type SetAgentPolicyResponse,
+  type SetOwnerRequest,
+  type SetOwnerResponse,
 } from '../../proto/gen/furrow/v1/farm_service.ts';
 import type { Clock } from '../../kit/clock.ts';
 import { FurrowError } from '../../kit/furrow-error.ts';
@@ -79,10 +81,9 @@ export function farmService(options: FarmServiceOptions): FarmServiceServer {
       unlessRefused(await office.submit({ type: 'SetTickets', name, limit }));
       return {};
     }),
-    setOwner: unary(gate, '/furrow.v1.FarmService/SetOwner', async ({ name, weight, maxUnits }) => {
-      unlessRefused(await office.submit({ type: 'SetOwner', name, weight, maxUnits }));
-      return {};
-    }),
+    setOwner: unary(gate, '/furrow.v1.FarmService/SetOwner', (request) =>
+      setOwner(office, request),
+    ),
     revokeAgent: unary(gate, '/furrow.v1.FarmService/RevokeAgent', async ({ agent }) => {
       unlessRefused(await office.submit({ type: 'RevokeAgent', agent }));
       return {};
@@ -99,6 +100,17 @@ export function farmService(options: FarmServiceOptions): FarmServiceServer {
       setPolicy(office, request),
     ),
   };
+}
+
+async function setOwner(
+  office: Office,
+  { name, weight, maxUnits, maxQueued, maxStoredBytes }: SetOwnerRequest,
+): Promise<SetOwnerResponse> {
+  if (maxQueued !== undefined || maxStoredBytes !== undefined) {
+    unlessRefused(await office.submit({ type: 'SetQuota', name, maxQueued, maxStoredBytes }));
+  }
+  unlessRefused(await office.submit({ type: 'SetOwner', name, weight, maxUnits }));
+  return {};
 }
 
 async function setPolicy(

@@ -96,6 +96,8 @@ export function fromWire(fact: wire.Fact, { epoch, writerId, sequence }: FactCon
       return { type: 'TicketsSet', ...kind.value };
     case 'ownerSet':
       return { type: 'OwnerSet', ...kind.value };
+    case 'quotaSet':
+      return { type: 'QuotaSet', ...kind.value };
     case 'tokenCreated':
       return { type: 'TokenCreated', ...kind.value, role: roleFromWire(kind.value.role) };
     case 'tokenRevoked':
@@ -170,6 +172,8 @@ function toWire(fact: Fact): Wire {
       return { $case: 'ticketsSet', value: fact };
     case 'OwnerSet':
       return { $case: 'ownerSet', value: fact };
+    case 'QuotaSet':
+      return { $case: 'quotaSet', value: fact };
     case 'TokenCreated':
       return { $case: 'tokenCreated', value: fact };
     case 'TokenRevoked':

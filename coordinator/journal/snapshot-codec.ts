@@ -53,6 +53,7 @@ export function encodeSnapshot({ farm, tail }: SnapshotAtTail): Uint8Array {
     owners: farm.owners,
     tokens: farm.tokens,
     shutOutKeys: farm.shutOutKeys,
+    quotas: farm.quotas,
     sequence: tail.sequence,
     commitNumber: tail.number,
     commitHash: Buffer.from(tail.hash, 'hex'),
@@ -105,6 +106,7 @@ export function decodeSnapshot(bytes: Uint8Array): SnapshotAtTail {
       owners,
       tokens: wire.tokens.map((token) => ({ ...token, role: roleFromWire(token.role) })),
       shutOutKeys: wire.shutOutKeys,
+      quotas: wire.quotas,
     },
     tail: {
       farmId,

@@ -259,6 +259,7 @@ const factFields: {
   }),
   TicketsSet: fc.record({ name: text, limit: uint32, atMs }),
   OwnerSet: fc.record({ name: text, weight: uint32, maxUnits: uint32, atMs }),
+  QuotaSet: fc.record({ name: text, maxQueued: uint32, maxStoredBytes: bytes, atMs }),
   TokenCreated: fc.record({
     id: text,
     role: fc.constantFrom(...ROLES),
