@@ -60,6 +60,8 @@ export interface NatsServer {
   readonly exited: Promise<NatsExit>;
   /** Asks it to end, and kills it after the grace. */
   stop(graceMs: number): Promise<void>;
+  /** Reads its configuration and its certificate again. */
+  reload(): void;
   /** Kills it at once. */
   kill(): void;
 }
@@ -107,6 +109,7 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
       if (!isGone) await endProcess(server.pid, exited, graceMs);
       await rm(recordPath(options.directory), { force: true });
     },
+    reload: () => void child.kill('SIGHUP'),
     kill: () => void child.kill('SIGKILL'),
   };
   try {

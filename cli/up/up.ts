@@ -9,20 +9,13 @@ import { FurrowError } from '../../kit/furrow-error.ts';
 import { readFarmFile, type FarmFile, type FurrowHome } from '../../kit/furrow-home.ts';
 import { createLog } from '../../kit/log.ts';
 import { PACKAGE_ROOT } from '../../kit/version.ts';
-import { ensureFarmCa, ensureServerIdentity } from '../../kit/farm-ca.ts';
-import {
-  coordinatorAuth,
-  ensureNatsKeys,
-  natsAccounts,
-  type NatsKeys,
-} from '../../kit/nats-keys.ts';
-import { FARM_SERVER_NAME } from '../../kit/trust.ts';
 import { takeProcessLock } from '../../kit/process-lock.ts';
 import { ensureToken } from '../../kit/token-file.ts';
 import { AgentState } from '../../proto/gen/furrow/v1/farm_service.ts';
 import { FarmClient } from '../client.ts';
 import { findNatsServer } from './nats-binary.ts';
-import { startNatsServer, type NatsServer, type NatsServerOptions } from './nats-server.ts';
+import { keepCertificate, natsIdentity } from './nats-identity.ts';
+import { startNatsServer, type NatsServer } from './nats-server.ts';
 import { startRole } from './role-process.ts';
 import { Supervisor, type SupervisorEvent } from './supervisor.ts';
 
@@ -82,7 +75,9 @@ export async function startFarm(options: UpOptions): Promise<RunningFarm> {
   const lock = takeProcessLock(join(home.root, 'up.lock'));
   if (lock.state === 'taken') throw await alreadyRunning(home, lock.pid);
   const parts: Part[] = [];
+  const endings: (() => void)[] = [];
   const stop = async (onPart: (part: string) => void): Promise<void> => {
+    for (const end of endings) end();
     // Agents together; then the coordinator, which may still commit; then its journal.
     const agents = parts.filter((part) => part.name.startsWith('agent'));
     if (agents.length > 0) onPart(agents.map((part) => part.name).join(', '));
@@ -102,6 +97,7 @@ export async function startFarm(options: UpOptions): Promise<RunningFarm> {
     const token = await ensureToken(home.tokenFile);
     const nats = await natsPart(options, token, reachable);
     await add(nats.part);
+    endings.push(keepCertificate(home, [options.listen, reachable], nats.server));
     const coordinator = coordinatorPart(options, () => nats.server()!, reachable);
     await add(coordinator);
     const farm = (await readFarmFile(home.farmFile))!;
@@ -148,14 +144,13 @@ async function natsPart(
 ): Promise<{ part: Part; version: string; server: () => NatsServer | undefined }> {
   const { home, environment, clock, onEvent, listen } = options;
   const binary = await findNatsServer(PACKAGE_ROOT, environment);
-  const keys = await ensureNatsKeys(home.keysDir);
   let server: NatsServer | undefined;
   const start = async (): Promise<NatsServer> => {
     server = await startNatsServer({
       binary,
       directory: home.natsDir,
       monitorSecret: token,
-      ...(await natsIdentity(home, keys, [listen, reachable])),
+      ...(await natsIdentity(home, [listen, reachable])),
       host: listen,
       advertiseHost: reachable,
       // Clients come back to where it was.
@@ -170,25 +165,6 @@ async function natsPart(
   const supervisor = new Supervisor({ start, clock, onEvent: tell });
   const part = { name: 'nats-server', supervisor, graceMs: NATS_GRACE_MS };
   return { part, version: binary.version, server: () => server };
-}
-
-/** Looked at at each start: certificates end, and whoever was shut out stays out. */
-async function natsIdentity(
-  home: FurrowHome,
-  keys: NatsKeys,
-  hosts: readonly string[],
-): Promise<Pick<NatsServerOptions, 'auth' | 'own'>> {
-  const ca = await ensureFarmCa(home.keysDir);
-  const named = hosts.filter((host) => host !== '0.0.0.0' && host !== '::');
-  await ensureServerIdentity(home.keysDir, ca, named);
-  const accounts = await natsAccounts(keys, new Map());
-  return {
-    auth: { kind: 'accounts', accounts, certificateFile: join(home.keysDir, 'server.pem') },
-    own: {
-      auth: await coordinatorAuth(keys),
-      trust: { state: 'tls', ca: ca.certificate, serverName: FARM_SERVER_NAME },
-    },
-  };
 }
 
 function coordinatorPart(options: UpOptions, nats: () => NatsServer, reachable: string): Part {
