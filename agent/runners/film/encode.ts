@@ -5,8 +5,10 @@
  */
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { MAX_PIXELS } from '../../../kit/film-fence.ts';
 import type { EncodeTask } from '../../../proto/gen/furrow/v1/task.ts';
-import { FilmFault, filmRunner, oneLine, processFault, type FilmAttempt } from './film-fault.ts';
+import { FilmFault, oneLine, processFault } from './film-fault.ts';
+import { filmRunner, type FilmAttempt } from './film-runner.ts';
 import { encoderSettings, knownEncoder, type EncoderSettings } from './encoder-settings.ts';
 import {
   chunkName,
@@ -28,6 +30,7 @@ import {
 import { compareThumbs, THUMB_BYTES, THUMB_FILTER, type Likeness } from './picture-likeness.ts';
 import { formatClock, rescale, secondsOf } from './timeline.ts';
 import { writeSeal } from './chunk-seal.ts';
+import { decodeLimitMs } from './media-limits.ts';
 import { bookedThreads, type MediaRun } from './media-process.ts';
 
 type EncodeAttempt = FilmAttempt<EncodeTask>;
@@ -131,6 +134,8 @@ async function encodePiece(
         frame,
         fps > 0 ? `${Math.round(fps)} fps` : '',
       ),
+    // An encoder may take as long as it was told to; that frames come is what its step's limits watch.
+    { limitMs: Infinity },
   );
   if (!run.ok) throw processFault(run, `encoding ${piece.name}`);
   return run;
@@ -180,6 +185,8 @@ async function checkChunk(
         piece.frames + frame,
         'checking',
       ),
+    // Whatever size it was scaled to.
+    { limitMs: decodeLimitMs(piece.frames, MAX_PIXELS) },
   );
   if (!run.ok) throw processFault(run, `checking ${name}`);
   if (run.complaints.length > 0) {
