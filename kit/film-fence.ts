@@ -51,7 +51,8 @@ const AUDIO_DECODERS = [
 ];
 /** They read text or small pictures; none draws letters, so that no font of a film is ever opened. */
 const SUBTITLE_DECODERS = [
-  'ass ssa subrip srt webvtt mov_text text pgssub dvdsub dvbsub xsub cc_dec',
+  'ass ssa subrip srt webvtt mov_text text pgssub dvdsub dvbsub xsub cc_dec libzvbi_teletextdec',
+  'libaribb24 libaribcaption stl microdvd subviewer',
 ];
 
 /** Frames beyond this are refused before memory is taken for them: 8K is 33.2 million pixels. */

@@ -58,11 +58,6 @@ async function encodeAudio(attempt: FilmAttempt<AudioTask>): Promise<void> {
       ),
     { limitMs: soundLimitMs(totalSeconds, tracks.length) },
   );
-  const refused = /Codec \((\S+)\) not on whitelist/.exec(run.complaints.join('\n'))?.[1];
-  if (!run.ok && refused !== undefined) {
-    const message = `${task.source} has audio of codec ${refused}, which is not taken; encode it first`;
-    throw new FilmFault('invalid-input', message);
-  }
   if (!run.ok) throw processFault(run, `audio of ${task.source}`);
   // ffmpeg goes on over packets that it cannot decode; the listener should know.
   for (const line of run.complaints.slice(0, 5)) context.log(`audio: ${line}`);

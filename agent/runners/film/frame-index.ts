@@ -39,6 +39,7 @@ export async function readPackets(
   name: string,
   stream: string,
   onCount: (packets: number) => void = () => undefined,
+  maxFrames = MAX_FRAMES,
 ): Promise<PacketIndex> {
   const packets: PacketRow[] = [];
   let timeBase: TimeBase | undefined;
@@ -53,20 +54,20 @@ export async function readPackets(
       if (line.startsWith('time_base=')) timeBase = parseTimeBase(line.slice('time_base='.length));
       const row = parsePacket(line);
       if (row === undefined) return;
-      if (packets.length >= MAX_FRAMES) tooMany.abort();
+      if (packets.length >= maxFrames) tooMany.abort();
       else packets.push(row);
       if (packets.length % 5000 === 0) onCount(packets.length);
     },
     { signal: tooMany.signal },
   );
-  if (tooMany.signal.aborted) throw tooManyFrames(name);
+  if (tooMany.signal.aborted) throw tooManyFrames(name, maxFrames);
   return { packets, timeBase, run };
 }
 
-export function tooManyFrames(name: string): FilmFault {
+export function tooManyFrames(name: string, maxFrames: number): FilmFault {
   return new FilmFault(
     'invalid-input',
-    `${name} has more frames than the ${MAX_FRAMES} that are taken (a day at 60 a second); cut it first`,
+    `${name} has more than ${maxFrames} frames, and no more are taken; cut it first`,
   );
 }
 

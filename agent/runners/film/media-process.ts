@@ -20,7 +20,7 @@ export interface MediaRun {
 }
 
 export interface RunLimits {
-  /** How long it may run; default: what a pass over its inputs' bytes may take. */
+  /** How long it may run; default: what a look, or a pass over the bytes of its inputs, may take. */
   readonly limitMs?: number;
   /** It only looks into its input: little time, bounded memory, and beyond that the file is to blame. */
   readonly look?: boolean;
@@ -137,7 +137,7 @@ export class MediaProcess {
       opened.push({ ...input, name: alias });
       bytes += sizeBytes;
     }
-    const limitMs = limits.look === true ? LOOK_LIMIT_MS : (limits.limitMs ?? readLimitMs(bytes));
+    const limitMs = limits.limitMs ?? (limits.look === true ? LOOK_LIMIT_MS : readLimitMs(bytes));
     const request = { program, args: args(opened), onStdoutLine };
     const run = await this.#runWithin(request, limitMs, limits);
     if (run !== undefined) return run;

@@ -98,7 +98,7 @@ async function look(
 
 /** What ffmpeg says where one of the fence's limits was met, though it may go on without. */
 function faultSaid(name: string, text: string): string | undefined {
-  const size = /Picture size (\d+x\d+) exceeds/.exec(text)?.[1];
+  const size = /Picture size (\d+x\d+) (exceeds|is invalid)/.exec(text)?.[1];
   if (size !== undefined) return beyondPixels(name, size);
   return /Number of streams exceeds max_streams/.test(text)
     ? `${name} has more tracks than the ${MAX_STREAMS} that are taken; remux it without them first`
@@ -168,6 +168,13 @@ function unreadable(name: string, run: MediaRun): FilmFault {
     return new FilmFault(
       'invalid-input',
       `${name} is a playlist or of a format that is not taken; give the video file itself`,
+    );
+  }
+  const codec = /Codec \((\S+)\) not on whitelist/.exec(text)?.[1];
+  if (codec !== undefined) {
+    return new FilmFault(
+      'invalid-input',
+      `${name} has a track of codec ${codec}, which is not taken; encode it anew, or remux the film without it`,
     );
   }
   if (/Cannot allocate memory/.test(text)) {

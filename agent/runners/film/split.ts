@@ -120,12 +120,6 @@ async function refuseUndecodable(
   );
   if (frames > 0) return;
   const text = run.complaints.join('\n');
-  if (/Codec \(\S+\) not on whitelist/.test(text)) {
-    throw new FilmFault(
-      'invalid-input',
-      `${task.source} has video of codec ${picture.codec_name}, which is not taken; encode it first`,
-    );
-  }
   if (/Decoder \(codec|no decoder|Decoder not found/i.test(text)) {
     throw new FilmFault(
       'invalid-input',
@@ -290,7 +284,7 @@ async function planWhole(
     },
     { limitMs: decodeLimitMs(packets, width * height), signal: tooMany.signal },
   );
-  if (tooMany.signal.aborted) throw tooManyFrames(task.source);
+  if (tooMany.signal.aborted) throw tooManyFrames(task.source, MAX_FRAMES);
   if (!run.ok) throw processFault(run, `decoding ${task.source}`);
   if (times.length === 0) {
     throw new FilmFault('invalid-input', `${task.source} has no frame that can be decoded`);
