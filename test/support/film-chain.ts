@@ -159,9 +159,10 @@ export class FilmChain {
     };
   }
 
-  /** Records of processes that have not ended. */
-  async running(): Promise<string[]> {
-    return readdir(join(this.root, 'processes'));
+  /** For after each test. */
+  async refuseRunning(): Promise<void> {
+    const running = await readdir(join(this.root, 'processes'));
+    if (running.length > 0) throw new Error(`${running.length} processes have not ended`);
   }
 
   async #prove(store: string, source: string, film: string): Promise<UnitRun> {

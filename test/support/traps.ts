@@ -59,6 +59,12 @@ export class Traps {
     return touched;
   }
 
+  /** For after each test. */
+  async refuseSprung(): Promise<void> {
+    const touched = await this.sprung();
+    if (touched.length > 0) throw new Error(`it reached for: ${touched.join(', ')}`);
+  }
+
   async close(): Promise<void> {
     await this.#pipe.close();
     await new Promise((closed) => this.#server.close(closed));
