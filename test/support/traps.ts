@@ -35,7 +35,8 @@ export class Traps {
 
   static async set(): Promise<Traps> {
     const folder = await mkdtemp(join(tmpdir(), 'furrow-traps-'));
-    const secret = join(folder, 'secret');
+    // An ending that playlists may name.
+    const secret = join(folder, 'secret.ts');
     await promisify(execFile)('mkfifo', [secret]);
     // Held for both ways, so that neither we nor a reader waits for the other.
     const pipe = await open(secret, constants.O_RDWR | constants.O_NONBLOCK);

@@ -92,6 +92,11 @@ describe('the traps', () => {
     expect(await springs(await stored('followed.m3u8', list), [])).toContain('network');
   });
 
+  test('notice a playlist of files that is followed', async () => {
+    const list = scripts(traps.secret, traps.url)['HLS playlist']!;
+    expect(await springs(await stored('followed.m3u8', list), [])).toContain('file');
+  });
+
   test('notice a concat script that is followed', async () => {
     const script = await stored(
       'followed.ffconcat',
@@ -171,8 +176,8 @@ describe('sizes that nobody can hold', () => {
     );
   });
 
-  test('thousands of tracks', async () => {
-    expect(await refused('tracks.mp4', withTracks(good, 3000))).toMatch(
+  test.each([600, 3000])('%i tracks', async (tracks) => {
+    expect(await refused('tracks.mp4', withTracks(good, tracks))).toMatch(
       /more tracks than the 500 that are taken/,
     );
   });
