@@ -40,6 +40,7 @@ async function concat(attempt: ConcatAttempt): Promise<void> {
 
   const tracks = plan.source.tracks ?? tracksOf(await probeSource(media, task.source));
   const audio = await findAudio(work.directory);
+  const sourceBytes = (await media.sizeOf(task.source)) ?? 0;
   if (audio === undefined && plan.source.audioTracks > 0) {
     throw new FilmFault('bad-output', `the audio of ${task.source} is missing`);
   }
@@ -78,7 +79,7 @@ async function concat(attempt: ConcatAttempt): Promise<void> {
     ],
     ({ frame }) => context.progress(Math.min(1, frame / plan.frames), frame, 'joining'),
     // Chunks, source and film are each read or written, and the film once more for its index.
-    { limitMs: readLimitMs(3 * chunkBytes + (await media.sizeOf(task.source))) },
+    { limitMs: readLimitMs(3 * chunkBytes + sourceBytes) },
   );
   if (!run.ok) throw joinFault(run.complaints, container) ?? processFault(run, 'joining');
 }
@@ -96,7 +97,7 @@ async function refuseUnlikeChunks(attempt: ConcatAttempt, plan: FilmPlan): Promi
     await access(join(work.directory, name)).catch(() => {
       throw new FilmFault('bad-output', `${name} is missing`);
     });
-    bytes += await media.sizeOf(name);
+    bytes += (await media.sizeOf(name)) ?? 0;
     if ((await media.firstBytes(name, 8)).toString('latin1', 4) !== 'ftyp') {
       throw new FilmFault('bad-output', `${name} is not the MP4 that an encoder makes`);
     }

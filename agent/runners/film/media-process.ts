@@ -107,8 +107,8 @@ export class MediaProcess {
     }
   }
 
-  /** Of a file in the unit's directory; 0 when there is none. Throws FilmFault where it is no file. */
-  sizeOf(name: string): Promise<number> {
+  /** Of a file in the unit's directory; undefined when it is not there. Throws FilmFault where it is no file. */
+  sizeOf(name: string): Promise<number | undefined> {
     return this.#inputs.sizeOf(name);
   }
 

@@ -46,8 +46,11 @@ export const splitRunner = filmRunner('split', split);
 
 async function split(attempt: SplitAttempt): Promise<void> {
   const { media, task, work, context } = attempt;
-  if ((await media.sizeOf(task.source)) === 0)
-    throw new FilmFault('invalid-input', `${task.source} is empty`);
+  const sizeBytes = await media.sizeOf(task.source);
+  if (sizeBytes === undefined || sizeBytes === 0) {
+    const what = sizeBytes === 0 ? 'is empty' : "is none of the unit's inputs: name it as one";
+    throw new FilmFault('invalid-input', `${task.source} ${what}`);
+  }
   const facts = await probeAndDecode(media, task.source);
   const picture = pictureOf(task.source, facts);
   const base = parseTimeBase(picture.time_base);

@@ -37,7 +37,7 @@ export class UntrustedInputs {
 
   /** Throws FilmFault `invalid-input` when the name leaves the directory, or names no regular file. */
   async open(name: string): Promise<OpenInput> {
-    const sizeBytes = await this.sizeOf(name);
+    const sizeBytes = (await this.sizeOf(name)) ?? 0;
     if (OWN_NAME.test(name)) return { alias: name, sizeBytes };
     const known = this.#aliases.get(name);
     if (known !== undefined) return { alias: known, sizeBytes };
@@ -46,8 +46,8 @@ export class UntrustedInputs {
     return { alias, sizeBytes };
   }
 
-  /** 0 when it is not there: ffmpeg says so. Throws as `open` does. */
-  async sizeOf(name: string): Promise<number> {
+  /** Undefined when it is not there, which ffmpeg will say too. Throws as `open` does. */
+  async sizeOf(name: string): Promise<number | undefined> {
     const why = unsafeName(name);
     if (why !== undefined) {
       throw new FilmFault('invalid-input', `the film's name ${JSON.stringify(name)}: ${why}`);
@@ -56,7 +56,7 @@ export class UntrustedInputs {
     if (stats !== undefined && !stats.isFile()) {
       throw new FilmFault('invalid-input', `${name} is not a regular file: give the video itself`);
     }
-    return stats?.size ?? 0;
+    return stats?.size;
   }
 
   /** What ffmpeg said, under the names that people know. */

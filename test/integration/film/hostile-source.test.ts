@@ -28,12 +28,15 @@ let chain: FilmChain;
 let traps: Traps;
 /** A small film, its index at its end. */
 let good: Buffer;
+/** A film of one picture. */
+let tiny: Buffer;
 
 beforeAll(async () => {
   clips = await Clips.open();
   chain = await FilmChain.open();
   traps = await Traps.set();
   good = await readFile(await clips.path('silent'));
+  tiny = await readFile(await clips.path('one-frame'));
 });
 
 afterEach(async () => {
@@ -118,7 +121,6 @@ describe('a script under the name of a film', () => {
   test.each(kinds)('%s', async (kind) => {
     const script = scripts(traps.secret, traps.url)[kind]!;
     expect(await refused('holiday.mp4', script)).toMatch(/is a playlist|is not a video/);
-    expect(await refused('holiday.mov', script)).toMatch(/is a playlist|is not a video/);
   });
 
   test('and under its own', async () => {
@@ -147,6 +149,19 @@ describe('sizes that nobody can hold', () => {
     expect(await refused('blocks.mp4', h264Of(blocks, blocks))).toMatch(
       new RegExp(`a picture of ${size}, beyond what is taken \\(8K, 36000000 pixels\\)`),
     );
+  });
+
+  test('a film whose pictures grow when nobody looks any more', async () => {
+    const small = join(clips.directory, 'small.h264');
+    await ffmpeg(['-i', await clips.path('silent'), '-c', 'copy', '-f', 'h264', small]);
+    const path = await stored(
+      'grows.h264',
+      Buffer.concat([await readFile(small), h264Of(512, 512)]),
+    );
+    // The small ones are a film; the others were never given memory.
+    const { outcome, log } = await chain.split(path);
+    expect(outcome).toEqual({ state: 'succeeded' });
+    expect(log.at(-1)).toBe('plan.json: 75 frames in 1 pieces (whole)');
   });
 
   test('a picture file that unpacks to gigabytes', async () => {
@@ -260,13 +275,13 @@ describe('names', () => {
     "it's [0:v];'\"$(x)`.mp4",
     'untrusted-input-0',
   ])('%s is only a name: the film in it is made', async (name) => {
-    const { outcome } = await chain.split(await stored(name, good));
+    const { outcome } = await chain.split(await stored(name, tiny));
     expect(outcome).toEqual({ state: 'succeeded' });
   });
 
   test('all steps of a film take such a name', async () => {
     const name = "-y concat:a|b%03d;[v]'.m3u8";
-    const { outcome } = await chain.transcode(await stored(name, good));
+    const { outcome } = await chain.transcode(await stored(name, tiny));
     expect(outcome).toEqual({ state: 'succeeded' });
   });
 
@@ -283,6 +298,12 @@ describe('names', () => {
     expect(refusal(await splitOf('../outside.mp4', outside))).toMatch(/has the part '\.\.'/);
     const absolute = await clips.path('silent');
     expect(refusal(await splitOf(absolute, outside))).toMatch(/it is absolute/);
+  });
+
+  test('of what is not there', async () => {
+    expect(refusal(await splitOf('gone.mp4', () => Promise.resolve()))).toBe(
+      "gone.mp4 is none of the unit's inputs: name it as one",
+    );
   });
 
   test('of what is no file', async () => {
@@ -312,7 +333,7 @@ test('subtitles and fonts that reach for files are carried along and never opene
   const path = join(clips.directory, 'fonts.mkv');
   const named = ['-metadata:s:t', 'mimetype=application/x-truetype-font'];
   const filename = ['-metadata:s:t', 'filename=../../../../etc/cron.d/evil'];
-  const inputs = ['-i', await clips.path('silent'), '-i', words, '-map', '0:v', '-map', '1:s'];
+  const inputs = ['-i', await clips.path('one-frame'), '-i', words, '-map', '0:v', '-map', '1:s'];
   await ffmpeg([...inputs, '-c', 'copy', '-attach', font, ...named, ...filename, path]);
   for (const film of ['film.mp4', 'film.mkv']) {
     const made = await chain.transcode(path, { film });
