@@ -10,8 +10,8 @@ export const MAX_SIDE_PIXELS = 16_384;
 /** Two days: an event, or a camera's day and its overrun. Beyond it a header is wrong or a stream endless. */
 export const MAX_DURATION_SECONDS = 48 * 3600;
 
-/** A day at 60 frames a second. Each frame's time is held in memory by three units and is in the plan. */
-export const MAX_FRAMES = 5_200_000;
+/** A day at 30 frames a second. Units keep some hundred bytes a frame in the agent's own memory. */
+export const MAX_FRAMES = 2_600_000;
 
 /** No camera's film plays faster; encoders choose their levels by it. */
 export const MAX_FRAME_RATE = 1000;

@@ -159,9 +159,13 @@ export class MediaProcess {
         cwd: this.#work.directory,
         signal: signal === undefined ? late.signal : AbortSignal.any([late.signal, signal]),
         ...(look === true && { memoryBytes: LOOK_MEMORY_BYTES }),
+        // A damaged film says the same for each of its frames: the log gets as much as is kept.
+        quiet: true,
         onStderrLine: (line) => {
           const said = this.#inputs.inTheirNames(line.trim());
-          if (complaints.length < MAX_COMPLAINTS && said !== '') complaints.push(said);
+          if (complaints.length >= MAX_COMPLAINTS || said === '') return;
+          complaints.push(said);
+          this.#context.log(said);
         },
       });
       if (late.signal.aborted) return undefined;

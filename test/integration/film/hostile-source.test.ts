@@ -161,6 +161,8 @@ describe('sizes that nobody can hold', () => {
     // The small ones are a film; the others were never given memory.
     const { outcome, log } = await chain.split(path);
     expect(outcome).toEqual({ state: 'succeeded' });
+    expect(log.join('\n')).toMatch(/error/);
+    expect(log.join('\n')).not.toMatch(/untrusted-input/);
     expect(log.at(-1)).toBe('plan.json: 75 frames in 1 pieces (whole)');
   });
 
