@@ -62,8 +62,11 @@ export async function runProcess(
   const end = (): void => {
     ending ??= endTree(tree, options.termGraceMs);
   };
-  options.signal.addEventListener('abort', end, { once: true });
-  if (options.signal.aborted) end();
+  const signals = [options.signal, ...(request.signal === undefined ? [] : [request.signal])];
+  for (const signal of signals) {
+    signal.addEventListener('abort', end, { once: true });
+    if (signal.aborted) end();
+  }
   try {
     const tails = { stdoutTail: [], stderrTail: [] };
     const streams = readOutput(child, request, options.log, tails);
@@ -80,7 +83,7 @@ export async function runProcess(
     const memoryEnd = memoryEndOf(guarded, byKernel, peakRamBytes);
     return { exitCode, signal, ...tails, peakRamBytes, peakVramBytes, memoryEnd };
   } finally {
-    options.signal.removeEventListener('abort', end);
+    for (const signal of signals) signal.removeEventListener('abort', end);
     guarded?.remove(tree.pid);
     host.sampler.forget(tree.pid);
   }
@@ -101,7 +104,7 @@ async function start(
   request: ProcessRequest,
 ): Promise<{ child: ChildProcess; tree: ProcessTree }> {
   const marker = randomUUID();
-  const wrapper = parentDeathWrapper();
+  const wrapper = [...parentDeathWrapper(), ...memoryWrapper(request.memoryBytes)];
   const [command, ...args] = [...wrapper, program, ...request.args];
   const child = spawn(command as string, args, {
     cwd: request.cwd,
@@ -256,13 +259,26 @@ let knownWrapper: readonly string[] | null = null;
  * agent's encoders would run on until its next start.
  */
 function parentDeathWrapper(): readonly string[] {
-  if (knownWrapper === null) {
-    const wrapper = ['setpriv', '--pdeathsig', 'KILL', '--'];
-    const probe =
-      process.platform === 'linux'
-        ? spawnSync('setpriv', [...wrapper.slice(1), 'true'], { stdio: 'ignore', timeout: 2_000 })
-        : null;
-    knownWrapper = probe?.status === 0 ? wrapper : [];
-  }
+  knownWrapper ??= ifItWorks(['setpriv', '--pdeathsig', 'KILL', '--']);
   return knownWrapper;
+}
+
+let canLimitMemory: boolean | null = null;
+
+/** Allocations beyond it fail, and a program that handles that says so and ends. */
+function memoryWrapper(memoryBytes: number | undefined): readonly string[] {
+  if (memoryBytes === undefined) return [];
+  const wrapper = ['prlimit', `--data=${memoryBytes}`, '--'];
+  canLimitMemory ??= ifItWorks(wrapper).length > 0;
+  return canLimitMemory ? wrapper : [];
+}
+
+/** The wrapper, or nothing where this machine has none that works. */
+function ifItWorks(wrapper: readonly string[]): readonly string[] {
+  const [program, ...args] = wrapper;
+  const probe =
+    process.platform === 'linux'
+      ? spawnSync(program as string, [...args, 'true'], { stdio: 'ignore', timeout: 2_000 })
+      : null;
+  return probe?.status === 0 ? wrapper : [];
 }

@@ -55,6 +55,10 @@ export interface ProcessRequest {
   readonly onStderrLine?: (line: string) => void;
   /** Called now and then while it, or what came of it, uses a fair part of a processor core. */
   readonly onBusy?: () => void;
+  /** Ends this process alone, as the attempt's signal does; its result tells how it ended. */
+  readonly signal?: AbortSignal;
+  /** Of private memory, beyond which it gets none; where the machine has prlimit. */
+  readonly memoryBytes?: number;
   /** Standard error is kept out of the unit's log. */
   readonly quiet?: boolean;
 }

@@ -69,6 +69,31 @@ test('tells exit code, lines of both streams and the last of standard error', as
   expect(records()).toEqual([]);
 });
 
+test('a signal of its own ends it and what it started, and its result says so', async () => {
+  const own = new AbortController();
+  const running = run({
+    ...shell('sleep 600 & echo $! > child; wait'),
+    signal: own.signal,
+  });
+  const child = await pidIn('child');
+  own.abort();
+  expect(await running).toMatchObject({ exitCode: null, signal: 'SIGTERM' });
+  expect(readProcess(child)).toBeNull();
+  expect(records()).toEqual([]);
+});
+
+test.skipIf(process.platform !== 'linux')('gets no more memory than it may have', async () => {
+  const take = (bytes: number): Pick<ProcessRequest, 'program' | 'args'> => ({
+    program: 'python3',
+    args: ['-c', `x = bytearray(${bytes}); print(len(x))`],
+  });
+  const memoryBytes = 256 * 1024 ** 2;
+  expect(await run({ ...take(1024 ** 2), memoryBytes })).toMatchObject({ exitCode: 0 });
+  const refused = await run({ ...take(512 * 1024 ** 2), memoryBytes });
+  expect(refused.exitCode).toBe(1);
+  expect(refused.stderrTail.join()).toContain('MemoryError');
+});
+
 test('names the signal that ended it', async () => {
   expect(await run(shell('kill -SEGV $$'))).toMatchObject({ exitCode: null, signal: 'SIGSEGV' });
 });
