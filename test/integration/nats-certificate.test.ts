@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { connect as connectTcp } from 'node:net';
-import { expect, onTestFinished, test } from 'vitest';
+import { onTestFinished, test } from 'vitest';
 import { natsIdentity } from '../../cli/up/nats-identity.ts';
 import { startNatsServer } from '../../cli/up/nats-server.ts';
 import { ensureFarmCa, ensureServerIdentity } from '../../kit/farm-ca.ts';
