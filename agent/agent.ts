@@ -38,6 +38,7 @@ import { ProcessRecords } from './process/process-records.ts';
 import { UnitCgroups } from './process/unit-cgroups.ts';
 import { VramUse } from './process/vram-use.ts';
 import { runnerRegistry } from './runners/registry.ts';
+import { openIsolation, type UnitIsolation } from './sandbox/isolation.ts';
 import { CHANNEL_OPTIONS, Session } from './session.ts';
 import { VERSION } from '../kit/version.ts';
 import { termsOfPolicy } from '../proto/agent-policy.ts';
@@ -159,9 +160,10 @@ export class Agent {
         random: Math.random,
         log: this.#log,
       });
-      probing = this.#probe();
+      const isolation = await this.#openIsolation();
+      probing = this.#probe(isolation);
       const [enrolment, probe] = await Promise.all([session.enrol(this.#leave.signal), probing]);
-      await this.#serve(session, enrolment, probe);
+      await this.#serve(session, enrolment, probe, isolation);
     } catch (error) {
       // Asked to leave before it had joined: there is nothing to hand back.
       if (error !== this.#leave.signal.reason) throw error;
@@ -182,11 +184,29 @@ export class Agent {
     this.#cgroups?.sweep();
   }
 
-  #probe(): Promise<CapacityProbe> {
+  #openIsolation(): Promise<UnitIsolation> {
+    const { allowCommands, sandbox, allowNetwork, allowRead, passEnv } = this.#config;
+    return openIsolation({
+      allowed: allowCommands,
+      sandbox,
+      network: allowNetwork,
+      readable: allowRead,
+      hidden: [this.#config.stateDirectory, this.#config.homeDirectory],
+      passEnv,
+      log: this.#log,
+    });
+  }
+
+  #probe(isolation: UnitIsolation): Promise<CapacityProbe> {
     const { cpus, ram, maxUnits, maxWaiting, tag, pool, stateDirectory, tools } = this.#config;
     return CapacityProbe.start({
       limits: { cpuMillis: Math.floor(cpus * 1000), ramBytes: ram, maxUnits, maxWaiting },
-      labels: [...tag.map((name) => `tag:${name}`), ...pool.map((name) => `pool:${name}`)],
+      labels: [
+        ...isolation.attributes,
+        ...tag.map((name) => `tag:${name}`),
+        ...pool.map((name) => `pool:${name}`),
+      ],
+      isolation: isolation.report,
       scratchDirectory: stateDirectory,
       residentBytes: () => this.#sampler.residentBytes(),
       use: {
@@ -205,6 +225,7 @@ export class Agent {
     session: Session,
     enrolment: EnrolAgentResponse,
     probe: CapacityProbe,
+    isolation: UnitIsolation,
   ): Promise<void> {
     const { farmId, natsUrls, natsToken, heartbeatMs } = enrolment;
     this.#log.info({ farmId, capacity: probe.current }, 'enrolled');
@@ -230,7 +251,7 @@ export class Agent {
     const files = new AttemptFiles(join(folder, 'attempts'));
     const owner = this.#watchOwner({ session, probe, blobs }, () => core.gpusInUse);
     const parts = { session, probe, owner, workPlane, blobs, storage, files };
-    const core = await this.#openCore(enrolment, parts);
+    const core = await this.#openCore(enrolment, parts, isolation);
     this.#lookAgain = () => void this.#refresh(probe, session, core);
     const refresh = setInterval(() => this.#lookAgain(), heartbeatMs || 3_000);
     const end = new AbortController();
@@ -314,6 +335,7 @@ export class Agent {
   async #openCore(
     enrolment: EnrolAgentResponse,
     { session, probe, owner, workPlane, blobs, storage, files }: CoreParts,
+    { sandbox, rules }: UnitIsolation,
   ): Promise<AgentCore> {
     const { farmId } = enrolment;
     const streak = new FailureStreak();
@@ -330,7 +352,8 @@ export class Agent {
         clock: systemClock,
         blobs,
         files,
-        processes: { records: this.#records, sampler: this.#sampler },
+        processes: { records: this.#records, sampler: this.#sampler, sandbox },
+        programs: rules,
         memory: this.#memory,
         runners: runnerRegistry,
         telemetry: workPlane,

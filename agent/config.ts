@@ -12,6 +12,7 @@ import type { Trust } from '../kit/trust.ts';
 import type { PolicyTerms } from '../proto/agent-policy.ts';
 import { OWN_POLICY_SETTINGS, OWN_POLICY_USAGE, ownTerms } from './owner/own-policy.ts';
 import { failurePatternSchema } from './failure-patterns.ts';
+import { PROGRAM_FLAGS, PROGRAM_SETTINGS, PROGRAM_USAGE } from './sandbox/settings.ts';
 
 const BINARY_UNITS: Readonly<Record<string, number>> = {
   '': 1,
@@ -109,6 +110,7 @@ const settingsSchema = z.strictObject({
   /** Of files from and to the farm, in bytes a second; 0 for no limit. */
   maxBandwidth: z.preprocess(withoutPerSecond, bytesSchema).default(0),
   ...OWN_POLICY_SETTINGS,
+  ...PROGRAM_SETTINGS,
   /** In config.json alone: a list does not fit a flag. */
   failurePatterns: z
     .array(failurePatternSchema, 'must be a list of {kind, pattern, message} in config.json')
@@ -132,6 +134,8 @@ export interface AgentConfig extends Readonly<
   readonly trust: Trust;
   /** Absolute path of the folder that is this agent's alone. */
   readonly stateDirectory: string;
+  /** Where the farm's files on this machine lie. */
+  readonly homeDirectory: string;
 }
 
 export const AGENT_USAGE = `furrow agent: offers this machine to a farm
@@ -160,7 +164,7 @@ export const AGENT_USAGE = `furrow agent: offers this machine to a farm
   --drain-grace-ms MS     how long running units may go on after Ctrl-C or SIGTERM (default: 30000)
   --log-level LEVEL       trace, debug, info, warn, error or silent (default: info)
   --exit-with-parent      leave when standard input ends
-${OWN_POLICY_USAGE}`;
+${PROGRAM_USAGE}${OWN_POLICY_USAGE}`;
 
 /** FurrowError: invalid BAD_USAGE; what `readToken` throws. */
 export async function readAgentConfig(
@@ -193,7 +197,17 @@ export async function readAgentConfig(
     settings.tokenFile === undefined && given
       ? given
       : await readToken(settings.tokenFile ?? home.tokenFile);
-  return Object.freeze({ ...settings, own, farm, isFarmNamed, token, trust, stateDirectory });
+  const homeDirectory = home.root;
+  return Object.freeze({
+    ...settings,
+    own,
+    farm,
+    isFarmNamed,
+    token,
+    trust,
+    stateDirectory,
+    homeDirectory,
+  });
 }
 
 function parseFlags(argv: readonly string[]): Record<string, string | undefined> {
@@ -226,6 +240,7 @@ function parseFlags(argv: readonly string[]): Record<string, string | undefined>
         'log-level': value,
         'exit-with-parent': { type: 'boolean' },
         'max-bandwidth': value,
+        ...PROGRAM_FLAGS,
         ...Object.fromEntries(
           Object.keys(OWN_POLICY_SETTINGS).map((key) => [kebabCase(key), value]),
         ),

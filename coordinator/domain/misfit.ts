@@ -7,10 +7,11 @@ import {
   lacking,
   usableRamBytes,
   usableVramBytes,
-  NO_DEMAND,
   whenEmpty,
 } from './demand.ts';
+import { declaredDemand } from './farm.ts';
 import type { AgentLiveness } from './liveness.ts';
+import { remedyFor } from './programs.ts';
 import type { Demand, StepSpec } from './task.ts';
 
 interface Box {
@@ -27,9 +28,9 @@ export function faultOfDemand(
   agents: ReadonlyMap<string, AgentLiveness>,
   nameOf: (agentId: string) => string,
 ): string | undefined {
-  for (const { name, demand = NO_DEMAND } of steps) {
-    const why = misfitOf(agents, demand, nameOf);
-    if (why !== undefined) return `step ${name} ${why}`;
+  for (const step of steps) {
+    const why = misfitOf(agents, declaredDemand(step), nameOf);
+    if (why !== undefined) return `step ${step.name} ${why}`;
   }
   return undefined;
 }
@@ -84,6 +85,8 @@ function missingAttributes(demand: Demand, boxes: readonly Box[]): string {
   const isNowhere = boxes.every(({ capacity }) =>
     lacking(demand, capacity).includes(first[0] ?? ''),
   );
+  const remedy = isNowhere ? remedyFor(first) : undefined;
+  if (remedy !== undefined) return remedy;
   return isNowhere
     ? `needs ${nearest}, which no agent has: install it on one, and start that agent again`
     : `needs ${demand.attributes.join(', ')}, which no agent has together: the nearest lacks ${nearest}`;

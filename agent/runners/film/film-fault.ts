@@ -2,6 +2,7 @@
  * How a film runner ends without success. Deep in a chain of ffmpeg calls the only thing to do with a
  * fault is to end the attempt, so it is thrown here and becomes a RunOutcome in one place, `filmRunner`.
  */
+import { unsafeName } from '../../../kit/safe-name.ts';
 import type { FailureKind, Runner, RunnerContext, RunOutcome, UnitWork } from '../runner.ts';
 import { MediaProcess, type MediaRun } from './media-process.ts';
 
@@ -37,6 +38,7 @@ export function filmRunner<Kind extends TaskKind['$case']>(
       if (work.task.kind?.$case !== kind) throw new Error(`not a task of kind ${kind}`);
       const task = work.task.kind.value as TaskValue<Kind>;
       try {
+        refuseUnsafeNames(task);
         await run({ work, task, context, media: new MediaProcess(work, context) });
         return { state: 'succeeded' };
       } catch (error) {
@@ -45,6 +47,17 @@ export function filmRunner<Kind extends TaskKind['$case']>(
       }
     },
   };
+}
+
+/** A coordinator checks them; ffmpeg would follow a path wherever it leads. */
+function refuseUnsafeNames(task: object): void {
+  for (const field of ['source', 'film'] as const) {
+    if (!(field in task)) continue;
+    const name = String((task as Readonly<Record<typeof field, unknown>>)[field]);
+    const why = unsafeName(name);
+    if (why === undefined) continue;
+    throw new FilmFault('invalid-input', `the task names a file ${JSON.stringify(name)}: ${why}`);
+  }
 }
 
 /** What a process that did not exit with 0 says about the attempt. `what` names the thing done. */

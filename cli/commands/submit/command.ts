@@ -15,6 +15,7 @@ interface CommandOptions extends SubmitOptions {
   readonly input?: readonly string[];
   readonly keep?: readonly string[];
   readonly checkpoint?: boolean;
+  readonly network?: boolean;
   readonly timeoutSeconds?: number;
   readonly stallSeconds?: number;
 }
@@ -49,6 +50,7 @@ export const command = defineCommand<CommandOptions>({
       flags: '--checkpoint',
       help: 'it leaves files in the folder $FURROW_CHECKPOINT to go on from after a break',
     },
+    { flags: '--network', help: 'it needs the network: only agents whose owner allows that run it' },
     {
       flags: '--timeout-seconds <n>',
       help: 'stop a unit that runs longer (default: never)',
@@ -80,7 +82,12 @@ export const command = defineCommand<CommandOptions>({
       task: {
         kind: {
           $case: 'command',
-          value: { argv, environment: {}, checkpoint: options.checkpoint },
+          value: {
+            argv,
+            environment: {},
+            checkpoint: options.checkpoint,
+            network: options.network,
+          },
         } as const,
       },
       inputs: files.map((file) => ({ kind: { $case: 'file', value: file } as const })),
@@ -93,7 +100,7 @@ export const command = defineCommand<CommandOptions>({
         wholeGpus: options.wholeGpus,
         scratchBytes: 0,
         encoderSessions: 0,
-        attributes: ['tool:command'],
+        attributes: [],
         tickets: {},
       },
       limits: {

@@ -75,6 +75,7 @@ beforeEach(() => {
       records: new ProcessRecords(join(folder, 'processes')),
       sampler,
     },
+    programs: { allowed: 'all', network: false, passed: {} },
     memory: new MemoryGuard({
       sampler,
       enforcement: 'on',
