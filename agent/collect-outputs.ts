@@ -1,8 +1,10 @@
 /** Which files of an attempt's directory its output patterns mean. */
-import { lstat, readdir } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { copyFile, lstat, readdir, realpath, rename } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import type { OutputPattern } from '../proto/gen/furrow/v1/step.ts';
 import { nameKey, unsafeName } from '../kit/safe-name.ts';
+import { readInside } from './open-inside.ts';
 
 /** More would not fit one message with the coordinator. */
 const OUTPUT_LIMIT = 4_000;
@@ -83,4 +85,17 @@ async function entriesIn(
       name: relative(directory, join(entry.parentPath, entry.name)).split(sep).join('/'),
       isFile: entry.isFile(),
     }));
+}
+
+/**
+ * Makes an output a file that nobody else has: one that its program linked to a file elsewhere would stay open to
+ * that one's owner after it was stored. FurrowError: invalid NOT_A_FILE.
+ */
+export async function ownOutput(directory: string, name: string): Promise<void> {
+  const path = join(directory, name);
+  if ((await lstat(path)).nlink === 1) return;
+  const copy = join(directory, 'furrow-output');
+  const root = await realpath(directory);
+  await readInside(root, name, (file) => copyFile(file, copy, constants.COPYFILE_FICLONE));
+  await rename(copy, path);
 }

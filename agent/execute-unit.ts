@@ -10,14 +10,10 @@ import { FurrowError, messageOf } from '../kit/furrow-error.ts';
 import { unsafeName } from '../kit/safe-name.ts';
 import type { UnitExecutor } from './agent-core.ts';
 import type { Assignment } from './assignment.ts';
-import {
-  CHECKPOINT_FOLDER,
-  fillCheckpoint,
-  leavesCheckpoints,
-} from './attempt-checkpoint.ts';
+import { CHECKPOINT_FOLDER, fillCheckpoint, leavesCheckpoints } from './attempt-checkpoint.ts';
 import { Cancellation } from './cancellation.ts';
 import { CheckpointSaver } from './checkpoint-saver.ts';
-import { collectOutputs } from './collect-outputs.ts';
+import { collectOutputs, ownOutput } from './collect-outputs.ts';
 import type { BlobTransfer, ExecutorPorts } from './executor-ports.ts';
 import { failureOf, judgeFailure, outOfMemory, type FailedRun } from './failure-kind.ts';
 import { clashOf } from './input-names.ts';
@@ -106,6 +102,11 @@ class Attempt {
   get #isEvicted(): boolean {
     const { reason } = this.#cancellation;
     return reason instanceof FurrowError && reason.reason === 'EVICTED';
+  }
+
+  /** Nobody knows what its program is. */
+  get #isCommand(): boolean {
+    return this.#assignment.task.kind?.$case === 'command';
   }
 
   async #openCheckpoint(unitDirectory: string): Promise<void> {
@@ -317,6 +318,7 @@ class Attempt {
     const outputs: File[] = [];
     await this.#whileTicking(async () => {
       for (const name of collected.names) {
+        if (this.#isCommand) await ownOutput(directory, name);
         const upload = (): ReturnType<BlobTransfer['upload']> =>
           this.#ports.blobs.upload(join(directory, name), this.#cancellation.signal);
         // The work is done: it waits for the store as long as anybody wants it.

@@ -5,7 +5,10 @@ import type { Demand } from '../proto/gen/furrow/v1/step.ts';
 /** Where the owner sets no limit: more at once would only stand in one another's way. */
 const MOST_UNITS = 256;
 const MIB = 1024 * 1024;
-const NOTHING_ALLOWED: Pick<Isolation, 'allowedCommands' | 'allowsNetwork'> = { allowedCommands: [], allowsNetwork: false };
+const NOTHING_ALLOWED: Pick<Isolation, 'allowedCommands' | 'allowsNetwork'> = {
+  allowedCommands: [],
+  allowsNetwork: false,
+};
 
 /** Null when it fits, else one line with the figures. */
 export function whyNotFitting(

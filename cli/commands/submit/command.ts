@@ -50,7 +50,10 @@ export const command = defineCommand<CommandOptions>({
       flags: '--checkpoint',
       help: 'it leaves files in the folder $FURROW_CHECKPOINT to go on from after a break',
     },
-    { flags: '--network', help: 'it needs the network: only agents whose owner allows that run it' },
+    {
+      flags: '--network',
+      help: 'it needs the network: only agents whose owner allows that run it',
+    },
     {
       flags: '--timeout-seconds <n>',
       help: 'stop a unit that runs longer (default: never)',

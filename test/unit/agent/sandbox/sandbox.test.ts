@@ -81,7 +81,8 @@ function isRunning(argument: string): boolean {
 
 describe.skipIf(!works)('a program in a sandbox', () => {
   test('has its own folder, and of the system what it needs', async () => {
-    const script = 'echo $PWD; echo out > out; echo $(ls /); : > /tmp/t && echo ok; tr a b < /etc/passwd > /dev/null';
+    const script =
+      'echo $PWD; echo out > out; echo $(ls /); : > /tmp/t && echo ok; tr a b < /etc/passwd > /dev/null';
     expect(await run(shell(script))).toMatchObject({ exitCode: 0 });
     expect(logged[0]).toBe(unit);
     expect(readFileSync(join(unit, 'out'), 'utf8')).toBe('out\n');
@@ -171,7 +172,9 @@ describe.skipIf(!works)('a program in a sandbox', () => {
   test('is run where it lies, when that is a folder of its own', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'furrow-program-'));
     copyFileSync('/bin/echo', join(folder, 'mine'));
-    expect(await run({ program: join(folder, 'mine'), args: ['here'] })).toMatchObject({ exitCode: 0 });
+    expect(await run({ program: join(folder, 'mine'), args: ['here'] })).toMatchObject({
+      exitCode: 0,
+    });
     expect(logged).toEqual(['here']);
     rmSync(folder, { recursive: true });
   });
