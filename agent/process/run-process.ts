@@ -107,8 +107,8 @@ async function start(
   box: BoxedUnit | undefined,
 ): Promise<{ child: ChildProcess; tree: ProcessTree }> {
   const marker = randomUUID();
-  const isSandboxed = host.sandbox != null && box !== undefined;
-  const wrapper = isSandboxed ? host.sandbox.argvFor(program, box) : parentDeathWrapper();
+  const sandboxed = box === undefined ? undefined : host.sandbox?.argvFor(program, box);
+  const wrapper = sandboxed ?? parentDeathWrapper();
   const [command, ...args] = [...wrapper, program, ...request.args];
   const child = spawn(command as string, args, {
     cwd: request.cwd,
@@ -130,7 +130,7 @@ async function start(
     startTicks: readProcess(child.pid)?.startTicks ?? null,
     marker,
     groupIsCertain: true,
-    isSandbox: isSandboxed,
+    isSandbox: sandboxed !== undefined,
   };
   try {
     host.records.add(tree);

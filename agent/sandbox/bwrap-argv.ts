@@ -47,31 +47,35 @@ const KEEPER =
 export function bwrapArgv(layout: SandboxLayout, box: UnitBox): string[] {
   const shown = [...layout.visible, ...box.folders];
   const hidden = layout.hidden.filter((path) => isShown(path, shown));
+  const temporary = box.temporary === null ? ['--tmpfs', '/tmp'] : bind(box.temporary, '/tmp');
+  const readOnly = box.readOnly.length > MOST_READ_ONLY ? [] : box.readOnly;
   return [
-    layout.bwrap,
-    '--unshare-all',
-    ...(box.network ? ['--share-net'] : []),
-    ...['--die-with-parent', '--new-session', '--cap-drop', 'ALL'],
+    [layout.bwrap, '--unshare-all', '--die-with-parent', '--new-session', '--cap-drop', 'ALL'],
+    box.network ? ['--share-net', ...each('--ro-bind-try', NETWORK_FILES)] : [],
     // First: what is shown may lie in it.
-    ...(box.temporary === null ? ['--tmpfs', '/tmp'] : ['--bind', box.temporary, '/tmp']),
-    ...layout.visible.flatMap((path) => ['--ro-bind', path, path]),
-    ...layout.links.flatMap(({ path, target }) => ['--symlink', target, path]),
-    ...(box.network ? NETWORK_FILES.flatMap((path) => ['--ro-bind-try', path, path]) : []),
-    ...['--proc', '/proc', '--dev', '/dev'],
-    ...box.devices.flatMap((path) => ['--dev-bind-try', path, path]),
-    ...['--tmpfs', '/dev/shm', '--remount-ro', '/dev'],
-    ...box.folders.flatMap((path) => ['--ro-bind', path, path]),
-    ...hidden.flatMap((path) => ['--tmpfs', path]),
-    ...['--bind', box.directory, box.directory],
-    ...(box.readOnly.length > MOST_READ_ONLY ? [] : box.readOnly).flatMap((path) => [
-      '--ro-bind',
-      path,
-      path,
-    ]),
+    temporary,
+    each('--ro-bind', layout.visible),
+    layout.links.flatMap(({ path, target }) => ['--symlink', target, path]),
+    ['--proc', '/proc', '--dev', '/dev'],
+    each('--dev-bind-try', box.devices),
+    ['--tmpfs', '/dev/shm', '--remount-ro', '/dev'],
+    each('--ro-bind', box.folders),
+    hidden.flatMap((path) => ['--tmpfs', path]),
+    bind(box.directory, box.directory),
+    each('--ro-bind', readOnly),
     // What is written beside its folder would be memory that nobody counts.
-    ...['/', ...hidden].flatMap((path) => ['--remount-ro', path]),
-    ...['--chdir', box.directory, '--', '/bin/sh', '-c', KEEPER, 'furrow-unit'],
-  ];
+    ['/', ...hidden].flatMap((path) => ['--remount-ro', path]),
+    ['--chdir', box.directory, '--', '/bin/sh', '-c', KEEPER, 'furrow-unit'],
+  ].flat();
+}
+
+function bind(path: string, at: string): string[] {
+  return ['--bind', path, at];
+}
+
+/** At their own paths. */
+function each(flag: string, paths: readonly string[]): string[] {
+  return paths.flatMap((path) => [flag, path, path]);
 }
 
 /** Whether the path is one of these, or lies in one. */

@@ -12,11 +12,10 @@ const SYSTEM = ['/usr', '/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32', 
 const OTHER_SYSTEMS = ['/nix/store', '/run/current-system', '/run/opengl-driver', '/snap'];
 /** Of /etc, what programs cannot do without: no keys, no passwords, nothing that tells of the network. */
 const SETTINGS = [
-  ...['alternatives', 'ca-certificates', 'crypto-policies', 'fonts', 'glvnd', 'group'],
-  ...['ld.so.cache', 'ld.so.conf', 'ld.so.conf.d', 'locale.alias', 'locale.conf', 'localtime'],
-  ...['mime.types', 'nsswitch.conf', 'OpenCL', 'passwd', 'pki/ca-trust', 'pki/tls/certs'],
-  ...['protocols', 'services', 'ssl/certs', 'ssl/openssl.cnf', 'timezone', 'vulkan'],
-].map((name) => `/etc/${name}`);
+  'alternatives ca-certificates crypto-policies fonts glvnd group ld.so.cache ld.so.conf ld.so.conf.d',
+  'locale.alias locale.conf localtime mime.types nsswitch.conf OpenCL passwd pki/ca-trust pki/tls/certs',
+  'protocols services ssl/certs ssl/openssl.cnf timezone vulkan',
+].flatMap((names) => names.split(' ').map((name) => `/etc/${name}`));
 const PROCESSORS = '/sys/devices/system/cpu';
 const GPU_DEVICES = /^(nvidia|dri$|kfd$|dxg$)/;
 const TRIAL_MS = 10_000;

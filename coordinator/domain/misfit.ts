@@ -7,11 +7,11 @@ import {
   lacking,
   usableRamBytes,
   usableVramBytes,
+  NO_DEMAND,
   whenEmpty,
 } from './demand.ts';
-import { declaredDemand } from './farm.ts';
 import type { AgentLiveness } from './liveness.ts';
-import { remedyFor } from './programs.ts';
+import { remedyFor, withProgram } from './programs.ts';
 import type { Demand, StepSpec } from './task.ts';
 
 interface Box {
@@ -28,9 +28,9 @@ export function faultOfDemand(
   agents: ReadonlyMap<string, AgentLiveness>,
   nameOf: (agentId: string) => string,
 ): string | undefined {
-  for (const step of steps) {
-    const why = misfitOf(agents, declaredDemand(step), nameOf);
-    if (why !== undefined) return `step ${step.name} ${why}`;
+  for (const { name, demand = NO_DEMAND, task } of steps) {
+    const why = misfitOf(agents, withProgram(demand, task), nameOf);
+    if (why !== undefined) return `step ${name} ${why}`;
   }
   return undefined;
 }

@@ -36,6 +36,8 @@ beforeEach(() => {
 
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
+const makePipe = (path: string): void => void execFileSync('sh', ['-c', 'mkfifo "$0"', path]);
+
 const collect = (pattern: string, optional = false): ReturnType<typeof collectOutputs> =>
   collectOutputs(unit, [{ pattern, optional, keep: false }], new Set());
 
@@ -56,7 +58,7 @@ describe('an output', () => {
   });
 
   test('is no pipe and no device', async () => {
-    execFileSync('mkfifo', [join(unit, 'pipe')]);
+    makePipe(join(unit, 'pipe'));
     expect(await collect('pipe')).toMatchObject({ state: 'bad' });
   });
 
@@ -105,7 +107,7 @@ describe('reading inside a folder', () => {
       's/token',
     ],
     ['a folder', () => mkdirSync(join(unit, 'file')), 'file'],
-    ['a pipe', () => execFileSync('mkfifo', [join(unit, 'file')]), 'file'],
+    ['a pipe', () => makePipe(join(unit, 'file')), 'file'],
   ])('refuses %s, and does not wait for it', async (_what, make, name) => {
     make();
     await expect(read(name)).rejects.toMatchObject({ reason: 'NOT_A_FILE' });

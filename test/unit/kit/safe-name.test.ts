@@ -6,19 +6,12 @@ import * as domain from '../../../coordinator/domain/names.ts';
 import { nameKey, unsafeName } from '../../../kit/safe-name.ts';
 
 describe('unsafeName', () => {
-  it.each([
-    ...['film.mp4', 'a/b/c.mkv', '..a', 'a..b', '.hidden', 'tränen 😀.mp4', 'x'.repeat(255)],
-    ...[
-      'console',
-      'com10',
-      'nullus.txt',
-      'a con',
-      '👨\u200d👩\u200d👧.png',
-      'نمی\u200cخواهم.txt',
-      ' a',
-      '12:30',
-    ],
-  ])('lets %j through', (name) => {
+  it.each(
+    ['film.mp4', 'a/b/c.mkv', '..a', 'a..b', '.hidden', 'tränen 😀.mp4', 'x'.repeat(255)].concat(
+      ['console', 'com10', 'nullus.txt', 'a con', ' a', '12:30'],
+      ['👨\u200d👩\u200d👧.png', 'نمی\u200cخواهم.txt'],
+    ),
+  )('lets %j through', (name) => {
     expect(unsafeName(name)).toBeUndefined();
   });
 
@@ -58,10 +51,11 @@ describe('unsafeName', () => {
 });
 
 /** Names made of what is dangerous about names, and now and then of anything. */
-const piece = fc.constantFrom(
-  ...['..', '.', '/', '\\', ' ', 'a', 'A', 'con', 'NUL', 'com1', '.txt', ':', '*', '\u0000', '\n'],
-  ...['\u202e', '\u200b', '\u200d', '\ufeff', 'e\u0301', 'é', 'ß', 'İ', 'ﬁ', '\ud800', '😀', '~'],
-);
+const PIECES = [
+  '.. . / \\ a A con NUL com1 .txt : * ~ e\u0301 é ß İ ﬁ 😀',
+  '\u0000 \n \u202e \u200b \u200d \ufeff \ud800',
+].flatMap((text) => text.split(' '));
+const piece = fc.constantFrom(' ', ...PIECES);
 const name = fc.oneof(
   fc.array(piece, { maxLength: 8 }).map((pieces) => pieces.join('')),
   fc.string({ unit: 'binary', maxLength: 12 }),
