@@ -1,6 +1,6 @@
 /** Which files of an attempt's directory its output patterns mean. */
 import { constants } from 'node:fs';
-import { copyFile, lstat, readdir, realpath, rename } from 'node:fs/promises';
+import { copyFile, lstat, mkdtemp, readdir, realpath, rename, rmdir } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import type { OutputPattern } from '../proto/gen/furrow/v1/step.ts';
 import { nameKey, unsafeName } from '../kit/safe-name.ts';
@@ -94,8 +94,11 @@ async function entriesIn(
 export async function ownOutput(directory: string, name: string): Promise<void> {
   const path = join(directory, name);
   if ((await lstat(path)).nlink === 1) return;
-  const copy = join(directory, 'furrow-output');
   const root = await realpath(directory);
+  // A folder that is new: nothing that the program made can stand in the way.
+  const folder = await mkdtemp(join(root, 'furrow-copy-'));
+  const copy = join(folder, 'output');
   await readInside(root, name, (file) => copyFile(file, copy, constants.COPYFILE_FICLONE));
   await rename(copy, path);
+  await rmdir(folder);
 }

@@ -21,15 +21,23 @@ export interface UnitBox {
   readonly temporary: string | null;
   /** In its folder, and not to be written to: inputs, which others share. */
   readonly readOnly: readonly string[];
-  /** Read-only, at their own paths: where its program lies. */
+  /** Read-only, at their own paths: where its program lies, and what tells of its GPUs. */
   readonly folders: readonly string[];
-  /** Devices and folders that its GPUs need. */
+  /** Of its GPUs. */
   readonly devices: readonly string[];
   readonly network: boolean;
 }
 
 /** More mounts would cost more than they keep: such inputs are only looked at after the run. */
 const MOST_READ_ONLY = 512;
+
+/**
+ * The kernel lets root write here without any privilege, and with that act outside of every sandbox. bubblewrap
+ * covers what it finds writable by the folder's mode, which is not what the kernel asks.
+ */
+const KERNEL_FILES = ['sys', 'sysrq-trigger', 'irq', 'bus', 'fs', 'acpi', 'scsi'].map(
+  (name) => `/proc/${name}`,
+);
 
 /** With the network, who is where. */
 const NETWORK_FILES = ['/etc/resolv.conf', '/etc/hosts', '/etc/gai.conf'];
@@ -57,6 +65,7 @@ export function bwrapArgv(layout: SandboxLayout, box: UnitBox): string[] {
     each('--ro-bind', layout.visible),
     layout.links.flatMap(({ path, target }) => ['--symlink', target, path]),
     ['--proc', '/proc', '--dev', '/dev'],
+    each('--ro-bind-try', KERNEL_FILES),
     each('--dev-bind-try', box.devices),
     ['--tmpfs', '/dev/shm', '--remount-ro', '/dev'],
     each('--ro-bind', box.folders),

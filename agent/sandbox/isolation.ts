@@ -69,8 +69,17 @@ function detailOf(opened: OpenedSandbox, network: boolean): string {
     const net = network ? 'the network only if their step asks for it' : 'no network';
     return `programs have their own folder, the system read-only, and ${net}`;
   }
-  const { username } = userInfo();
-  return `programs run as ${username} and can read what ${username} can: ${opened.why}`;
+  const user = userName();
+  return `programs run as ${user} and can read what ${user} can: ${opened.why}`;
+}
+
+/** In containers there are users without a name. */
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return `user ${process.getuid?.() ?? '?'}`;
+  }
 }
 
 /** What is not there is not offered: units would only fail. */

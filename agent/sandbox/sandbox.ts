@@ -17,6 +17,8 @@ const SETTINGS = [
   'protocols services ssl/certs ssl/openssl.cnf timezone vulkan',
 ].flatMap((names) => names.split(' ').map((name) => `/etc/${name}`));
 const PROCESSORS = '/sys/devices/system/cpu';
+/** Where drivers look up their devices. */
+const DEVICES = '/sys';
 const GPU_DEVICES = /^(nvidia|dri$|kfd$|dxg$)/;
 const TRIAL_MS = 10_000;
 
@@ -61,7 +63,7 @@ export class Sandbox {
   /** What to start in front of a program, which is given by its absolute path. FurrowError: TOOL_MISSING. */
   argvFor(program: string, unit: BoxedUnit): string[] {
     const { directory, temporary, readOnly, network, hasGpus } = unit;
-    const folders = this.#foldersOf(program, directory);
+    const folders = [...this.#foldersOf(program, directory), ...(hasGpus ? [DEVICES] : [])];
     const devices = hasGpus ? gpuDevices() : [];
     const box = { directory, temporary, readOnly, folders, devices, network };
     return bwrapArgv(this.#layout, box);
@@ -87,8 +89,17 @@ export class Sandbox {
   }
 
   #isTooWide(folder: string): boolean {
-    const kept = [homedir(), ...this.#layout.hidden];
+    const kept = [...homes(), ...this.#layout.hidden];
     return folder === '/' || kept.some((path) => isShown(path, [folder]));
+  }
+}
+
+/** That of the agent's user; none where there is none. */
+function homes(): string[] {
+  try {
+    return [homedir()];
+  } catch {
+    return [];
   }
 }
 
@@ -128,6 +139,6 @@ function fails(layout: SandboxLayout): Promise<string | null> {
 
 /** All of the machine's: which of them a unit uses is said by CUDA_VISIBLE_DEVICES. */
 function gpuDevices(): string[] {
-  const devices = readdirSync('/dev').filter((name) => GPU_DEVICES.test(name));
-  return [...devices.map((name) => join('/dev', name)), '/sys'];
+  const names = readdirSync('/dev').filter((name) => GPU_DEVICES.test(name));
+  return names.map((name) => join('/dev', name));
 }

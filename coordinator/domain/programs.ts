@@ -59,3 +59,10 @@ export function remedyFor(lacking: readonly string[]): string | undefined {
   if (!lacking.includes(NETWORK)) return undefined;
   return "uses the network, which no agent's owner allows: start one with --allow-network";
 }
+
+/** What an agent would have to have, for people. */
+export function wantedWords(attribute: string): string {
+  if (attribute === NETWORK) return 'leave to use the network (--allow-network)';
+  if (!attribute.startsWith(COMMAND)) return attribute;
+  return `leave to run ${attribute.slice(COMMAND.length)} (--allow-commands)`;
+}

@@ -1,4 +1,5 @@
 /** Real programs in a real sandbox. Where bubblewrap does not work there is nothing to try: skipped, and said so. */
+import { spawn } from 'node:child_process';
 import { createServer } from 'node:net';
 import { once } from 'node:events';
 import {
@@ -17,6 +18,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { MemorySampler } from '../../../../agent/process/memory-sampler.ts';
 import { ProcessRecords } from '../../../../agent/process/process-records.ts';
+import { readProcess } from '../../../../agent/process/process-table.ts';
+import { MARKER_VARIABLE } from '../../../../agent/process/process-tree.ts';
 import { runProcess } from '../../../../agent/process/run-process.ts';
 import { VramUse } from '../../../../agent/process/vram-use.ts';
 import type { ProcessRequest, ProcessResult } from '../../../../agent/runners/runner.ts';
@@ -102,6 +105,8 @@ describe.skipIf(!works)('a program in a sandbox', () => {
     ['folders beside its own', () => `ls ${home}/processes`],
     ['the root', () => 'touch /furrow-was-here'],
     ['devices', () => 'touch /dev/furrow-was-here'],
+    ['settings of the kernel', () => ': >> /proc/sys/kernel/core_pattern'],
+    ['devices by their settings', () => ': >> /sys/power/state'],
   ])('cannot get at %s', async (_what, script) => {
     expect((await run(shell(script()))).exitCode).not.toBe(0);
     expect(logged.join()).not.toContain('secret');
@@ -156,6 +161,15 @@ describe.skipIf(!works)('a program in a sandbox', () => {
   test('is told by how it ends', async () => {
     expect(await run(shell('exit 7'))).toMatchObject({ exitCode: 7 });
     expect(await run(shell('kill -SEGV $$'))).toMatchObject({ exitCode: 139 });
+  });
+
+  test('sees what tells of GPUs when it has some, and changes nothing there', async () => {
+    expect((await run(shell('test -d /sys/bus/pci'))).exitCode).not.toBe(0);
+    box = { ...box, hasGpus: true };
+    expect((await run(shell('test -d /sys/bus'))).exitCode).toBe(0);
+    expect((await run(shell(': >> /sys/kernel/uevent_helper || touch /sys/x'))).exitCode).not.toBe(
+      0,
+    );
   });
 
   test('has no privileges', async () => {
@@ -221,5 +235,36 @@ describe.skipIf(!works)('a sandbox that is to end', () => {
   test('takes with it what its program left behind', async () => {
     expect((await run(shell('setsid sleep 3604 & exit 0'))).exitCode).toBe(0);
     expect(isRunning('3604')).toBe(false);
+  });
+
+  test('does not outlive an agent that is killed', async () => {
+    const opened = await Sandbox.open({ readable: [], hidden: [] });
+    if (opened.state === 'closed') throw new Error(opened.why);
+    const argv = opened.sandbox.argvFor('/bin/sh', box);
+    argv.push('/bin/sh', '-c', ': > begun; sleep 3605; true');
+    const script = "require('child_process').spawn(process.argv[1], process.argv.slice(2))";
+    const agent = spawn(process.execPath, ['-e', script, ...argv]);
+    await begun();
+    expect(isRunning('3605')).toBe(true);
+    agent.kill('SIGKILL');
+    await vi.waitFor(() => expect(isRunning('3605')).toBe(false), 10_000);
+  });
+
+  test('that an earlier run of the agent left is ended, well', async () => {
+    const records = new ProcessRecords(join(home, 'processes'));
+    const opened = await Sandbox.open({ readable: [], hidden: [] });
+    if (opened.state === 'closed') throw new Error(opened.why);
+    const argv = opened.sandbox.argvFor('/bin/sh', box);
+    const program = 'trap "echo well > end; exit" TERM; : > begun; sleep 3606 & wait';
+    const [bwrap, ...args] = [...argv, '/bin/bash', '-c', program] as [string, ...string[]];
+    const marker = 'left-over';
+    const env = { ...process.env, [MARKER_VARIABLE]: marker };
+    const { pid = 0 } = spawn(bwrap, args, { detached: true, env });
+    const startTicks = readProcess(pid)?.startTicks ?? 0;
+    records.add({ pid, startTicks, marker, groupIsCertain: true, isSandbox: true });
+    await begun();
+    expect(await records.endLeftovers()).toEqual([]);
+    expect(readFileSync(join(unit, 'end'), 'utf8')).toBe('well\n');
+    expect(isRunning('3606')).toBe(false);
   });
 });
