@@ -256,7 +256,7 @@ describe.skipIf(!works)('a sandbox that is to end', () => {
     if (opened.state === 'closed') throw new Error(opened.why);
     const argv = opened.sandbox.argvFor('/bin/sh', box);
     const program = 'trap "echo well > end; exit" TERM; : > begun; sleep 3606 & wait';
-    const [bwrap, ...args] = [...argv, '/bin/bash', '-c', program] as [string, ...string[]];
+    const [bwrap = '', ...args] = argv.concat(['/bin/bash', '-c', program]);
     const marker = 'left-over';
     const env = { ...process.env, [MARKER_VARIABLE]: marker };
     const { pid = 0 } = spawn(bwrap, args, { detached: true, env });
