@@ -82,12 +82,12 @@ function missingAttributes(demand: Demand, boxes: readonly Box[]): string {
     .map(({ capacity }) => lacking(demand, capacity))
     .toSorted((a, b) => a.length - b.length);
   const nearest = first.slice(0, 3).join(', ');
-  const isNowhere = boxes.every(({ capacity }) =>
-    lacking(demand, capacity).includes(first[0] ?? ''),
+  const nowhere = first.filter((attribute) =>
+    boxes.every(({ capacity }) => lacking(demand, capacity).includes(attribute)),
   );
-  const remedy = isNowhere ? remedyFor(first) : undefined;
+  const remedy = remedyFor(nowhere);
   if (remedy !== undefined) return remedy;
-  return isNowhere
+  return nowhere.includes(first[0] ?? '')
     ? `needs ${nearest}, which no agent has: install it on one, and start that agent again`
     : `needs ${demand.attributes.join(', ')}, which no agent has together: the nearest lacks ${nearest}`;
 }

@@ -76,3 +76,12 @@ test.each<[ReturnType<typeof step>, string]>([
   const driver = farmOf({ one: rules(['ffmpeg']), two: rules([]) });
   expect(faultOfDemand([refused], driver.liveness.agents, (id) => id)).toBe(fault);
 });
+
+test('what one agent allows and another has is not said to be allowed nowhere', () => {
+  const driver = new FarmDriver();
+  driver.enrol('allows', { programs: rules(['echo']) });
+  driver.enrol('tagged', { programs: rules([]), attributes: ['tag:studio'] });
+  const demand = { ...NO_DEMAND, attributes: ['tag:studio'] };
+  const fault = faultOfDemand([{ ...command('echo'), demand }], driver.liveness.agents, (id) => id);
+  expect(fault).toContain('needs tag:studio, command:echo, which no agent has together');
+});
