@@ -42,6 +42,7 @@ import { ProcessRecords } from './process/process-records.ts';
 import { UnitCgroups } from './process/unit-cgroups.ts';
 import { VramUse } from './process/vram-use.ts';
 import { runnerRegistry } from './runners/registry.ts';
+import { openIsolation, type UnitIsolation } from './sandbox/isolation.ts';
 import { CHANNEL_OPTIONS, Session } from './session.ts';
 import { VERSION } from '../kit/version.ts';
 import { termsOfPolicy } from '../proto/agent-policy.ts';
@@ -157,10 +158,11 @@ export class Agent {
     let probing: Promise<CapacityProbe> | undefined;
     try {
       await this.#endLeftovers();
-      probing = this.#probe();
+      const isolation = await this.#openIsolation();
+      probing = this.#probe(isolation);
       const entering = this.#enter(client, channel);
       const [{ session, enrolment, joined }, probe] = await Promise.all([entering, probing]);
-      await this.#serve(session, enrolment, probe, joined);
+      await this.#serve(session, enrolment, probe, { joined, isolation });
     } catch (error) {
       // Asked to leave before it had joined: there is nothing to hand back.
       if (error !== this.#leave.signal.reason) throw error;
@@ -224,11 +226,29 @@ export class Agent {
     this.#cgroups?.sweep();
   }
 
-  #probe(): Promise<CapacityProbe> {
+  #openIsolation(): Promise<UnitIsolation> {
+    const { allowCommands, sandbox, allowNetwork, allowRead, passEnv } = this.#config;
+    return openIsolation({
+      allowed: allowCommands,
+      sandbox,
+      network: allowNetwork,
+      readable: allowRead,
+      hidden: [this.#config.stateDirectory, this.#config.homeDirectory],
+      passEnv,
+      log: this.#log,
+    });
+  }
+
+  #probe(isolation: UnitIsolation): Promise<CapacityProbe> {
     const { cpus, ram, maxUnits, maxWaiting, tag, pool, stateDirectory, tools } = this.#config;
     return CapacityProbe.start({
       limits: { cpuMillis: Math.floor(cpus * 1000), ramBytes: ram, maxUnits, maxWaiting },
-      labels: [...tag.map((name) => `tag:${name}`), ...pool.map((name) => `pool:${name}`)],
+      labels: [
+        ...isolation.attributes,
+        ...tag.map((name) => `tag:${name}`),
+        ...pool.map((name) => `pool:${name}`),
+      ],
+      isolation: isolation.report,
       scratchDirectory: stateDirectory,
       residentBytes: () => this.#sampler.residentBytes(),
       use: {
@@ -247,7 +267,7 @@ export class Agent {
     session: Session,
     enrolment: EnrolAgentResponse,
     probe: CapacityProbe,
-    joined: Joined,
+    { joined, isolation }: { readonly joined: Joined; readonly isolation: UnitIsolation },
   ): Promise<void> {
     const { farmId, natsUrls, heartbeatMs } = enrolment;
     const natsJwt = { now: enrolment.natsJwt };
@@ -274,7 +294,7 @@ export class Agent {
     const files = new AttemptFiles(join(folder, 'attempts'));
     const owner = this.#watchOwner({ session, probe, blobs }, () => core.gpusInUse);
     const parts = { session, probe, owner, workPlane, blobs, storage, files };
-    const core = await this.#openCore(enrolment, parts);
+    const core = await this.#openCore(enrolment, parts, isolation);
     this.#lookAgain = () => void this.#refresh(probe, session, core);
     const refresh = setInterval(() => this.#lookAgain(), heartbeatMs || 3_000);
     const end = new AbortController();
@@ -364,6 +384,7 @@ export class Agent {
   async #openCore(
     enrolment: EnrolAgentResponse,
     { session, probe, owner, workPlane, blobs, storage, files }: CoreParts,
+    { sandbox, rules }: UnitIsolation,
   ): Promise<AgentCore> {
     const { farmId } = enrolment;
     const streak = new FailureStreak();
@@ -380,7 +401,8 @@ export class Agent {
         clock: systemClock,
         blobs,
         files,
-        processes: { records: this.#records, sampler: this.#sampler },
+        processes: { records: this.#records, sampler: this.#sampler, sandbox },
+        programs: rules,
         memory: this.#memory,
         runners: runnerRegistry,
         telemetry: workPlane,

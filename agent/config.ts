@@ -13,6 +13,7 @@ import type { PolicyTerms } from '../proto/agent-policy.ts';
 import { OWN_POLICY_SETTINGS, OWN_POLICY_USAGE, ownTerms } from './owner/own-policy.ts';
 import { type Joined, readJoined } from './joined.ts';
 import { failurePatternSchema } from './failure-patterns.ts';
+import { PROGRAM_FLAGS, PROGRAM_SETTINGS, PROGRAM_USAGE } from './sandbox/settings.ts';
 
 const BINARY_UNITS: Readonly<Record<string, number>> = {
   '': 1,
@@ -110,6 +111,7 @@ const settingsSchema = z.strictObject({
   /** Of files from and to the farm, in bytes a second; 0 for no limit. */
   maxBandwidth: z.preprocess(withoutPerSecond, bytesSchema).default(0),
   ...OWN_POLICY_SETTINGS,
+  ...PROGRAM_SETTINGS,
   /** In config.json alone: a list does not fit a flag. */
   failurePatterns: z
     .array(failurePatternSchema, 'must be a list of {kind, pattern, message} in config.json')
@@ -136,6 +138,8 @@ export interface AgentConfig extends Readonly<
   readonly trust: Trust;
   /** Absolute path of the folder that is this agent's alone. */
   readonly stateDirectory: string;
+  /** Where the farm's files on this machine lie. */
+  readonly homeDirectory: string;
 }
 
 export const AGENT_USAGE = `furrow agent: offers this machine to a farm
@@ -164,7 +168,7 @@ export const AGENT_USAGE = `furrow agent: offers this machine to a farm
   --drain-grace-ms MS     how long running units may go on after Ctrl-C or SIGTERM (default: 30000)
   --log-level LEVEL       trace, debug, info, warn, error or silent (default: info)
   --exit-with-parent      leave when standard input ends
-${OWN_POLICY_USAGE}`;
+${PROGRAM_USAGE}${OWN_POLICY_USAGE}`;
 
 /** FurrowError: invalid BAD_USAGE; what `readToken` throws. */
 export async function readAgentConfig(
@@ -195,7 +199,8 @@ export async function readAgentConfig(
   const isFarmNamed = named !== undefined || (await readFarmFile(home.farmFile)) !== undefined;
   const token = await tokenToJoin(settings, home, itsToken ?? environment['FURROW_TOKEN'], joined);
   const way = { farm, isFarmNamed, token, ...trusting(settings, joined, trust) };
-  return Object.freeze({ ...settings, ...way, own, stateDirectory });
+  const homeDirectory = home.root;
+  return Object.freeze({ ...settings, ...way, own, stateDirectory, homeDirectory });
 }
 
 /** What the agent joined with stands, unless it was told of another farm since. */
@@ -256,6 +261,7 @@ function parseFlags(argv: readonly string[]): Record<string, string | undefined>
         'log-level': value,
         'exit-with-parent': { type: 'boolean' },
         'max-bandwidth': value,
+        ...PROGRAM_FLAGS,
         ...Object.fromEntries(
           Object.keys(OWN_POLICY_SETTINGS).map((key) => [kebabCase(key), value]),
         ),

@@ -53,7 +53,7 @@ export async function placeOutputs(
 function pathInFolder(folder: string, file: File): string {
   const fault = unsafeName(file.name);
   if (fault) {
-    const message = `the farm names an output '${file.name}', which cannot be used: ${fault}`;
+    const message = `the farm names an output ${JSON.stringify(file.name)}, which cannot be used: ${fault}`;
     throw new FurrowError('data-loss', 'OUTPUT_NAME_UNSAFE', message);
   }
   return join(folder, file.name);

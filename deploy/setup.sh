@@ -273,6 +273,11 @@ python_with_grpc() {
   return 1
 }
 
+# Where it cannot be had the tests of the sandbox are skipped.
+install_bubblewrap() {
+  [[ $(uname -s) != Linux ]] || have bwrap || install_debian_packages 'the tests run programs in its sandbox' bubblewrap || say 'no bubblewrap: tests of the sandbox are skipped'
+}
+
 install_test_tools() {
   # examples/ has a service in Python. A python3 of one's own on PATH does not see Debian's packages, so
   # the system's is tried as well; the tests choose in the same order.
@@ -306,4 +311,5 @@ install_nats
 [[ -z $old_nats ]] || install_old_nats
 install_ffmpeg
 [[ -z $tests ]] || install_test_tools
+[[ -z $tests ]] || install_bubblewrap
 bash deploy/build.sh

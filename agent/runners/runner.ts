@@ -47,7 +47,7 @@ export interface ProcessRequest {
   readonly program: string;
   readonly args: readonly string[];
   readonly cwd: string;
-  /** The whole environment: nothing is inherited but PATH, HOME=cwd, TMPDIR=cwd and LANG. */
+  /** Beyond PATH, HOME=cwd, TMPDIR=cwd, LANG and LC_ALL: nothing else is there. */
   readonly environment?: Readonly<Record<string, string>>;
   /** Each line of standard output; when absent, standard output goes to the unit's log. */
   readonly onStdoutLine?: (line: string) => void;

@@ -227,6 +227,8 @@ function agentPart(options: UpOptions, name: string, token: string): Part {
     const argv = ['agent', '--home', home.root, '--name', name, '--farm', grpc];
     argv.push('--token-file', home.tokenFile, '--drain-grace-ms', String(AGENT_DRAIN_MS));
     argv.push(...shareOf(agents.length, coresPerAgent));
+    // The farm's owner is this machine's.
+    if (!environment['FURROW_AGENT_ALLOW_COMMANDS']) argv.push('--allow-commands', 'all');
     const client = new FarmClient({ address: grpc, trust, token }, new AbortController().signal);
     try {
       return await startRole({

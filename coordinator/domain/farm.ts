@@ -9,6 +9,7 @@ import { type Booking, NO_DEMAND } from './demand.ts';
 import { kindOfWork } from './kind-of-work.ts';
 import { learnedDemand, type LearnedSize } from './learned-sizes.ts';
 import { PartPool } from './part-pool.ts';
+import { withProgram } from './programs.ts';
 import type { Demand, FailureRule, File, Limits, ParameterKind, StepSpec } from './task.ts';
 import type { SnapshotTaken } from './facts.ts';
 import type { Token } from './token.ts';
@@ -219,8 +220,9 @@ export function newStepRuns(
   });
 }
 
-export function declaredDemand({ demand = NO_DEMAND }: StepSpec): Demand {
-  return demand;
+/** What a step says that its units need, and what follows from its task. */
+export function declaredDemand({ demand = NO_DEMAND, task }: StepSpec): Demand {
+  return withProgram(demand, task);
 }
 
 /** By step, those that wait for it, in order. */

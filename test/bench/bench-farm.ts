@@ -136,7 +136,8 @@ export class BenchFarm {
     const { address } = this.#client;
     const all = ['--drain-grace-ms', '0', ...flags];
     for (const name of names) {
-      const argv = ['agent', '--home', this.home.root, '--name', name, '--farm', address, ...all];
+      const at = ['--home', this.home.root, '--name', name, '--farm', address];
+      const argv = ['agent', ...at, '--allow-commands', 'all', '--sandbox', 'off', ...all];
       const env = { ...process.env, ...environment };
       const child = spawnRole(this.#options, argv, env, this.#logPath(name));
       this.#agents.set(name, child);

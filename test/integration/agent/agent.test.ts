@@ -60,6 +60,8 @@ async function configure(...flags: string[]): Promise<AgentConfig> {
   const fixed = [...at, '--name', 'test', '--state', join(folder, 'state')];
   return readAgentConfig([...fixed, '--log-level', 'error', ...flags], {
     FURROW_TOKEN: server.token,
+    FURROW_AGENT_ALLOW_COMMANDS: 'all',
+    FURROW_AGENT_SANDBOX: 'off',
   });
 }
 

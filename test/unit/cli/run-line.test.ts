@@ -614,7 +614,7 @@ describe('the other commands', () => {
     farm.setJob({ ...SUCCEEDED, outputs: [{ ...FILM_FILE, name: '../evil' }] });
     expect(await run('fetch j1 -o $')).toMatchObject({
       exitCode: 1,
-      stderr: expect.stringContaining("an output '../evil', which cannot be used"),
+      stderr: expect.stringContaining('an output "../evil", which cannot be used'),
     });
   });
 

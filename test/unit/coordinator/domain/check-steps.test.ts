@@ -93,6 +93,34 @@ const WRONG: readonly [string, readonly StepSpec[], string][] = [
     'leaves its directory',
   ],
   ['two inputs of one name', [step('a', { inputs: files('x', 'y', 'x') })], 'two inputs named "x"'],
+  [
+    'inputs that some disks take for one',
+    [step('a', { inputs: files('Frame', 'fRAME') })],
+    '"Frame" and "fRAME", which some disks take for one',
+  ],
+  [
+    'a folder that some disks take for a file',
+    [step('a', { inputs: files('a/b', 'A') })],
+    'where another needs',
+  ],
+  [
+    'a film that leaves its directory',
+    [
+      step('a', {
+        task: { kind: { $case: 'concat', value: { source: 'a.mov', film: '../b.mp4' } } },
+      }),
+    ],
+    'leaves its directory',
+  ],
+  [
+    'a source that is elsewhere',
+    [
+      step('a', {
+        task: { kind: { $case: 'split', value: { source: '/etc/passwd', pieceMs: 1 } } },
+      }),
+    ],
+    'is absolute',
+  ],
   ['a file and a folder', [step('a', { inputs: files('x', 'x/y') })], '"x" where another needs'],
   ['a folder and a file', [step('a', { inputs: files('x/y/z', 'x') })], '"x" where another needs'],
   [

@@ -170,6 +170,30 @@ describe('an agent’s first reason, with figures', () => {
       'lacks',
       'lacks encoder:h264_nvenc, tool:blender',
     ],
+    [
+      'a program, of those allowed',
+      { attributes: ['command:echo'] },
+      { programs: { allowed: ['blender', 'ffmpeg'], network: false } },
+      0,
+      'lacks',
+      'does not run echo: its owner allows only blender, ffmpeg (--allow-commands)',
+    ],
+    [
+      'any program',
+      { attributes: ['command:echo', 'network'] },
+      { programs: { allowed: [], network: false } },
+      0,
+      'lacks',
+      'runs no commands: its owner allows none (--allow-commands)',
+    ],
+    [
+      'the network',
+      { attributes: ['command:echo', 'network'] },
+      { programs: { allowed: ['*'], network: false } },
+      0,
+      'lacks',
+      'lets no program use the network: its owner did not allow it (--allow-network)',
+    ],
     ['a limit', {}, { maxUnits: 2 }, 2, 'busy', 'holds 2 units, the most it takes'],
   ])('%s', (_what, demand, capacity, busyWith, state, reason) => {
     expect(answerTo(demand, capacity, busyWith)).toMatchObject({ state, reason });
