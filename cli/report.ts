@@ -9,6 +9,8 @@ import type {
 } from '../proto/gen/furrow/v1/farm_service.ts';
 import type { ExplainResponse, Job, JobPlan, Unit } from '../proto/gen/furrow/v1/job_service.ts';
 
+import type { ShownSetting } from '../kit/settings-sources.ts';
+import type { ContextView } from './context-view.ts';
 import type { Kill, Loss } from './demo/story.ts';
 
 /** A file that was downloaded. */
@@ -59,7 +61,13 @@ export type Report =
   | { readonly kind: 'agents'; readonly agents: readonly Agent[]; readonly ageMs: number }
   | { readonly kind: 'sizes'; readonly sizes: readonly LearnedSize[] }
   | { readonly kind: 'agent'; readonly agent: Agent; readonly ageMs: number }
-  | { readonly kind: 'status'; readonly address: string; readonly status: GetStatusResponse }
+  | {
+      readonly kind: 'status';
+      readonly address: string;
+      /** Name of the context that was asked; undefined where none was. */
+      readonly context: string | undefined;
+      readonly status: GetStatusResponse;
+    }
   /** What a job would be. */
   | { readonly kind: 'plan'; readonly name: string; readonly plan: JobPlan }
   | {
@@ -81,4 +89,9 @@ export type Report =
       readonly closedReason: string | undefined;
     }
   | { readonly kind: 'drained'; readonly agent: string; readonly draining: boolean }
+  | { readonly kind: 'contexts'; readonly contexts: readonly ContextView[] }
+  /** `words` say what was done to it; without them all of it is shown. */
+  | { readonly kind: 'context'; readonly context: ContextView; readonly words: string | undefined }
+  | { readonly kind: 'context-removed'; readonly name: string }
+  | { readonly kind: 'config'; readonly role: string; readonly settings: readonly ShownSetting[] }
   | DemoReport;

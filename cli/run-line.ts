@@ -44,6 +44,7 @@ async function runCommand(
     out,
     signal,
     environment: io.environment,
+    asked: globals,
     farm,
     blobs: async () => (await import('./blobs.ts')).blobTarget(await farm()),
     waitMs: globals.waitSeconds === undefined ? undefined : globals.waitSeconds * 1000,

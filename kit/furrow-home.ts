@@ -16,6 +16,8 @@ export interface FurrowHome {
   /** The farm's token; see token-file.ts. */
   readonly tokenFile: string;
   readonly farmFile: string;
+  /** Other farms that this machine knows by a name, with their tokens. */
+  readonly contextsFile: string;
   readonly coordinatorDir: string;
   readonly natsDir: string;
   /** Certificate authority, certificates and NATS keys of this farm: secrets. */
@@ -34,6 +36,7 @@ export function furrowHome(
     root,
     tokenFile: join(root, 'token'),
     farmFile: join(root, 'farm.json'),
+    contextsFile: join(root, 'contexts.json'),
     coordinatorDir: join(root, 'coordinator'),
     natsDir: join(root, 'nats'),
     keysDir: join(root, 'keys'),

@@ -3,6 +3,8 @@ import type { Command, CommandGroup } from '../command.ts';
 import { agent, coordinator } from '../roles.ts';
 import { pauseAgent, policy, resumeAgent } from './agent-policy.ts';
 import { drain, listAgents, undrain } from './agents.ts';
+import { showConfig } from './config.ts';
+import { addContext, listContexts, removeContext, showContext, useContext } from './context.ts';
 import { demo } from './demo.ts';
 import { explain } from './explain.ts';
 import { fetch } from './fetch.ts';
@@ -43,6 +45,18 @@ const agents: CommandGroup = {
   commands: [listAgents, policy, pauseAgent, resumeAgent],
 };
 
+const context: CommandGroup = {
+  name: 'context',
+  summary: 'the farms that this machine knows by a name',
+  commands: [listContexts, addContext, useContext, showContext, removeContext],
+};
+
+const config: CommandGroup = {
+  name: 'config',
+  summary: 'what is set, and where it was set',
+  commands: [showConfig],
+};
+
 export const COMMANDS: readonly (Command | CommandGroup)[] = [
   up,
   demo,
@@ -65,6 +79,8 @@ export const COMMANDS: readonly (Command | CommandGroup)[] = [
   sizes,
   tickets,
   owners,
+  context,
+  config,
   coordinator,
   agent,
 ];

@@ -12,6 +12,8 @@ import type {
   Unit,
   WatchJobResponse,
 } from '../../proto/gen/furrow/v1/job_service.ts';
+import type { ShownSetting } from '../../kit/settings-sources.ts';
+import type { ContextView } from '../context-view.ts';
 import type { Report } from '../report.ts';
 import {
   agentAnswerStateName,
@@ -45,6 +47,7 @@ export function jsonOf(report: Report): unknown {
     case 'status':
       return {
         address: report.address,
+        context: report.context ?? null,
         ...report.status,
         journal: journalStateName(report.status.journal),
       };
@@ -70,6 +73,14 @@ export function jsonOf(report: Report): unknown {
         policy: report.terms ?? null,
         closedReason: report.closedReason ?? null,
       };
+    case 'contexts':
+      return { contexts: report.contexts.map(contextJson) };
+    case 'context':
+      return { context: contextJson(report.context) };
+    case 'context-removed':
+      return { context: report.name };
+    case 'config':
+      return { role: report.role, settings: report.settings.map(settingJson) };
     case 'drained':
       return { agent: report.agent, draining: report.draining };
   }
@@ -120,6 +131,14 @@ function agentJson(agent: Agent): object {
     policy: policy ? termsOfPolicy(policy) : null,
     closedReason,
   };
+}
+
+function contextJson({ address, ...context }: ContextView): object {
+  return { ...context, address: address ?? null };
+}
+
+function settingJson({ name, value = null, from }: ShownSetting): object {
+  return { name, value, from };
 }
 
 /** One line of `watch --json`; undefined for what has no meaning here. */

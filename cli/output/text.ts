@@ -9,6 +9,8 @@ import {
   type Unit,
 } from '../../proto/gen/furrow/v1/job_service.ts';
 import { agentDetails, illGpuLines } from './agent-text.ts';
+import { configLines } from './config-text.ts';
+import { contextChanged, contextDetails, contextLines } from './context-text.ts';
 import { demoLines } from './demo-text.ts';
 import { explainLines } from './explain-text.ts';
 import type { FetchedFile, Report } from '../report.ts';
@@ -53,7 +55,7 @@ export function linesOf(
     case 'agent':
       return agentDetails(report.agent, style, columns);
     case 'status':
-      return statusLines(report.address, report.status, style);
+      return statusLines(report, style);
     case 'plan':
       return planLines(report.name, report.plan, style, columns);
     case 'submitted':
@@ -70,6 +72,16 @@ export function linesOf(
       return ownerLines(report.owners, style, columns);
     case 'policy':
       return policyLines(report, style);
+    case 'contexts':
+      return contextLines(report.contexts, style, columns);
+    case 'context':
+      return report.words === undefined
+        ? contextDetails(report.context, style)
+        : [contextChanged(report.context, report.words)];
+    case 'context-removed':
+      return [`${report.name} is forgotten here`];
+    case 'config':
+      return configLines(report.settings, style, columns);
     case 'drained':
       return [
         report.draining
@@ -275,11 +287,13 @@ function agentGpus(agent: Agent): string {
     .join(', ');
 }
 
-function statusLines(address: string, status: GetStatusResponse, style: Style): string[] {
+function statusLines(report: Report & { kind: 'status' }, style: Style): string[] {
+  const { address, context, status } = report;
+  const where = context === undefined ? address : `${address} (context ${context})`;
   const agents = `${status.agentsOnline} online of ${status.agentsKnown}`;
   const units = `${formatCount(status.unitsLeased, 'unit')} running, ${status.unitsQueued} waiting`;
   const rows: [string, string][] = [
-    ['farm', `${status.farmId} at ${address}, version ${status.version}`],
+    ['farm', `${status.farmId} at ${where}, version ${status.version}`],
     status.standby
       ? ['standby', standbyWords(status)]
       : ['agents', status.agentsOnline === 0 ? style.yellow(agents) : agents],
