@@ -58,7 +58,13 @@ export type Report =
   | { readonly kind: 'removed'; readonly jobId: string }
   | { readonly kind: 'units'; readonly units: readonly Unit[]; readonly ageMs: number }
   | { readonly kind: 'explanation'; readonly answer: ExplainResponse }
-  | { readonly kind: 'agents'; readonly agents: readonly Agent[]; readonly ageMs: number }
+  | {
+      readonly kind: 'agents';
+      readonly agents: readonly Agent[];
+      readonly ageMs: number;
+      /** Empty where the coordinator is too old to say it. */
+      readonly coordinatorVersion: string;
+    }
   | { readonly kind: 'sizes'; readonly sizes: readonly LearnedSize[] }
   | { readonly kind: 'agent'; readonly agent: Agent; readonly ageMs: number }
   | {

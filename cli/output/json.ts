@@ -39,7 +39,11 @@ export function jsonOf(report: Report): unknown {
     case 'explanation':
       return explanationJson(report.answer);
     case 'agents':
-      return { agents: report.agents.map(agentJson), ageMs: report.ageMs };
+      return {
+        agents: report.agents.map(agentJson),
+        ageMs: report.ageMs,
+        coordinatorVersion: report.coordinatorVersion,
+      };
     case 'sizes':
       return { sizes: report.sizes };
     case 'agent':

@@ -27,7 +27,7 @@ import { planLines } from './plan-text.ts';
 import { ownerLines, ticketLines } from './sharing-text.ts';
 import { policyLines } from './policy-text.ts';
 import type { Style } from './style.ts';
-import { renderTable } from './table.ts';
+import { type Column, renderTable } from './table.ts';
 import { printable } from './text-width.ts';
 
 /** `columns` is the terminal's width; undefined in a pipe, where nothing is cut. */
@@ -49,7 +49,7 @@ export function linesOf(
     case 'explanation':
       return explainLines(report.answer, style, columns, nowMs);
     case 'agents':
-      return agentLines(report.agents, style, columns);
+      return agentLines(report, style, columns);
     case 'sizes':
       return sizeLines(report.sizes, style, columns);
     case 'agent':
@@ -229,7 +229,11 @@ function unitFailure(unit: Unit): string {
     : `${unit.failureKind}: ${unit.failureMessage}`;
 }
 
-function agentLines(agents: readonly Agent[], style: Style, columns: number | undefined): string[] {
+function agentLines(
+  { agents, coordinatorVersion }: Report & { kind: 'agents' },
+  style: Style,
+  columns: number | undefined,
+): string[] {
   if (agents.length === 0) return ['no agents: start one with furrow agent'];
   const table = renderTable(
     agents,
@@ -240,6 +244,7 @@ function agentLines(agents: readonly Agent[], style: Style, columns: number | un
       { title: 'CORES', cell: agentCores, align: 'right' },
       { title: 'MEMORY', cell: agentMemory, align: 'right' },
       { title: 'GPU', cell: agentGpus },
+      ...versionColumn(agents, coordinatorVersion),
       { title: 'ID', cell: (agent) => agent.id },
     ],
     style,
@@ -249,6 +254,13 @@ function agentLines(agents: readonly Agent[], style: Style, columns: number | un
     closedReason === undefined ? [] : [style.yellow(printable(`${name || id}: ${closedReason}`))],
   );
   return [...table, ...closed, ...illGpuLines(agents, style)];
+}
+
+/** Only while the farm is not all of one version. */
+function versionColumn(agents: readonly Agent[], coordinatorVersion: string): Column<Agent>[] {
+  const areAllOfOne = agents.every(({ version }) => version === coordinatorVersion);
+  if (coordinatorVersion === '' || areAllOfOne) return [];
+  return [{ title: 'VERSION', cell: ({ version }) => version || '-' }];
 }
 
 /** Silence is worth a word only where it is longer than a few beats. */

@@ -18,6 +18,7 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { FarmClient } from '../../cli/client.ts';
 import { PLAINTEXT } from '../../kit/trust.ts';
+import { VERSION } from '../../kit/version.ts';
 import { watchJob } from '../../cli/watch-job.ts';
 import { readCoordinatorConfig } from '../../coordinator/config.ts';
 import { startCoordinator, type RunningCoordinator } from '../../coordinator/coordinator.ts';
@@ -244,9 +245,34 @@ test('units come page by page, in order, of one step or in some states', async (
   expect((await list({ step: 'then', states: [queued] })).flat()).toEqual([]);
 });
 
+test('an agent of another version is told what to do, one of the same minor version is taken', async () => {
+  const agents = new AgentServiceClient(coordinator.grpcAddress, credentials.createInsecure());
+  const [major, minor] = VERSION.split('.').map(Number);
+  const enrol = (version: string): Promise<unknown> => {
+    const request = { agentId: 'other', name: 'other', machineFingerprint: 'm', version };
+    return grpc.call(agents.enrolAgent.bind(agents), request);
+  };
+  for (const version of [`${major}.${minor! + 1}.0`, `${major! + 1}.0.0`, 'nightly', '']) {
+    expect(await refusalOf(enrol(version))).toMatchObject({
+      reason: 'AGENT_VERSION',
+      message: expect.stringMatching(
+        /^agent other (runs|says that it runs) furrow .*(upgrade|install) /,
+      ),
+    });
+  }
+  await enrol(`${major}.${minor}.99`);
+  const { agents: list, coordinatorVersion } = await grpc.call(
+    grpc.farm.listAgents.bind(grpc.farm),
+    {},
+  );
+  expect(coordinatorVersion).toBe(VERSION);
+  expect(list.find(({ id }) => id === 'other')?.version).toBe(`${major}.${minor}.99`);
+  agents.close();
+});
+
 test('an agent is not shown before it is on disk', async () => {
   const agents = new AgentServiceClient(coordinator.grpcAddress, credentials.createInsecure());
-  const request = { agentId: 'new', name: 'new', machineFingerprint: 'm', version: '1' };
+  const request = { agentId: 'new', name: 'new', machineFingerprint: 'm', version: VERSION };
   nats.pause();
   try {
     const enrolled = grpc.call(agents.enrolAgent.bind(agents), request).catch(() => undefined);
