@@ -1,4 +1,5 @@
 /** The gRPC server as any client meets it: reflection, health, the door, limits, and paging. */
+import { once } from 'node:events';
 import { createRequire } from 'node:module';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -23,6 +24,7 @@ import { watchJob } from '../../cli/watch-job.ts';
 import { readCoordinatorConfig } from '../../coordinator/config.ts';
 import { startCoordinator, type RunningCoordinator } from '../../coordinator/coordinator.ts';
 import {
+  AdvertiseRequest,
   AgentServiceClient,
   AgentServiceService,
 } from '../../proto/gen/furrow/v1/agent_service.ts';
@@ -269,6 +271,34 @@ test('an agent of another version is told what to do, one of the same minor vers
   expect(list.find(({ id }) => id === 'other')?.version).toBe(`${major}.${minor}.99`);
   agents.close();
 });
+
+test.skipIf(/^\d+\.0\./.test(VERSION))(
+  'one of the minor version before works, and status says that it should be upgraded',
+  async () => {
+    const agents = new AgentServiceClient(coordinator.grpcAddress, credentials.createInsecure());
+    const [major, minor] = VERSION.split('.').map(Number);
+    const version = `${major}.${minor! - 1}.9`;
+    const agent = { agentId: 'aunt', name: 'aunt', machineFingerprint: 'm2' };
+    await grpc.call(agents.enrolAgent.bind(agents), { ...agent, version });
+    const warnings = async (): Promise<readonly string[]> =>
+      (await grpc.call(grpc.farm.getStatus.bind(grpc.farm), {})).warnings.filter((warning) =>
+        warning.startsWith('older than'),
+      );
+    expect(await warnings()).toEqual([]);
+    const stream = agents.advertise(grpc.metadata);
+    stream.on('error', () => undefined);
+    try {
+      stream.write(AdvertiseRequest.fromPartial({ ...agent, session: 's1', beat: 1 }));
+      expect(await once(stream, 'data')).toMatchObject([{ beat: 1 }]);
+      expect(await warnings()).toEqual([
+        expect.stringMatching(/^older than this coordinator: aunt \(.*\): upgrade to /),
+      ]);
+    } finally {
+      stream.cancel();
+      agents.close();
+    }
+  },
+);
 
 test('an agent is not shown before it is on disk', async () => {
   const agents = new AgentServiceClient(coordinator.grpcAddress, credentials.createInsecure());
