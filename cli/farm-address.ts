@@ -89,6 +89,15 @@ function nameOfContext(
   return [current, current === LOCAL_CONTEXT ? DEFAULT_SOURCE : fileSource(home.contextsFile)];
 }
 
+/** What the environment says besides $FURROW_FARM is of that farm, and not of this machine's. */
+export function environmentOf(
+  choice: FarmChoice,
+  environment: NodeJS.ProcessEnv,
+): NodeJS.ProcessEnv {
+  if (choice.state !== 'local' || !environment['FURROW_FARM']) return environment;
+  return { ...environment, FURROW_TOKEN: '', FURROW_CA: '', FURROW_PLAINTEXT: '' };
+}
+
 /** Undefined: none was given, and the file of this machine's farm is to be read. No network. */
 export async function tokenGiven(
   choice: FarmChoice,
@@ -141,10 +150,11 @@ export function trustAsked(
  */
 export async function findFarm(
   options: FarmAddressOptions,
-  environment: NodeJS.ProcessEnv,
+  environmentGiven: NodeJS.ProcessEnv,
 ): Promise<FarmAddress> {
-  const home = furrowHome(undefined, environment);
-  const choice = await chooseFarm(options, environment, home);
+  const home = furrowHome(undefined, environmentGiven);
+  const choice = await chooseFarm(options, environmentGiven, home);
+  const environment = environmentOf(choice, environmentGiven);
   if (choice.state === 'context') {
     const { name, context } = choice;
     const { token = context.token } = (await tokenGiven(choice, options, environment)) ?? {};

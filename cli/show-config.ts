@@ -16,6 +16,7 @@ import { wordsOfTrust } from './context-view.ts';
 import { LOCAL_CONTEXT } from './contexts.ts';
 import {
   chooseFarm,
+  environmentOf,
   type FarmAddressOptions,
   type FarmChoice,
   tokenGiven,
@@ -26,10 +27,11 @@ import { usualOwner } from './owner.ts';
 /** FurrowError: those of findFarm that need no network. */
 export async function showClientConfig(
   asked: FarmAddressOptions,
-  environment: NodeJS.ProcessEnv,
+  environmentGiven: NodeJS.ProcessEnv,
 ): Promise<ShownSetting[]> {
-  const home = furrowHome(undefined, environment);
-  const choice = await chooseFarm(asked, environment, home);
+  const home = furrowHome(undefined, environmentGiven);
+  const choice = await chooseFarm(asked, environmentGiven, home);
+  const environment = environmentOf(choice, environmentGiven);
   const token = await tokenGiven(choice, asked, environment);
   const owner = usualOwner(environment);
   return [
