@@ -6,6 +6,8 @@ import { readFile, stat } from 'node:fs/promises';
 import { FurrowError } from '../kit/furrow-error.ts';
 import type { FurrowHome } from '../kit/furrow-home.ts';
 import { writePrivateFile } from '../kit/private-file.ts';
+import { takeProcessLock } from '../kit/process-lock.ts';
+import { retrying } from '../kit/retry.ts';
 import { parseTrust, type Trust } from '../kit/trust.ts';
 
 /** This machine's farm. */
@@ -63,8 +65,32 @@ export async function readContexts({ contextsFile }: FurrowHome): Promise<Contex
   }
 }
 
-export async function writeContexts(home: FurrowHome, contexts: Contexts): Promise<void> {
-  const { current, farms } = contexts;
+/**
+ * Reads, changes and writes them as one step, also beside other processes that do so. FurrowError: unavailable
+ * CONTEXTS_BUSY; those of readContexts and of the change.
+ */
+export async function changeContexts(
+  home: FurrowHome,
+  change: (contexts: Contexts) => Contexts,
+): Promise<void> {
+  const lock = await retrying({ attempts: LOCK_TRIES, ...LOCK_PAUSE }, async () => {
+    const taken = takeProcessLock(`${home.contextsFile}.lock`);
+    if (taken.state === 'held') return taken;
+    const message = `process ${taken.pid} is changing ${home.contextsFile}: try again`;
+    throw new FurrowError('unavailable', 'CONTEXTS_BUSY', message);
+  });
+  try {
+    await writeContexts(home, change(await readContexts(home)));
+  } finally {
+    lock.release();
+  }
+}
+
+/** About three seconds. */
+const LOCK_TRIES = 60;
+const LOCK_PAUSE = { firstDelayMs: 10, maxDelayMs: 70 };
+
+async function writeContexts(home: FurrowHome, { current, farms }: Contexts): Promise<void> {
   const content = { current, farms: Object.fromEntries(farms) };
   await writePrivateFile(home.contextsFile, `${JSON.stringify(content, null, 2)}\n`);
 }

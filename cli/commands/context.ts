@@ -4,7 +4,7 @@ import { FurrowError } from '../../kit/furrow-error.ts';
 import type { CommandContext } from '../command.ts';
 import { defineCommand } from '../command.ts';
 import { checkContextName, contextNamed, LOCAL_CONTEXT } from '../contexts.ts';
-import { readContexts, writeContexts } from '../contexts.ts';
+import { changeContexts, type Contexts, readContexts } from '../contexts.ts';
 import { viewOfContexts } from '../context-view.ts';
 
 const NAME = [{ syntax: '<name>', help: 'as furrow context list shows it' }];
@@ -52,33 +52,30 @@ export const addContext = defineCommand<AddOptions>({
     const { askContext } = await import('../add-context.ts');
     checkContextName(name);
     const home = furrowHome(undefined, context.environment);
-    await refuseTaken(name, options.replace === true, context);
+    const mayReplace = options.replace === true;
+    refuseTaken(name, await readContexts(home), mayReplace);
     const added = await askContext(name, { ...options, url }, context);
-    // Read anew: to ask takes a while.
-    const { current, farms } = await readContexts(home);
-    await writeContexts(home, { current, farms: new Map(farms).set(name, added) });
-    if (current !== name) {
+    await changeContexts(home, (contexts) => {
+      // To ask took a while.
+      refuseTaken(name, contexts, mayReplace);
+      return { ...contexts, farms: new Map(contexts.farms).set(name, added) };
+    });
+    const shown = await viewOf(name, context);
+    if (!shown.isCurrent) {
       context.out.note(
         `talk to it with --context ${name}, or from now on: furrow context use ${name}`,
       );
     }
-    return {
-      report: { kind: 'context', words: 'is known here', context: await viewOf(name, context) },
-    };
+    return { report: { kind: 'context', words: 'is known here', context: shown } };
   },
 });
 
-async function refuseTaken(
-  name: string,
-  isReplaced: boolean,
-  { environment }: CommandContext,
-): Promise<void> {
+function refuseTaken(name: string, { farms }: Contexts, mayReplace: boolean): void {
   if (name === LOCAL_CONTEXT) {
     const message = `${LOCAL_CONTEXT} is this machine's farm, which is there by itself: choose another name`;
     throw new FurrowError('invalid', 'CONTEXT_NAME_INVALID', message);
   }
-  const { farms } = await readContexts(furrowHome(undefined, environment));
-  if (isReplaced || !farms.has(name)) return;
+  if (mayReplace || !farms.has(name)) return;
   const message = `there is a context ${name} already: choose another name, or give --replace`;
   throw new FurrowError('conflict', 'CONTEXT_EXISTS', message);
 }
@@ -91,9 +88,10 @@ export const useContext = defineCommand({
   arguments: NAME,
   async run([name = ''], _options, context) {
     const home = furrowHome(undefined, context.environment);
-    const contexts = await readContexts(home);
-    if (name !== LOCAL_CONTEXT) contextNamed(contexts, name);
-    await writeContexts(home, { ...contexts, current: name });
+    await changeContexts(home, (contexts) => {
+      if (name !== LOCAL_CONTEXT) contextNamed(contexts, name);
+      return { ...contexts, current: name };
+    });
     noteOverride(context);
     return {
       report: { kind: 'context', words: 'is current', context: await viewOf(name, context) },
@@ -123,11 +121,11 @@ export const removeContext = defineCommand({
       throw new FurrowError('invalid', 'CONTEXT_NAME_INVALID', message);
     }
     const home = furrowHome(undefined, context.environment);
-    const contexts = await readContexts(home);
-    contextNamed(contexts, name);
-    const farms = new Map([...contexts.farms].filter(([each]) => each !== name));
-    const current = contexts.current === name ? LOCAL_CONTEXT : contexts.current;
-    await writeContexts(home, { current, farms });
+    await changeContexts(home, (contexts) => {
+      contextNamed(contexts, name);
+      const farms = new Map([...contexts.farms].filter(([each]) => each !== name));
+      return { farms, current: contexts.current === name ? LOCAL_CONTEXT : contexts.current };
+    });
     return { report: { kind: 'context-removed', name } };
   },
 });

@@ -1,5 +1,5 @@
 /** `furrow context …`, against a farm that does what the test tells it. */
-import { chmod, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { formatFarmUrl } from '../../../kit/farm-url.ts';
@@ -123,6 +123,18 @@ describe('a context', () => {
     });
     const again = `context add dev ${urlOf()} --plaintext --replace`;
     expect(await run(again)).toMatchObject({ exitCode: 0 });
+  });
+
+  test('is not lost when several are added at once', async () => {
+    const names = ['a', 'b', 'c', 'd', 'e', 'f'];
+    const runs = names.map((name) => run(`context add ${name} ${urlOf()} --plaintext`));
+    for (const { exitCode } of await Promise.all(runs)) expect(exitCode).toBe(0);
+    const { contexts } = JSON.parse((await run('context list --json')).stdout);
+    expect(contexts.map(({ name }: { name: string }) => name).toSorted()).toEqual([
+      ...names,
+      'local',
+    ]);
+    expect(await readdir(home)).toEqual(['contexts.json']);
   });
 
   test('names itself in what its farm refuses, and when that is away', async () => {

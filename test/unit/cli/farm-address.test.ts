@@ -2,7 +2,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { type Context, writeContexts } from '../../../cli/contexts.ts';
+import { changeContexts, type Context } from '../../../cli/contexts.ts';
 import { findFarm, type FarmAddressOptions } from '../../../cli/farm-address.ts';
 import { showClientConfig } from '../../../cli/show-config.ts';
 import { furrowHome, writeFarmFile } from '../../../kit/furrow-home.ts';
@@ -32,13 +32,13 @@ beforeEach(async () => {
   });
   await mkdir(root, { recursive: true });
   await writeFile(home.tokenFile, token('l'), { mode: 0o600 });
-  await writeContexts(home, {
+  await changeContexts(home, () => ({
     current: 'prod',
     farms: new Map([
       ['prod', contextAt('prod:1', 'p')],
       ['dev', contextAt('dev:1', 'd')],
     ]),
-  });
+  }));
 });
 
 const both = { FURROW_FARM: 'there:1', FURROW_CONTEXT: 'dev', FURROW_TOKEN: token('t') };
@@ -78,7 +78,8 @@ describe('--farm > --context > $FURROW_FARM > $FURROW_CONTEXT > the current cont
   });
 
   test('without any, this machine', async () => {
-    await writeContexts(furrowHome(root, {}), { current: 'local', farms: new Map() });
+    const nothing = { current: 'local', farms: new Map() };
+    await changeContexts(furrowHome(root, {}), () => nothing);
     expect(await findFarm({}, { FURROW_HOME: root })).toEqual({
       address: '127.0.0.1:1',
       trust: PLAINTEXT,
