@@ -230,7 +230,11 @@ function furrowErrorOf(error: ServiceError, address: string, context?: string): 
 function unreachable(error: ServiceError, address: string, context?: string): FurrowError {
   const options = { cause: error };
   if (/certificate|CERT_|altname/i.test(error.details)) {
-    const message = `what answers at ${address} is not known here (${error.details.slice(0, 200)}): use the farm's URL, which its owner gets from furrow token create`;
+    const remedy =
+      context === undefined
+        ? "use the farm's URL, which its owner gets from furrow token create"
+        : `it is another farm, or was set up anew; get its URL and furrow context add ${context} - --replace`;
+    const message = `what answers at ${address} is not known here (${error.details.slice(0, 200)}): ${remedy}`;
     return new FurrowError('forbidden', 'FARM_NOT_TRUSTED', message, options);
   }
   if (/wrong version number|EPROTO|packet length too long/i.test(error.details)) {

@@ -1,6 +1,6 @@
 /** Two farms of one machine, known to a third user by their URLs. */
 import { X509Certificate } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { formatFarmUrl } from '../../kit/farm-url.ts';
@@ -59,6 +59,18 @@ test('farms by name: added by URL, used, listed; a wrong pin is refused', async 
   expect(await addressOf('')).toEqual([prod.grpc, 'prod']);
   expect(await addressOf('--context staging')).toEqual([staging.grpc, 'staging']);
   expect(await addressOf('', { FURROW_CONTEXT: 'staging' })).toEqual([staging.grpc, 'staging']);
+
+  // A farm that was set up anew at the same address has another authority.
+  const path = join(FURROW_HOME, 'contexts.json');
+  const stored = JSON.parse(await readFile(path, 'utf8'));
+  stored.farms.staging.trust = stored.farms.prod.trust;
+  await writeFile(path, JSON.stringify(stored));
+  expect(await furrow('jobs --context staging')).toMatchObject({
+    exitCode: 7,
+    stderr: expect.stringMatching(
+      /^furrow: context staging: what answers at .* is not known here .*furrow context add staging - --replace\n$/,
+    ),
+  });
 
   // Stored without a look, the pin is held against whoever answers at each use.
   const blind = await urlOf(staging, await pinOf(prod));
