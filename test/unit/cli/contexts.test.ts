@@ -1,7 +1,10 @@
 /** `furrow context …`, against a farm that does what the test tells it. */
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { formatFarmUrl } from '../../../kit/farm-url.ts';
 import { temporaryFolder } from '../../support/blobs.ts';
 import { runCliLine, type LineRun } from '../../support/cli-line.ts';
@@ -145,6 +148,21 @@ describe('a context', () => {
       exitCode: 3,
       stderr: `furrow: context dev: no farm answers at ${farm.address}: is it running, and does a firewall let it through? furrow context list has the others\n`,
     });
+  });
+
+  test('names itself also where files go another way than calls', async () => {
+    await addDev();
+    const stranger = createServer((_request, response) => response.writeHead(401).end());
+    stranger.listen(0, '127.0.0.1');
+    await once(stranger, 'listening');
+    onTestFinished(() => void stranger.close());
+    farm.status = { blobUrl: `http://127.0.0.1:${(stranger.address() as AddressInfo).port}` };
+    await writeFile(join(home, 'clip.mov'), 'film');
+    const sent = await run(`submit ${home}/clip.mov --context dev`);
+    expect(sent.exitCode).toBe(7);
+    expect(sent.stderr).toMatch(/^furrow: context dev: (?!context)/m);
+    const missing = await run(`submit ${home}/none.mov --context dev`);
+    expect(missing.stderr).toBe(`furrow: there is no file '${home}/none.mov'\n`);
   });
 });
 
