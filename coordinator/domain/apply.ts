@@ -3,6 +3,7 @@
  * what would be a programmer's error.
  */
 import { jobsOf, withoutJob, withSegment } from './archive.ts';
+import { createToken, joinAgent, noteUses, revokeAgent } from './credentials.ts';
 import { book, emptyBooking, unbook } from './demand.ts';
 import type {
   EndKind,
@@ -33,6 +34,7 @@ import {
 } from './farm.ts';
 import { learnedDemand } from './learned-sizes.ts';
 import { byName, matchesPattern } from './names.ts';
+import { setQuota } from './set-quota.ts';
 import type { ReadyStep } from './ready-index.ts';
 import { bookTickets, chargeLease, setOwner, setTickets, unbookTickets } from './sharing.ts';
 import type { File } from './task.ts';
@@ -110,6 +112,19 @@ export function apply(farm: Farm, fact: Fact): void {
       return setTickets(farm, fact.name, fact.limit);
     case 'OwnerSet':
       return setOwner(farm, farm.parts.text(fact.name), fact.weight, fact.maxUnits);
+    case 'QuotaSet':
+      return setQuota(farm, fact.name, fact);
+    case 'TokenCreated':
+      return createToken(farm, fact);
+    case 'TokenRevoked':
+      farm.tokens.delete(fact.id);
+      return;
+    case 'TokensUsed':
+      return noteUses(farm, fact.uses);
+    case 'AgentJoined':
+      return joinAgent(farm, enlistAgent(farm, fact.agentId), fact);
+    case 'AgentRevoked':
+      return revokeAgent(farm, enlistAgent(farm, fact.agentId), fact);
   }
 }
 
@@ -527,6 +542,8 @@ export function enlistAgent(farm: Farm, agentId: string): AgentRecord {
     version: '',
     draining: false,
     policy: undefined,
+    key: undefined,
+    revokedAtMs: 0,
     leases: new Set(),
     slots: new Map(),
     booking: emptyBooking(),

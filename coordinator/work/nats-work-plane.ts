@@ -23,7 +23,7 @@ import {
 import type { CommandLoop } from '../command-loop.ts';
 import type { GrantOrder } from '../domain/assignment.ts';
 import type { GrantAnswered, ReportedResult, Verdict } from '../domain/commands.ts';
-import { type Farm, jobNumberOf } from '../domain/farm.ts';
+import { type Farm, jobNumberOf, type StepRun } from '../domain/farm.ts';
 import {
   grantToWire,
   resultFromWire,
@@ -50,7 +50,7 @@ export interface WorkPlaneOptions {
   /** Takes note of what an agent has seen of the farm; rejects when it is of another history. */
   readonly hear: (seen: Sighting | undefined, seenBy: string) => Promise<void>;
   /** Makes a blob of a list of files, which stays for as long as a grant needs it. */
-  readonly storeList: (files: readonly File[]) => Promise<File>;
+  readonly storeList: (files: readonly File[], agentId: string) => Promise<File>;
   /** Answers what is not stored, and sees to it that what is stays until its commit. */
   readonly findMissing: (hashes: readonly string[]) => Promise<string[]>;
 }
@@ -118,7 +118,7 @@ export class NatsWorkPlane implements WorkPlane {
     const maxBytes = (nats.info?.max_payload ?? LEAST_MAX_PAYLOAD_BYTES) - HEADER_BYTES;
     let fitted: FittedGrant;
     try {
-      fitted = await fitGrant(grant, maxBytes, storeList);
+      fitted = await fitGrant(grant, maxBytes, (files) => storeList(files, order.agentId));
     } catch (error) {
       // Nothing was sent: the leases are free.
       const refusedAll = `its list of inputs cannot be stored: ${messageOf(error)}`;
@@ -146,6 +146,7 @@ export class NatsWorkPlane implements WorkPlane {
     try {
       const batch = ResultBatch.decode(message.data);
       checkSender(message, batch);
+      if (this.#isShutOut(batch.agentId)) return;
       const reply = await this.#judge(batch);
       if (reply === undefined) return;
       respondTogether(this.#options.nats, message, ResultReply.encode(reply).finish());
@@ -153,6 +154,11 @@ export class NatsWorkPlane implements WorkPlane {
       // No answer: the agent keeps its results and offers them again.
       log.warn({ subject: message.subject, error: messageOf(error) }, 'results without an answer');
     }
+  }
+
+  /** Its connection may outlive its key for a while. */
+  #isShutOut(agentId: string): boolean {
+    return (this.#options.farm.agents.get(agentId)?.revokedAtMs ?? 0) !== 0;
   }
 
   async #judge(batch: ResultBatch): Promise<ResultReply | undefined> {
@@ -210,15 +216,26 @@ function takeProgress(farm: Farm, hub: WatchHub, log: Logger, message: Msg): voi
     const known = job === undefined ? undefined : farm.jobs.get(job);
     if (job === undefined || known === undefined || known.end !== undefined) return;
     const { agentId, units } = Progress.decode(message.data);
+    const steps = new Map(known.steps.map((step) => [step.spec.name, step]));
+    // Another's units, or under another's name: nobody who runs them would say so.
+    if (message.subject.split('.')[3] !== agentId) return;
+    const own = units.filter(({ step, unit }) => holds(farm, steps.get(step), unit, agentId));
     hub.progress(
       job,
-      units.map(({ step, unit, attempt, fraction, counter, note }) => {
+      own.map(({ step, unit, attempt, fraction, counter, note }) => {
         return { unitId: `j${job}/${step}/${unit}`, attempt, agentId, fraction, counter, note };
       }),
     );
   } catch (error) {
     log.debug({ subject: message.subject, error: messageOf(error) }, 'progress is not readable');
   }
+}
+
+function holds(farm: Farm, step: StepRun | undefined, unit: number, agentId: string): boolean {
+  const units = step?.units;
+  if (units === undefined || unit >= units.size) return false;
+  const number = farm.agents.get(agentId)?.number;
+  return units.agentOf(unit) === number || units.copies.get(unit)?.agent === number;
 }
 
 function answerOf(order: GrantOrder, reply: GrantReply): GrantAnswered['answer'] {
