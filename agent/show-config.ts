@@ -9,9 +9,10 @@ import {
 } from '../kit/settings-sources.ts';
 import { shownHome, shownSettings, shownTokenOf } from '../kit/shown-settings.ts';
 import { formatHours } from '../kit/weekly-hours.ts';
+import { joinedFile, readJoined } from './joined.ts';
 import { AGENT_SETTINGS, type AgentSettings, readAgentSettings } from './config.ts';
 
-/** FurrowError: invalid BAD_USAGE; those of readFarmFile and readToken. */
+/** FurrowError: invalid BAD_USAGE; those of readJoined, readFarmFile and readToken. */
 export async function showConfig(
   argv: readonly string[],
   environment: NodeJS.ProcessEnv,
@@ -39,8 +40,13 @@ export async function showConfig(
 /** As its flag takes it. */
 const seconds = (ms: number): string => `${ms / 1000}s`;
 
-async function shownFarm({ settings, sourceOf, home }: AgentSettings): Promise<ShownSetting> {
+async function shownFarm(all: AgentSettings): Promise<ShownSetting> {
+  const { settings, sourceOf, home, stateDirectory } = all;
   const [shown] = shownSettings({ farm: settings.farm }, sourceOf);
+  const joined = settings.farm === undefined ? await readJoined(stateDirectory) : undefined;
+  if (joined !== undefined) {
+    return { name: 'farm', value: joined.farm, from: fileSource(joinedFile(stateDirectory)) };
+  }
   const local = settings.farm === undefined ? await readFarmFile(home.farmFile) : undefined;
   if (local === undefined) return shown!;
   const value = [local.grpc, ...local.peers].join(',');

@@ -60,6 +60,17 @@ test('farms by name: added by URL, used, listed; a wrong pin is refused', async 
   expect(await addressOf('--context staging')).toEqual([staging.grpc, 'staging']);
   expect(await addressOf('', { FURROW_CONTEXT: 'staging' })).toEqual([staging.grpc, 'staging']);
 
+  // The URL of a token that the farm made; one that only lets machines join is none for a client.
+  for (const [role, exitCode] of [
+    ['view', 0],
+    ['submit --owner mia', 0],
+    ['agent', 7],
+  ] as const) {
+    const made = await staging.cli(`token create --json --role ${role}`.split(' '));
+    const { url } = JSON.parse(made.stdout) as { url: string };
+    expect(await furrow('context add guest - --replace', url)).toMatchObject({ exitCode });
+  }
+
   // A farm that was set up anew at the same address has another authority.
   const path = join(FURROW_HOME, 'contexts.json');
   const stored = JSON.parse(await readFile(path, 'utf8'));

@@ -3,7 +3,9 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { readAgentConfig } from '../../../agent/config.ts';
+import { writeJoined } from '../../../agent/joined.ts';
 import { readCoordinatorConfig } from '../../../coordinator/config.ts';
+import { PLAINTEXT } from '../../../kit/trust.ts';
 import { temporaryFolder } from '../../support/blobs.ts';
 import { runCliLine, type LineRun } from '../../support/cli-line.ts';
 
@@ -91,6 +93,20 @@ describe('an agent', () => {
       ...environment,
     });
     expect(config).toMatchObject({ name: 'den', cpus: 1, maxUnits: 2, logLevel: 'warn' });
+  });
+
+  test('the farm that it has joined is its farm, unless it is told of another', async () => {
+    const state = join(home, 'agents', 'den');
+    const joined = { farmId: 'f', farm: 'joined:1', key: TOKEN, natsSeed: TOKEN, trust: PLAINTEXT };
+    await writeJoined(state, joined);
+    const all = await shown('config show --role agent -- --name den');
+    expect(all['farm']).toEqual({
+      value: 'joined:1',
+      from: { kind: 'file', name: join(state, 'joined.json') },
+    });
+    expect(JSON.stringify(all)).not.toContain(TOKEN);
+    const told = await shown('config show --role agent -- --name den --farm b:1');
+    expect(told['farm']).toEqual({ value: 'b:1', from: { kind: 'flag', name: '--farm' } });
   });
 
   test('the URL of its farm is shown without its token, and nobody is asked', async () => {
