@@ -7,6 +7,8 @@ import { z } from 'zod';
 import { type FurrowHome, furrowHome, readFarmFile } from '../kit/furrow-home.ts';
 import { FurrowError, messageOf } from '../kit/furrow-error.ts';
 import { DEFAULT_FARM, wayToFarm } from '../kit/farm-way.ts';
+import { fileSource, flagSource, kebabCase } from '../kit/settings-sources.ts';
+import { layerSettings, type LayeredSettings, variableSource } from '../kit/settings-sources.ts';
 import { readToken } from '../kit/token-file.ts';
 import type { Trust } from '../kit/trust.ts';
 import type { PolicyTerms } from '../proto/agent-policy.ts';
@@ -120,6 +122,9 @@ const settingsSchema = z.strictObject({
 
 type Settings = z.infer<typeof settingsSchema>;
 
+/** All of them, in the order of their list. */
+export const AGENT_SETTINGS = Object.keys(settingsSchema.shape) as (keyof Settings)[];
+
 type PolicyKey = keyof typeof OWN_POLICY_SETTINGS | 'maxBandwidth';
 
 export interface AgentConfig extends Readonly<
@@ -170,23 +175,42 @@ export const AGENT_USAGE = `furrow agent: offers this machine to a farm
   --exit-with-parent      leave when standard input ends
 ${PROGRAM_USAGE}${OWN_POLICY_USAGE}`;
 
+export interface AgentSettings {
+  readonly settings: Settings;
+  readonly sourceOf: LayeredSettings['sourceOf'];
+  readonly home: FurrowHome;
+  readonly homeFlag: string | undefined;
+  readonly stateDirectory: string;
+}
+
+/** What is set, before the farm is looked for. FurrowError: invalid BAD_USAGE. */
+export function readAgentSettings(
+  argv: readonly string[],
+  environment: NodeJS.ProcessEnv,
+): AgentSettings {
+  const { home: homeFlag, ...flags } = parseFlags(argv);
+  const home = furrowHome(homeFlag, environment);
+  const said = [
+    { values: settingsOfEnvironment(environment), sourceOf: sourceOfVariable },
+    { values: flags, sourceOf: sourceOfFlag },
+  ];
+  // The folder depends on the name, which the file in the folder must therefore not change.
+  const named = layerSettings(said);
+  const { name, state } = parseSettings(named.values);
+  const stateDirectory = resolve(state ?? home.agentDir(name));
+  const path = join(stateDirectory, 'config.json');
+  const file = { values: settingsOfFile(path), sourceOf: () => fileSource(path) };
+  const nameLast = { values: { name }, sourceOf: named.sourceOf };
+  const { values, sourceOf } = layerSettings([file, ...said, nameLast]);
+  return { settings: parseSettings(values), sourceOf, home, homeFlag, stateDirectory };
+}
+
 /** FurrowError: invalid BAD_USAGE; what `readToken` throws. */
 export async function readAgentConfig(
   argv: readonly string[],
   environment: NodeJS.ProcessEnv = process.env,
 ): Promise<AgentConfig> {
-  const flags = parseFlags(argv);
-  const fromEnvironment = settingsOfEnvironment(environment);
-  const home = furrowHome(flags['home'], environment);
-  // The folder depends on the name, which the file in the folder must therefore not change.
-  const { name, state } = parseSettings({ ...fromEnvironment, ...withoutHome(flags) });
-  const stateDirectory = resolve(state ?? home.agentDir(name));
-  const settings = parseSettings({
-    ...settingsOfFile(join(stateDirectory, 'config.json')),
-    ...fromEnvironment,
-    ...withoutHome(flags),
-    name,
-  });
+  const { settings, home, stateDirectory } = readAgentSettings(argv, environment);
   const { terms: own, fault } = ownTerms(settings, settings.maxBandwidth);
   if (fault !== undefined) throw new FurrowError('invalid', 'BAD_USAGE', fault);
   const joined = await readJoined(stateDirectory);
@@ -288,26 +312,26 @@ function toolsIn(given: unknown): unknown {
   );
 }
 
-function withoutHome({
-  home: _home,
-  ...settings
-}: Record<string, string | undefined>): Record<string, string | undefined> {
-  return settings;
-}
-
 const SHARED_SETTINGS: ReadonlySet<string> = new Set(['farm', 'ca', 'plaintext', 'logLevel']);
 
 /** FURROW_FARM, FURROW_CA, FURROW_PLAINTEXT and FURROW_LOG_LEVEL are everybody's; the others begin with FURROW_AGENT_. */
 function settingsOfEnvironment(environment: NodeJS.ProcessEnv): Record<string, string> {
   const settings: Record<string, string> = {};
   for (const key of Object.keys(settingsSchema.shape)) {
-    const snake = key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
-    const shared = SHARED_SETTINGS.has(key);
-    const given = environment[shared ? `FURROW_${snake}` : `FURROW_AGENT_${snake}`];
+    const given = environment[variableOf(key)];
     if (given !== undefined && given !== '') settings[key] = given;
   }
   return settings;
 }
+
+function variableOf(key: string): string {
+  const snake = key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
+  return SHARED_SETTINGS.has(key) ? `FURROW_${snake}` : `FURROW_AGENT_${snake}`;
+}
+
+const sourceOfVariable = (key: string) => variableSource(variableOf(key));
+const sourceOfFlag = (key: string) =>
+  flagSource(key === 'tools' ? '--tool' : `--${kebabCase(key)}`);
 
 function settingsOfFile(path: string): Record<string, unknown> {
   if (!existsSync(path)) return {};
@@ -330,8 +354,4 @@ function parseSettings(given: Record<string, unknown>): Settings {
 
 function camelCase(flag: string): string {
   return flag.replace(/-([a-z])/g, (_dash, letter: string) => letter.toUpperCase());
-}
-
-function kebabCase(key: string): string {
-  return key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }

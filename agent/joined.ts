@@ -47,4 +47,4 @@ export async function writeJoined(stateDirectory: string, joined: Joined): Promi
   await writePrivateFile(joinedFile(stateDirectory), `${JSON.stringify(joined, null, 2)}\n`);
 }
 
-const joinedFile = (stateDirectory: string): string => join(stateDirectory, 'joined.json');
+export const joinedFile = (stateDirectory: string): string => join(stateDirectory, 'joined.json');

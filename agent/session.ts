@@ -83,7 +83,7 @@ export class Session {
 
   /**
    * Enrols for the first time; a coordinator that is away is waited for. FurrowError when it refuses:
-   * conflict (another machine lives under this id), unauthenticated, forbidden, invalid.
+   * conflict (another machine lives under this id), unauthenticated, forbidden, invalid; AGENT_VERSION.
    */
   async enrol(signal: AbortSignal): Promise<EnrolAgentResponse> {
     const pause = new Pause(this.#options.random);
@@ -95,7 +95,7 @@ export class Session {
         this.#enrolment = await this.#callEnrol();
         return this.#enrolment;
       } catch (error) {
-        if (!(error instanceof FurrowError) || FATAL.has(error.code)) throw error;
+        if (!(error instanceof FurrowError) || isFatal(error)) throw error;
         this.#options.log.warn({ error: error.message }, 'cannot enrol; trying again');
         if (channel.failed(error, address) === 'now') continue;
       }
@@ -182,6 +182,10 @@ const FATAL: ReadonlySet<FurrowError['code']> = new Set([
   'forbidden',
   'invalid',
 ]);
+
+/** For an agent that just started: somebody is there to read why. */
+const isFatal = ({ code, reason }: FurrowError): boolean =>
+  FATAL.has(code) || reason === 'AGENT_VERSION';
 
 /** For a session that was served before. */
 const FINAL: ReadonlySet<string> = new Set(['OTHER_FARM', 'SESSION_FENCED', 'AGENT_REVOKED']);

@@ -2,6 +2,7 @@
 import { FurrowError, messageOf } from '../kit/furrow-error.ts';
 import type { FarmClient } from './client.ts';
 import type { Command, CommandContext } from './command.ts';
+import { nameContext } from './context-errors.ts';
 import { EXIT, EXIT_OF_ERROR } from './exit-codes.ts';
 import { createOutput, type Output } from './output/output.ts';
 import { parseLine, type GlobalOptions } from './parse-line.ts';
@@ -53,6 +54,7 @@ async function runCommand(
     out,
     signal,
     environment: io.environment,
+    asked: globals,
     farm,
     blobs: async () => (await import('./blobs.ts')).blobTarget(await farm()),
     waitMs: globals.waitSeconds === undefined ? undefined : globals.waitSeconds * 1000,
@@ -62,7 +64,8 @@ async function runCommand(
     if (report) await out.report(report);
     return exitCode ?? EXIT.ok;
   } catch (error) {
-    return failed(error, out, io);
+    const context = (await client?.catch(() => undefined))?.context;
+    return failed(nameContext(context, error), out, io);
   } finally {
     // A client that could not be made was reported already.
     await client?.then((open) => open.close()).catch(() => undefined);

@@ -5,6 +5,14 @@ import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { FurrowError, messageOf } from '../kit/furrow-error.ts';
 import { type FurrowHome, furrowHome } from '../kit/furrow-home.ts';
+import {
+  fileSource,
+  flagSource,
+  kebabCase,
+  layerSettings,
+  type LayeredSettings,
+  variableSource,
+} from '../kit/settings-sources.ts';
 import { isLoopback } from '../kit/trust.ts';
 
 export const COORDINATOR_USAGE = `furrow coordinator: decides what runs where
@@ -122,6 +130,9 @@ const settings = z.strictObject({
   exitWithParent: z.stringbool().or(z.boolean()).default(false),
 });
 
+/** All of them, in the order of their list. */
+export const COORDINATOR_SETTINGS = Object.keys(settings.shape) as (keyof typeof settings.shape)[];
+
 /** Four beats may be lost before a lease is. */
 const BEATS_PER_TTL = 5;
 const LONGEST_HEARTBEAT_MS = 3_000;
@@ -172,18 +183,44 @@ const FLAGS = {
   'exit-with-parent': { type: 'boolean' },
 } as const;
 
+export interface CoordinatorSettings {
+  readonly config: CoordinatorConfig;
+  readonly sourceOf: LayeredSettings['sourceOf'];
+  readonly homeFlag: string | undefined;
+}
+
 /** FurrowError: invalid BAD_USAGE; failed-precondition PLAINTEXT_NOT_ALLOWED. */
 export function readCoordinatorConfig(
   argv: readonly string[],
   environment: NodeJS.ProcessEnv = process.env,
 ): CoordinatorConfig {
-  const { home: homeFlag, ...flags } = parseFlags(argv);
-  const home = furrowHome(typeof homeFlag === 'string' ? homeFlag : undefined, environment);
-  const parsed = settings.safeParse({
-    ...readFile(join(home.coordinatorDir, 'config.json')),
-    ...fromEnvironment(environment),
-    ...Object.fromEntries(Object.entries(flags).map(([flag, value]) => [camel(flag), value])),
-  });
+  return readCoordinatorSettings(argv, environment).config;
+}
+
+/** The same, with where each is from. */
+export function readCoordinatorSettings(
+  argv: readonly string[],
+  environment: NodeJS.ProcessEnv,
+): CoordinatorSettings {
+  const { home: given, ...flags } = parseFlags(argv);
+  const homeFlag = typeof given === 'string' ? given : undefined;
+  const home = furrowHome(homeFlag, environment);
+  const path = join(home.coordinatorDir, 'config.json');
+  const { values, sourceOf } = layerSettings([
+    { values: readFile(path), sourceOf: () => fileSource(path) },
+    { values: fromEnvironment(environment), sourceOf: (key) => variableSource(variableOf(key)) },
+    {
+      values: Object.fromEntries(
+        Object.entries(flags).map(([flag, value]) => [camel(flag), value]),
+      ),
+      sourceOf: (key) => flagSource(`--${kebabCase(key)}`),
+    },
+  ]);
+  return { config: configOf(values, home), sourceOf, homeFlag };
+}
+
+function configOf(values: Record<string, unknown>, home: FurrowHome): CoordinatorConfig {
+  const parsed = settings.safeParse(values);
   if (!parsed.success) throw badUsage(describe(parsed.error));
   const { leaseTtlMs } = parsed.data;
   const usualMs = Math.min(LONGEST_HEARTBEAT_MS, Math.floor(leaseTtlMs / BEATS_PER_TTL));
@@ -237,11 +274,14 @@ function fromEnvironment(environment: NodeJS.ProcessEnv): Record<string, string>
   const known = Object.keys(settings.shape);
   return Object.fromEntries(
     known.flatMap((key) => {
-      const name = `FURROW_${key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
-      const value = environment[name];
+      const value = environment[variableOf(key)];
       return value === undefined || value === '' ? [] : [[key, value]];
     }),
   );
+}
+
+function variableOf(key: string): string {
+  return `FURROW_${key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
 }
 
 function camel(flag: string): string {

@@ -3,6 +3,8 @@ import type { Command, CommandGroup } from '../command.ts';
 import { agent, coordinator, join } from '../roles.ts';
 import { pauseAgent, policy, resumeAgent } from './agent-policy.ts';
 import { drain, listAgents, undrain } from './agents.ts';
+import { showConfig } from './config.ts';
+import { addContext, listContexts, removeContext, showContext, useContext } from './context.ts';
 import { demo } from './demo.ts';
 import { explain } from './explain.ts';
 import { fetch } from './fetch.ts';
@@ -50,6 +52,18 @@ const token: CommandGroup = {
   commands: [listTokens, createToken, revokeToken],
 };
 
+const context: CommandGroup = {
+  name: 'context',
+  summary: 'the farms that this machine knows by a name',
+  commands: [listContexts, addContext, useContext, showContext, removeContext],
+};
+
+const config: CommandGroup = {
+  name: 'config',
+  summary: 'what is set, and where it was set',
+  commands: [showConfig],
+};
+
 export const COMMANDS: readonly (Command | CommandGroup)[] = [
   up,
   demo,
@@ -73,6 +87,8 @@ export const COMMANDS: readonly (Command | CommandGroup)[] = [
   tickets,
   owners,
   token,
+  context,
+  config,
   coordinator,
   join,
   agent,

@@ -14,6 +14,8 @@ import type {
   Unit,
   WatchJobResponse,
 } from '../../proto/gen/furrow/v1/job_service.ts';
+import type { ShownSetting } from '../../kit/settings-sources.ts';
+import type { ContextView } from '../context-view.ts';
 import type { Report } from '../report.ts';
 import {
   agentAnswerStateName,
@@ -39,7 +41,11 @@ export function jsonOf(report: Report): unknown {
     case 'explanation':
       return explanationJson(report.answer);
     case 'agents':
-      return { agents: report.agents.map(agentJson), ageMs: report.ageMs };
+      return {
+        agents: report.agents.map(agentJson),
+        ageMs: report.ageMs,
+        coordinatorVersion: report.coordinatorVersion,
+      };
     case 'sizes':
       return { sizes: report.sizes };
     case 'agent':
@@ -47,6 +53,7 @@ export function jsonOf(report: Report): unknown {
     case 'status':
       return {
         address: report.address,
+        context: report.context ?? null,
         ...report.status,
         journal: journalStateName(report.status.journal),
       };
@@ -84,6 +91,14 @@ export function jsonOf(report: Report): unknown {
         policy: report.terms ?? null,
         closedReason: report.closedReason ?? null,
       };
+    case 'contexts':
+      return { contexts: report.contexts.map(contextJson) };
+    case 'context':
+      return { context: contextJson(report.context) };
+    case 'context-removed':
+      return { context: report.name };
+    case 'config':
+      return { role: report.role, settings: report.settings.map(settingJson) };
     case 'drained':
       return { agent: report.agent, draining: report.draining };
   }
@@ -134,6 +149,14 @@ function agentJson(agent: Agent): object {
     policy: policy ? termsOfPolicy(policy) : null,
     closedReason,
   };
+}
+
+function contextJson({ address, ...context }: ContextView): object {
+  return { ...context, address: address ?? null };
+}
+
+function settingJson({ name, value = null, from }: ShownSetting): object {
+  return { name, value, from };
 }
 
 /** One line of `watch --json`; undefined for what has no meaning here. */

@@ -5,6 +5,7 @@ import { systemClock } from '../../kit/clock.ts';
 import { furrowHome } from '../../kit/furrow-home.ts';
 import { isLoopback } from '../../kit/trust.ts';
 import type { CommandContext, CommandResult } from '../command.ts';
+import { LOCAL_CONTEXT, readContexts } from '../contexts.ts';
 import { formatDuration } from '../output/format.ts';
 import { exitWords } from './role-process.ts';
 import type { SupervisorEvent } from './supervisor.ts';
@@ -45,6 +46,12 @@ export async function runUp(
   });
   if (out.json) out.jsonLine({ ...farm.farm, home: home.root, agents });
   else for (const line of welcome(farm, agents, home.root, context)) out.line(line);
+  const contexts = await readContexts(home).catch(() => undefined);
+  if (contexts !== undefined && contexts.current !== LOCAL_CONTEXT) {
+    out.note(
+      `commands talk to context ${contexts.current}, not to this farm, unless they are told --context ${LOCAL_CONTEXT}`,
+    );
+  }
   await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
   out.note('');
   await farm.stop((part) => out.note(`stopping ${part}`));

@@ -49,6 +49,7 @@ export interface EnrolAgent {
   readonly agentId: string;
   readonly name: string;
   readonly version: string;
+  readonly coordinatorVersion: string;
   readonly machineFingerprint: string;
 }
 

@@ -22,6 +22,7 @@ import { decideQuota } from './quotas.ts';
 import { decided, type Decision, type Now, refused, unchanged } from './decision.ts';
 import type { Farm } from './farm.ts';
 import { faultOfMachine, type Liveness } from './liveness.ts';
+import { faultOfVersion } from './version-skew.ts';
 
 export function decide(farm: Farm, liveness: Liveness, command: Command, now: Now): Decision {
   switch (command.type) {
@@ -83,6 +84,8 @@ function decideEnrol(farm: Farm, liveness: Liveness, command: EnrolAgent, now: N
   if (fault !== undefined) {
     return refused('conflict', 'AGENT_ID_IN_USE', fault);
   }
+  const skew = faultOfVersion({ name, version }, command.coordinatorVersion);
+  if (skew !== undefined) return refused('failed-precondition', 'AGENT_VERSION', skew);
   const known = farm.agents.get(agentId);
   if (known?.name === name && known.version === version) return decided([]);
   return decided([{ type: 'AgentEnrolled', agentId, name, version, atMs: now.wallMs }]);

@@ -1,6 +1,7 @@
 /** AgentService: enrolment, and the stream that is an agent's only heartbeat. */
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { FurrowError } from '../../kit/furrow-error.ts';
+import { VERSION } from '../../kit/version.ts';
 import { OPEN_TERMS, policyFromTerms } from '../../proto/agent-policy.ts';
 import type {
   AdvertiseRequest,
@@ -132,9 +133,8 @@ async function enrol(
     sightingFromWire(request.seen, options.office.farm.farmId),
     `agent ${agentId}`,
   );
-  unlessRefused(
-    await options.office.submit({ type: 'EnrolAgent', agentId, name, version, machineFingerprint }),
-  );
+  const identity = { agentId, name, version, machineFingerprint, coordinatorVersion: VERSION };
+  unlessRefused(await options.office.submit({ type: 'EnrolAgent', ...identity }));
   return {
     farmId: options.office.farm.farmId,
     natsUrls: options.natsUrls,

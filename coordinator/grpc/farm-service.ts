@@ -19,6 +19,7 @@ import type { AgentView } from '../domain/views.ts';
 import { type LearnedSize, usualPeakBytes, usualRunMs } from '../domain/learned-sizes.ts';
 import { type AgentLiveness, isOnline, type Liveness } from '../domain/liveness.ts';
 import { whyClosed } from '../domain/roster.ts';
+import { faultOfVersion, upgradeWarning } from '../domain/version-skew.ts';
 import type { Office } from '../office.ts';
 import type { ReadModel } from '../read-model.ts';
 import type { AgentStreams } from './agent-service.ts';
@@ -71,6 +72,7 @@ export function farmService(options: FarmServiceOptions): FarmServiceServer {
     listAgents: unary(gate, '/furrow.v1.FarmService/ListAgents', async () => ({
       agents: options.readModel.agents().map((view) => agentToWire(options, view)),
       ageMs: office.ageMs,
+      coordinatorVersion: options.version,
     })),
     drainAgent: unary(gate, '/furrow.v1.FarmService/DrainAgent', drain(true)),
     undrainAgent: unary(gate, '/furrow.v1.FarmService/UndrainAgent', drain(false)),
@@ -193,6 +195,9 @@ function warningsOf(
   }
   if (standing.state === 'refusing') warnings.push(standing.message);
   warnings.push(...troubleOfAgents(options));
+  const known = online.flatMap(({ agentId }) => options.office.farm.agents.get(agentId) ?? []);
+  const upgrade = upgradeWarning(known, options.version);
+  if (upgrade !== undefined) warnings.push(upgrade);
   if (ageMs > 0) warnings.push(`what is shown may be ${Math.ceil(ageMs / 1000)} s old`);
   if (!around.durable)
     warnings.push(`acknowledgements are not proven durable: ${around.durability}`);
@@ -244,18 +249,21 @@ function agentToWire(options: FarmServiceOptions, view: AgentView): Agent {
     bookedRamBytes: view.bookedRamBytes,
     version: view.version,
     policy: view.policy && policyFromTerms(view.policy),
-    closedReason:
-      state === AgentState.AGENT_STATE_ONLINE ? closedReason(options, view.id, live) : undefined,
+    closedReason: closedReason(options, view, state, live),
   };
 }
 
+/** Of those that are away: a version that would be refused. */
 function closedReason(
-  { office, clock }: FarmServiceOptions,
-  agentId: string,
+  { office, clock, version }: FarmServiceOptions,
+  view: AgentView,
+  state: AgentState,
   live: AgentLiveness | undefined,
 ): string | undefined {
-  const record = office.farm.agents.get(agentId);
-  if (live === undefined || record === undefined) return undefined;
+  if (state === AgentState.AGENT_STATE_OFFLINE) return faultOfVersion(view, version);
+  const record = office.farm.agents.get(view.id);
+  const isOnline = state === AgentState.AGENT_STATE_ONLINE;
+  if (!isOnline || live === undefined || record === undefined) return undefined;
   const now = { monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() };
   return whyClosed(office.liveness, live, record, now);
 }

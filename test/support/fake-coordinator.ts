@@ -50,7 +50,8 @@ export class FakeCoordinator {
   beatRefusal: FurrowError | null = null;
   /** While false, beats get no answer. */
   answering = true;
-  enrolRefusal: { readonly code: number; readonly message: string } | null = null;
+  /** Set: agents are refused with it. */
+  enrolRefusal: FurrowError | null = null;
   judge: (result: Result) => Omit<ResultVerdict, 'token'> | null = () => ({
     verdict: Verdict.VERDICT_ACCEPTED,
     missing: [],
@@ -86,7 +87,7 @@ export class FakeCoordinator {
         reply: (error: object | null, response?: EnrolAgentResponse) => void,
       ) => {
         const refusal = this.enrolRefusal;
-        if (refusal !== null) reply({ code: refusal.code, details: refusal.message });
+        if (refusal !== null) reply(statusOf(refusal));
         else reply(null, this.#enrolment());
       },
       advertise: (stream: BeatStream) => this.#serve(stream),

@@ -154,7 +154,8 @@ export class FarmDriver {
   enrol(agentId: string, capacity: Partial<Capacity> = {}): void {
     const name = `${agentId}-box`;
     const machineFingerprint = `machine of ${agentId}`;
-    this.ask({ type: 'EnrolAgent', agentId, name, version: '1', machineFingerprint });
+    const versions = { version: '1.0.0', coordinatorVersion: '1.0.0' };
+    this.ask({ type: 'EnrolAgent', agentId, name, machineFingerprint, ...versions });
     this.beat(agentId, { capacity: { ...CAPACITY, ...capacity } });
   }
 

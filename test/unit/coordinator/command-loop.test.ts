@@ -198,7 +198,8 @@ function beat(over: Partial<Beat> = {}): Beat {
 /** An agent that is known and has beaten once; nothing is in flight afterwards. */
 async function enrol(): Promise<void> {
   const machineFingerprint = 'm';
-  ask({ type: 'EnrolAgent', agentId: 'a1', name: 'box', version: '1', machineFingerprint });
+  const versions = { version: '1.0.0', coordinatorVersion: '1.0.0' };
+  ask({ type: 'EnrolAgent', agentId: 'a1', name: 'box', machineFingerprint, ...versions });
   await idle();
   await journal.commit();
   loop.beat(beat());
