@@ -394,8 +394,12 @@ main() {
     esac
     shift
   done
-  [[ -z $url_file ]] || url=$(head -n 1 -- "$([[ $url_file == - ]] && echo /dev/stdin || echo "$url_file")")
-  [[ -z $url || $url == furrow://* ]] || die "what $url_file holds is no farm's URL (furrow://…)"
+  case $url_file in
+    '') ;;
+    -) IFS= read -r url || true ;;
+    *) IFS= read -r url <"$url_file" || [[ -r $url_file ]] || die "cannot read $url_file" ;;
+  esac
+  [[ -z $url_file || $url == furrow://* ]] || die "what $url_file holds is no farm's URL (furrow://…)"
   [[ $(id -u) == 0 ]] || die 'this changes the system: run it as root, with sudo'
   # Two at once would take back each other's steps.
   exec 9<"$ROOT/etc"
