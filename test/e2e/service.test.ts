@@ -92,9 +92,8 @@ systemctl is-active furrow-agent
 
 : removal
 installer --remove --purge
-! systemctl cat furrow-agent
-! id furrow
-! ls -d /opt/furrow /etc/furrow /var/lib/furrow /usr/local/bin/furrow
+if systemctl cat furrow-agent || id furrow; then exit 1; fi
+for path in /opt/furrow /etc/furrow /var/lib/furrow /usr/local/bin/furrow; do [[ ! -e $path ]]; done
 echo everything is gone
 `;
 }

@@ -16,6 +16,8 @@ if [[ $task == try || $task == run ]]; then
   [[ -n $cgroup && -x /usr/lib/systemd/systemd ]]
   group=$cgroup/furrow-test-$$
   mkdir "$group"
+  # Called when we end.
+  # shellcheck disable=SC2317
   sweep() {
     for _ in $(seq 50); do
       find "$group" -depth -type d -exec rmdir {} + 2>/dev/null && return
@@ -35,9 +37,9 @@ if [[ $task == try || $task == run ]]; then
 fi
 
 mount --make-rprivate /
-memory=$(mktemp -d /run/furrow-test-XXXXXX)
+memory=$folder/memory
+mkdir -p "$memory"
 mount -t tmpfs tmpfs "$memory"
-rmdir "$memory/x" 2>/dev/null || true
 mkdir "$memory"/{upper,work,root}
 root=$memory/root
 mount -t overlay overlay -o "lowerdir=/,upperdir=$memory/upper,workdir=$memory/work" "$root"
@@ -48,7 +50,11 @@ mount -t tmpfs tmpfs "$root/run"
 mount --rbind /dev "$root/dev"
 mkdir -p "$root/srv/test" "$root/old"
 mount --bind "$folder" "$root/srv/test"
-# The checkout and npm's cache may lie under /tmp, which systemd would cover.
+# It may be another file system than the root's, which is all that the copy has.
+checkout=$(realpath "$(dirname "$shell")/../..")
+mkdir -p "$root$checkout"
+mount --bind "$checkout" "$root$checkout"
+# The checkout may lie under /tmp, which systemd would cover.
 rm -f "$root/usr/lib/systemd/system/tmp.mount" "$root/etc/systemd/system/tmp.mount"
 [[ $task != in-try ]] || exit 0
 
