@@ -1,6 +1,6 @@
 /**
- * deploy/install-agent.sh as an owner runs it, under a real systemd: an agent that joins, works behind the
- * service's walls, is upgraded, goes back when that fails, and is removed.
+ * deploy/install-agent.sh as an owner runs it, under a real systemd: a coordinator's service beside it, an agent
+ * that joins, works behind the service's walls, goes back when an upgrade fails, and is removed.
  */
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -35,6 +35,7 @@ test('an agent is installed, works, is upgraded and removed', async (context) =>
   for (const refused of ['/etc/x', '/var/lib/x', '/usr/x', '/home/x', '/root/x', '/opt/furrow/x']) {
     expect(log).toContain(`cannot touch '${refused}'`);
   }
+  expect(log).toContain('durable  yes');
   expect(log).toContain('walled off by namespaces');
   expect(log).toContain('furrow-agent.service in a control group');
   // The upgrade that does not stay up was taken back.
@@ -59,20 +60,25 @@ interface Parts {
 }
 
 function scriptOf({ packed, later, nats }: Parts): string {
-  const main = join(ROOT, 'dist', 'cli', 'main.js');
   return `
 set -euxo pipefail
-export PATH=${dirname(process.execPath)}:$PATH HOME=/root FURROW_HOME=/srv/farm FURROW_NATS_SERVER=${nats}
-furrow() { ${process.execPath} ${main} "$@"; }
+export PATH=${dirname(process.execPath)}:$PATH HOME=/root FURROW_HOME=/var/lib/private/furrow-coordinator
 installer() { env -u FURROW_HOME bash ${ROOT}/deploy/install-agent.sh "$@"; }
 until_true() { for _ in $(seq 300); do "$@" >/dev/null 2>&1 && return; sleep 0.2; done; return 1; }
 is_online() { furrow agents | grep -q 'box.*online'; }
 pid_of_agent() { systemctl show --property MainPID --value furrow-agent; }
 
-systemd-run --unit=farm -E FURROW_HOME -E FURROW_NATS_SERVER -E HOME -E PATH ${process.execPath} ${main} up --agents 0 --grpc-port 0 --http-port 0 --nats-port 0
-until_true furrow status
+installer --no-join --without-onnx --name box --package ${packed}
 
-${knowsCommand('join') ? joined(packed) : configured(packed)}
+: the service of a coordinator, by the head of its unit
+install -m 755 ${nats} /usr/local/bin/nats-server
+echo 'FURROW_UP_FLAGS=--grpc-port 0 --http-port 0 --nats-port 0' >/etc/furrow/coordinator.env
+cp /opt/furrow/current/node_modules/furrow/deploy/systemd/furrow-coordinator.service /etc/systemd/system/
+systemctl daemon-reload && systemctl enable --now furrow-coordinator
+until_true furrow status || { journalctl -u furrow-coordinator --no-pager; exit 1; }
+furrow status
+
+${knowsCommand('join') ? joined(packed) : CONFIGURED}
 until_true is_online || { journalctl -u furrow-agent --no-pager; exit 1; }
 
 job=$(furrow submit command -- sh -c '${WALLS}')
@@ -91,6 +97,8 @@ systemctl is-active furrow-agent
 [[ $(pid_of_agent) != "$pid" && $(/usr/local/bin/furrow --version) != 9.0.0 ]]
 
 : removal
+systemctl disable --now furrow-coordinator
+rm /etc/systemd/system/furrow-coordinator.service /etc/furrow/coordinator.env
 installer --remove --purge
 if systemctl cat furrow-agent || id furrow; then exit 1; fi
 for path in /opt/furrow /etc/furrow /var/lib/furrow /usr/local/bin/furrow; do [[ ! -e $path ]]; done
@@ -104,20 +112,17 @@ url=$(${process.execPath} --input-type=module -e '
   const { formatFarmUrl } = await import("${ROOT}/dist/kit/farm-url.js");
   const { fingerprintOf } = await import("${ROOT}/dist/kit/farm-ca.js");
   const { readFileSync } = await import("node:fs");
-  const read = (name) => readFileSync("/srv/farm/" + name, "utf8");
+  const read = (name) => readFileSync(process.env.FURROW_HOME + "/" + name, "utf8");
   const caSha256 = fingerprintOf(read("keys/ca.pem"));
   console.log(formatFarmUrl({ address: JSON.parse(read("farm.json")).grpc, caSha256, token: read("token").trim() }));')
 installer --without-onnx --name box --package ${packed} --url-file - <<<"$url"`;
 }
 
 /** Where the program cannot join yet. */
-function configured(packed: string): string {
-  return `
-installer --no-join --without-onnx --name box --package ${packed}
-install -m 600 -o furrow -g furrow /srv/farm/token /var/lib/furrow/token
-install -m 644 /srv/farm/keys/ca.pem /var/lib/furrow/ca.pem
-grpc=$(sed -n 's/.*"grpc": "\\(.*\\)".*/\\1/p' /srv/farm/farm.json)
+const CONFIGURED = `
+install -m 600 -o furrow -g furrow $FURROW_HOME/token /var/lib/furrow/token
+install -m 644 $FURROW_HOME/keys/ca.pem /var/lib/furrow/ca.pem
+grpc=$(sed -n 's/.*"grpc": "\\(.*\\)".*/\\1/p' $FURROW_HOME/farm.json)
 printf '%s\\n' "FURROW_FARM=$grpc" FURROW_AGENT_TOKEN_FILE=/var/lib/furrow/token FURROW_CA=/var/lib/furrow/ca.pem >>/etc/furrow/agent.env
 touch /etc/furrow/joined
 systemctl enable --now furrow-agent`;
-}
