@@ -26,7 +26,7 @@ const ROOT = join(import.meta.dirname, '..', '..', '..');
 const SCRIPT = join(ROOT, 'deploy', 'install-agent.sh');
 const UNIT = 'etc/systemd/system/furrow-agent.service';
 const URL_OF_NOBODY = `furrow://127.0.0.1:1?token=${'a'.repeat(43)}`;
-const PATIENCE_MS = 120_000;
+const PATIENCE_MS = 240_000;
 
 interface Outcome {
   readonly code: number;
