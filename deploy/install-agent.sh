@@ -186,10 +186,11 @@ install_release() {
   on_failure rm -rf "$stage" "$OPT/releases/$release"
   rm -rf "$stage"
   mkdir -p "$stage/bin"
-  [[ -z $node_archive ]] || mv "$scratch/node" "$stage/node"
   # Not --global: npm then installs what --omit leaves out. Install scripts are not needed, and fetch things.
   (umask 022 && npm install --prefix "$stage" --ignore-scripts --omit=dev ${without_onnx:+--omit=optional} --prefer-offline \
     --no-package-lock --no-audit --no-fund --loglevel=error "$file" >/dev/null) || die 'npm could not install the package'
+  # Last: npm was of it.
+  [[ -z $node_archive ]] || mv "$scratch/node" "$stage/node"
   if [[ -z $node_archive ]]; then printf -v node '%q' "$node"; else node="\"\$here/../node/bin/node\""; fi
   cat >"$stage/bin/furrow" <<WRAPPER
 #!/bin/sh

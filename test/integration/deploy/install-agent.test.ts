@@ -14,10 +14,12 @@ import {
   readFileSync,
   readlinkSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { VERSION } from '../../../kit/version.ts';
 import { packFurrow, packLater } from '../../support/furrow-package.ts';
@@ -210,6 +212,22 @@ describe.skipIf(process.getuid?.() !== 0)('install-agent.sh', () => {
   );
 
   test(
+    'with an archive of Node the agent has one of its own',
+    async () => {
+      const image = newImage();
+      const archive = await packNode();
+      const later = await packLater(folder, { version: '9.0.0' });
+      const args = ['--no-join', '--package', later, '--node', archive];
+      expect(await install(image, args)).toMatchObject({ code: 0 });
+      expect(await versionIn(image)).toBe('9.0.0');
+      // And not one that happens to be on PATH.
+      rmSync(join(image, 'opt/furrow/current/node'), { recursive: true });
+      await expect(versionIn(image)).rejects.toThrow('node/bin/node');
+    },
+    PATIENCE_MS,
+  );
+
+  test(
     'a program of that name that is not ours is left alone',
     async () => {
       const image = newImage();
@@ -230,6 +248,26 @@ function versionIn(image: string): Promise<string> {
       error === null ? resolve(stdout.trim()) : reject(error),
     );
   });
+}
+
+/** As Node's own archives are: one folder, and in it bin/node, bin/npm and npm. */
+async function packNode(): Promise<string> {
+  const root = join(folder, 'node-archive', 'node-v20');
+  mkdirSync(join(root, 'bin'), { recursive: true });
+  mkdirSync(join(root, 'lib', 'node_modules'), { recursive: true });
+  cpSync(process.execPath, join(root, 'bin', 'node'));
+  const { stdout } = await promisify(execFile)('npm', ['root', '--global']);
+  symlinkSync(join(stdout.trim(), 'npm'), join(root, 'lib', 'node_modules', 'npm'));
+  symlinkSync('../lib/node_modules/npm/bin/npm-cli.js', join(root, 'bin', 'npm'));
+  const archive = join(folder, 'node-v20.tar');
+  await promisify(execFile)('tar', [
+    '-cf',
+    archive,
+    '-C',
+    join(folder, 'node-archive'),
+    'node-v20',
+  ]);
+  return archive;
 }
 
 /** The same package, whose `join` says how it was called and what others can see of that. */
