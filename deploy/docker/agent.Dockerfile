@@ -6,9 +6,9 @@ WORKDIR /src
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --no-audit --no-fund
 COPY . .
-RUN npm pack --silent --ignore-scripts=false --pack-destination /tmp \
+RUN npm pack --silent --ignore-scripts=false --pack-destination /opt \
     && mkdir /opt/furrow \
-    && tar -xzf /tmp/furrow-*.tgz -C /opt/furrow --strip-components=1 \
+    && tar -xzf /opt/furrow-*.tgz -C /opt/furrow --strip-components=1 \
     && cp package-lock.json .npmrc /opt/furrow/
 WORKDIR /opt/furrow
 RUN npm ci --omit=dev --no-audit --no-fund
