@@ -279,6 +279,22 @@ install_bubblewrap() {
 }
 
 install_test_tools() {
+  install_python_tools
+  install_deploy_tools
+}
+
+# For deploy/: its scripts are checked by shellcheck, and its units by systemd's own tools.
+install_deploy_tools() {
+  local -a missing=()
+  have shellcheck || missing+=(shellcheck)
+  have systemd-analyze || missing+=(systemd)
+  have setpriv || missing+=(util-linux)
+  ((${#missing[@]} > 0)) || return 0
+  install_debian_packages 'the tests check deploy/' "${missing[@]}" && have shellcheck && have systemd-analyze && return
+  die 'The tests check what deploy/ holds. Install for them:' "  ${missing[*]}" 'Then run this again.'
+}
+
+install_python_tools() {
   # examples/ has a service in Python. A python3 of one's own on PATH does not see Debian's packages, so
   # the system's is tried as well; the tests choose in the same order.
   python_with_grpc && return
