@@ -23,7 +23,7 @@ import { Changes } from './changes.ts';
 import type { AgentConfig } from './config.ts';
 import { createExecutor } from './execute-unit.ts';
 import { FailureStreak } from './failure-streak.ts';
-import { FarmSeen, seenFile } from './farm-seen.ts';
+import { FARM_SEEN_FILE, FarmSeen } from './farm-seen.ts';
 import { whyNotFitting } from './fits.ts';
 import { OutboxLog } from './outbox-log.ts';
 import { OwnerWatch } from './owner/owner-watch.ts';
@@ -39,6 +39,8 @@ import { UnitCgroups } from './process/unit-cgroups.ts';
 import { VramUse } from './process/vram-use.ts';
 import { runnerRegistry } from './runners/registry.ts';
 import { CHANNEL_OPTIONS, Session } from './session.ts';
+import { SESSION_START_FILE, sessionStart } from './session-start.ts';
+import { stateFile } from './state-file.ts';
 import { VERSION } from '../kit/version.ts';
 import { termsOfPolicy } from '../proto/agent-policy.ts';
 import { WorkPlane } from './work-plane.ts';
@@ -96,12 +98,18 @@ export class Agent {
       version: VERSION,
     };
     this.#log = log.child({ agent: this.#identity.agentId });
-    this.#seen = new FarmSeen(seenFile(config.stateDirectory), this.#log, () =>
+    const { stateDirectory } = config;
+    this.#seen = new FarmSeen(stateFile(stateDirectory, FARM_SEEN_FILE), this.#log, () =>
       systemClock.monotonicMs(),
     );
     this.#records = new ProcessRecords(join(config.stateDirectory, 'processes'));
     this.#cgroups = this.#openCgroups();
     this.#memory = this.#guardMemory();
+  }
+
+  #sessionStart(): number {
+    const file = stateFile(this.#config.stateDirectory, SESSION_START_FILE);
+    return sessionStart(file, performance.timeOrigin, this.#log);
   }
 
   /** FurrowError: failed-precondition CGROUPS_UNAVAILABLE when nothing else is to do. */
@@ -155,6 +163,7 @@ export class Agent {
         token: this.#config.token,
         identity: this.#identity,
         session: this.#session,
+        startedAtMs: this.#sessionStart(),
         seen: () => this.#seen.place,
         random: Math.random,
         log: this.#log,

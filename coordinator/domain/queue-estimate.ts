@@ -31,7 +31,7 @@ function aheadInStep(step: StepRun, unit: number, wallMs: number): number {
   const units = unitsOf(step);
   // Of those that were never touched nobody counts a million.
   if (unit >= units.fresh) {
-    const due = units.delayed.filter(({ notBeforeMs }) => notBeforeMs <= wallMs).length;
+    const due = units.delayed.length - units.delayedAt(wallMs).length;
     return units.front.length + due + units.back.length + unit - units.fresh;
   }
   let ahead = 0;

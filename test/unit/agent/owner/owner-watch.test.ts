@@ -13,6 +13,8 @@ class Bench {
   reading: UseReading = { inputIdleMs: 3_600_000, loadPercent: 0, gpuPercent: undefined };
   readings = 0;
   readonly watch: OwnerWatch;
+  /** By how much somebody set the wall clock. */
+  wallSetMs = 0;
   #nowMs = 0;
   #timer: { readonly atMs: number; readonly callback: () => void } | undefined;
 
@@ -20,7 +22,7 @@ class Bench {
     this.watch = new OwnerWatch({
       clock: {
         monotonicMs: () => this.#nowMs,
-        wallMs: () => 1_800_000_000_000 + this.#nowMs,
+        wallMs: () => 1_800_000_000_000 + this.wallSetMs + this.#nowMs,
         after: (delayMs, callback) => {
           this.#timer = { atMs: this.#nowMs + delayMs, callback };
           return () => (this.#timer = undefined);
