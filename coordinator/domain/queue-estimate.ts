@@ -1,6 +1,7 @@
 /** How many units go before one that waits, and when its turn may come. */
 import type { AgentAnswer } from './agent-answers.ts';
-import { readyEntry, stepOf, unitsOf } from './apply.ts';
+import { stepOf, unitsOf } from './find.ts';
+import { readyEntry } from './ready-steps.ts';
 import type { Job, StepRun } from './farm.ts';
 import { couldFitOneOf } from './misfit.ts';
 import { compareReady, type ReadyStep } from './ready-index.ts';

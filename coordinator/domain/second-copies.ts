@@ -5,7 +5,7 @@
  * Copies take only room that nothing ready could use, and a unit has at most one. Work is bounded: the tick
  * names those leases whose time has come (`noteStraggler`), and only these are placed.
  */
-import { jobOf, stepOf, unitsOf } from './apply.ts';
+import { jobOf, stepOf, unitsOf } from './find.ts';
 import type { Now } from './decision.ts';
 import { emptyBooking, fits, whenEmpty } from './demand.ts';
 import type { LeasesGranted } from './facts.ts';

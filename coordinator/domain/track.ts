@@ -3,7 +3,7 @@
  * while the farm still knows the leases that it ends.
  */
 import { noteFailure, noteSuccess } from './agent-trust.ts';
-import { jobOf, stepOf } from './apply.ts';
+import { jobOf, stepOf } from './find.ts';
 import type { EndKind, Fact, LeaseEnded } from './facts.ts';
 import { noteUsage } from './fair-share.ts';
 import { type Farm, type Lease, type Slot, unitIdOf } from './farm.ts';
