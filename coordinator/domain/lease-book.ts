@@ -117,3 +117,19 @@ export function releaseLeases(farm: Farm, step: StepRun): void {
     if (copy !== undefined) removeLease(farm, copy.token);
   }
 }
+
+/** Whether the agent holds a lease of this attempt, the unit's first one or its copy's. */
+export function isUnderLease(
+  farm: Farm,
+  job: number,
+  stepName: string,
+  { unit, attempt, agentId }: Pick<LeaseRecord, 'unit' | 'attempt' | 'agentId'>,
+): boolean {
+  const step = farm.jobs.get(job)?.steps.find(({ spec }) => spec.name === stepName);
+  if (step?.units === undefined || unit >= step.units.size) return false;
+  for (const token of [step.units.tokenOf(unit), step.units.copies.get(unit)?.token]) {
+    const lease = token === undefined ? undefined : farm.leases.get(token);
+    if (lease?.attempt === attempt && lease.agentId === agentId) return true;
+  }
+  return false;
+}

@@ -36,6 +36,7 @@ import type { Sighting } from '../domain/lineage.ts';
 import type { WorkPlane } from '../reign.ts';
 import { successesFromWire } from './result-columns.ts';
 import type { File } from '../domain/task.ts';
+import { isUnderLease } from '../domain/lease-book.ts';
 import type { WatchHub } from '../watch-hub.ts';
 import { subscribeCheckpoints } from './checkpoints.ts';
 import { fitGrant, type FittedGrant } from './fit-grant.ts';
@@ -210,9 +211,13 @@ function takeProgress(farm: Farm, hub: WatchHub, log: Logger, message: Msg): voi
     const known = job === undefined ? undefined : farm.jobs.get(job);
     if (job === undefined || known === undefined || known.end !== undefined) return;
     const { agentId, units } = Progress.decode(message.data);
+    // Nor may what comes late of an attempt that is over be taken for how far the next one is.
+    const current = units.filter(({ step, unit, attempt }) =>
+      isUnderLease(farm, job, step, { unit, attempt, agentId }),
+    );
     hub.progress(
       job,
-      units.map(({ step, unit, attempt, fraction, counter, note }) => {
+      current.map(({ step, unit, attempt, fraction, counter, note }) => {
         return { unitId: `j${job}/${step}/${unit}`, attempt, agentId, fraction, counter, note };
       }),
     );
