@@ -283,6 +283,12 @@ install_test_tools() {
     'Then run this again.'
 }
 
+# A test sets the clocks of processes with it; without it that test is skipped.
+install_faketime() {
+  compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null && return
+  install_debian_packages 'a test sets clocks' faketime || say 'libfaketime cannot be had: the test that sets clocks is skipped'
+}
+
 # --- The order of things ---------------------------------------------------------------------------
 
 tests='' old_nats=''
@@ -305,5 +311,8 @@ install_packages
 install_nats
 [[ -z $old_nats ]] || install_old_nats
 install_ffmpeg
-[[ -z $tests ]] || install_test_tools
+if [[ -n $tests ]]; then
+  install_test_tools
+  install_faketime
+fi
 bash deploy/build.sh
