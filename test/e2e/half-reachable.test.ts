@@ -75,10 +75,11 @@ test(
     await until('it runs', () => existsSync(gate.pidFile(0)));
     proxy.cut();
     const cutAtMs = performance.now();
+    const listAgents = farm.client.farm.listAgents.bind(farm.client.farm);
     const other = await submitSteps(farm, commandStep('other', ['true'], { parameters: count(4) }));
     await until('nothing is granted, and it is said why', async () => {
-      const { stdout } = await farm.furrow('explain', other);
-      return stdout.includes('it has no connection to NATS');
+      const { agents } = await farm.client.call(listAgents, {});
+      return agents[0]?.closedReason === 'it has no connection to NATS';
     });
     const granted = (await readJournal(farm)).granted(other).length;
     gate.open(0);
