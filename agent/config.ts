@@ -4,13 +4,14 @@ import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
-import { furrowHome, readFarmFile } from '../kit/furrow-home.ts';
+import { type FurrowHome, furrowHome, readFarmFile } from '../kit/furrow-home.ts';
 import { FurrowError, messageOf } from '../kit/furrow-error.ts';
 import { DEFAULT_FARM, wayToFarm } from '../kit/farm-way.ts';
 import { readToken } from '../kit/token-file.ts';
 import type { Trust } from '../kit/trust.ts';
 import type { PolicyTerms } from '../proto/agent-policy.ts';
 import { OWN_POLICY_SETTINGS, OWN_POLICY_USAGE, ownTerms } from './owner/own-policy.ts';
+import { type Joined, readJoined } from './joined.ts';
 import { failurePatternSchema } from './failure-patterns.ts';
 
 const BINARY_UNITS: Readonly<Record<string, number>> = {
@@ -128,7 +129,10 @@ export interface AgentConfig extends Readonly<
   readonly farm: string;
   /** False: it is the usual address, for want of a better one. */
   readonly isFarmNamed: boolean;
-  readonly token: string;
+  /** With which it may join; undefined when it has joined and there is none at hand. */
+  readonly token: string | undefined;
+  /** Undefined: it has not joined this farm yet. */
+  readonly joined: Joined | undefined;
   readonly trust: Trust;
   /** Absolute path of the folder that is this agent's alone. */
   readonly stateDirectory: string;
@@ -181,19 +185,45 @@ export async function readAgentConfig(
   });
   const { terms: own, fault } = ownTerms(settings, settings.maxBandwidth);
   if (fault !== undefined) throw new FurrowError('invalid', 'BAD_USAGE', fault);
-  const { farm: named, plaintext, ca: caFile } = settings;
+  const joined = await readJoined(stateDirectory);
+  const { farm: named = joined?.farm, plaintext, ca: caFile } = settings;
   const {
     address: farm,
     trust,
     token: itsToken,
   } = await wayToFarm({ named, plaintext, caFile, home });
   const isFarmNamed = named !== undefined || (await readFarmFile(home.farmFile)) !== undefined;
-  const given = itsToken ?? environment['FURROW_TOKEN'];
-  const token =
-    settings.tokenFile === undefined && given
-      ? given
-      : await readToken(settings.tokenFile ?? home.tokenFile);
-  return Object.freeze({ ...settings, own, farm, isFarmNamed, token, trust, stateDirectory });
+  const token = await tokenToJoin(settings, home, itsToken ?? environment['FURROW_TOKEN'], joined);
+  const way = { farm, isFarmNamed, token, ...trusting(settings, joined, trust) };
+  return Object.freeze({ ...settings, ...way, own, stateDirectory });
+}
+
+/** What the agent joined with stands, unless it was told of another farm since. */
+function trusting(
+  { farm: named, plaintext, ca }: Settings,
+  joined: Joined | undefined,
+  trust: Trust,
+): Pick<AgentConfig, 'trust' | 'joined'> {
+  if (joined === undefined) return { trust, joined };
+  if (named === undefined && !plaintext && ca === undefined) return { trust: joined.trust, joined };
+  const isSame = JSON.stringify(trust) === JSON.stringify(joined.trust);
+  return { trust, joined: isSame ? joined : undefined };
+}
+
+async function tokenToJoin(
+  { tokenFile }: Settings,
+  home: FurrowHome,
+  given: string | undefined,
+  joined: Joined | undefined,
+): Promise<string | undefined> {
+  if (tokenFile === undefined && given) return given;
+  try {
+    return await readToken(tokenFile ?? home.tokenFile);
+  } catch (error) {
+    const isSpared = joined !== undefined && tokenFile === undefined;
+    if (isSpared && error instanceof FurrowError && error.code === 'not-found') return undefined;
+    throw error;
+  }
 }
 
 function parseFlags(argv: readonly string[]): Record<string, string | undefined> {

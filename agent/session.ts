@@ -25,6 +25,8 @@ export interface SessionPorts {
   nextBeat(): KeeperBeat;
   beatAnswered(response: AdvertiseResponse): AnswerTaken;
   readonly workPlaneUp: boolean;
+  /** New credentials for NATS. */
+  natsRenewed(jwt: string): void;
   /** A new object whenever it changed; it is not compared by content. */
   capacity(): Capacity;
   /** Enrolled once more after a lost connection: addresses may have changed. */
@@ -35,7 +37,8 @@ export interface SessionOptions {
   readonly client: AgentServiceClient;
   /** The client's own: told which coordinators served. */
   readonly channel: CoordinatorChannel;
-  readonly token: string;
+  /** What it proves itself with. */
+  readonly key: string;
   readonly identity: EnrolAgentRequest;
   readonly session: string;
   /** When it began: see session-start.ts. */
@@ -161,11 +164,11 @@ export class Session {
   }
 
   #callEnrol(): Promise<EnrolAgentResponse> {
-    const { client, identity, token, seen } = this.#options;
+    const { client, identity, key, seen } = this.#options;
     return new Promise((fulfil, reject) => {
       client.enrolAgent(
         { ...identity, seen: seen() },
-        authorization(token),
+        authorization(key),
         { deadline: Date.now() + CALL_DEADLINE_MS },
         (error, response) => (error === null ? fulfil(response) : reject(furrowErrorOf(error))),
       );
@@ -181,7 +184,7 @@ const FATAL: ReadonlySet<FurrowError['code']> = new Set([
 ]);
 
 /** For a session that was served before. */
-const FINAL: ReadonlySet<string> = new Set(['OTHER_FARM', 'SESSION_FENCED']);
+const FINAL: ReadonlySet<string> = new Set(['OTHER_FARM', 'SESSION_FENCED', 'AGENT_REVOKED']);
 
 /** One Advertise stream. */
 class Stream {
@@ -203,7 +206,7 @@ class Stream {
     this.#options = options;
     this.#ports = ports;
     this.#heartbeatMs = heartbeatMs;
-    this.#call = options.client.advertise(authorization(options.token));
+    this.#call = options.client.advertise(authorization(options.key));
   }
 
   /** Settles when the signal came; rejects when the stream broke. */
@@ -296,6 +299,7 @@ class Stream {
   #answered(response: AdvertiseResponse): void {
     this.#oldestUnansweredMs = null;
     for (const { beat, fulfil } of this.#waiting) if (beat <= response.beat) fulfil();
+    if (response.natsJwt !== undefined) this.#ports.natsRenewed(response.natsJwt);
     const taken = this.#ports.beatAnswered(response);
     // Enrolling again tells it what it does not know, or finds the one that leads now.
     if (taken.state === 'ignored') {
@@ -330,7 +334,7 @@ function authorization(token: string): Metadata {
   return metadata;
 }
 
-function furrowErrorOf(error: ServiceError): FurrowError {
+export function furrowErrorOf(error: ServiceError): FurrowError {
   if (error instanceof FurrowError) return error;
   const [details] = error.metadata?.get(ERROR_DETAILS_KEY) ?? [];
   const info = details instanceof Uint8Array ? decodeErrorDetails(details) : undefined;

@@ -1,6 +1,7 @@
 /** What commands answer: data, which output/text.ts and output/json.ts print. */
 import type { PolicyTerms } from '../proto/agent-policy.ts';
 import type {
+  AccessToken,
   Agent,
   GetStatusResponse,
   LearnedSize,
@@ -80,5 +81,19 @@ export type Report =
       readonly terms: PolicyTerms | undefined;
       readonly closedReason: string | undefined;
     }
+  | { readonly kind: 'tokens'; readonly tokens: readonly AccessToken[] }
+  | {
+      readonly kind: 'token';
+      readonly token: AccessToken | undefined;
+      readonly secret: string;
+      readonly url: string;
+    }
+  | {
+      readonly kind: 'invitation';
+      readonly id: string;
+      readonly url: string;
+      readonly expiresAtMs: number;
+    }
+  | { readonly kind: 'revoked'; readonly what: 'token' | 'agent'; readonly name: string }
   | { readonly kind: 'drained'; readonly agent: string; readonly draining: boolean }
   | DemoReport;

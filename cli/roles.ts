@@ -27,6 +27,11 @@ export const coordinator = role('coordinator', 'run a coordinator', () => {
   return import('../coordinator/main.ts');
 });
 
+export const join = role('join', 'let this machine work for a farm', () => {
+  // oxlint-disable-next-line no-restricted-imports -- see the head of this file
+  return import('../agent/join-command.ts');
+});
+
 export const agent = role('agent', 'run an agent on this machine', () => {
   // oxlint-disable-next-line no-restricted-imports -- see the head of this file
   return import('../agent/main.ts');

@@ -22,11 +22,20 @@ export async function runLine(argv: readonly string[], io: Io): Promise<number> 
     globals: GlobalOptions,
   ): Promise<number> => runCommand(command, args, options, globals, io);
   try {
-    return await parseLine(argv, run, io);
+    return await parseLine(asTable(argv), run, io);
   } catch (error) {
     return failed(error, openOutput({ json: argv.includes('--json') }, io), io);
   }
 }
+
+/** `furrow agent` is a role with options of its own; of one agent or of all, these commands are the same. */
+function asTable(argv: readonly string[]): readonly string[] {
+  const at = argv.indexOf('agent');
+  const isAbout = at >= 0 && OF_AGENTS.has(argv[at + 1] ?? '');
+  return isAbout ? argv.with(at, 'agents') : argv;
+}
+
+const OF_AGENTS: ReadonlySet<string> = new Set(['invite', 'revoke', 'policy', 'pause', 'resume']);
 
 async function runCommand(
   command: Command,

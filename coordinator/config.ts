@@ -10,7 +10,14 @@ import { isLoopback } from '../kit/trust.ts';
 export const COORDINATOR_USAGE = `furrow coordinator: decides what runs where
 
   --nats URL[,URL]         nats-server addresses (default nats://127.0.0.1:7402)
-  --nats-token-file FILE   token for NATS (default: the farm's token)
+  --nats-token-file FILE   one token for all of NATS, agents included (default: the farm's token): for a
+                           server that nobody else can reach
+  --nats-creds FILE        credentials of an account of your own cluster, and --nats-account-key FILE the
+                           seed of a signing key of it, with which each agent gets its own credentials
+  --nats-ca FILE           authority of its certificates, PEM (default: those that this system trusts)
+  --nats-private           the nats-server of furrow up, whose keys are in the state folder
+  --agent-credentials-ms MS
+                           agents' credentials for NATS end after so long (default 3600000: one hour)
   --nats-monitor URL[,URL] monitoring of each server: where durability is read
   --listen HOST            address to listen on (default 127.0.0.1)
   --grpc-port PORT         default 7400; 0 takes a free one
@@ -68,6 +75,16 @@ const MOST_MS = 36_525 * DAY_MS;
 const settings = z.strictObject({
   nats: urls.default(['nats://127.0.0.1:7402']),
   natsTokenFile: z.string().optional(),
+  natsCreds: z.string().min(1).optional(),
+  natsAccountKey: z.string().min(1).optional(),
+  natsCa: z.string().min(1).optional(),
+  natsPrivate: z.stringbool().or(z.boolean()).default(false),
+  agentCredentialsMs: z.coerce
+    .number()
+    .int()
+    .min(5_000)
+    .max(30 * DAY_MS)
+    .default(3_600_000),
   natsMonitor: urls.optional(),
   listen: z.string().min(1).default('127.0.0.1'),
   grpcPort: port.default(7400),
@@ -118,6 +135,11 @@ export interface CoordinatorConfig extends Readonly<z.infer<typeof settings>> {
 const FLAGS = {
   nats: { type: 'string' },
   'nats-token-file': { type: 'string' },
+  'nats-creds': { type: 'string' },
+  'nats-account-key': { type: 'string' },
+  'nats-ca': { type: 'string' },
+  'nats-private': { type: 'boolean' },
+  'agent-credentials-ms': { type: 'string' },
   'nats-monitor': { type: 'string' },
   listen: { type: 'string' },
   'grpc-port': { type: 'string' },
@@ -169,7 +191,7 @@ export function readCoordinatorConfig(
   if (heartbeatMs * 2 > leaseTtlMs) {
     throw badUsage('--heartbeat-ms must be at most half of --lease-ttl-ms');
   }
-  checkTls(parsed.data);
+  checkSecrets(parsed.data);
   if (parsed.data.blobs === undefined && parsed.data.s3Endpoint !== undefined) {
     throw badUsage('--s3-endpoint says where the service is, and --blobs s3://BUCKET which bucket');
   }
@@ -177,13 +199,17 @@ export function readCoordinatorConfig(
   return Object.freeze({ ...parsed.data, heartbeatMs, announce, home });
 }
 
-function checkTls({ listen, plaintext, tlsCert, tlsKey, tlsCa }: z.infer<typeof settings>): void {
+function checkSecrets(given: z.infer<typeof settings>): void {
+  const { listen, plaintext, tlsCert, tlsKey, tlsCa, natsCreds, natsAccountKey } = given;
   if (plaintext && !isLoopback(listen)) {
     const message = `--plaintext with --listen ${listen}, which reaches beyond this machine: tokens and films would travel unencrypted; leave --plaintext out`;
     throw new FurrowError('failed-precondition', 'PLAINTEXT_NOT_ALLOWED', message);
   }
   if ((tlsCert === undefined) !== (tlsKey === undefined)) {
     throw badUsage('--tls-cert and --tls-key go together');
+  }
+  if ((natsCreds === undefined) !== (natsAccountKey === undefined)) {
+    throw badUsage('--nats-creds and --nats-account-key go together');
   }
   if (tlsCa !== undefined && tlsCert === undefined) throw badUsage('--tls-ca goes with --tls-cert');
   if (plaintext && tlsCert !== undefined) throw badUsage('--plaintext has no use for --tls-cert');

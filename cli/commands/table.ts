@@ -1,6 +1,6 @@
 /** Every command, in the order of --help. A new one is a file beside this and a line here. */
 import type { Command, CommandGroup } from '../command.ts';
-import { agent, coordinator } from '../roles.ts';
+import { agent, coordinator, join } from '../roles.ts';
 import { pauseAgent, policy, resumeAgent } from './agent-policy.ts';
 import { drain, listAgents, undrain } from './agents.ts';
 import { demo } from './demo.ts';
@@ -15,6 +15,7 @@ import { cancel, pause, remove, resume, retry } from './steer.ts';
 import { command } from './submit/command.ts';
 import { steps } from './submit/steps.ts';
 import { transcode } from './submit/transcode.ts';
+import { createToken, invite, listTokens, revokeAgent, revokeToken } from './tokens.ts';
 import { units } from './units.ts';
 import { up } from './up.ts';
 import { watch } from './watch.ts';
@@ -40,7 +41,13 @@ const owners: CommandGroup = {
 const agents: CommandGroup = {
   name: 'agents',
   summary: 'list the agents and what they have; say when each works',
-  commands: [listAgents, policy, pauseAgent, resumeAgent],
+  commands: [listAgents, invite, revokeAgent, policy, pauseAgent, resumeAgent],
+};
+
+const token: CommandGroup = {
+  name: 'token',
+  summary: 'who may use the farm',
+  commands: [listTokens, createToken, revokeToken],
 };
 
 export const COMMANDS: readonly (Command | CommandGroup)[] = [
@@ -65,6 +72,8 @@ export const COMMANDS: readonly (Command | CommandGroup)[] = [
   sizes,
   tickets,
   owners,
+  token,
   coordinator,
+  join,
   agent,
 ];

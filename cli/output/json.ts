@@ -2,6 +2,8 @@
  * What --json prints: the protocol's own field names, every field always there, enums by their short
  * names. Scripts depend on it: fields may be added, never renamed.
  */
+import type { AccessToken } from '../../proto/gen/furrow/v1/farm_service.ts';
+import { roleName } from './token-text.ts';
 import { termsOfPolicy } from '../../proto/agent-policy.ts';
 import type { Agent } from '../../proto/gen/furrow/v1/farm_service.ts';
 import type {
@@ -60,6 +62,18 @@ export function jsonOf(report: Report): unknown {
       return { jobId: report.jobId, files: report.files };
     case 'demo':
       return report;
+    case 'tokens':
+      return { tokens: report.tokens.map(tokenToJson) };
+    case 'token':
+      return {
+        token: report.token && tokenToJson(report.token),
+        secret: report.secret,
+        url: report.url,
+      };
+    case 'invitation':
+      return { id: report.id, url: report.url, expiresAtMs: report.expiresAtMs };
+    case 'revoked':
+      return { revoked: report.what, name: report.name };
     case 'tickets':
       return { tickets: report.tickets };
     case 'owners':
@@ -149,4 +163,8 @@ function watchMessageJson({ cursor, event }: WatchJobResponse): object | undefin
 /** One line of `logs --json`. */
 export function logJson(message: StreamLogsResponse): object {
   return { ...message };
+}
+
+function tokenToJson(token: AccessToken): object {
+  return { ...token, role: roleName(token.role) };
 }

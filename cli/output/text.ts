@@ -1,4 +1,5 @@
 /** What people read: every report as lines. */
+import { invitationLines, tokenLines, tokenTable } from './token-text.ts';
 import type { Agent, GetStatusResponse } from '../../proto/gen/furrow/v1/farm_service.ts';
 import { AgentState, JournalState } from '../../proto/gen/furrow/v1/farm_service.ts';
 import {
@@ -64,6 +65,14 @@ export function linesOf(
       return report.files.map(fileLine);
     case 'demo':
       return demoLines(report, style, columns);
+    case 'tokens':
+      return tokenTable(report.tokens, style, columns, nowMs);
+    case 'token':
+      return tokenLines(report, style, nowMs);
+    case 'invitation':
+      return invitationLines(report, style, nowMs);
+    case 'revoked':
+      return [`${report.what} ${report.name} is revoked`];
     case 'tickets':
       return ticketLines(report.tickets, style, columns);
     case 'owners':

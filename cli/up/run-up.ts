@@ -3,6 +3,7 @@ import { realpathSync } from 'node:fs';
 import { delimiter, join, relative } from 'node:path';
 import { systemClock } from '../../kit/clock.ts';
 import { furrowHome } from '../../kit/furrow-home.ts';
+import { isLoopback } from '../../kit/trust.ts';
 import type { CommandContext, CommandResult } from '../command.ts';
 import { formatDuration } from '../output/format.ts';
 import { exitWords } from './role-process.ts';
@@ -50,6 +51,8 @@ export async function runUp(
   return {};
 }
 
+const hostOf = (address: string): string => address.slice(0, address.lastIndexOf(':'));
+
 function eventLine(part: string, event: SupervisorEvent): string {
   switch (event.kind) {
     case 'ended':
@@ -76,6 +79,9 @@ function welcome(
     `${dim('coordinator')}  ${farm.grpc} (gRPC), ${farm.http}`,
     `${dim('nats-server')}  ${farm.nats.join(', ')} (${natsVersion})`,
     `${dim('agents     ')}  ${agents.join(', ') || 'none'}`,
+    ...(isLoopback(hostOf(farm.grpc))
+      ? []
+      : ['', 'Other machines join with the line that this prints:', `  ${furrow} agent invite`]),
     '',
     'Try next, in another terminal:',
     ...(isDefaultHome ? [] : [`  export FURROW_HOME=${root}`]),

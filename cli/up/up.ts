@@ -9,12 +9,20 @@ import { FurrowError } from '../../kit/furrow-error.ts';
 import { readFarmFile, type FarmFile, type FurrowHome } from '../../kit/furrow-home.ts';
 import { createLog } from '../../kit/log.ts';
 import { PACKAGE_ROOT } from '../../kit/version.ts';
+import { ensureFarmCa, ensureServerIdentity } from '../../kit/farm-ca.ts';
+import {
+  coordinatorAuth,
+  ensureNatsKeys,
+  natsAccounts,
+  type NatsKeys,
+} from '../../kit/nats-keys.ts';
+import { FARM_SERVER_NAME } from '../../kit/trust.ts';
 import { takeProcessLock } from '../../kit/process-lock.ts';
 import { ensureToken } from '../../kit/token-file.ts';
 import { AgentState } from '../../proto/gen/furrow/v1/farm_service.ts';
 import { FarmClient } from '../client.ts';
 import { findNatsServer } from './nats-binary.ts';
-import { startNatsServer, type NatsServer } from './nats-server.ts';
+import { startNatsServer, type NatsServer, type NatsServerOptions } from './nats-server.ts';
 import { startRole } from './role-process.ts';
 import { Supervisor, type SupervisorEvent } from './supervisor.ts';
 
@@ -140,12 +148,14 @@ async function natsPart(
 ): Promise<{ part: Part; version: string; server: () => NatsServer | undefined }> {
   const { home, environment, clock, onEvent, listen } = options;
   const binary = await findNatsServer(PACKAGE_ROOT, environment);
+  const keys = await ensureNatsKeys(home.keysDir);
   let server: NatsServer | undefined;
   const start = async (): Promise<NatsServer> => {
     server = await startNatsServer({
       binary,
       directory: home.natsDir,
-      token,
+      monitorSecret: token,
+      ...(await natsIdentity(home, keys, [listen, reachable])),
       host: listen,
       advertiseHost: reachable,
       // Clients come back to where it was.
@@ -162,12 +172,40 @@ async function natsPart(
   return { part, version: binary.version, server: () => server };
 }
 
+/** Looked at at each start: certificates end, and whoever was shut out stays out. */
+async function natsIdentity(
+  home: FurrowHome,
+  keys: NatsKeys,
+  hosts: readonly string[],
+): Promise<Pick<NatsServerOptions, 'auth' | 'own'>> {
+  const ca = await ensureFarmCa(home.keysDir);
+  const named = hosts.filter((host) => host !== '0.0.0.0' && host !== '::');
+  await ensureServerIdentity(home.keysDir, ca, named);
+  const accounts = await natsAccounts(keys, new Map());
+  return {
+    auth: { kind: 'accounts', accounts, certificateFile: join(home.keysDir, 'server.pem') },
+    own: {
+      auth: await coordinatorAuth(keys),
+      trust: { state: 'tls', ca: ca.certificate, serverName: FARM_SERVER_NAME },
+    },
+  };
+}
+
 function coordinatorPart(options: UpOptions, nats: () => NatsServer, reachable: string): Part {
   const { home, environment, clock, onEvent, listen } = options;
   let known: FarmFile | undefined;
   const start = (): Promise<Awaited<ReturnType<typeof startRole>>> => {
     const { url, monitorUrl } = nats();
-    const argv = ['coordinator', '--home', home.root, '--nats', url, '--listen', listen];
+    const argv = [
+      'coordinator',
+      '--home',
+      home.root,
+      '--nats',
+      url,
+      '--nats-private',
+      '--listen',
+      listen,
+    ];
     argv.push('--grpc-port', String(portOf(known?.grpc) ?? options.grpcPort));
     argv.push('--http-port', String(portOf(known?.http) ?? options.httpPort));
     if (reachable !== listen) argv.push('--advertise', reachable);

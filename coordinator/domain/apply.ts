@@ -3,6 +3,7 @@
  * what would be a programmer's error.
  */
 import { jobsOf, withoutJob, withSegment } from './archive.ts';
+import { createToken, joinAgent, noteUses, revokeAgent } from './credentials.ts';
 import type {
   EndKind,
   EpochStarted,
@@ -31,6 +32,7 @@ import { jobOf, stepOf, unitsOf } from './find.ts';
 import { addLease, enlistAgent, releaseLeases, removeLease } from './lease-book.ts';
 import { refreshDependents, refreshProgress, refreshReady, takeFromReady } from './ready-steps.ts';
 import { learnedDemand } from './learned-sizes.ts';
+import { setQuota } from './set-quota.ts';
 import { setOwner, setTickets } from './sharing.ts';
 import { sizeOfUnit } from './size.ts';
 import { isComplete } from './tolerance.ts';
@@ -106,6 +108,19 @@ export function apply(farm: Farm, fact: Fact): void {
       return setTickets(farm, fact.name, fact.limit);
     case 'OwnerSet':
       return setOwner(farm, farm.parts.text(fact.name), fact.weight, fact.maxUnits);
+    case 'QuotaSet':
+      return setQuota(farm, fact.name, fact);
+    case 'TokenCreated':
+      return createToken(farm, fact);
+    case 'TokenRevoked':
+      farm.tokens.delete(fact.id);
+      return;
+    case 'TokensUsed':
+      return noteUses(farm, fact.uses);
+    case 'AgentJoined':
+      return joinAgent(farm, enlistAgent(farm, fact.agentId), fact);
+    case 'AgentRevoked':
+      return revokeAgent(farm, enlistAgent(farm, fact.agentId), fact);
   }
 }
 

@@ -5,12 +5,20 @@
 import { agentNamed, decideAgentPolicy, unknownAgent } from './agent-policy.ts';
 import { decideArchiving, decideRemoval } from './decide-archive.ts';
 import { decideCheckpoint } from './checkpoints.ts';
+import {
+  decideCreateToken,
+  decideJoin,
+  decideRevokeAgent,
+  decideRevokeToken,
+  decideUseTokens,
+} from './decide-credentials.ts';
 import type { Command, DrainAgent, EnrolAgent } from './commands.ts';
 import { decideSteering, decideSubmit } from './decide-job.ts';
 import { decideReview, decideTick } from './decide-lease.ts';
 import { decideResults } from './decide-result.ts';
 import { decideOwner, decideTickets } from './decide-sharing.ts';
 import { decideGrantAnswer } from './decide-grant.ts';
+import { decideQuota } from './quotas.ts';
 import { decided, type Decision, type Now, refused, unchanged } from './decision.ts';
 import type { Farm } from './farm.ts';
 import { faultOfMachine, type Liveness } from './liveness.ts';
@@ -32,8 +40,20 @@ export function decide(farm: Farm, liveness: Liveness, command: Command, now: No
       return decideTickets(farm, command, now);
     case 'SetOwner':
       return decideOwner(farm, command, now);
+    case 'SetQuota':
+      return decideQuota(farm, command, now);
     case 'SetAgentPolicy':
       return decideAgentPolicy(farm, command, now);
+    case 'CreateToken':
+      return decideCreateToken(farm, command, now);
+    case 'RevokeToken':
+      return decideRevokeToken(farm, command, now);
+    case 'UseTokens':
+      return decideUseTokens(farm, command);
+    case 'JoinAgent':
+      return decideJoin(farm, command, now);
+    case 'RevokeAgent':
+      return decideRevokeAgent(farm, command, now);
     case 'ReviewAgent':
       return decideReview(farm, liveness, command.agentId, now);
     case 'StreamClosed':

@@ -4,6 +4,7 @@
  */
 import type { AgentPolicy } from './agent-policy.ts';
 import type { Archive } from './archive.ts';
+import type { AccessToken, AgentKey } from './credentials.ts';
 import { type Booking, NO_DEMAND } from './demand.ts';
 import { kindOfWork } from './kind-of-work.ts';
 import { learnedDemand, type LearnedSize } from './learned-sizes.ts';
@@ -13,6 +14,7 @@ import type { SnapshotTaken } from './facts.ts';
 import type { Token } from './token.ts';
 import type { ReignRecord } from './lineage.ts';
 import { ReadyIndex } from './ready-index.ts';
+import type { Quota } from './set-quota.ts';
 import type { Owner, Ticket } from './sharing.ts';
 import type { UnitTable } from './unit-table.ts';
 
@@ -107,6 +109,10 @@ export interface AgentRecord {
   draining: boolean;
   /** Undefined: nothing was set. */
   policy: AgentPolicy | undefined;
+  /** Undefined: it has not joined. */
+  key: AgentKey | undefined;
+  /** Unix time at which it was shut out; 0 when it is not. */
+  revokedAtMs: number;
   readonly leases: Set<Token>;
   /** By key; none without leases. */
   readonly slots: Map<string, Slot>;
@@ -135,6 +141,12 @@ export interface Farm {
   readonly owners: Map<string, Owner>;
   /** By name. */
   readonly tickets: Map<string, Ticket>;
+  /** By id. */
+  readonly tokens: Map<string, AccessToken>;
+  /** Of owners that have one, by name. */
+  readonly quotas: Map<string, Quota>;
+  /** Keys for NATS that are good for nothing any more, and since when, Unix time. */
+  readonly shutOutKeys: Map<string, number>;
   /** Jobs that have left the memory. */
   archive: Archive;
   /** Who led, oldest first; none from before the farm's journal told of them. */
@@ -165,6 +177,9 @@ export function emptyFarm(): Farm {
     ready: new ReadyIndex(),
     owners: new Map(),
     tickets: new Map(),
+    tokens: new Map(),
+    shutOutKeys: new Map(),
+    quotas: new Map(),
     archive: [],
     reigns: [],
     learned: new Map(),

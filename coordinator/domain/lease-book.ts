@@ -96,6 +96,8 @@ export function enlistAgent(farm: Farm, agentId: string): AgentRecord {
     version: '',
     draining: false,
     policy: undefined,
+    key: undefined,
+    revokedAtMs: 0,
     leases: new Set(),
     slots: new Map(),
     booking: emptyBooking(),

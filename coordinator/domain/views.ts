@@ -100,13 +100,14 @@ export interface AgentView {
   readonly version: string;
   readonly draining: boolean;
   readonly policy: AgentPolicy | undefined;
+  readonly isRevoked: boolean;
   readonly leases: number;
   readonly bookedCpuMillis: number;
   readonly bookedRamBytes: number;
 }
 
 export function viewOfAgent(record: AgentRecord): AgentView {
-  const { id, name, version, draining, policy, leases, booking } = record;
+  const { id, name, version, draining, policy, revokedAtMs, leases, booking } = record;
   const { cpuMillis: bookedCpuMillis, ramBytes: bookedRamBytes } = booking;
   return {
     id,
@@ -114,6 +115,7 @@ export function viewOfAgent(record: AgentRecord): AgentView {
     version,
     draining,
     policy,
+    isRevoked: revokedAtMs !== 0,
     leases: leases.size,
     bookedCpuMillis,
     bookedRamBytes,

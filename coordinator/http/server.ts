@@ -15,7 +15,9 @@ import type { SecureContextOptions } from 'node:tls';
 import type { ServerIdentity } from '../../kit/farm-ca.ts';
 import { FurrowError } from '../../kit/furrow-error.ts';
 import type { Logger } from '../../kit/log.ts';
-import type { Access } from '../access.ts';
+import type { Access, Principal } from '../access.ts';
+import { type Action, HTTP_DOORS } from '../doors.ts';
+import type { BlobAccess } from '../blob-access.ts';
 import type { BlobStore } from '../ports.ts';
 import { blobRoutes } from './blob-routes.ts';
 import { sendError, sendJson, toFurrowError } from './http-error.ts';
@@ -36,6 +38,8 @@ export interface HttpServerOptions {
   readonly identity?: ServerIdentity | undefined;
   readonly store: BlobStore;
   readonly access: Access;
+  /** Default: a role is all that counts. */
+  readonly blobAccess?: BlobAccess;
   readonly log: Logger;
   readonly health: () => Health;
   /** Throws FurrowError NOT_LEADER when this coordinator stands by. */
@@ -60,11 +64,10 @@ const IDLE_TIMEOUT_MS = 60_000;
 const CLOSE_GRACE_MS = 5_000;
 
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
-  const uploads = await openUploads(options.store, options.log);
+  const uploads = await openUploads(options.store, options.log, options.blobAccess);
   const health: Route = {
-    method: 'GET',
+    door: 'GET /healthz',
     path: '/healthz',
-    action: 'open',
     handle: (_request, response) => {
       const state = options.health();
       sendJson(response, state.healthy ? 200 : 503, state);
@@ -72,7 +75,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   };
   const routes = [
     health,
-    ...blobRoutes(options.store),
+    ...blobRoutes(options.store, options.blobAccess),
     ...uploads.routes,
     ...(options.extraRoutes ?? []),
   ];
@@ -123,18 +126,12 @@ async function answer(
     const path = (request.url ?? '/').split('?', 1)[0] ?? '/';
     const route = findRoute(routes, request.method ?? '', path);
     // A caller without a token is not told what exists.
-    const action = route.state === 'found' ? route.route.action : 'read-farm';
-    if (action !== 'open') {
-      const { authorization } = request.headers;
-      const decision = options.access.authorise({ authorization }, action);
-      if (decision.state === 'refused') {
-        throw new FurrowError(decision.code, decision.reason, decision.message);
-      }
-    }
+    const action = route.state === 'found' ? HTTP_DOORS[route.route.door] : 'read-farm';
+    const principal = action === 'open' ? undefined : admit(options, request, action);
     switch (route.state) {
       case 'found':
         if (route.route.isLeaders === true) options.mustLead();
-        await route.route.handle(request, response, path);
+        await route.route.handle(request, response, path, principal);
         return;
       case 'other-method':
         response.setHeader('Allow', route.allow.join(', '));
@@ -158,6 +155,16 @@ async function answer(
   }
 }
 
+function admit(
+  { access }: HttpServerOptions,
+  { headers: { authorization } }: IncomingMessage,
+  action: Action,
+): Principal {
+  const decision = access.authorise({ authorization }, action);
+  if (decision.state === 'allowed') return decision.principal;
+  throw new FurrowError(decision.code, decision.reason, decision.message);
+}
+
 type FoundRoute =
   | { readonly state: 'found'; readonly route: Route }
   | { readonly state: 'other-method'; readonly allow: readonly string[] }
@@ -167,11 +174,13 @@ function findRoute(routes: readonly Route[], method: string, path: string): Foun
   const here = routes.filter(({ path: wanted }) =>
     typeof wanted === 'string' ? wanted === path : wanted.test(path),
   );
-  const route = here.find((candidate) => candidate.method === method);
+  const route = here.find((candidate) => methodOf(candidate) === method);
   if (route !== undefined) return { state: 'found', route };
   if (here.length === 0) return { state: 'none' };
-  return { state: 'other-method', allow: here.map((candidate) => candidate.method) };
+  return { state: 'other-method', allow: here.map(methodOf) };
 }
+
+const methodOf = ({ door }: Route): string => door.split(' ', 1)[0]!;
 
 function listen(server: Server, host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -255,7 +255,7 @@ function doorOf({ grpc, token }: Orders): Door {
 async function run(orders: Orders): Promise<void> {
   const nats = await connectNats({
     servers: [orders.nats],
-    token: orders.token,
+    auth: { kind: 'token', token: orders.token },
     name: 'simulated agents',
   });
   setInterval(() => {

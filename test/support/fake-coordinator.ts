@@ -11,6 +11,7 @@ import {
   type AdvertiseRequest,
   type AdvertiseResponse,
   type EnrolAgentResponse,
+  type JoinAgentResponse,
   type LeaseEntry,
 } from '../../proto/gen/furrow/v1/agent_service.ts';
 import {
@@ -76,6 +77,10 @@ export class FakeCoordinator {
   async listen(port = this.port): Promise<void> {
     this.#server = new Server();
     this.#server.addService(AgentServiceService, {
+      joinAgent: (
+        _call: unknown,
+        reply: (error: object | null, response?: JoinAgentResponse) => void,
+      ) => reply(null, { farmId: 'farm-1', key: this.#options.token, addresses: [] }),
       enrolAgent: (
         _call: unknown,
         reply: (error: object | null, response?: EnrolAgentResponse) => void,
@@ -106,6 +111,9 @@ export class FakeCoordinator {
     return {
       farmId: 'farm-1',
       natsUrls: [natsUrl],
+      natsJwt: '',
+      natsCa: '',
+      natsServerName: '',
       natsToken: token,
       blobUrl: blobUrl ?? 'http://127.0.0.1:1',
       leaseTtlMs: leaseTtlMs ?? 15_000,
