@@ -25,7 +25,7 @@ import { Changes } from './changes.ts';
 import type { AgentConfig } from './config.ts';
 import { createExecutor } from './execute-unit.ts';
 import { FailureStreak } from './failure-streak.ts';
-import { FarmSeen, seenFile } from './farm-seen.ts';
+import { FARM_SEEN_FILE, FarmSeen } from './farm-seen.ts';
 import { whyNotFitting } from './fits.ts';
 import { joinFarm } from './join-farm.ts';
 import type { Joined } from './joined.ts';
@@ -44,6 +44,8 @@ import { VramUse } from './process/vram-use.ts';
 import { runnerRegistry } from './runners/registry.ts';
 import { openIsolation, type UnitIsolation } from './sandbox/isolation.ts';
 import { CHANNEL_OPTIONS, Session } from './session.ts';
+import { SESSION_START_FILE, sessionStart } from './session-start.ts';
+import { stateFile } from './state-file.ts';
 import { VERSION } from '../kit/version.ts';
 import { termsOfPolicy } from '../proto/agent-policy.ts';
 import { WorkPlane } from './work-plane.ts';
@@ -73,6 +75,7 @@ export class Agent {
   readonly #config: AgentConfig;
   readonly #log: Logger;
   readonly #session: string;
+  readonly #startedAtMs: number;
   readonly #identity: EnrolAgentRequest;
   readonly #records: ProcessRecords;
   readonly #seen: FarmSeen;
@@ -101,7 +104,10 @@ export class Agent {
       version: VERSION,
     };
     this.#log = log.child({ agent: this.#identity.agentId });
-    this.#seen = new FarmSeen(seenFile(config.stateDirectory), this.#log, () =>
+    const { stateDirectory } = config;
+    const startFile = stateFile(stateDirectory, SESSION_START_FILE);
+    this.#startedAtMs = sessionStart(startFile, performance.timeOrigin, this.#log);
+    this.#seen = new FarmSeen(stateFile(stateDirectory, FARM_SEEN_FILE), this.#log, () =>
       systemClock.monotonicMs(),
     );
     this.#records = new ProcessRecords(join(config.stateDirectory, 'processes'));
@@ -200,6 +206,7 @@ export class Agent {
       key,
       identity: this.#identity,
       session: this.#session,
+      startedAtMs: this.#startedAtMs,
       seen: () => this.#seen.place,
       random: Math.random,
       log: this.#log,

@@ -41,14 +41,14 @@ export interface SessionOptions {
   readonly key: string;
   readonly identity: EnrolAgentRequest;
   readonly session: string;
+  /** When it began: see session-start.ts. */
+  readonly startedAtMs: number;
   /** What was seen of the farm's journal, by this process or by one before it. */
   readonly seen: () => JournalPlace | undefined;
   readonly random: () => number;
   readonly log: Logger;
 }
 
-/** When this process began: one session lives as long. */
-const STARTED_AT_MS = Math.round(performance.timeOrigin);
 const CALL_DEADLINE_MS = 5_000;
 /** A stream whose beats nobody answers for so long is given up, keepalive or not. */
 const SILENCE_LIMIT_MS = 10_000;
@@ -281,7 +281,7 @@ class Stream {
   }
 
   #request(): AdvertiseRequest {
-    const { identity, session } = this.#options;
+    const { identity, session, startedAtMs } = this.#options;
     const capacity = this.#ports.capacity();
     const changed = capacity !== this.#sentCapacity;
     this.#sentCapacity = capacity;
@@ -295,7 +295,7 @@ class Stream {
       name: identity.name,
       capacity: changed ? capacity : undefined,
       workPlaneUp: this.#ports.workPlaneUp,
-      sessionStartedAtMs: STARTED_AT_MS,
+      sessionStartedAtMs: startedAtMs,
       ...beat,
     };
   }

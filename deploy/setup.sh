@@ -304,6 +304,12 @@ install_python_tools() {
     'Then run this again.'
 }
 
+# A test sets the clocks of processes with it; without it that test is skipped.
+install_faketime() {
+  compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null && return
+  install_debian_packages 'a test sets clocks' faketime || say 'libfaketime cannot be had: the test that sets clocks is skipped'
+}
+
 # --- The order of things ---------------------------------------------------------------------------
 
 tests='' old_nats=''
@@ -326,6 +332,9 @@ install_packages
 install_nats
 [[ -z $old_nats ]] || install_old_nats
 install_ffmpeg
-[[ -z $tests ]] || install_test_tools
-[[ -z $tests ]] || install_bubblewrap
+if [[ -n $tests ]]; then
+  install_test_tools
+  install_bubblewrap
+  install_faketime
+fi
 bash deploy/build.sh

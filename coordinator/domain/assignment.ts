@@ -1,5 +1,6 @@
 /** What an agent must be told to run units of a step: their files by content, resolved. */
-import { outputsOf, stepOf } from './apply.ts';
+import { outputsOf } from './fan-out.ts';
+import { stepOf } from './find.ts';
 import type { LeasesGranted } from './facts.ts';
 import type { Farm, Job, LeaseRecord, StepRun } from './farm.ts';
 import { jobId } from './farm.ts';

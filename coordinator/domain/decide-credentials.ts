@@ -1,6 +1,6 @@
 /** Tokens made and revoked, agents let in and shut out. */
 import { agentNamed, unknownAgent } from './agent-policy.ts';
-import { stepOf } from './apply.ts';
+import { stepOf } from './find.ts';
 import type { CreateToken, JoinAgent, RevokeAgent, RevokeToken, UseTokens } from './commands.ts';
 import { decided, type Decision, type Now, ordersFor, refused, unchanged } from './decision.ts';
 import type { Fact } from './facts.ts';

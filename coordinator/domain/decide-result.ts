@@ -11,7 +11,7 @@ import { isGrantedTo, isTokenCurrent } from './fence.ts';
 import { type Farm, type Job, jobId, type StepRun } from './farm.ts';
 import { utf8Length } from './names.ts';
 import type { Liveness } from './liveness.ts';
-import { stepOf, unitsOf } from './apply.ts';
+import { stepOf, unitsOf } from './find.ts';
 import { isSqueezed, outgrown } from './outgrown.ts';
 import { endLease, type LeaseEnd } from './retry.ts';
 import type { File } from './task.ts';

@@ -96,5 +96,8 @@ function decideDrain(farm: Farm, command: DrainAgent, now: Now): Decision {
   if (found === undefined) return unknownAgent(command.agent);
   if (found.draining === command.draining) return unchanged();
   const { draining } = command;
-  return decided([{ type: 'AgentDrainChanged', agentId: found.id, draining, atMs: now.wallMs }]);
+  const { id: agentId } = found;
+  const fact = { type: 'AgentDrainChanged', agentId, draining, atMs: now.wallMs } as const;
+  // Every order says whether the agent drains: it need not wait for its next beat to hear of it.
+  return { ...decided([fact]), stops: [{ agentId, tokens: [] }] };
 }

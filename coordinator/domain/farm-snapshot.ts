@@ -5,17 +5,12 @@
  */
 import type { AgentPolicy } from './agent-policy.ts';
 import type { Archive } from './archive.ts';
+import { resize } from './apply.ts';
+import { fillItems } from './fan-out.ts';
+import { stepOf, unitsOf } from './find.ts';
+import { addLease, enlistAgent } from './lease-book.ts';
+import { eighthsOf, refreshReady } from './ready-steps.ts';
 import type { AccessToken, AgentKey } from './credentials.ts';
-import {
-  addLease,
-  eighthsOf,
-  enlistAgent,
-  fillItems,
-  refreshReady,
-  resize,
-  stepOf,
-  unitsOf,
-} from './apply.ts';
 import {
   emptyFarm,
   type Farm,

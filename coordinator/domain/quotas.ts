@@ -2,7 +2,7 @@
  * What an owner may have waiting and stored. Looked at when a job is submitted: what was accepted is done, and what
  * units make of it is not counted before it is there. Jobs in the archive do not count.
  */
-import { allOutputsOf } from './apply.ts';
+import { allOutputsOf } from './fan-out.ts';
 import type { SetQuota, SubmitJob } from './commands.ts';
 import { decided, type Decision, type Now, refused, unchanged } from './decision.ts';
 import { faultOfOwnerName } from './decide-sharing.ts';

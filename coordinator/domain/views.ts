@@ -1,6 +1,6 @@
 /** What outsiders are shown of the farm. Views are plain copies: they stay as they were made. */
 import type { AgentPolicy } from './agent-policy.ts';
-import { allOutputsOf } from './apply.ts';
+import { allOutputsOf } from './fan-out.ts';
 import { type AgentRecord, type Farm, type Job, jobId, type StepRun, unitId } from './farm.ts';
 import { matchesPattern } from './names.ts';
 import type { File } from './task.ts';

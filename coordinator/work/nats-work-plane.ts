@@ -23,7 +23,7 @@ import {
 import type { CommandLoop } from '../command-loop.ts';
 import type { GrantOrder } from '../domain/assignment.ts';
 import type { GrantAnswered, ReportedResult, Verdict } from '../domain/commands.ts';
-import { type Farm, jobNumberOf, type StepRun } from '../domain/farm.ts';
+import { type Farm, jobNumberOf } from '../domain/farm.ts';
 import {
   grantToWire,
   resultFromWire,
@@ -36,6 +36,7 @@ import type { Sighting } from '../domain/lineage.ts';
 import type { WorkPlane } from '../reign.ts';
 import { successesFromWire } from './result-columns.ts';
 import type { File } from '../domain/task.ts';
+import { isUnderLease } from '../domain/lease-book.ts';
 import type { WatchHub } from '../watch-hub.ts';
 import { subscribeCheckpoints } from './checkpoints.ts';
 import { fitGrant, type FittedGrant } from './fit-grant.ts';
@@ -216,26 +217,21 @@ function takeProgress(farm: Farm, hub: WatchHub, log: Logger, message: Msg): voi
     const known = job === undefined ? undefined : farm.jobs.get(job);
     if (job === undefined || known === undefined || known.end !== undefined) return;
     const { agentId, units } = Progress.decode(message.data);
-    const steps = new Map(known.steps.map((step) => [step.spec.name, step]));
     // Another's units, or under another's name: nobody who runs them would say so.
     if (message.subject.split('.')[3] !== agentId) return;
-    const own = units.filter(({ step, unit }) => holds(farm, steps.get(step), unit, agentId));
+    // Nor may what comes late of an attempt that is over be taken for how far the next one is.
+    const current = units.filter(({ step, unit, attempt }) =>
+      isUnderLease(farm, job, step, { unit, attempt, agentId }),
+    );
     hub.progress(
       job,
-      own.map(({ step, unit, attempt, fraction, counter, note }) => {
+      current.map(({ step, unit, attempt, fraction, counter, note }) => {
         return { unitId: `j${job}/${step}/${unit}`, attempt, agentId, fraction, counter, note };
       }),
     );
   } catch (error) {
     log.debug({ subject: message.subject, error: messageOf(error) }, 'progress is not readable');
   }
-}
-
-function holds(farm: Farm, step: StepRun | undefined, unit: number, agentId: string): boolean {
-  const units = step?.units;
-  if (units === undefined || unit >= units.size) return false;
-  const number = farm.agents.get(agentId)?.number;
-  return units.agentOf(unit) === number || units.copies.get(unit)?.agent === number;
 }
 
 function answerOf(order: GrantOrder, reply: GrantReply): GrantAnswered['answer'] {

@@ -1,5 +1,5 @@
 /** Attempts with real directories and processes, and a blob store in the test's hands. */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -37,6 +37,9 @@ let gpuFault: string | null = null;
 let failures: Error[];
 let listed: readonly File[];
 
+/** By how much the wall clock was set since the test began. */
+let wallSetMs = 0;
+
 const blobs: BlobTransfer = {
   place: async (file, directory) => {
     const failure = failures.shift();
@@ -64,11 +67,12 @@ beforeEach(() => {
   files = new AttemptFiles(join(folder, 'attempts'));
   [uploads, logged, altered, failures, gpuFault] = [[], [], [], [], null];
   [stored, offered] = [[], []];
+  wallSetMs = 0;
   const sampler = new MemorySampler(new VramUse());
   const log = createLog({ role: 'test', level: 'silent' });
   const memoryLeft = new MemoryLeft();
   executor = createExecutor({
-    clock: systemClock,
+    clock: { ...systemClock, wallMs: () => systemClock.wallMs() + wallSetMs },
     blobs,
     files,
     processes: {
@@ -98,6 +102,24 @@ beforeEach(() => {
 });
 
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+test.each([-5 * 3_600_000, 5 * 3_600_000])(
+  'a wall clock that is set by %i ms while it runs: it took as long as it took',
+  async (setMs) => {
+    const running = execute(shell('while [ ! -e go ]; do sleep 0.01; done'));
+    const beganMs = performance.now();
+    const [attempt] = await vi.waitFor(() => {
+      const found = readdirSync(join(folder, 'attempts'));
+      expect(found).not.toEqual([]);
+      return found;
+    });
+    wallSetMs = setMs;
+    writeFileSync(join(folder, 'attempts', attempt!, 'go'), '');
+    const { startedAtMs, endedAtMs } = await running;
+    expect(endedAtMs - startedAtMs).toBeGreaterThan(0);
+    expect(endedAtMs - startedAtMs).toBeLessThanOrEqual(performance.now() - beganMs + 1_000);
+  },
+);
 
 function shell(script: string, options: Partial<ShareOptions> = {}): Assignment {
   const steps = [commandShare(['sh', '-c', script], { counters: [1], ...options })];

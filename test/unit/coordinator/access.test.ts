@@ -6,7 +6,7 @@ import {
   type Role,
   ROLES,
 } from '../../../coordinator/domain/credentials.ts';
-import { enlistAgent } from '../../../coordinator/domain/apply.ts';
+import { enlistAgent } from '../../../coordinator/domain/lease-book.ts';
 import { emptyFarm } from '../../../coordinator/domain/farm.ts';
 import { ALLOWED, type Action } from '../../../coordinator/doors.ts';
 import { formatSecret, hashOfSecret, newSecret } from '../../../kit/secrets.ts';

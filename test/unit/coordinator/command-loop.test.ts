@@ -283,6 +283,19 @@ describe('nothing is said before its commit', () => {
   });
 });
 
+test.each([true, false])(
+  'an agent is told at once, after the commit: draining %s',
+  async (draining) => {
+    await enrol();
+    apply(farm, { type: 'AgentDrainChanged', agentId: 'a1', draining: !draining, atMs: 0 });
+    ask({ type: 'DrainAgent', agent: 'a1', draining });
+    await idle();
+    expect(effects.stops).toEqual([]);
+    await journal.commit();
+    expect(effects.stops).toEqual([{ agentId: 'a1', tokens: [] }]);
+  },
+);
+
 describe('refusals that destroy work', () => {
   test('STALE waits for a commit that began after the question, empty if need be', async () => {
     submit('one');

@@ -131,8 +131,19 @@ test('a missing program is named', async () => {
 });
 
 test('sees how much memory it takes', async () => {
-  const hog = 'const b = Buffer.alloc(150e6, 1); setTimeout(() => b.length, 2500)';
-  const { peakRamBytes } = await run({ program: process.execPath, args: ['-e', hog] });
+  let looks = 0;
+  host = { ...host, sampler: new MemorySampler({ bytesOf: () => (looks += 1) }) };
+  const hog = `const { existsSync, writeFileSync } = require('node:fs');
+    const b = Buffer.alloc(150e6, 1);
+    writeFileSync('full', '');
+    setInterval(() => existsSync('seen') && process.exit(b.length && 0), 20);`;
+  const running = run({ program: process.execPath, args: ['-e', hog] });
+  const patience = { timeout: 30_000 };
+  await vi.waitFor(() => expect(existsSync(join(folder, 'full'))).toBe(true), patience);
+  const before = looks;
+  await vi.waitFor(() => expect(looks).toBeGreaterThan(before + 1), patience);
+  writeFileSync(join(folder, 'seen'), '');
+  const { peakRamBytes } = await running;
   expect(peakRamBytes).toBeGreaterThan(150e6);
   expect(peakRamBytes).toBeLessThan(400e6);
 });
