@@ -1,4 +1,5 @@
 /** What the film runners share: what they work with, and how a FilmFault becomes a RunOutcome. */
+import { unsafeName } from '../../../kit/safe-name.ts';
 import type { Runner, RunnerContext, RunOutcome, UnitWork } from '../runner.ts';
 import { FilmFault } from './film-fault.ts';
 import { MediaProcess } from './media-process.ts';
@@ -26,6 +27,7 @@ export function filmRunner<Kind extends TaskKind['$case']>(
       const task = work.task.kind.value as TaskValue<Kind>;
       const media = new MediaProcess(work, context);
       try {
+        refuseUnsafeNames(task);
         await run({ work, task, context, media });
         return { state: 'succeeded' };
       } catch (error) {
@@ -36,4 +38,15 @@ export function filmRunner<Kind extends TaskKind['$case']>(
       }
     },
   };
+}
+
+/** A coordinator checks them; ffmpeg would follow a path wherever it leads. */
+function refuseUnsafeNames(task: object): void {
+  for (const field of ['source', 'film'] as const) {
+    if (!(field in task)) continue;
+    const name = String((task as Readonly<Record<typeof field, unknown>>)[field]);
+    const why = unsafeName(name);
+    if (why === undefined) continue;
+    throw new FilmFault('invalid-input', `the task names a file ${JSON.stringify(name)}: ${why}`);
+  }
 }
