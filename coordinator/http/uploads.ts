@@ -15,6 +15,7 @@ import { purposeOf } from '../blobs/disk-space.ts';
 import type { BlobStore } from '../ports.ts';
 import { bodyOf, statusOf, toFurrowError } from './http-error.ts';
 import { appendToUpload } from './append-to-upload.ts';
+import { HalfMadeUploads } from './half-made-uploads.ts';
 import type { Route } from './route.ts';
 import { blobOf, UploadFiles } from './upload-files.ts';
 import { whileSilent } from './while-silent.ts';
@@ -27,7 +28,11 @@ export interface Uploads {
   close(): void;
 }
 
-export async function openUploads(store: BlobStore, log: Logger): Promise<Uploads> {
+export async function openUploads(
+  store: BlobStore,
+  log: Logger,
+  mostHalfMade?: number,
+): Promise<Uploads> {
   // In the store's own folder, and so on its disk: a finished upload is renamed, not copied.
   const directory = join(store.directory, 'uploads');
   const files = new UploadFiles(directory, store);
@@ -38,7 +43,7 @@ export async function openUploads(store: BlobStore, log: Logger): Promise<Upload
     locker,
     relativeLocation: true,
     allowedOrigins: [],
-    ...hooks(store, files),
+    ...hooks(store, files, new HalfMadeUploads(directory, mostHalfMade)),
   });
   const clean = (): void => {
     deleteStale(directory, KEEP_UNFINISHED_MS).catch((error: unknown) => {
@@ -82,7 +87,7 @@ type Hooks = Pick<
   'onUploadCreate' | 'onUploadFinish' | 'onIncomingRequest' | 'onResponseError'
 >;
 
-function hooks(store: BlobStore, files: UploadFiles): Hooks {
+function hooks(store: BlobStore, files: UploadFiles, halfMade: HalfMadeUploads): Hooks {
   return {
     onUploadCreate: async (request, upload) => {
       const blob = blobOf(upload.metadata?.['sha256'], upload.size);
@@ -91,6 +96,7 @@ function hooks(store: BlobStore, files: UploadFiles): Hooks {
       }
       const purpose = purposeOf(request.headers.get(PURPOSE_HEADER));
       (await store.space.admit(blob.sizeBytes, purpose)).end();
+      await halfMade.admit();
       return { metadata: { sha256: blob.sha256, purpose } };
     },
     // A crash or a failing disk may have come between an upload's last byte and its place in the store.
