@@ -48,6 +48,8 @@ export const COORDINATOR_USAGE = `furrow coordinator: decides what runs where
                            of them from one address other than this machine's (default: a quarter)
   --max-requests-per-second N
                            requests from one address (default 10000)
+  --failed-login-pause-ms MS
+                           longest pause before the answer to one of many failed logins (default 10000)
   --accept-restored-store  go on although the NATS store is older than what was seen of it
   --home DIR               state folder (default $FURROW_HOME, else ~/.furrow)
   --log-level LEVEL        trace, debug, info, warn, error (default info)
@@ -108,6 +110,7 @@ const settings = z.strictObject({
   maxConnections: z.coerce.number().int().min(16).max(10_000_000).optional(),
   maxConnectionsPerAddress: z.coerce.number().int().min(1).max(10_000_000).optional(),
   maxRequestsPerSecond: z.coerce.number().int().min(1).max(10_000_000).optional(),
+  failedLoginPauseMs: z.coerce.number().int().min(0).max(60_000).optional(),
   minFreeBytes: z.coerce.number().int().min(0).optional(),
   acceptRestoredStore: z.stringbool().or(z.boolean()).default(false),
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
@@ -151,6 +154,7 @@ const FLAGS = {
   'max-connections': { type: 'string' },
   'max-connections-per-address': { type: 'string' },
   'max-requests-per-second': { type: 'string' },
+  'failed-login-pause-ms': { type: 'string' },
   'min-free-bytes': { type: 'string' },
   blobs: { type: 'string' },
   's3-endpoint': { type: 'string' },

@@ -10,7 +10,6 @@ import type { Logger } from '../../kit/log.ts';
 /** Somebody mistyped, or a script was not told yet. */
 const FREE_TRIES = 5;
 const FIRST_PAUSE_MS = 250;
-const LONGEST_PAUSE_MS = 10_000;
 const FORGIVEN_AFTER_MS = 10 * 60_000;
 const MOST_ADDRESSES = 10_000;
 const MOST_WAITING = 512;
@@ -30,6 +29,7 @@ interface Record {
 export interface FailedLoginsOptions {
   readonly clock: Clock;
   readonly log: Logger;
+  readonly longestPauseMs: number;
 }
 
 export class FailedLogins {
@@ -46,9 +46,9 @@ export class FailedLogins {
 
   /** Settles when `refusal` may be said, with it or with what to say instead. */
   failed(address: string, refusal: FurrowError): Promise<FurrowError> {
-    const { clock } = this.#options;
+    const { clock, longestPauseMs } = this.#options;
     const record = this.#note(address);
-    const pauseMs = pauseAfter(record.failures);
+    const pauseMs = Math.min(longestPauseMs, pauseAfter(record.failures));
     if (pauseMs === 0) return Promise.resolve(refusal);
     if (record.waiting >= MOST_WAITING_OF_ONE || this.#waiting >= MOST_WAITING) {
       return Promise.resolve(tooMany());
@@ -120,7 +120,7 @@ function pauseAfter(failures: number): number {
   if (failures <= FREE_TRIES) return 0;
   // Beyond some power of two it is the longest anyway, and a number stays a number.
   const doublings = Math.min(20, failures - FREE_TRIES - 1);
-  return Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** doublings);
+  return FIRST_PAUSE_MS * 2 ** doublings;
 }
 
 function tooMany(): FurrowError {

@@ -17,6 +17,8 @@ export interface NetworkSettings {
   /** Default: a quarter of all. Connections of this machine are limited by their total alone. */
   readonly maxConnectionsPerAddress?: number | undefined;
   readonly maxRequestsPerSecond?: number | undefined;
+  /** The longest wait before a failed login is answered; 0: none. */
+  readonly failedLoginPauseMs?: number | undefined;
   /** How many files this process may have open, connections among them. */
   readonly mostOpenFiles?: number | undefined;
   /** Of gRPC answers that nobody reads. */
@@ -30,6 +32,7 @@ const USUAL_OPEN_FILES = 10_000;
 const SHARE_FOR_CONNECTIONS = 0.8;
 const FEWEST_PER_ADDRESS = 64;
 const REQUESTS_PER_SECOND = 10_000;
+const LONGEST_PAUSE_MS = 10_000;
 const MIB = 1024 * 1024;
 const UNREAD_BYTES = 512 * MIB;
 const UNREAD_SHARE_OF_ONE = 8;
@@ -64,7 +67,11 @@ export class NetworkLimits {
       monotonicMs,
       turnedAway: turnedAwayLog(log),
     });
-    this.logins = new FailedLogins({ clock, log });
+    this.logins = new FailedLogins({
+      clock,
+      log,
+      longestPauseMs: settings.failedLoginPauseMs ?? LONGEST_PAUSE_MS,
+    });
     const { maxRequestsPerSecond: perSecond = REQUESTS_PER_SECOND } = settings;
     this.rate = new RequestRate({ perSecond, monotonicMs });
     const cuts = new Seldom(clock, (connections) =>
