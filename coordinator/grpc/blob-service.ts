@@ -61,12 +61,24 @@ async function upload(store: BlobStore, stream: Readable): Promise<UploadBlobRes
   const messages = stream.iterator({ destroyOnReturn: false }) as AsyncIterator<UploadBlobRequest>;
   const header = await readHeader(messages);
   const blob = { sha256: header.sha256, sizeBytes: header.sizeBytes };
-  await store.receive(blob, Readable.from(chunksOf(messages), { objectMode: false }), 'client');
+  try {
+    await store.receive(blob, Readable.from(chunksOf(messages), { objectMode: false }), 'client');
+  } catch (error) {
+    throw stream.destroyed ? callerLeft(error) : error;
+  }
   return blob;
 }
 
+/** Nobody is there to be told, and nothing of ours went wrong. */
+function callerLeft(cause: unknown): FurrowError {
+  const message = 'the caller left before the blob was whole';
+  return new FurrowError('aborted', 'CALLER_LEFT', message, { cause });
+}
+
 async function readHeader(messages: AsyncIterator<UploadBlobRequest>): Promise<BlobHeader> {
-  const first = await messages.next();
+  const first = await messages.next().catch((error: unknown) => {
+    throw callerLeft(error);
+  });
   const part = first.done === true ? undefined : first.value.part;
   if (part?.$case !== 'header') {
     throw new FurrowError('invalid', 'HEADER_MISSING', 'the first message must be the header');

@@ -46,6 +46,12 @@ export function grpcGuard(access: Access, limits: NetworkLimits): ServerIntercep
   return (method, call) => new GuardedCall(method, call, access, limits);
 }
 
+/** A message on its way: HTTP/2 takes it when the other end has room. */
+interface Sent {
+  isTaken: boolean;
+  release: () => void;
+}
+
 class GuardedCall extends ServerInterceptingCall {
   readonly #call: ServerInterceptingCallInterface;
   readonly #method: ServerMethodDefinition<unknown, unknown>;
@@ -53,8 +59,7 @@ class GuardedCall extends ServerInterceptingCall {
   readonly #limits: NetworkLimits;
   readonly #peer: string;
   readonly #address: string;
-  /** Of messages that were sent and not taken yet. */
-  readonly #untaken = new Set<() => void>();
+  readonly #untaken = new Set<Sent>();
   #whole: () => void = () => {};
 
   constructor(
@@ -75,20 +80,19 @@ class GuardedCall extends ServerInterceptingCall {
 
   override sendMessage(message: unknown, callback: () => void): void {
     encoded.bytes = 0;
-    let taken: (() => void) | undefined;
-    let isTaken = false;
+    const sent: Sent = { isTaken: false, release: () => {} };
     super.sendMessage(message, () => {
-      isTaken = true;
-      taken?.();
+      sent.isTaken = true;
+      sent.release();
       callback();
     });
-    if (isTaken) return;
+    if (sent.isTaken) return;
     const release = this.#limits.unread.add(this.#peer, encoded.bytes);
-    taken = () => {
-      this.#untaken.delete(taken!);
+    sent.release = () => {
+      this.#untaken.delete(sent);
       release();
     };
-    this.#untaken.add(taken);
+    this.#untaken.add(sent);
   }
 
   #listener(): ServerListener {
@@ -100,7 +104,7 @@ class GuardedCall extends ServerInterceptingCall {
       },
       onCancel: () => {
         this.#whole();
-        for (const taken of this.#untaken) taken();
+        for (const sent of this.#untaken) sent.release();
       },
     };
   }

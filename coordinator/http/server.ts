@@ -94,7 +94,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     ...uploads.routes,
     ...(options.extraRoutes ?? []),
   ];
-  const { monotonicMs } = systemClock;
+  const monotonicMs = (): number => systemClock.monotonicMs();
   const pace = new PaceWatch({ ...(options.pace ?? LEAST_PACE), monotonicMs });
   const bodies = new Places(options.bodies ?? MOST_BODIES);
   const server = serverFor(options.identity, (request, response) => {

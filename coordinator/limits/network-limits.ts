@@ -61,7 +61,7 @@ export class NetworkLimits {
   readonly #timer: NodeJS.Timeout;
 
   constructor(settings: NetworkSettings, log: Logger) {
-    const { monotonicMs } = clock;
+    const monotonicMs = (): number => clock.monotonicMs();
     this.door = new FrontDoor({
       ...connectionLimits(settings),
       monotonicMs,

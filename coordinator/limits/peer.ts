@@ -23,7 +23,7 @@ export function addressOf({ remoteAddress = '' }: ConnectionEnds): string {
   const [head = '', tail = ''] = remoteAddress.split('%', 1)[0]!.toLowerCase().split('::', 2);
   const before = head === '' ? [] : head.split(':');
   const after = tail === '' ? [] : tail.split(':');
-  const zeros = new Array<string>(Math.max(0, 8 - before.length - after.length)).fill('0');
+  const zeros = Array.from({ length: Math.max(0, 8 - before.length - after.length) }, () => '0');
   return `${[...before, ...zeros, ...after].slice(0, 4).join(':')}::/64`;
 }
 

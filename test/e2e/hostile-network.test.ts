@@ -109,10 +109,10 @@ function attack(grpc: Target, http: Target, token: string): Attack {
 
 async function serveHonest(farm: TestFarm, work: () => Promise<void>): Promise<number> {
   const { client } = farm;
-  let isDone = false;
+  const done = new AbortController();
   let served = 0;
   const serve = async (): Promise<void> => {
-    while (!isDone) {
+    while (!done.signal.aborted) {
       await client.call(client.farm.listAgents.bind(client.farm), {});
       const answer = await fetchHealth(farm);
       expect(answer).toContain('"healthy":true');
@@ -123,7 +123,7 @@ async function serveHonest(farm: TestFarm, work: () => Promise<void>): Promise<n
   try {
     await Promise.race([work(), serving.then(() => undefined)]);
   } finally {
-    isDone = true;
+    done.abort();
   }
   await serving;
   return served;

@@ -58,7 +58,7 @@ export function hostileSession({ host, port, trust }: Target): HostileSession {
   let isOpen = true;
   session.on('error', () => {});
   session.on('close', () => (isOpen = false));
-  onTestFinished(() => void session.destroy());
+  onTestFinished(() => session.destroy());
   return {
     session,
     isOpen: () => isOpen,

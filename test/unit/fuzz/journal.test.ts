@@ -15,6 +15,9 @@ import { FurrowError } from '../../../kit/furrow-error.ts';
 import { arbitraryFactOf, FACT_TYPES } from '../../support/arbitrary-fact.ts';
 import { damaged, FUZZ_TIMEOUT_MS, neverCrashes } from '../../support/fuzz.ts';
 
+/** Whatever the generated types say of it. */
+const odd = (fields: object): object => fields;
+
 const commits = fc
   .array(fc.constantFrom(...FACT_TYPES).chain(arbitraryFactOf), { minLength: 1, maxLength: 3 })
   .map((facts) => {
@@ -50,28 +53,32 @@ function emptySnapshot(): Uint8Array {
 }
 
 const jobImage = JobImage.encode(
-  JobImage.fromPartial({
-    number: 1,
-    name: 'job',
-    steps: [
-      {
-        spec: { name: 'step', inputs: [], dependsOn: [] },
-        units: { states: Buffer.alloc(3), attempts: Buffer.alloc(6), tokens: Buffer.alloc(24) },
-      },
-    ],
-  }),
+  JobImage.fromPartial(
+    odd({
+      number: 1,
+      name: 'job',
+      steps: [
+        {
+          spec: { name: 'step', inputs: [], dependsOn: [] },
+          units: { states: Buffer.alloc(3), attempts: Buffer.alloc(6), tokens: Buffer.alloc(24) },
+        },
+      ],
+    }),
+  ),
 ).finish();
 
 const snapshots = fc.constantFrom(
   emptySnapshot(),
   Snapshot.encode(
-    Snapshot.fromPartial({
-      farmId: 'farm',
-      jobs: [JobImage.decode(jobImage)],
-      leases: [{ job: 1, tokenEpoch: 3, tokenCounter: 1 }],
-      archive: [{ name: 'segment' }],
-      agents: [{ id: 'a', policy: { mode: 9, hours: [{ days: [9] }] } }],
-    }),
+    Snapshot.fromPartial(
+      odd({
+        farmId: 'farm',
+        jobs: [JobImage.decode(jobImage)],
+        leases: [{ job: 1, tokenEpoch: 3, tokenCounter: 1 }],
+        archive: [{ name: 'segment' }],
+        agents: [{ id: 'a', policy: { mode: 9, hours: [{ days: [9] }] } }],
+      }),
+    ),
   ).finish(),
 );
 
@@ -89,19 +96,25 @@ test(
 );
 
 test('a snapshot whose columns have half a cell is damaged, and said to be', () => {
-  const job = JobImage.fromPartial({
-    steps: [{ spec: { name: 'step' }, units: { attempts: Buffer.alloc(3) } }],
-  });
-  const content = Snapshot.encode(Snapshot.fromPartial({ farmId: 'farm', jobs: [job] })).finish();
+  const job = JobImage.fromPartial(
+    odd({
+      steps: [{ spec: { name: 'step' }, units: { attempts: Buffer.alloc(3) } }],
+    }),
+  );
+  const content = Snapshot.encode(
+    Snapshot.fromPartial(odd({ farmId: 'farm', jobs: [job] })),
+  ).finish();
   expect(() => decodeSnapshot(withChecksum(content))).toThrow(
     expect.objectContaining({ reason: 'SNAPSHOT_DAMAGED' }),
   );
 });
 
 const index = ArchiveIndex.encode(
-  ArchiveIndex.fromPartial({
-    jobs: [{ number: 1, name: 'job', steps: [{ name: 's' }], imageOffset: 0, imageBytes: 9 }],
-  }),
+  ArchiveIndex.fromPartial(
+    odd({
+      jobs: [{ number: 1, name: 'job', steps: [{ name: 's' }], imageOffset: 0, imageBytes: 9 }],
+    }),
+  ),
 ).finish();
 
 test(

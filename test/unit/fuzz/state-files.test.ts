@@ -79,7 +79,7 @@ test(
     mkdirSync(at('agent'));
     const seen = { farmId: 'f', epoch: 1, place: { farmId: 'f', epoch: 1, sequence: 4 } };
     await readsOrRefuses(damagedJson(seen), join(at('agent'), 'farm-seen.json'), () => {
-      return new FarmSeen(seenFile(at('agent')), log);
+      return new FarmSeen(seenFile(at('agent')), log, () => 0).place;
     });
   },
   FUZZ_TIMEOUT_MS,

@@ -5,6 +5,7 @@ import { expect, test } from 'vitest';
 import { durationMsOf } from '../../../kit/duration.ts';
 import { answersFor, announcementsIn } from '../../../kit/farm-discovery.ts';
 import { parseFarmAddress, parseFarmUrl } from '../../../kit/farm-url.ts';
+import { messageOf } from '../../../kit/furrow-error.ts';
 import { formatHours, parseHours } from '../../../kit/weekly-hours.ts';
 import { parseStepsSpec } from '../../../cli/steps-spec.ts';
 import { parseRange } from '../../../coordinator/http/range.ts';
@@ -15,6 +16,15 @@ import { damagedJson, damagedText, FUZZ_TIMEOUT_MS, neverCrashes } from '../../s
 const token = 'a'.repeat(43);
 const farmUrl = `furrow://127.0.0.1:7400,[::1]:7400?ca=sha256:${'0f'.repeat(32)}&token=${token}`;
 
+function refusalOf(work: () => unknown): string {
+  try {
+    work();
+    return '';
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
 test(
   'the URL of a farm, and its address',
   () => {
@@ -22,12 +32,7 @@ test(
     neverCrashes(damagedText('127.0.0.1:7400', '[::1]:7400'), parseFarmAddress);
     // Whatever is wrong with it, its secret is not shown.
     neverCrashes(damagedText(farmUrl), (text) => {
-      try {
-        parseFarmUrl(text);
-      } catch (error) {
-        expect((error as Error).message).not.toContain(token);
-        throw error;
-      }
+      expect(refusalOf(() => parseFarmUrl(text))).not.toContain(token);
     });
   },
   FUZZ_TIMEOUT_MS,
@@ -56,8 +61,7 @@ test(
 
 test('durations', () => {
   neverCrashes(damagedText('90s', '1.5h', '2h30m', '100ms'), (text) => {
-    const ms = durationMsOf(text);
-    if (ms !== undefined) expect(ms).toBeGreaterThanOrEqual(0);
+    expect(durationMsOf(text) ?? 0).toBeGreaterThanOrEqual(0);
   });
 });
 
@@ -108,10 +112,14 @@ test(
   FUZZ_TIMEOUT_MS,
 );
 
-const ANNOUNCEMENT = { farmId: 'farm-1', address: '192.168.1.5:7400' };
+const [farmId, farmAddress] = ['farm-1', '192.168.1.5:7400'];
 
 test('announcements on the network: none passes for proven that was tampered with', () => {
-  const [pointer, service, text, address] = answersFor(ANNOUNCEMENT, token, 120);
+  const [pointer, service, text, address] = answersFor(
+    { farmId, address: farmAddress },
+    token,
+    120,
+  );
   const data = fc.oneof(
     fc.constantFrom(...(text as { data: string[] }).data),
     damagedText(...(text as { data: string[] }).data),
@@ -128,8 +136,9 @@ test('announcements on the network: none passes for proven that was tampered wit
   neverCrashes(
     packets,
     (answers) => {
-      for (const { farmId, address: where, isProven } of announcementsIn(answers, token)) {
-        if (isProven) expect({ farmId, address: where }).toEqual(ANNOUNCEMENT);
+      for (const each of announcementsIn(answers, token)) {
+        const isOurs = each.farmId === farmId && each.address === farmAddress;
+        expect(each.isProven && !isOurs).toBe(false);
       }
     },
     1_000,
