@@ -12,6 +12,7 @@ import type {
 } from '../../proto/gen/furrow/v1/blob_service.ts';
 import { FurrowError } from '../../kit/furrow-error.ts';
 import { isSha256 } from '../../kit/sha256-file.ts';
+import { atPace } from '../limits/at-pace.ts';
 import type { BlobStore } from '../ports.ts';
 import { clientStreaming, serverStreaming, unary, type Gate, type Send } from './handlers.ts';
 
@@ -58,13 +59,14 @@ async function findMissing(store: BlobStore, hashes: readonly string[]): Promise
 
 async function upload(store: BlobStore, stream: Readable): Promise<UploadBlobResponse> {
   // Pulled message by message: a sender is never faster than the disk.
-  const messages = stream.iterator({ destroyOnReturn: false }) as AsyncIterator<UploadBlobRequest>;
+  const sent = stream.iterator({ destroyOnReturn: false }) as AsyncIterator<UploadBlobRequest>;
+  const messages = atPace(sent, ({ part }) => (part?.$case === 'chunk' ? part.value.length : 0));
   const header = await readHeader(messages);
   const blob = { sha256: header.sha256, sizeBytes: header.sizeBytes };
   try {
     await store.receive(blob, Readable.from(chunksOf(messages), { objectMode: false }), 'client');
   } catch (error) {
-    throw stream.destroyed ? callerLeft(error) : error;
+    throw stream.destroyed && !(error instanceof FurrowError) ? callerLeft(error) : error;
   }
   return blob;
 }
@@ -77,7 +79,7 @@ function callerLeft(cause: unknown): FurrowError {
 
 async function readHeader(messages: AsyncIterator<UploadBlobRequest>): Promise<BlobHeader> {
   const first = await messages.next().catch((error: unknown) => {
-    throw callerLeft(error);
+    throw error instanceof FurrowError ? error : callerLeft(error);
   });
   const part = first.done === true ? undefined : first.value.part;
   if (part?.$case !== 'header') {

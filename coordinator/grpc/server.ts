@@ -49,7 +49,7 @@ const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 /** A service may watch hundreds of jobs over one connection. */
 const MAX_STREAMS = 1_000;
 /** Of what HTTP/2 itself keeps for a connection. */
-const MAX_SESSION_MIB = 64;
+const MAX_SESSION_MIB = 128;
 /** Clients open another when they need one. */
 const MAX_IDLE_MS = 5 * 60_000;
 /** Agents tell by their beats that they live: this is for clients that only listen, and costs each of both. */

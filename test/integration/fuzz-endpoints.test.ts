@@ -15,10 +15,14 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { readCoordinatorConfig } from '../../coordinator/config.ts';
 import { type RunningCoordinator, startCoordinator } from '../../coordinator/coordinator.ts';
 import { PLAINTEXT } from '../../kit/trust.ts';
-import { AgentServiceService } from '../../proto/gen/furrow/v1/agent_service.ts';
+import {
+  AdvertiseRequest,
+  AgentServiceService,
+  EnrolAgentRequest,
+} from '../../proto/gen/furrow/v1/agent_service.ts';
 import { BlobServiceService } from '../../proto/gen/furrow/v1/blob_service.ts';
 import { FarmServiceService } from '../../proto/gen/furrow/v1/farm_service.ts';
-import { JobServiceService } from '../../proto/gen/furrow/v1/job_service.ts';
+import { JobServiceService, SubmitJobRequest } from '../../proto/gen/furrow/v1/job_service.ts';
 import { arbitraryMessage } from '../support/arbitrary-message.ts';
 import { damaged, damagedText, fuzzOptions, FUZZ_TIMEOUT_MS } from '../support/fuzz.ts';
 import { GrpcCaller } from '../support/grpc-calls.ts';
@@ -69,6 +73,32 @@ async function expectAlive(): Promise<void> {
 
 const SERVICES = [JobServiceService, AgentServiceService, FarmServiceService, BlobServiceService];
 const METHODS = SERVICES.flatMap((service) => Object.values(service));
+const JOB: object = {
+  name: 'job',
+  work: {
+    $case: 'steps',
+    value: {
+      steps: [
+        {
+          name: 'step',
+          parameters: { kind: { $case: 'count', value: 3 } },
+          task: { kind: { $case: 'command', value: { argv: ['true'] } } },
+        },
+      ],
+    },
+  },
+};
+const STEPS = SubmitJobRequest.encode(SubmitJobRequest.fromPartial(JOB)).finish();
+const AGENT = { agentId: 'agent-1', session: 'session-1' };
+const ENROL = { agentId: 'agent-1', name: 'agent', version: '1', machineFingerprint: 'm' };
+/** What is taken, so that what is nearly so gets further than the first check. */
+const VALID: Readonly<Record<string, readonly Uint8Array[]>> = {
+  SubmitJob: [STEPS],
+  EnrolAgent: [EnrolAgentRequest.encode(EnrolAgentRequest.fromPartial(ENROL)).finish()],
+  Advertise: [
+    AdvertiseRequest.encode(AdvertiseRequest.fromPartial({ ...AGENT, beat: 1 })).finish(),
+  ],
+};
 /** Streams that go on are left after so long. */
 const CALL_MS = 300;
 
@@ -111,7 +141,10 @@ test(
     const calls = fc.constantFrom(...METHODS).chain((method) => {
       const service = method.path.split('/')[1]!.replace(/\.\w+$/, '');
       const name = method.path.split('/')[2]!;
-      const message = arbitraryMessage(`${service}.${name}Request`);
+      const message = fc.oneof(
+        arbitraryMessage(`${service}.${name}Request`),
+        fc.constantFrom(...(VALID[name] ?? [new Uint8Array()])),
+      );
       const messages = fc.array(fc.oneof({ weight: 5, arbitrary: message }, damaged(message)), {
         minLength: 1,
         maxLength: method.requestStream ? 4 : 1,
