@@ -16,7 +16,7 @@ export function fuzzOptions(runs: number): fc.Parameters<unknown> {
 }
 
 /** Runs `work`: it answers, or refuses with a FurrowError that is nobody's bug. */
-export function answersOrRefuses(work: () => unknown): void {
+function answersOrRefuses(work: () => unknown): void {
   try {
     work();
   } catch (error) {
@@ -32,7 +32,7 @@ export function neverCrashes<T>(input: fc.Arbitrary<T>, work: (input: T) => unkn
   );
 }
 
-export const randomBytes = fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes));
+const randomBytes = fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes));
 
 /** What is valid, with bits flipped, cut, lengthened, parts doubled or left out; and sheer noise. */
 export function damaged(valid: fc.Arbitrary<Uint8Array>): fc.Arbitrary<Buffer> {

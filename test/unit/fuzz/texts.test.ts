@@ -1,6 +1,5 @@
 /** What people, tools and strangers on the network write. */
 import * as fc from 'fast-check';
-import type { Answer } from 'dns-packet';
 import { expect, test } from 'vitest';
 import { durationMsOf } from '../../../kit/duration.ts';
 import { answersFor, announcementsIn } from '../../../kit/farm-discovery.ts';
@@ -111,6 +110,8 @@ test(
     ),
   FUZZ_TIMEOUT_MS,
 );
+
+type Answer = Parameters<typeof announcementsIn>[0][number];
 
 const [farmId, farmAddress] = ['farm-1', '192.168.1.5:7400'];
 
