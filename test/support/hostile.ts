@@ -54,7 +54,11 @@ export interface HostileSession {
 
 export function hostileSession({ host, port, trust }: Target): HostileSession {
   const scheme = trust.state === 'plaintext' ? 'http' : 'https';
-  const session = connectHttp2(`${scheme}://${host}:${port}`, { ...tlsOptionsFor(trust) });
+  const session = connectHttp2(`${scheme}://${host}:${port}`, {
+    ...tlsOptionsFor(trust),
+    // Mebibytes: an attacker does not spare himself.
+    maxSessionMemory: 1_000,
+  });
   let isOpen = true;
   session.on('error', () => {});
   session.on('close', () => (isOpen = false));
