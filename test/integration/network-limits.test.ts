@@ -15,6 +15,7 @@ import { refusalOf } from '../support/grpc-calls.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
+const PATIENCE = { timeout: 20_000 };
 
 const bytes = {
   requestSerialize: (value: Buffer) => value,
@@ -84,19 +85,19 @@ test('a client that asks and never reads loses its connection before much waits 
     .poll(() => {
       mostBytes = Math.max(mostBytes, limits.unread.bytes);
       return hostile.isOpen();
-    })
+    }, PATIENCE)
     .toBe(false);
   expect(mostBytes).toBeLessThan(4 * MIB);
   expect(await askBig(server.address)).toHaveLength(512 * KIB);
-  await expect.poll(() => limits.unread.bytes).toBe(0);
+  await expect.poll(() => limits.unread.bytes, PATIENCE).toBe(0);
 });
 
 test('a client that stops reading is cut after a while, and one that reads is not', async () => {
   const { limits, server, target } = await startBig({ longestUnreadMs: 100 }, MIB);
   const hostile = hostileSession(target);
   hostile.call('/test.Big/Get', TOKEN).end(framed(Buffer.alloc(1)));
-  await expect.poll(() => limits.unread.bytes).toBeGreaterThan(0);
-  await expect.poll(() => hostile.isOpen(), { timeout: 10_000 }).toBe(false);
+  await expect.poll(() => limits.unread.bytes, PATIENCE).toBeGreaterThan(0);
+  await expect.poll(() => hostile.isOpen(), PATIENCE).toBe(false);
   const reader = hostileSession(target);
   const stream = reader.call('/test.Big/Get', TOKEN);
   stream.end(framed(Buffer.alloc(1)));
@@ -108,12 +109,12 @@ test('a client that stops reading is cut after a while, and one that reads is no
 test('connections above the limit are closed at once, and places are given back', async () => {
   const { limits, target } = await startBig({ maxConnections: 16 }, 1);
   const lines = Array.from({ length: 24 }, () => plainLine(target));
-  await expect.poll(() => lines.filter((line) => !line.isOpen()).length).toBe(8);
+  await expect.poll(() => lines.filter((line) => !line.isOpen()).length, PATIENCE).toBe(8);
   expect(limits.door.open).toBe(16);
   for (const { socket } of lines) socket.destroy();
-  await expect.poll(() => limits.door.open).toBe(0);
+  await expect.poll(() => limits.door.open, PATIENCE).toBe(0);
   const late = plainLine(target);
-  await expect.poll(() => limits.door.open).toBe(1);
+  await expect.poll(() => limits.door.open, PATIENCE).toBe(1);
   expect(late.isOpen()).toBe(true);
 });
 
@@ -130,15 +131,15 @@ test('requests above the rate are refused so that clients try again', async () =
   const limits = new NetworkLimits({ maxRequestsPerSecond: 1 }, silentLog);
   const { target } = await startBlobServer(await temporaryFolder(), { limits });
   const ask = () => sendRequest(target, { method: 'GET', path: '/healthz' });
-  const answers = [await ask(), await ask(), await ask()];
+  const answers = await Promise.all(Array.from({ length: 20 }, ask));
   for (const answer of answers) answer.resume();
-  expect(answers.map(({ statusCode }) => statusCode)).toEqual([200, 200, 429]);
-  expect(answers[2]?.headers['retry-after']).toBe('1');
+  const late = answers.find(({ statusCode }) => statusCode === 429);
+  expect(late?.headers['retry-after']).toBe('1');
 });
 
 test('failed logins wait longer and longer, and a right token waits for none of them', async () => {
   const { server } = await startBig({}, 1);
-  for (let index = 0; index < 6; index += 1) {
+  for (let index = 0; index < 8; index += 1) {
     expect(await refusalOf(askBig(server.address, 'wrong'))).toMatchObject({
       reason: 'TOKEN_WRONG',
     });
@@ -176,9 +177,9 @@ function trickle(
 }
 
 test('a body that comes byte by byte is cut, and one that comes slowly is not', async () => {
-  const pace = { windowMs: 1_000, leastBytes: 2 * KIB };
+  const pace = { windowMs: 2_000, leastBytes: 2 * KIB };
   const { target } = await startBlobServer(await temporaryFolder(), { pace });
-  const slow = trickle(target.url, content(40 * KIB), 512);
+  const slow = trickle(target.url, content(120 * KIB), 512);
   const byteByByte = trickle(target.url, content(40 * KIB), 1);
   expect(await byteByByte).toBeUndefined();
   expect(await slow).toBe(201);
@@ -197,8 +198,8 @@ test('a download that is read byte by byte is cut', async () => {
   line.socket.once('close', () => clearInterval(reading));
   const asked = `GET /blobs/${film.blob.sha256} HTTP/1.1`;
   line.socket.write(`${asked}\r\nhost: x\r\nauthorization: Bearer ${TOKEN}\r\n\r\n`);
-  await expect.poll(() => limits.door.open).toBe(1);
-  await expect.poll(() => limits.door.open, { timeout: 10_000 }).toBe(0);
+  await expect.poll(() => limits.door.open, PATIENCE).toBe(1);
+  await expect.poll(() => limits.door.open, PATIENCE).toBe(0);
 });
 
 test('only so many bodies are received at once, and uploads begun', async () => {
@@ -206,24 +207,27 @@ test('only so many bodies are received at once, and uploads begun', async () => 
     bodies: { inAll: 1, perAddress: 1 },
     mostHalfMadeUploads: 2,
   });
-  const large = content(40 * KIB);
-  const slow = trickle(target.url, large, 512);
-  const small = content(10);
-  const put = () =>
-    sendRequest(target, {
+  const [held, small] = [content(10), content(10)];
+  const { port } = new URL(target.url);
+  const line = plainLine({ host: '127.0.0.1', port: Number(port), trust: PLAINTEXT });
+  const head = [`PUT /blobs/${held.blob.sha256} HTTP/1.1`, 'host: x', 'content-length: 10'];
+  line.socket.write([...head, `authorization: Bearer ${TOKEN}`, '', ''].join('\r\n'));
+  line.socket.write(held.bytes.subarray(0, 5));
+  const put = async () => {
+    const answer = await sendRequest(target, {
       method: 'PUT',
       path: `/blobs/${small.blob.sha256}`,
       headers: { 'content-length': '10' },
       body: small.bytes,
     });
-  await expect
-    .poll(async () => {
-      const answer = await put();
-      answer.resume();
-      return [answer.statusCode, answer.headers['retry-after']];
-    })
-    .toEqual([503, '1']);
-  expect(await slow).toBe(201);
+    answer.resume();
+    return [answer.statusCode, answer.headers['retry-after']];
+  };
+  await expect.poll(put, PATIENCE).toEqual([503, '1']);
+  line.socket.write(held.bytes.subarray(5));
+  await expect.poll(() => line.heard(), PATIENCE).toMatch(/^HTTP\/1\.1 201 /);
+  // Whoever is told so tries again.
+  await expect.poll(async () => (await put())[0], PATIENCE).toBe(200);
   const begin = async () => {
     const { blob } = content(100);
     const answer = await sendRequest(target, {
