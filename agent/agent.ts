@@ -2,7 +2,6 @@
  * One run of the agent: puts the parts together in the order that the lease rules ask for, and takes
  * them apart again without losing a result.
  */
-import { credentials } from '@grpc/grpc-js';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
@@ -13,9 +12,12 @@ import {
   type EnrolAgentResponse,
 } from '../proto/gen/furrow/v1/agent_service.ts';
 import { systemClock } from '../kit/clock.ts';
+import { channelCredentialsFor } from '../kit/channel-trust.ts';
 import { CoordinatorChannel } from '../kit/coordinator-channel.ts';
 import { FurrowError } from '../kit/furrow-error.ts';
 import type { Logger } from '../kit/log.ts';
+import type { NatsAuth } from '../kit/nats-auth.ts';
+import { PLAINTEXT, type Trust } from '../kit/trust.ts';
 import { AgentCore } from './agent-core.ts';
 import { AttemptFiles } from './attempt-files.ts';
 import { openBlobs, type Blobs } from './blobs.ts';
@@ -23,8 +25,10 @@ import { Changes } from './changes.ts';
 import type { AgentConfig } from './config.ts';
 import { createExecutor } from './execute-unit.ts';
 import { FailureStreak } from './failure-streak.ts';
-import { FarmSeen, seenFile } from './farm-seen.ts';
+import { FARM_SEEN_FILE, FarmSeen } from './farm-seen.ts';
 import { whyNotFitting } from './fits.ts';
+import { joinFarm } from './join-farm.ts';
+import type { Joined } from './joined.ts';
 import { OutboxLog } from './outbox-log.ts';
 import { OwnerWatch } from './owner/owner-watch.ts';
 import { useReader } from './owner/read-use.ts';
@@ -38,7 +42,10 @@ import { ProcessRecords } from './process/process-records.ts';
 import { UnitCgroups } from './process/unit-cgroups.ts';
 import { VramUse } from './process/vram-use.ts';
 import { runnerRegistry } from './runners/registry.ts';
+import { openIsolation, type UnitIsolation } from './sandbox/isolation.ts';
 import { CHANNEL_OPTIONS, Session } from './session.ts';
+import { SESSION_START_FILE, sessionStart } from './session-start.ts';
+import { stateFile } from './state-file.ts';
 import { VERSION } from '../kit/version.ts';
 import { termsOfPolicy } from '../proto/agent-policy.ts';
 import { WorkPlane } from './work-plane.ts';
@@ -68,6 +75,7 @@ export class Agent {
   readonly #config: AgentConfig;
   readonly #log: Logger;
   readonly #session: string;
+  readonly #startedAtMs: number;
   readonly #identity: EnrolAgentRequest;
   readonly #records: ProcessRecords;
   readonly #seen: FarmSeen;
@@ -96,7 +104,10 @@ export class Agent {
       version: VERSION,
     };
     this.#log = log.child({ agent: this.#identity.agentId });
-    this.#seen = new FarmSeen(seenFile(config.stateDirectory), this.#log, () =>
+    const { stateDirectory } = config;
+    const startFile = stateFile(stateDirectory, SESSION_START_FILE);
+    this.#startedAtMs = sessionStart(startFile, performance.timeOrigin, this.#log);
+    this.#seen = new FarmSeen(stateFile(stateDirectory, FARM_SEEN_FILE), this.#log, () =>
       systemClock.monotonicMs(),
     );
     this.#records = new ProcessRecords(join(config.stateDirectory, 'processes'));
@@ -143,25 +154,21 @@ export class Agent {
    */
   async run(): Promise<void> {
     const channel = new CoordinatorChannel(this.#config.farm, this.#config.trust, CHANNEL_OPTIONS);
-    const client = new AgentServiceClient(this.#config.farm, credentials.createInsecure(), {
-      channelOverride: channel,
-    });
+    const client = new AgentServiceClient(
+      this.#config.farm,
+      channelCredentialsFor(this.#config.trust),
+      {
+        channelOverride: channel,
+      },
+    );
     let probing: Promise<CapacityProbe> | undefined;
     try {
       await this.#endLeftovers();
-      const session = new Session({
-        client,
-        channel,
-        token: this.#config.token,
-        identity: this.#identity,
-        session: this.#session,
-        seen: () => this.#seen.place,
-        random: Math.random,
-        log: this.#log,
-      });
-      probing = this.#probe();
-      const [enrolment, probe] = await Promise.all([session.enrol(this.#leave.signal), probing]);
-      await this.#serve(session, enrolment, probe);
+      const isolation = await this.#openIsolation();
+      probing = this.#probe(isolation);
+      const entering = this.#enter(client, channel);
+      const [{ session, enrolment, joined }, probe] = await Promise.all([entering, probing]);
+      await this.#serve(session, enrolment, probe, { joined, isolation });
     } catch (error) {
       // Asked to leave before it had joined: there is nothing to hand back.
       if (error !== this.#leave.signal.reason) throw error;
@@ -174,6 +181,50 @@ export class Agent {
     }
   }
 
+  /** Joins first where it has not, or where the farm knows nothing of it any more. */
+  async #enter(
+    client: AgentServiceClient,
+    channel: CoordinatorChannel,
+  ): Promise<{ session: Session; enrolment: EnrolAgentResponse; joined: Joined }> {
+    let joined = this.#config.joined ?? (await this.#join());
+    for (let isFirst = true; ; isFirst = false) {
+      const session = this.#sessionWith(client, channel, joined.key);
+      try {
+        return { session, joined, enrolment: await session.enrol(this.#leave.signal) };
+      } catch (error) {
+        const isForgotten = error instanceof FurrowError && error.reason === 'AGENT_NOT_JOINED';
+        if (!isForgotten || !isFirst || this.#config.token === undefined) throw error;
+        joined = await this.#join();
+      }
+    }
+  }
+
+  #sessionWith(client: AgentServiceClient, channel: CoordinatorChannel, key: string): Session {
+    return new Session({
+      client,
+      channel,
+      key,
+      identity: this.#identity,
+      session: this.#session,
+      startedAtMs: this.#startedAtMs,
+      seen: () => this.#seen.place,
+      random: Math.random,
+      log: this.#log,
+    });
+  }
+
+  async #join(): Promise<Joined> {
+    const { farm, trust, token, stateDirectory } = this.#config;
+    if (token === undefined) {
+      const message = `this agent has not joined the farm at ${farm}: join it with furrow join, by the line that furrow agent invite prints there`;
+      throw new FurrowError('unauthenticated', 'NOT_JOINED', message);
+    }
+    const { agentId, name } = this.#identity;
+    const who = { agentId, name, stateDirectory, log: this.#log };
+    const options = { farm, trust, token, isPatient: true, ...who };
+    return joinFarm(options, this.#leave.signal);
+  }
+
   async #endLeftovers(): Promise<void> {
     const survivors = await this.#records.endLeftovers();
     for (const { pid } of survivors) {
@@ -182,11 +233,29 @@ export class Agent {
     this.#cgroups?.sweep();
   }
 
-  #probe(): Promise<CapacityProbe> {
+  #openIsolation(): Promise<UnitIsolation> {
+    const { allowCommands, sandbox, allowNetwork, allowRead, passEnv } = this.#config;
+    return openIsolation({
+      allowed: allowCommands,
+      sandbox,
+      network: allowNetwork,
+      readable: allowRead,
+      hidden: [this.#config.stateDirectory, this.#config.homeDirectory],
+      passEnv,
+      log: this.#log,
+    });
+  }
+
+  #probe(isolation: UnitIsolation): Promise<CapacityProbe> {
     const { cpus, ram, maxUnits, maxWaiting, tag, pool, stateDirectory, tools } = this.#config;
     return CapacityProbe.start({
       limits: { cpuMillis: Math.floor(cpus * 1000), ramBytes: ram, maxUnits, maxWaiting },
-      labels: [...tag.map((name) => `tag:${name}`), ...pool.map((name) => `pool:${name}`)],
+      labels: [
+        ...isolation.attributes,
+        ...tag.map((name) => `tag:${name}`),
+        ...pool.map((name) => `pool:${name}`),
+      ],
+      isolation: isolation.report,
       scratchDirectory: stateDirectory,
       residentBytes: () => this.#sampler.residentBytes(),
       use: {
@@ -205,13 +274,15 @@ export class Agent {
     session: Session,
     enrolment: EnrolAgentResponse,
     probe: CapacityProbe,
+    { joined, isolation }: { readonly joined: Joined; readonly isolation: UnitIsolation },
   ): Promise<void> {
-    const { farmId, natsUrls, natsToken, heartbeatMs } = enrolment;
+    const { farmId, natsUrls, heartbeatMs } = enrolment;
+    const natsJwt = { now: enrolment.natsJwt };
     this.#log.info({ farmId, capacity: probe.current }, 'enrolled');
     this.#seen.note(enrolment.place);
     const workPlane = new WorkPlane({
       servers: natsUrls,
-      token: natsToken,
+      ...natsWay(enrolment, joined, natsJwt),
       agentId: this.#identity.agentId,
       session: this.#session,
       seen: () => this.#seen.place,
@@ -219,7 +290,7 @@ export class Agent {
     });
     const blobs = await openBlobs({
       url: enrolment.blobUrl,
-      token: this.#config.token,
+      token: joined.key,
       trust: this.#config.trust,
       stateDirectory: this.#config.stateDirectory,
       cacheBytes: this.#config.blobCacheBytes,
@@ -230,7 +301,7 @@ export class Agent {
     const files = new AttemptFiles(join(folder, 'attempts'));
     const owner = this.#watchOwner({ session, probe, blobs }, () => core.gpusInUse);
     const parts = { session, probe, owner, workPlane, blobs, storage, files };
-    const core = await this.#openCore(enrolment, parts);
+    const core = await this.#openCore(enrolment, parts, isolation);
     this.#lookAgain = () => void this.#refresh(probe, session, core);
     const refresh = setInterval(() => this.#lookAgain(), heartbeatMs || 3_000);
     const end = new AbortController();
@@ -268,10 +339,16 @@ export class Agent {
           return core.workPlaneUp;
         },
         capacity: () => owner.offered(probe.current),
-        enrolledAgain: ({ natsUrls: servers, natsToken: natsKey, blobUrl, place }) => {
-          this.#seen.note(place);
-          workPlane.moveTo(servers, natsKey);
-          blobs.moveTo(blobUrl);
+        natsRenewed: (jwt) => {
+          natsJwt.now = jwt;
+          workPlane.renewed();
+        },
+        enrolledAgain: (again) => {
+          this.#seen.note(again.place);
+          natsJwt.now = again.natsJwt;
+          const { auth, trust } = natsWay(again, joined, natsJwt);
+          workPlane.moveTo(again.natsUrls, auth, trust);
+          blobs.moveTo(again.blobUrl);
         },
       },
       end.signal,
@@ -314,6 +391,7 @@ export class Agent {
   async #openCore(
     enrolment: EnrolAgentResponse,
     { session, probe, owner, workPlane, blobs, storage, files }: CoreParts,
+    { sandbox, rules }: UnitIsolation,
   ): Promise<AgentCore> {
     const { farmId } = enrolment;
     const streak = new FailureStreak();
@@ -330,7 +408,8 @@ export class Agent {
         clock: systemClock,
         blobs,
         files,
-        processes: { records: this.#records, sampler: this.#sampler },
+        processes: { records: this.#records, sampler: this.#sampler, sandbox },
+        programs: rules,
         memory: this.#memory,
         runners: runnerRegistry,
         telemetry: workPlane,
@@ -392,6 +471,24 @@ export class Agent {
     await session.beatNow(FAREWELL_LIMIT_MS);
     this.#log.info({ unreported: core.unreported }, 'left');
   }
+}
+
+/** Credentials are asked for at each connection: by then there may be newer ones. */
+function natsWay(
+  { natsToken, natsJwt, natsCa, natsServerName }: EnrolAgentResponse,
+  { natsSeed }: Joined,
+  latest: { readonly now: string },
+): { readonly auth: NatsAuth; readonly trust: Trust } {
+  const auth: NatsAuth =
+    natsJwt === ''
+      ? { kind: 'token', token: natsToken }
+      : { kind: 'jwt', jwt: () => latest.now, seed: natsSeed };
+  if (natsJwt === '' && natsCa === '') return { auth, trust: PLAINTEXT };
+  const names = {
+    ...(natsCa && { ca: natsCa }),
+    ...(natsServerName && { serverName: natsServerName }),
+  };
+  return { auth, trust: { state: 'tls', ...names } };
 }
 
 function folderName(farmId: string): string {

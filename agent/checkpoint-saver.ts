@@ -3,11 +3,13 @@
  * quiet for a moment, changed files only. A file that changes while it is saved spoils that attempt; the next
  * look tries again. Names that end in `.tmp` are not looked at, so that a program can write aside and rename.
  */
-import { readdir, stat } from 'node:fs/promises';
+import { lstat, readdir, realpath } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import type { File } from '../proto/gen/furrow/v1/step.ts';
 import { messageOf } from '../kit/furrow-error.ts';
 import type { Logger } from '../kit/log.ts';
+import { nameKey, unsafeName } from '../kit/safe-name.ts';
+import { readInside } from './open-inside.ts';
 
 /** What the coordinator makes of a checkpoint. */
 export type CheckpointVerdict =
@@ -20,7 +22,7 @@ export type CheckpointVerdict =
   | { readonly state: 'refused'; readonly why: string };
 
 export interface CheckpointSaverOptions {
-  /** The directory, which exists. */
+  /** The directory, which exists, and in which nobody writes yet. */
   readonly directory: string;
   /** Stores a file's bytes. Rejects while the store is away. */
   readonly store: (
@@ -46,7 +48,6 @@ const UNFINISHED = /\.tmp$/;
 /** A file as it was found: the same means the same content. */
 interface FoundFile {
   readonly name: string;
-  readonly path: string;
   /** Changes whenever its content does. */
   readonly version: string;
 }
@@ -72,7 +73,10 @@ export class CheckpointSaver {
 
   /** What is in the directory now is the checkpoint that is known already. */
   static async start(options: CheckpointSaverOptions): Promise<CheckpointSaver> {
-    const saver = new CheckpointSaver(options, stateOf((await filesIn(options.directory)) ?? []));
+    // The program may put a link in its place.
+    const directory = await realpath(options.directory);
+    const files = (await filesIn(directory)) ?? [];
+    const saver = new CheckpointSaver({ ...options, directory }, stateOf(files));
     saver.#timer = setInterval(() => saver.#lookUnlessBusy(), LOOK_MS);
     return saver;
   }
@@ -119,6 +123,12 @@ export class CheckpointSaver {
 
   async #save(found: readonly FoundFile[]): Promise<void> {
     const { directory, offer, tell, log } = this.#options;
+    const fault = faultOfNames(found);
+    if (fault !== undefined) {
+      this.#done = stateOf(found);
+      tell(`furrow: the checkpoint is not saved: ${fault}`);
+      return;
+    }
     try {
       const files: File[] = [];
       for (const file of found) files.push(await this.#storeOne(file));
@@ -148,10 +158,13 @@ export class CheckpointSaver {
     }
   }
 
-  async #storeOne({ name, path, version }: FoundFile): Promise<File> {
+  async #storeOne({ name, version }: FoundFile): Promise<File> {
     const known = this.#stored.get(version);
     if (known !== undefined) return known;
-    const file = { name, ...(await this.#options.store(path, this.#stop.signal)) };
+    const { directory, store } = this.#options;
+    const { signal } = this.#stop;
+    const blob = await readInside(directory, name, async (path) => store(path, signal));
+    const file = { name, ...blob };
     this.#stored.set(version, file);
     return file;
   }
@@ -166,7 +179,11 @@ export class CheckpointSaver {
 async function filesIn(directory: string): Promise<readonly FoundFile[] | null> {
   // The program may delete it, or a folder in it, while we look.
   const options = { recursive: true, withFileTypes: true } as const;
-  const entries = await readdir(directory, options).catch(() => null);
+  const isFolder = await lstat(directory).then(
+    (stats) => stats.isDirectory(),
+    () => false,
+  );
+  const entries = isFolder ? await readdir(directory, options).catch(() => null) : null;
   if (entries === null) return null;
   const found = await Promise.all(
     entries
@@ -178,11 +195,23 @@ async function filesIn(directory: string): Promise<readonly FoundFile[] | null> 
 
 /** Empty when it went meanwhile. */
 async function foundFile(directory: string, path: string): Promise<FoundFile[]> {
-  const stats = await stat(path, { bigint: true }).catch(() => null);
-  if (stats === null) return [];
+  const stats = await lstat(path, { bigint: true }).catch(() => null);
+  if (stats === null || !stats.isFile()) return [];
   const name = relative(directory, path).split(sep).join('/');
   const { size, mtimeNs, ino } = stats;
-  return [{ name, path, version: `${name} ${size} ${mtimeNs} ${ino}` }];
+  return [{ name, version: `${name} ${size} ${mtimeNs} ${ino}` }];
+}
+
+/** The first name that another machine could not take, in one line. */
+function faultOfNames(files: readonly FoundFile[]): string | undefined {
+  const keys = new Set<string>();
+  for (const { name } of files) {
+    const why = unsafeName(name);
+    if (why !== undefined) return `${JSON.stringify(name)} is a bad name: ${why}`;
+    if (keys.has(nameKey(name))) return `some disks take ${JSON.stringify(name)} for another file`;
+    keys.add(nameKey(name));
+  }
+  return undefined;
 }
 
 function stateOf(files: readonly FoundFile[]): string {

@@ -4,14 +4,18 @@ import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
-import { furrowHome, readFarmFile } from '../kit/furrow-home.ts';
+import { type FurrowHome, furrowHome, readFarmFile } from '../kit/furrow-home.ts';
 import { FurrowError, messageOf } from '../kit/furrow-error.ts';
 import { DEFAULT_FARM, wayToFarm } from '../kit/farm-way.ts';
+import { fileSource, flagSource, kebabCase } from '../kit/settings-sources.ts';
+import { layerSettings, type LayeredSettings, variableSource } from '../kit/settings-sources.ts';
 import { readToken } from '../kit/token-file.ts';
 import type { Trust } from '../kit/trust.ts';
 import type { PolicyTerms } from '../proto/agent-policy.ts';
 import { OWN_POLICY_SETTINGS, OWN_POLICY_USAGE, ownTerms } from './owner/own-policy.ts';
+import { type Joined, readJoined } from './joined.ts';
 import { failurePatternSchema } from './failure-patterns.ts';
+import { PROGRAM_FLAGS, PROGRAM_SETTINGS, PROGRAM_USAGE } from './sandbox/settings.ts';
 
 const BINARY_UNITS: Readonly<Record<string, number>> = {
   '': 1,
@@ -109,6 +113,7 @@ const settingsSchema = z.strictObject({
   /** Of files from and to the farm, in bytes a second; 0 for no limit. */
   maxBandwidth: z.preprocess(withoutPerSecond, bytesSchema).default(0),
   ...OWN_POLICY_SETTINGS,
+  ...PROGRAM_SETTINGS,
   /** In config.json alone: a list does not fit a flag. */
   failurePatterns: z
     .array(failurePatternSchema, 'must be a list of {kind, pattern, message} in config.json')
@@ -116,6 +121,9 @@ const settingsSchema = z.strictObject({
 });
 
 type Settings = z.infer<typeof settingsSchema>;
+
+/** All of them, in the order of their list. */
+export const AGENT_SETTINGS = Object.keys(settingsSchema.shape) as (keyof Settings)[];
 
 type PolicyKey = keyof typeof OWN_POLICY_SETTINGS | 'maxBandwidth';
 
@@ -128,10 +136,15 @@ export interface AgentConfig extends Readonly<
   readonly farm: string;
   /** False: it is the usual address, for want of a better one. */
   readonly isFarmNamed: boolean;
-  readonly token: string;
+  /** With which it may join; undefined when it has joined and there is none at hand. */
+  readonly token: string | undefined;
+  /** Undefined: it has not joined this farm yet. */
+  readonly joined: Joined | undefined;
   readonly trust: Trust;
   /** Absolute path of the folder that is this agent's alone. */
   readonly stateDirectory: string;
+  /** Where the farm's files on this machine lie. */
+  readonly homeDirectory: string;
 }
 
 export const AGENT_USAGE = `furrow agent: offers this machine to a farm
@@ -160,40 +173,86 @@ export const AGENT_USAGE = `furrow agent: offers this machine to a farm
   --drain-grace-ms MS     how long running units may go on after Ctrl-C or SIGTERM (default: 30000)
   --log-level LEVEL       trace, debug, info, warn, error or silent (default: info)
   --exit-with-parent      leave when standard input ends
-${OWN_POLICY_USAGE}`;
+${PROGRAM_USAGE}${OWN_POLICY_USAGE}`;
+
+export interface AgentSettings {
+  readonly settings: Settings;
+  readonly sourceOf: LayeredSettings['sourceOf'];
+  readonly home: FurrowHome;
+  readonly homeFlag: string | undefined;
+  readonly stateDirectory: string;
+}
+
+/** What is set, before the farm is looked for. FurrowError: invalid BAD_USAGE. */
+export function readAgentSettings(
+  argv: readonly string[],
+  environment: NodeJS.ProcessEnv,
+): AgentSettings {
+  const { home: homeFlag, ...flags } = parseFlags(argv);
+  const home = furrowHome(homeFlag, environment);
+  const said = [
+    { values: settingsOfEnvironment(environment), sourceOf: sourceOfVariable },
+    { values: flags, sourceOf: sourceOfFlag },
+  ];
+  // The folder depends on the name, which the file in the folder must therefore not change.
+  const named = layerSettings(said);
+  const { name, state } = parseSettings(named.values);
+  const stateDirectory = resolve(state ?? home.agentDir(name));
+  const path = join(stateDirectory, 'config.json');
+  const file = { values: settingsOfFile(path), sourceOf: () => fileSource(path) };
+  const nameLast = { values: { name }, sourceOf: named.sourceOf };
+  const { values, sourceOf } = layerSettings([file, ...said, nameLast]);
+  return { settings: parseSettings(values), sourceOf, home, homeFlag, stateDirectory };
+}
 
 /** FurrowError: invalid BAD_USAGE; what `readToken` throws. */
 export async function readAgentConfig(
   argv: readonly string[],
   environment: NodeJS.ProcessEnv = process.env,
 ): Promise<AgentConfig> {
-  const flags = parseFlags(argv);
-  const fromEnvironment = settingsOfEnvironment(environment);
-  const home = furrowHome(flags['home'], environment);
-  // The folder depends on the name, which the file in the folder must therefore not change.
-  const { name, state } = parseSettings({ ...fromEnvironment, ...withoutHome(flags) });
-  const stateDirectory = resolve(state ?? home.agentDir(name));
-  const settings = parseSettings({
-    ...settingsOfFile(join(stateDirectory, 'config.json')),
-    ...fromEnvironment,
-    ...withoutHome(flags),
-    name,
-  });
+  const { settings, home, stateDirectory } = readAgentSettings(argv, environment);
   const { terms: own, fault } = ownTerms(settings, settings.maxBandwidth);
   if (fault !== undefined) throw new FurrowError('invalid', 'BAD_USAGE', fault);
-  const { farm: named, plaintext, ca: caFile } = settings;
+  const joined = await readJoined(stateDirectory);
+  const { farm: named = joined?.farm, plaintext, ca: caFile } = settings;
   const {
     address: farm,
     trust,
     token: itsToken,
   } = await wayToFarm({ named, plaintext, caFile, home });
   const isFarmNamed = named !== undefined || (await readFarmFile(home.farmFile)) !== undefined;
-  const given = itsToken ?? environment['FURROW_TOKEN'];
-  const token =
-    settings.tokenFile === undefined && given
-      ? given
-      : await readToken(settings.tokenFile ?? home.tokenFile);
-  return Object.freeze({ ...settings, own, farm, isFarmNamed, token, trust, stateDirectory });
+  const token = await tokenToJoin(settings, home, itsToken ?? environment['FURROW_TOKEN'], joined);
+  const way = { farm, isFarmNamed, token, ...trusting(settings, joined, trust) };
+  const homeDirectory = home.root;
+  return Object.freeze({ ...settings, ...way, own, stateDirectory, homeDirectory });
+}
+
+/** What the agent joined with stands, unless it was told of another farm since. */
+function trusting(
+  { farm: named, plaintext, ca }: Settings,
+  joined: Joined | undefined,
+  trust: Trust,
+): Pick<AgentConfig, 'trust' | 'joined'> {
+  if (joined === undefined) return { trust, joined };
+  if (named === undefined && !plaintext && ca === undefined) return { trust: joined.trust, joined };
+  const isSame = JSON.stringify(trust) === JSON.stringify(joined.trust);
+  return { trust, joined: isSame ? joined : undefined };
+}
+
+async function tokenToJoin(
+  { tokenFile }: Settings,
+  home: FurrowHome,
+  given: string | undefined,
+  joined: Joined | undefined,
+): Promise<string | undefined> {
+  if (tokenFile === undefined && given) return given;
+  try {
+    return await readToken(tokenFile ?? home.tokenFile);
+  } catch (error) {
+    const isSpared = joined !== undefined && tokenFile === undefined;
+    if (isSpared && error instanceof FurrowError && error.code === 'not-found') return undefined;
+    throw error;
+  }
 }
 
 function parseFlags(argv: readonly string[]): Record<string, string | undefined> {
@@ -226,6 +285,7 @@ function parseFlags(argv: readonly string[]): Record<string, string | undefined>
         'log-level': value,
         'exit-with-parent': { type: 'boolean' },
         'max-bandwidth': value,
+        ...PROGRAM_FLAGS,
         ...Object.fromEntries(
           Object.keys(OWN_POLICY_SETTINGS).map((key) => [kebabCase(key), value]),
         ),
@@ -252,26 +312,26 @@ function toolsIn(given: unknown): unknown {
   );
 }
 
-function withoutHome({
-  home: _home,
-  ...settings
-}: Record<string, string | undefined>): Record<string, string | undefined> {
-  return settings;
-}
-
 const SHARED_SETTINGS: ReadonlySet<string> = new Set(['farm', 'ca', 'plaintext', 'logLevel']);
 
 /** FURROW_FARM, FURROW_CA, FURROW_PLAINTEXT and FURROW_LOG_LEVEL are everybody's; the others begin with FURROW_AGENT_. */
 function settingsOfEnvironment(environment: NodeJS.ProcessEnv): Record<string, string> {
   const settings: Record<string, string> = {};
   for (const key of Object.keys(settingsSchema.shape)) {
-    const snake = key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
-    const shared = SHARED_SETTINGS.has(key);
-    const given = environment[shared ? `FURROW_${snake}` : `FURROW_AGENT_${snake}`];
+    const given = environment[variableOf(key)];
     if (given !== undefined && given !== '') settings[key] = given;
   }
   return settings;
 }
+
+function variableOf(key: string): string {
+  const snake = key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
+  return SHARED_SETTINGS.has(key) ? `FURROW_${snake}` : `FURROW_AGENT_${snake}`;
+}
+
+const sourceOfVariable = (key: string) => variableSource(variableOf(key));
+const sourceOfFlag = (key: string) =>
+  flagSource(key === 'tools' ? '--tool' : `--${kebabCase(key)}`);
 
 function settingsOfFile(path: string): Record<string, unknown> {
   if (!existsSync(path)) return {};
@@ -294,8 +354,4 @@ function parseSettings(given: Record<string, unknown>): Settings {
 
 function camelCase(flag: string): string {
   return flag.replace(/-([a-z])/g, (_dash, letter: string) => letter.toUpperCase());
-}
-
-function kebabCase(key: string): string {
-  return key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }

@@ -10,20 +10,16 @@ import { FurrowError, messageOf } from '../kit/furrow-error.ts';
 import { unsafeName } from '../kit/safe-name.ts';
 import type { UnitExecutor } from './agent-core.ts';
 import type { Assignment } from './assignment.ts';
-import {
-  CHECKPOINT_FOLDER,
-  CHECKPOINT_VARIABLE,
-  fillCheckpoint,
-  leavesCheckpoints,
-} from './attempt-checkpoint.ts';
+import { CHECKPOINT_FOLDER, fillCheckpoint, leavesCheckpoints } from './attempt-checkpoint.ts';
 import { Cancellation } from './cancellation.ts';
 import { CheckpointSaver } from './checkpoint-saver.ts';
-import { collectOutputs } from './collect-outputs.ts';
+import { collectOutputs, ownOutput } from './collect-outputs.ts';
 import type { BlobTransfer, ExecutorPorts } from './executor-ports.ts';
 import { failureOf, judgeFailure, outOfMemory, type FailedRun } from './failure-kind.ts';
 import { clashOf } from './input-names.ts';
 import { persist } from './persist.ts';
 import { storeAgain } from './store-again.ts';
+import { TEMPORARY_FOLDER, unitSurroundings } from './unit-surroundings.ts';
 import type { GuardedUnit } from './process/memory-guard.ts';
 import { runProcess } from './process/run-process.ts';
 import type { FailureKind, Runner, RunnerContext, RunOutcome, UnitWork } from './runners/runner.ts';
@@ -57,6 +53,7 @@ class Attempt {
   readonly #cancellation: Cancellation;
   readonly #progressed: (counter: number) => void;
   readonly #startedAtMs: number;
+  readonly #startedMs: number;
   /** Inputs that all units of the step get. */
   #common: readonly File[];
   #peakRamBytes = 0;
@@ -80,6 +77,7 @@ class Attempt {
     this.#progressed = progressed;
     this.#common = assignment.inputs;
     this.#startedAtMs = ports.clock.wallMs();
+    this.#startedMs = ports.clock.monotonicMs();
   }
 
   async execute(): Promise<Result> {
@@ -106,6 +104,11 @@ class Attempt {
   get #isEvicted(): boolean {
     const { reason } = this.#cancellation;
     return reason instanceof FurrowError && reason.reason === 'EVICTED';
+  }
+
+  /** Nobody knows what its program is. */
+  get #isCommand(): boolean {
+    return this.#assignment.task.kind?.$case === 'command';
   }
 
   async #openCheckpoint(unitDirectory: string): Promise<void> {
@@ -263,14 +266,16 @@ class Attempt {
         telemetry.progress(this.#assignment, fraction, this.#runnerCounter, note);
       },
       run: async (request) => {
-        // An empty list hides every GPU from a unit that reserved none.
-        const environment = {
-          CUDA_VISIBLE_DEVICES: this.#assignment.gpuIds.join(','),
-          ...(this.#checkpoint && { [CHECKPOINT_VARIABLE]: this.#checkpoint.directory }),
-          ...request.environment,
-        };
+        const { environment, box } = await unitSurroundings({
+          assignment: this.#assignment,
+          rules: this.#ports.programs,
+          directory: request.cwd,
+          inputs: this.#inputs(),
+          checkpoint: this.#checkpoint?.directory,
+          request,
+        });
         const { signal } = cancellation;
-        const options = { signal, log, guarded };
+        const options = { signal, log, guarded, box };
         const result = await runProcess(processes, { ...request, environment }, options).catch(
           (error: unknown) => this.#giveUpGpus(error),
         );
@@ -306,13 +311,16 @@ class Attempt {
       return this.#failure('failed', message);
     }
     const inputs = new Set(this.#inputs().map(({ name }) => name));
-    const except = this.#checkpoint === null ? '' : CHECKPOINT_FOLDER;
     const { outputs: patterns } = this.#assignment;
-    const collected = await collectOutputs(directory, patterns, inputs, except);
+    const collected = await collectOutputs(directory, patterns, inputs, [
+      TEMPORARY_FOLDER,
+      ...(this.#checkpoint === null ? [] : [CHECKPOINT_FOLDER]),
+    ]);
     if (collected.state === 'bad') return this.#failure('bad-output', collected.message);
     const outputs: File[] = [];
     await this.#whileTicking(async () => {
       for (const name of collected.names) {
+        if (this.#isCommand) await ownOutput(directory, name);
         const upload = (): ReturnType<BlobTransfer['upload']> =>
           this.#ports.blobs.upload(join(directory, name), this.#cancellation.signal);
         // The work is done: it waits for the store as long as anybody wants it.
@@ -343,6 +351,8 @@ class Attempt {
 
   #result(outcome: NonNullable<Result['outcome']>): Result {
     const { token, jobId, step, unit } = this.#assignment;
+    // By the clock that nobody sets: what units usually take is learned from these two.
+    const runMs = Math.round(this.#ports.clock.monotonicMs() - this.#startedMs);
     return {
       token,
       jobId,
@@ -350,7 +360,7 @@ class Attempt {
       unit,
       outcome,
       startedAtMs: this.#startedAtMs,
-      endedAtMs: this.#ports.clock.wallMs(),
+      endedAtMs: this.#startedAtMs + runMs,
       peakRamBytes: this.#peakRamBytes,
       peakVramBytes: this.#peakVramBytes === 0 ? undefined : this.#peakVramBytes,
     };

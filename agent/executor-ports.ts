@@ -9,6 +9,7 @@ import type { FailurePattern } from './failure-patterns.ts';
 import type { MemoryGuard } from './process/memory-guard.ts';
 import type { ProcessHost } from './process/run-process.ts';
 import type { RunnerRegistry } from './runners/registry.ts';
+import type { ProgramRules } from './sandbox/isolation.ts';
 
 /** Bytes from the coordinator and back. Retryable errors mean that the store is away. */
 export interface BlobTransfer {
@@ -47,6 +48,7 @@ export interface ExecutorPorts {
   readonly blobs: BlobTransfer;
   readonly files: AttemptFiles;
   readonly processes: ProcessHost;
+  readonly programs: ProgramRules;
   readonly memory: MemoryGuard;
   readonly runners: RunnerRegistry;
   readonly telemetry: UnitTelemetry;

@@ -2,12 +2,11 @@
  * What this agent has seen of its farm's journal, kept over restarts: no coordinator of an earlier epoch
  * is obeyed, and one whose NATS store was restored from an older copy learns of it.
  */
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { z } from 'zod';
 import { messageOf } from '../kit/furrow-error.ts';
 import type { Logger } from '../kit/log.ts';
 import type { JournalPlace } from '../proto/gen/furrow/v1/agent_service.ts';
+import type { StateFile } from './state-file.ts';
 
 const seenSchema = z.object({
   farmId: z.string().min(1),
@@ -24,25 +23,17 @@ type Seen = Readonly<z.infer<typeof seenSchema>>;
 /** A new reign is written at once; how far it has come, only now and then. */
 const WRITE_EVERY_MS = 10_000;
 
-/** Where it is kept. */
-export interface SeenFile {
-  /** For people. */
-  readonly path: string;
-  /** Undefined when there is none. Throws when it cannot be read. */
-  read(): string | undefined;
-  /** On disk, whole, when it returns. Throws when it cannot be written. */
-  replace(text: string): void;
-}
+export const FARM_SEEN_FILE = 'farm-seen.json';
 
 export class FarmSeen {
-  readonly #file: SeenFile;
+  readonly #file: StateFile;
   readonly #log: Logger;
   readonly #monotonicMs: () => number;
   #seen: Seen | undefined;
   #isWritten = true;
   #writtenAtMs = -Infinity;
 
-  constructor(file: SeenFile, log: Logger, monotonicMs: () => number) {
+  constructor(file: StateFile, log: Logger, monotonicMs: () => number) {
     this.#file = file;
     this.#log = log;
     this.#monotonicMs = monotonicMs;
@@ -111,32 +102,4 @@ export class FarmSeen {
       return undefined;
     }
   }
-}
-
-export function seenFile(stateDirectory: string): SeenFile {
-  const path = join(stateDirectory, 'farm-seen.json');
-  return {
-    path,
-    read: () => {
-      try {
-        return readFileSync(path, 'utf8');
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-        throw error;
-      }
-    },
-    replace: (text) => replaceFile(path, text),
-  };
-}
-
-function replaceFile(path: string, text: string): void {
-  const file = openSync(`${path}.draft`, 'w', 0o600);
-  try {
-    writeFileSync(file, text);
-    // Without it a power cut may leave an empty file under the right name.
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
-  renameSync(`${path}.draft`, path);
 }

@@ -1,10 +1,14 @@
 /** Whether a unit fits this machine as it is now, beside the units that run on it. Pure. */
-import type { Capacity } from '../proto/gen/furrow/v1/agent_service.ts';
+import type { Capacity, Isolation } from '../proto/gen/furrow/v1/agent_service.ts';
 import type { Demand } from '../proto/gen/furrow/v1/step.ts';
 
 /** Where the owner sets no limit: more at once would only stand in one another's way. */
 const MOST_UNITS = 256;
 const MIB = 1024 * 1024;
+const NOTHING_ALLOWED: Pick<Isolation, 'allowedCommands' | 'allowsNetwork'> = {
+  allowedCommands: [],
+  allowsNetwork: false,
+};
 
 /** Null when it fits, else one line with the figures. */
 export function whyNotFitting(
@@ -15,8 +19,8 @@ export function whyNotFitting(
 ): string | null {
   const most = capacity.maxUnits || MOST_UNITS;
   if (beside.length >= most) return `it runs ${beside.length} units, its limit`;
-  const missing = demand.attributes.find((attribute) => !capacity.attributes.includes(attribute));
-  if (missing !== undefined) return `it has no ${missing}`;
+  const why = demand.attributes.map((attribute) => whyNotHere(attribute, capacity)).find(isReason);
+  if (why !== undefined) return why;
   const sum = (figure: (demand: Demand) => number): number =>
     beside.reduce((total, other) => total + figure(other), figure(demand));
   return (
@@ -37,6 +41,22 @@ export function whyNotFitting(
     ) ??
     whyNotOnGpus(demand, gpuIds, capacity)
   );
+}
+
+/** Which programs it starts and whether they have the network is its owner's word, not a capability. */
+function whyNotHere(attribute: string, { attributes, isolation }: Capacity): string | null {
+  const { allowedCommands, allowsNetwork } = isolation ?? NOTHING_ALLOWED;
+  if (attribute === 'network') return allowsNetwork ? null : 'its owner allows no network';
+  if (attribute.startsWith('command:')) {
+    const program = attribute.slice('command:'.length);
+    const isAllowed = allowedCommands.includes('*') || allowedCommands.includes(program);
+    return isAllowed ? null : `its owner does not allow ${program}`;
+  }
+  return attributes.includes(attribute) ? null : `it has no ${attribute}`;
+}
+
+function isReason(why: string | null): why is string {
+  return why !== null;
 }
 
 function whyNotOnGpus(

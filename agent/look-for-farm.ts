@@ -2,13 +2,20 @@
 import { FurrowError } from '../kit/furrow-error.ts';
 import { findFarms, type Found } from '../kit/farm-discovery.ts';
 import type { Logger } from '../kit/log.ts';
+import { trustByPin } from '../kit/pin-ca.ts';
 import type { AgentConfig } from './config.ts';
 
 const LOOK_MS = 3_000;
 
-/** Addresses of all coordinators of a farm, with commas between. FurrowError: conflict FARM_AMBIGUOUS. */
-export async function lookForFarm(config: AgentConfig, log: Logger): Promise<string> {
-  const { farm, token, mdnsPort: port, mdnsInterface } = config;
+type Way = Pick<AgentConfig, 'farm' | 'trust'>;
+
+/**
+ * All coordinators of the farm that was found, and by what they are known. FurrowError: conflict FARM_AMBIGUOUS;
+ * those of trustByPin.
+ */
+export async function lookForFarm(config: AgentConfig, log: Logger): Promise<Way> {
+  const { farm, trust, token, mdnsPort: port, mdnsInterface } = config;
+  if (token === undefined) return { farm, trust };
   log.info('no farm was named: looking for one on this network');
   const network = { port, interface: mdnsInterface };
   const found = await findFarms(token, LOOK_MS, network, (message) =>
@@ -17,13 +24,17 @@ export async function lookForFarm(config: AgentConfig, log: Logger): Promise<str
   const addresses = addressesOf(found);
   if (addresses !== undefined) {
     log.info({ farm: addresses }, 'found a farm that knows our token');
-    return addresses;
+    const caSha256 = found.find(({ isProven }) => isProven)?.caSha256 ?? '';
+    return {
+      farm: addresses,
+      trust: caSha256 === '' ? trust : await trustByPin(addresses, caSha256),
+    };
   }
   for (const { address } of found) {
     log.warn({ address }, 'passed over a farm that does not prove that it knows our token');
   }
   log.info({ farm }, 'found none on this network; name one with --farm HOST:PORT');
-  return farm;
+  return { farm, trust };
 }
 
 /** Undefined when none proved itself. */

@@ -1,22 +1,11 @@
 /** The role `furrow agent`: settings, signals, exit code. */
 import { join } from 'node:path';
 import { createLog, type Logger } from '../kit/log.ts';
-import { FurrowError, messageOf, type ErrorCode } from '../kit/furrow-error.ts';
+import { FurrowError, messageOf } from '../kit/furrow-error.ts';
 import { takeProcessLock } from '../kit/process-lock.ts';
 import { Agent } from './agent.ts';
+import { exitCodeOf } from './exit-codes.ts';
 import { AGENT_USAGE, readAgentConfig, type AgentConfig } from './config.ts';
-
-/** As the CLI's: 2 bad usage, 3 farm unreachable, 7 refused. */
-const EXIT_CODES: Partial<Record<ErrorCode, number>> = {
-  invalid: 2,
-  unavailable: 3,
-  'timed-out': 3,
-  'not-found': 7,
-  conflict: 7,
-  'failed-precondition': 7,
-  unauthenticated: 7,
-  forbidden: 7,
-};
 
 /** Answers the exit code. */
 export async function main(argv: string[]): Promise<number> {
@@ -28,17 +17,20 @@ export async function main(argv: string[]): Promise<number> {
     const config = await readAgentConfig(argv);
     const log = createLog({ role: 'agent', level: config.logLevel });
     const isLooking = !config.isFarmNamed && config.discover;
-    const farm = isLooking ? await found(config, log) : config.farm;
-    await runAgent({ ...config, farm }, log);
+    const way = isLooking ? await found(config, log) : {};
+    await runAgent({ ...config, ...way }, log);
     return 0;
   } catch (error) {
     process.stderr.write(`furrow agent: ${messageOf(error)}\n`);
-    return error instanceof FurrowError ? (EXIT_CODES[error.code] ?? 1) : 1;
+    return exitCodeOf(error);
   }
 }
 
 /** Loaded when it is needed: most agents know where their farm is. */
-async function found(config: AgentConfig, log: Logger): Promise<string> {
+async function found(
+  config: AgentConfig,
+  log: Logger,
+): Promise<Pick<AgentConfig, 'farm' | 'trust'>> {
   const { lookForFarm } = await import('./look-for-farm.ts');
   return lookForFarm(config, log);
 }

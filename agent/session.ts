@@ -25,6 +25,8 @@ export interface SessionPorts {
   nextBeat(): KeeperBeat;
   beatAnswered(response: AdvertiseResponse): AnswerTaken;
   readonly workPlaneUp: boolean;
+  /** New credentials for NATS. */
+  natsRenewed(jwt: string): void;
   /** A new object whenever it changed; it is not compared by content. */
   capacity(): Capacity;
   /** Enrolled once more after a lost connection: addresses may have changed. */
@@ -35,17 +37,18 @@ export interface SessionOptions {
   readonly client: AgentServiceClient;
   /** The client's own: told which coordinators served. */
   readonly channel: CoordinatorChannel;
-  readonly token: string;
+  /** What it proves itself with. */
+  readonly key: string;
   readonly identity: EnrolAgentRequest;
   readonly session: string;
+  /** When it began: see session-start.ts. */
+  readonly startedAtMs: number;
   /** What was seen of the farm's journal, by this process or by one before it. */
   readonly seen: () => JournalPlace | undefined;
   readonly random: () => number;
   readonly log: Logger;
 }
 
-/** When this process began: one session lives as long. */
-const STARTED_AT_MS = Math.round(performance.timeOrigin);
 const CALL_DEADLINE_MS = 5_000;
 /** A stream whose beats nobody answers for so long is given up, keepalive or not. */
 const SILENCE_LIMIT_MS = 10_000;
@@ -80,7 +83,7 @@ export class Session {
 
   /**
    * Enrols for the first time; a coordinator that is away is waited for. FurrowError when it refuses:
-   * conflict (another machine lives under this id), unauthenticated, forbidden, invalid.
+   * conflict (another machine lives under this id), unauthenticated, forbidden, invalid; AGENT_VERSION.
    */
   async enrol(signal: AbortSignal): Promise<EnrolAgentResponse> {
     const pause = new Pause(this.#options.random);
@@ -92,7 +95,7 @@ export class Session {
         this.#enrolment = await this.#callEnrol();
         return this.#enrolment;
       } catch (error) {
-        if (!(error instanceof FurrowError) || FATAL.has(error.code)) throw error;
+        if (!(error instanceof FurrowError) || isFatal(error)) throw error;
         this.#options.log.warn({ error: error.message }, 'cannot enrol; trying again');
         if (channel.failed(error, address) === 'now') continue;
       }
@@ -161,11 +164,11 @@ export class Session {
   }
 
   #callEnrol(): Promise<EnrolAgentResponse> {
-    const { client, identity, token, seen } = this.#options;
+    const { client, identity, key, seen } = this.#options;
     return new Promise((fulfil, reject) => {
       client.enrolAgent(
         { ...identity, seen: seen() },
-        authorization(token),
+        authorization(key),
         { deadline: Date.now() + CALL_DEADLINE_MS },
         (error, response) => (error === null ? fulfil(response) : reject(furrowErrorOf(error))),
       );
@@ -180,8 +183,12 @@ const FATAL: ReadonlySet<FurrowError['code']> = new Set([
   'invalid',
 ]);
 
+/** For an agent that just started: somebody is there to read why. */
+const isFatal = ({ code, reason }: FurrowError): boolean =>
+  FATAL.has(code) || reason === 'AGENT_VERSION';
+
 /** For a session that was served before. */
-const FINAL: ReadonlySet<string> = new Set(['OTHER_FARM', 'SESSION_FENCED']);
+const FINAL: ReadonlySet<string> = new Set(['OTHER_FARM', 'SESSION_FENCED', 'AGENT_REVOKED']);
 
 /** One Advertise stream. */
 class Stream {
@@ -203,7 +210,7 @@ class Stream {
     this.#options = options;
     this.#ports = ports;
     this.#heartbeatMs = heartbeatMs;
-    this.#call = options.client.advertise(authorization(options.token));
+    this.#call = options.client.advertise(authorization(options.key));
   }
 
   /** Settles when the signal came; rejects when the stream broke. */
@@ -274,7 +281,7 @@ class Stream {
   }
 
   #request(): AdvertiseRequest {
-    const { identity, session } = this.#options;
+    const { identity, session, startedAtMs } = this.#options;
     const capacity = this.#ports.capacity();
     const changed = capacity !== this.#sentCapacity;
     this.#sentCapacity = capacity;
@@ -288,7 +295,7 @@ class Stream {
       name: identity.name,
       capacity: changed ? capacity : undefined,
       workPlaneUp: this.#ports.workPlaneUp,
-      sessionStartedAtMs: STARTED_AT_MS,
+      sessionStartedAtMs: startedAtMs,
       ...beat,
     };
   }
@@ -296,6 +303,7 @@ class Stream {
   #answered(response: AdvertiseResponse): void {
     this.#oldestUnansweredMs = null;
     for (const { beat, fulfil } of this.#waiting) if (beat <= response.beat) fulfil();
+    if (response.natsJwt !== undefined) this.#ports.natsRenewed(response.natsJwt);
     const taken = this.#ports.beatAnswered(response);
     // Enrolling again tells it what it does not know, or finds the one that leads now.
     if (taken.state === 'ignored') {
@@ -330,7 +338,7 @@ function authorization(token: string): Metadata {
   return metadata;
 }
 
-function furrowErrorOf(error: ServiceError): FurrowError {
+export function furrowErrorOf(error: ServiceError): FurrowError {
   if (error instanceof FurrowError) return error;
   const [details] = error.metadata?.get(ERROR_DETAILS_KEY) ?? [];
   const info = details instanceof Uint8Array ? decodeErrorDetails(details) : undefined;

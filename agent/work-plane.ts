@@ -21,6 +21,7 @@ import type { JournalPlace } from '../proto/gen/furrow/v1/agent_service.ts';
 import type { Token } from '../proto/gen/furrow/v1/agent_service.ts';
 import type { File } from '../proto/gen/furrow/v1/step.ts';
 import {
+  agentInboxPrefix,
   checkpointSubject,
   grantSubject,
   logSubject,
@@ -30,7 +31,9 @@ import {
 } from '../proto/subjects.ts';
 import { messageOf } from '../kit/furrow-error.ts';
 import type { Logger } from '../kit/log.ts';
+import type { NatsAuth } from '../kit/nats-auth.ts';
 import { connectNats } from '../kit/nats-connection.ts';
+import type { Trust } from '../kit/trust.ts';
 import { requestTogether, respondTogether } from '../kit/send-together.ts';
 import type { ResultChannel } from './agent-core.ts';
 import type { Assignment } from './assignment.ts';
@@ -43,7 +46,8 @@ import { tokenKey } from './token-key.ts';
 
 export interface WorkPlaneOptions {
   readonly servers: readonly string[];
-  readonly token: string;
+  readonly auth: NatsAuth;
+  readonly trust: Trust;
   readonly agentId: string;
   readonly session: string;
   /** What was seen of the farm's journal: results are offered to nobody who lacks that. */
@@ -101,11 +105,17 @@ export class WorkPlane implements ResultChannel, CheckpointChannel, UnitTelemetr
     ];
   }
 
-  /** The coordinator says that NATS is elsewhere now, or has another token. */
-  moveTo(servers: readonly string[], token: string): void {
-    const same = token === this.#options.token && servers.join() === this.#options.servers.join();
-    if (same) return;
-    this.#options = { ...this.#options, servers, token };
+  /** Comes in anew with credentials that last longer: those it came in with end before long. */
+  renewed(): void {
+    if (this.#nats?.isClosed() === false) void this.#nats.reconnect().catch(() => undefined);
+  }
+
+  /** The coordinator says that NATS is elsewhere now, or is opened by something else. */
+  moveTo(servers: readonly string[], auth: NatsAuth, trust: Trust): void {
+    const told = JSON.stringify([servers, auth, trust]);
+    const { servers: before, auth: authBefore, trust: trustBefore } = this.#options;
+    if (told === JSON.stringify([before, authBefore, trustBefore])) return;
+    this.#options = { ...this.#options, servers, auth, trust };
     this.#again.abort();
     void this.#nats?.close();
   }
@@ -123,12 +133,15 @@ export class WorkPlane implements ResultChannel, CheckpointChannel, UnitTelemetr
   }
 
   async #connectUntilStopped(): Promise<void> {
-    const { servers, token, agentId, log } = this.#options;
+    const { agentId, log } = this.#options;
     while (!this.#stop.signal.aborted) {
+      const { servers, auth, trust } = this.#options;
       try {
         const nats = await connectNats({
           servers,
-          token,
+          auth,
+          trust,
+          inboxPrefix: agentInboxPrefix(agentId),
           name: `furrow agent ${agentId}`,
           onStatus: (status) => this.#setUp(status.state === 'connected'),
         });

@@ -18,6 +18,7 @@ import { FurrowError, messageOf } from '../kit/furrow-error.ts';
 import { FarmServiceClient } from '../proto/gen/furrow/v1/farm_service.ts';
 import { JobServiceClient } from '../proto/gen/furrow/v1/job_service.ts';
 import type { Trust } from '../kit/trust.ts';
+import { ofContext } from './context-errors.ts';
 import type { FarmAddress } from './farm-address.ts';
 
 const UNARY_DEADLINE_MS = 15_000;
@@ -48,6 +49,8 @@ type StreamMethod<Request, Response> = (
 export class FarmClient {
   readonly token: string;
   readonly trust: Trust;
+  /** Name of the context that it is from; errors of the farm say so. */
+  readonly context: string | undefined;
   readonly jobs: JobServiceClient;
   readonly farm: FarmServiceClient;
   readonly #signal: AbortSignal;
@@ -64,6 +67,7 @@ export class FarmClient {
     this.token = farm.token;
     this.#signal = signal;
     this.trust = farm.trust;
+    this.context = farm.context;
     this.#channel = new CoordinatorChannel(farm.address, farm.trust, options);
     // One connection for both: the channel's own credentials count.
     const shared = { channelOverride: this.#channel };
@@ -119,7 +123,7 @@ export class FarmClient {
       const call = method(request, this.#metadata(), { deadline }, (error, response) => {
         this.#signal.removeEventListener('abort', cancel);
         if (error === null) resolve(response);
-        else reject(this.#signal.aborted ? this.#signal.reason : furrowErrorFrom(error, address));
+        else reject(this.#signal.aborted ? this.#signal.reason : this.#errorFrom(error, address));
       });
       const cancel = (): void => call.cancel();
       this.#signal.addEventListener('abort', cancel, { once: true });
@@ -143,7 +147,7 @@ export class FarmClient {
       }
     } catch (error) {
       if (this.#signal.aborted) throw this.#signal.reason;
-      const known = furrowErrorFrom(error, address);
+      const known = this.#errorFrom(error, address);
       // Whoever opens the stream again does so at the next one.
       this.#channel.failed(known, address);
       throw known;
@@ -159,6 +163,10 @@ export class FarmClient {
     this.#channel.close();
   }
 
+  #errorFrom(error: unknown, address: string): FurrowError {
+    return ofContext(this.context, furrowErrorFrom(error, address, this.context));
+  }
+
   #metadata(): Metadata {
     const metadata = new Metadata();
     metadata.set('authorization', `Bearer ${this.token}`);
@@ -166,9 +174,9 @@ export class FarmClient {
   }
 }
 
-function furrowErrorFrom(error: unknown, address: string): FurrowError {
+function furrowErrorFrom(error: unknown, address: string, context?: string): FurrowError {
   return isServiceError(error)
-    ? furrowErrorOf(error, address)
+    ? furrowErrorOf(error, address, context)
     : new FurrowError('internal', 'UNEXPECTED', messageOf(error), { cause: error });
 }
 
@@ -177,7 +185,7 @@ function isServiceError(error: unknown): error is ServiceError {
 }
 
 /** The farm's own words where it answered; ours where it did not. */
-function furrowErrorOf(error: ServiceError, address: string): FurrowError {
+function furrowErrorOf(error: ServiceError, address: string, context?: string): FurrowError {
   const details = error.metadata.get(ERROR_DETAILS_KEY)[0];
   const info = details instanceof Buffer ? decodeErrorDetails(details) : undefined;
   if (info)
@@ -188,7 +196,7 @@ function furrowErrorOf(error: ServiceError, address: string): FurrowError {
   const options = { cause: error };
   switch (error.code) {
     case status.UNAVAILABLE: {
-      return unreachable(error, address);
+      return unreachable(error, address, context);
     }
     // We did not cancel it: a farm that shuts down in a hurry does.
     case status.CANCELLED:
@@ -219,17 +227,25 @@ function furrowErrorOf(error: ServiceError, address: string): FurrowError {
 }
 
 /** Nobody is there, or somebody whom we cannot believe: only the text tells. */
-function unreachable(error: ServiceError, address: string): FurrowError {
+function unreachable(error: ServiceError, address: string, context?: string): FurrowError {
   const options = { cause: error };
   if (/certificate|CERT_|altname/i.test(error.details)) {
-    const message = `what answers at ${address} is not known here (${error.details.slice(0, 200)}): use the farm's URL, which its owner gets from furrow token create`;
+    const remedy =
+      context === undefined
+        ? "use the farm's URL, which its owner gets from furrow token create"
+        : `it is another farm, or was set up anew; get its URL and furrow context add ${context} - --replace`;
+    const message = `what answers at ${address} is not known here (${error.details.slice(0, 200)}): ${remedy}`;
     return new FurrowError('forbidden', 'FARM_NOT_TRUSTED', message, options);
   }
   if (/wrong version number|EPROTO|packet length too long/i.test(error.details)) {
     const message = `what answers at ${address} does not speak TLS: if that farm was started with --plaintext, say so here too`;
     return new FurrowError('failed-precondition', 'FARM_WITHOUT_TLS', message, options);
   }
-  const message = `no farm answers at ${address}: start one with furrow up, or name it with --farm HOST:PORT`;
+  const remedy =
+    context === undefined
+      ? 'start one with furrow up, or name it with --farm HOST:PORT'
+      : 'is it running, and does a firewall let it through? furrow context list has the others';
+  const message = `no farm answers at ${address}: ${remedy}`;
   return new FurrowError('unavailable', 'FARM_UNREACHABLE', message, options);
 }
 

@@ -4,6 +4,7 @@
  */
 import type { HttpTarget } from '../kit/http-request.ts';
 import type { FarmClient } from './client.ts';
+import type { FarmAddressOptions } from './farm-address.ts';
 import type { Output } from './output/output.ts';
 import type { Report } from './report.ts';
 
@@ -35,6 +36,8 @@ export interface CommandContext {
   /** Aborted by Ctrl-C, with an `aborted` FurrowError as its reason. */
   readonly signal: AbortSignal;
   readonly environment: NodeJS.ProcessEnv;
+  /** What the line says of the farm. */
+  readonly asked: FarmAddressOptions;
   /** The farm, found by --farm and the token; not asked anything yet. */
   readonly farm: () => Promise<FarmClient>;
   /** Where the farm keeps blobs. Asks the farm. */

@@ -1,4 +1,5 @@
 /** A job's outputs, brought to this machine: whole, verified and under their final name, or not at all. */
+import { JOB_HEADER } from '../kit/blob-protocol.ts';
 import { mkdir } from 'node:fs/promises';
 import { basename, dirname, join, resolve, sep } from 'node:path';
 import { FurrowError } from '../kit/furrow-error.ts';
@@ -52,7 +53,7 @@ export async function placeOutputs(
 function pathInFolder(folder: string, file: File): string {
   const fault = unsafeName(file.name);
   if (fault) {
-    const message = `the farm names an output '${file.name}', which cannot be used: ${fault}`;
+    const message = `the farm names an output ${JSON.stringify(file.name)}, which cannot be used: ${fault}`;
     throw new FurrowError('data-loss', 'OUTPUT_NAME_UNSAFE', message);
   }
   return join(folder, file.name);
@@ -79,7 +80,9 @@ export async function fetchOutputs(
   context: CommandContext,
 ): Promise<FetchedFile[]> {
   const { signal, out } = context;
-  const target = await context.blobs();
+  // A token of one owner opens blobs of that owner's jobs.
+  const headers = { [JOB_HEADER]: jobId };
+  const target = Object.assign(await context.blobs(), { headers });
   const view = openTransferView(out);
   try {
     const fetched: FetchedFile[] = [];

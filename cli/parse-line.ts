@@ -8,13 +8,10 @@ import { VERSION } from '../kit/version.ts';
 import type { Command, CommandGroup, OptionSpec } from './command.ts';
 import { COMMANDS } from './commands/table.ts';
 import { EXIT } from './exit-codes.ts';
+import type { FarmAddressOptions } from './farm-address.ts';
 import { numberIn } from './options.ts';
 
-export interface GlobalOptions {
-  readonly farm?: string;
-  readonly tokenFile?: string;
-  readonly ca?: string;
-  readonly plaintext?: boolean;
+export interface GlobalOptions extends FarmAddressOptions {
   readonly json?: boolean;
   readonly quiet?: boolean;
   readonly waitSeconds?: number;
@@ -24,6 +21,10 @@ const GLOBAL_OPTIONS: readonly OptionSpec[] = [
   {
     flags: '--farm <farm>',
     help: "the farm to talk to: HOST:PORT, of several coordinators with commas, or a farm's URL (default: this machine)",
+  },
+  {
+    flags: '--context <name>',
+    help: 'one of the farms that furrow context list shows (default: the current one)',
   },
   { flags: '--token-file <file>', help: "file with the farm's token" },
   { flags: '--ca <file>', help: 'certificate authority to believe, PEM' },

@@ -1,6 +1,7 @@
 /** What commands answer: data, which output/text.ts and output/json.ts print. */
 import type { PolicyTerms } from '../proto/agent-policy.ts';
 import type {
+  AccessToken,
   Agent,
   GetStatusResponse,
   LearnedSize,
@@ -9,6 +10,8 @@ import type {
 } from '../proto/gen/furrow/v1/farm_service.ts';
 import type { ExplainResponse, Job, JobPlan, Unit } from '../proto/gen/furrow/v1/job_service.ts';
 
+import type { ShownSetting } from '../kit/settings-sources.ts';
+import type { ContextView } from './context-view.ts';
 import type { Kill, Loss } from './demo/story.ts';
 
 /** A file that was downloaded. */
@@ -56,10 +59,22 @@ export type Report =
   | { readonly kind: 'removed'; readonly jobId: string }
   | { readonly kind: 'units'; readonly units: readonly Unit[]; readonly ageMs: number }
   | { readonly kind: 'explanation'; readonly answer: ExplainResponse }
-  | { readonly kind: 'agents'; readonly agents: readonly Agent[]; readonly ageMs: number }
+  | {
+      readonly kind: 'agents';
+      readonly agents: readonly Agent[];
+      readonly ageMs: number;
+      /** Empty where the coordinator is too old to say it. */
+      readonly coordinatorVersion: string;
+    }
   | { readonly kind: 'sizes'; readonly sizes: readonly LearnedSize[] }
   | { readonly kind: 'agent'; readonly agent: Agent; readonly ageMs: number }
-  | { readonly kind: 'status'; readonly address: string; readonly status: GetStatusResponse }
+  | {
+      readonly kind: 'status';
+      readonly address: string;
+      /** Name of the context that was asked; undefined where none was. */
+      readonly context: string | undefined;
+      readonly status: GetStatusResponse;
+    }
   /** What a job would be. */
   | { readonly kind: 'plan'; readonly name: string; readonly plan: JobPlan }
   | {
@@ -80,5 +95,24 @@ export type Report =
       readonly terms: PolicyTerms | undefined;
       readonly closedReason: string | undefined;
     }
+  | { readonly kind: 'tokens'; readonly tokens: readonly AccessToken[] }
+  | {
+      readonly kind: 'token';
+      readonly token: AccessToken | undefined;
+      readonly secret: string;
+      readonly url: string;
+    }
+  | {
+      readonly kind: 'invitation';
+      readonly id: string;
+      readonly url: string;
+      readonly expiresAtMs: number;
+    }
+  | { readonly kind: 'revoked'; readonly what: 'token' | 'agent'; readonly name: string }
   | { readonly kind: 'drained'; readonly agent: string; readonly draining: boolean }
+  | { readonly kind: 'contexts'; readonly contexts: readonly ContextView[] }
+  /** `words` say what was done to it; without them all of it is shown. */
+  | { readonly kind: 'context'; readonly context: ContextView; readonly words: string | undefined }
+  | { readonly kind: 'context-removed'; readonly name: string }
+  | { readonly kind: 'config'; readonly role: string; readonly settings: readonly ShownSetting[] }
   | DemoReport;

@@ -2,6 +2,7 @@
 import { FurrowError, messageOf } from '../kit/furrow-error.ts';
 import type { FarmClient } from './client.ts';
 import type { Command, CommandContext } from './command.ts';
+import { nameContext } from './context-errors.ts';
 import { EXIT, EXIT_OF_ERROR } from './exit-codes.ts';
 import { createOutput, type Output } from './output/output.ts';
 import { parseLine, type GlobalOptions } from './parse-line.ts';
@@ -22,11 +23,20 @@ export async function runLine(argv: readonly string[], io: Io): Promise<number> 
     globals: GlobalOptions,
   ): Promise<number> => runCommand(command, args, options, globals, io);
   try {
-    return await parseLine(argv, run, io);
+    return await parseLine(asTable(argv), run, io);
   } catch (error) {
     return failed(error, openOutput({ json: argv.includes('--json') }, io), io);
   }
 }
+
+/** `furrow agent` is a role with options of its own; of one agent or of all, these commands are the same. */
+function asTable(argv: readonly string[]): readonly string[] {
+  const at = argv.indexOf('agent');
+  const isAbout = at >= 0 && OF_AGENTS.has(argv[at + 1] ?? '');
+  return isAbout ? argv.with(at, 'agents') : argv;
+}
+
+const OF_AGENTS: ReadonlySet<string> = new Set(['invite', 'revoke', 'policy', 'pause', 'resume']);
 
 async function runCommand(
   command: Command,
@@ -44,6 +54,7 @@ async function runCommand(
     out,
     signal,
     environment: io.environment,
+    asked: globals,
     farm,
     blobs: async () => (await import('./blobs.ts')).blobTarget(await farm()),
     waitMs: globals.waitSeconds === undefined ? undefined : globals.waitSeconds * 1000,
@@ -53,7 +64,8 @@ async function runCommand(
     if (report) await out.report(report);
     return exitCode ?? EXIT.ok;
   } catch (error) {
-    return failed(error, out, io);
+    const context = (await client?.catch(() => undefined))?.context;
+    return failed(nameContext(context, error), out, io);
   } finally {
     // A client that could not be made was reported already.
     await client?.then((open) => open.close()).catch(() => undefined);

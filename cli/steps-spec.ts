@@ -40,6 +40,7 @@ const taskKinds = {
     argv: strings.min(1, 'must name a program'),
     environment: z.record(z.string(), z.string()).default({}),
     checkpoint: z.boolean().optional(),
+    network: z.boolean().optional(),
   }),
   noop: z.strictObject({}),
   split: z.strictObject({ source: z.string(), pieceMs: uint32.default(0) }),

@@ -1,6 +1,5 @@
 /** What all kinds of `furrow submit` share: a submit, and what follows on it. */
 import { randomUUID } from 'node:crypto';
-import { userInfo } from 'node:os';
 import { FurrowError } from '../kit/furrow-error.ts';
 import { retrying } from '../kit/retry.ts';
 import {
@@ -14,6 +13,7 @@ import { fetchOutputs, placeOutputs } from './fetch-outputs.ts';
 import { exitCodeOf, followJob, tellEnd } from './follow-job.ts';
 import type { LocalFile } from './local-files.ts';
 import { jsonOf } from './output/json.ts';
+import { usualOwner } from './owner.ts';
 import type { Report } from './report.ts';
 import type { SubmitOptions } from './submit-options.ts';
 import { uploadFiles } from './upload-files.ts';
@@ -71,7 +71,7 @@ function requestFor(
     priority: options.priority ?? 0,
     failures: failuresOf(options),
     work,
-    owner: options.owner ?? environment['FURROW_OWNER'] ?? nameOfUser(),
+    owner: options.owner ?? usualOwner(environment).name,
     maxUnits: options.maxUnits,
     everyUnit: isPlain ? undefined : { attributes: labels, tickets: ticket },
   };
@@ -82,16 +82,6 @@ function failuresOf({
   keepGoing = false,
 }: SubmitOptions): SubmitJobRequest['failures'] {
   return maxFailed > 0 || keepGoing ? { maxFailedUnits: maxFailed, keepGoing } : undefined;
-}
-
-/** Undefined where the system has none, as in some containers, or one that is no owner's name. */
-function nameOfUser(): string | undefined {
-  try {
-    const { username } = userInfo();
-    return /^[A-Za-z0-9][\w.@-]{0,63}$/.test(username) ? username : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 /** Submits, and with --watch or -o follows the job, and with -o downloads what it made. */

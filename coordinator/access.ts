@@ -1,26 +1,30 @@
 /**
- * Who may do what: the one place that decides. Every door (gRPC, HTTP) asks here for every request.
- * Today whoever holds the farm's token may do everything; the action is asked for already, so that
- * roles change this file and nothing else.
+ * Who is asking, and whether they may: every door (gRPC, HTTP) asks here for every request. What a role may do
+ * is in doors.ts.
  */
-import { createHash, timingSafeEqual } from 'node:crypto';
-
-export type Action =
-  | 'read-blobs'
-  | 'write-blobs'
-  | 'read-jobs'
-  | 'write-jobs'
-  | 'read-farm'
-  | 'administer-farm'
-  | 'serve-as-agent';
+import { hashOfSecret, isSecret, parseSecret } from '../kit/secrets.ts';
+import { isExpired } from './domain/credentials.ts';
+import type { Farm } from './domain/farm.ts';
+import { ALLOWED, type Action, type Caller } from './doors.ts';
 
 export interface Credentials {
   /** Content of the `authorization` header or metadata, if there was one. */
   readonly authorization: string | undefined;
 }
 
+/** Somebody whom the farm knows. */
+export interface Principal {
+  readonly caller: Caller;
+  /** The token's id; empty for the farm's own token and for agents. */
+  readonly tokenId: string;
+  /** Whose jobs alone they see and touch; empty for all. */
+  readonly owner: string;
+  /** Of an agent that has joined; empty for others. */
+  readonly agentId: string;
+}
+
 export type Decision =
-  | { readonly state: 'allowed' }
+  | { readonly state: 'allowed'; readonly principal: Principal }
   | {
       readonly state: 'refused';
       readonly code: 'unauthenticated' | 'forbidden';
@@ -33,32 +37,85 @@ export interface Access {
   authorise(credentials: Credentials, action: Action): Decision;
 }
 
-const BEARER = /^Bearer +([^\s]+)$/i;
+export interface AccessOptions {
+  /** The farm's own token, which opens everything. */
+  readonly farmToken: string;
+  readonly farm: Pick<Farm, 'tokens' | 'agents'>;
+  readonly wallMs: () => number;
+  /** A token was used. */
+  readonly used?: (tokenId: string, atMs: number) => void;
+}
 
-/** Lets in whoever shows this token. */
-export function tokenAccess(token: string): Access {
-  const expected = digest(token);
+const BEARER = /^Bearer +([^\s]+)$/i;
+const NOBODY = { tokenId: '', owner: '', agentId: '' };
+/** Nobody has it: whoever is not known is compared all the same. */
+const NO_HASH = hashOfSecret('');
+
+export function farmAccess(options: AccessOptions): Access {
+  const farmHash = hashOfSecret(options.farmToken);
   return {
-    authorise: ({ authorization }) => {
-      const shown = authorization === undefined ? undefined : BEARER.exec(authorization)?.[1];
-      if (shown === undefined) {
-        return refused(
-          'TOKEN_REQUIRED',
-          'no farm token was given: send authorization: Bearer TOKEN',
-        );
+    authorise: ({ authorization }, action) => {
+      const text = authorization === undefined ? undefined : BEARER.exec(authorization)?.[1];
+      if (text === undefined) {
+        return refused('TOKEN_REQUIRED', 'no token was given: send authorization: Bearer TOKEN');
       }
-      // Digests have one length, so the comparison tells nothing about the token, not even its length.
-      return timingSafeEqual(digest(shown), expected)
-        ? { state: 'allowed' }
-        : refused(
-            'TOKEN_WRONG',
-            'this is not the token of this farm: see the file named token in its state folder',
-          );
+      const who = identify(options, farmHash, text);
+      if ('state' in who || isAllowed(who.caller, action)) {
+        return 'state' in who ? who : { state: 'allowed', principal: who };
+      }
+      const message = `a token of role ${who.caller} may not do this (${action}): ask for one of ${ALLOWED[action].join(' or ')}`;
+      return { state: 'refused', code: 'forbidden', reason: 'ROLE_TOO_LOW', message };
     },
   };
 }
 
-const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
+function isAllowed(caller: Caller, action: Action): boolean {
+  return ALLOWED[action].includes(caller);
+}
+
+function identify(options: AccessOptions, farmHash: string, text: string): Principal | Decision {
+  const shown = parseSecret(text);
+  switch (shown.kind) {
+    case 'farm':
+      return isSecret(shown.secret, farmHash)
+        ? { ...NOBODY, caller: 'admin' }
+        : refused(
+            'TOKEN_WRONG',
+            'this is not a token of this farm: see the file named token in its state folder, or ask for one from furrow token create',
+          );
+    case 'token':
+      return identifyToken(options, shown);
+    case 'agent-key': {
+      const { key, revokedAtMs = 0 } = options.farm.agents.get(shown.id) ?? {};
+      const isKnown = isSecret(shown.secret, key?.secretHash ?? NO_HASH);
+      if (isKnown && revokedAtMs === 0) {
+        return { ...NOBODY, caller: 'agent-key', agentId: shown.id };
+      }
+      return isKnown
+        ? refused('AGENT_REVOKED', `agent ${shown.id} was revoked: let it join anew, if it should`)
+        : refused(
+            'AGENT_NOT_JOINED',
+            `this farm does not know agent ${shown.id}: let it join anew`,
+          );
+    }
+  }
+}
+
+function identifyToken(
+  { farm, wallMs, used }: AccessOptions,
+  { id, secret }: { readonly id: string; readonly secret: string },
+): Principal | Decision {
+  const known = farm.tokens.get(id);
+  if (!isSecret(secret, known?.secretHash ?? NO_HASH) || known === undefined) {
+    return refused('TOKEN_WRONG', 'this is not a token of this farm, or it was revoked');
+  }
+  const nowMs = wallMs();
+  if (isExpired(known, nowMs)) {
+    return refused('TOKEN_EXPIRED', `token ${id} has expired: ask for a new one`);
+  }
+  used?.(id, nowMs);
+  return { ...NOBODY, caller: known.role, tokenId: id, owner: known.owner };
+}
 
 const refused = (reason: string, message: string): Decision => ({
   state: 'refused',

@@ -1,17 +1,17 @@
 /**
- * The single writer. Commands are decided one after another; their facts are applied at once and
- * gathered into a batch; one append is in flight, what arrives meanwhile forms the next.
+ * The single writer. Commands are decided one after another; their facts are applied at once and go into the
+ * next commit (`commit-flow.ts`).
  *
  * Always holds: nothing is said outward before the commit that it rests on; the farm is the fold of
- * all commits and of the open batch.
+ * all commits and of the one that gathers.
  */
-import { FurrowError, messageOf } from '../kit/furrow-error.ts';
+import { FurrowError } from '../kit/furrow-error.ts';
 import type { Clock } from '../kit/clock.ts';
+import { CommitFlow } from './commit-flow.ts';
 import { askToProbe } from './domain/agent-trust.ts';
 import { apply } from './domain/apply.ts';
 import { grantOrders, type RecordedGrant, slotsBooked } from './domain/assignment.ts';
-import { commitToAwait } from './domain/barrier.ts';
-import type { Answer, Barrier, Command } from './domain/commands.ts';
+import type { Answer, Command } from './domain/commands.ts';
 import { decide } from './domain/decide.ts';
 import type { Decision, Now } from './domain/decision.ts';
 import type { Fact, LeasesGranted } from './domain/facts.ts';
@@ -35,14 +35,13 @@ import { PlacementScope } from './domain/placement-scope.ts';
 import { placeCopies } from './domain/second-copies.ts';
 import { StallWatch, stallWarning } from './domain/stall-watch.ts';
 import { track } from './domain/track.ts';
-import { Touched } from './domain/touched.ts';
 import {
   answerInDoubt,
   journalUnreachable,
   type JournalStanding,
   steppedDown,
 } from './journal-standing.ts';
-import type { AppendOutcome, Effects, Journal } from './ports.ts';
+import type { Effects, Journal } from './ports.ts';
 
 export interface CommandLoopOptions {
   readonly farm: Farm;
@@ -62,15 +61,6 @@ export interface BeatReply {
   readonly probeAgain: boolean;
 }
 
-interface Batch {
-  readonly facts: Fact[];
-  readonly releases: (() => void)[];
-  readonly touched: Touched;
-  bytes: number;
-  /** Commit even when there are no facts: somebody waits for proof that we still lead. */
-  forced: boolean;
-}
-
 interface Waiting {
   readonly command: Command;
   readonly settle: (answer: Answer) => void;
@@ -81,8 +71,6 @@ const TICK_MS = 250;
 const STALL_MS = 1_000;
 /** A tick that is so late is worth a word to whoever asks how the farm is. */
 const TICK_OVERDUE_MS = 5_000;
-const DOUBT_AFTER_MS = 1_000;
-const RETRY_REFUSED_MS = 2_000;
 /** A leader with nothing to write must still find out that another took over. */
 const PROVE_LEAD_MS = 30_000;
 
@@ -95,24 +83,33 @@ export class CommandLoop {
   readonly #quiet: (() => void)[] = [];
   /** Those who asked and have no answer yet: told when the journal is out of reach. */
   readonly #unanswered = new Set<(error: FurrowError) => void>();
-  #open = newBatch();
-  #inFlight: Batch | undefined;
-  #standing: JournalStanding = { state: 'ok' };
+  readonly #commits: CommitFlow;
   #isScheduled = false;
   #state: 'running' | 'stopped' = 'running';
   #lastTickMs: number;
-  #lastCommitMs: number;
   #cancelTick: () => void = () => {};
 
   constructor(options: CommandLoopOptions) {
     this.#options = options;
     this.#lastTickMs = options.clock.monotonicMs();
-    this.#lastCommitMs = this.#lastTickMs;
+    const { farm, journal, clock, effects } = options;
+    this.#commits = new CommitFlow({
+      farm,
+      journal,
+      clock,
+      effects,
+      suspended: (standing) => this.#suspend(standing),
+      stored: () => this.#schedule(),
+      superseded: (message) => {
+        this.stop();
+        effects.superseded(message);
+      },
+    });
     this.#scheduleTick();
   }
 
   get standing(): JournalStanding {
-    return this.#standing;
+    return this.#commits.standing;
   }
 
   /** One line when the farm stands still, and since when; undefined while it goes on. */
@@ -124,7 +121,7 @@ export class CommandLoop {
       return `the coordinator has not looked at its farm for ${Math.round(lateMs / 1000)} s: it is overloaded, or stuck`;
     }
     const { stall } = this.#stallWatch;
-    return stall && this.#standing.state === 'ok' ? stallWarning(stall, nowMs) : undefined;
+    return stall && this.standing.state === 'ok' ? stallWarning(stall, nowMs) : undefined;
   }
 
   /**
@@ -139,8 +136,8 @@ export class CommandLoop {
       observeClosedStream(this.#options.liveness, command.agentId, command.session);
       return Promise.resolve({ kind: 'done' });
     }
-    if (this.#standing.state !== 'ok' && !isForLater(command)) {
-      return Promise.reject(journalUnreachable(this.#standing));
+    if (this.standing.state !== 'ok' && !isForLater(command)) {
+      return Promise.reject(journalUnreachable(this.standing));
     }
     if (isPatient(command)) {
       return new Promise((resolve) => this.#enqueue({ command, settle: resolve }));
@@ -176,7 +173,7 @@ export class CommandLoop {
     // An idle agent that goes on being one has nothing to review and nothing new to offer.
     if (isNew || !wasIdle || beat.inventory.length > 0) {
       this.#scope.markAgent(beat.agentId);
-      if (this.#standing.state === 'ok') {
+      if (this.standing.state === 'ok') {
         void this.submit({ type: 'ReviewAgent', agentId: beat.agentId }).catch(() => {});
       }
     }
@@ -189,12 +186,12 @@ export class CommandLoop {
   /** Reads the farm. Settles when everything that was read is on disk. */
   read<T>(look: (farm: Farm, liveness: Liveness) => T): Promise<T> {
     if (this.#state === 'stopped') return Promise.reject(steppedDown());
-    if (this.#standing.state !== 'ok') return Promise.reject(journalUnreachable(this.#standing));
+    if (this.standing.state !== 'ok') return Promise.reject(journalUnreachable(this.standing));
     return this.#answer((settle, fail) => {
       this.#reads.push(() => {
         try {
           const seen = look(this.#options.farm, this.#options.liveness);
-          this.#whenAllowed('decided', () => settle(seen));
+          this.#commits.whenAllowed('decided', () => settle(seen));
         } catch (error) {
           fail(error);
         }
@@ -205,8 +202,7 @@ export class CommandLoop {
 
   /** Whether the farm's job is what the last commit made of it: nothing newer could still be lost. */
   isOnDisk(job: number): boolean {
-    const isTouched = (batch: Batch | undefined): boolean => batch?.touched.jobs.has(job) === true;
-    return !isTouched(this.#open) && !isTouched(this.#inFlight);
+    return this.#commits.isOnDisk(job);
   }
 
   /**
@@ -221,7 +217,7 @@ export class CommandLoop {
   /** Settles once the journal has shown that we still lead; never when it shows otherwise. */
   proveLead(): Promise<void> {
     return new Promise((resolve) => {
-      this.#whenAllowed('fresh', resolve);
+      this.#commits.whenAllowed('fresh', resolve);
       this.#schedule();
     });
   }
@@ -232,9 +228,9 @@ export class CommandLoop {
    */
   confirmLead(): Promise<void> {
     if (this.#state === 'stopped') return Promise.reject(steppedDown());
-    if (this.#standing.state !== 'ok') return Promise.reject(journalUnreachable(this.#standing));
+    if (this.standing.state !== 'ok') return Promise.reject(journalUnreachable(this.standing));
     return this.#answer((settle) => {
-      this.#whenAllowed('fresh', () => settle());
+      this.#commits.whenAllowed('fresh', () => settle());
       this.#schedule();
     });
   }
@@ -242,6 +238,7 @@ export class CommandLoop {
   /** Decides nothing more. What is in flight may still be committed, but nothing is said of it. */
   stop(): void {
     this.#state = 'stopped';
+    this.#commits.stop();
     this.#cancelTick();
   }
 
@@ -265,8 +262,7 @@ export class CommandLoop {
   }
 
   /** Nothing is decided for now: those who wait learn it at once, and may ask again. */
-  #suspend(standing: Exclude<JournalStanding, { readonly state: 'ok' }>): void {
-    this.#standing = standing;
+  #suspend(standing: JournalStanding): void {
     this.#queue = this.#queue.filter(({ command }) => isPatient(command));
     this.#reads.length = 0;
     const error = answerInDoubt(standing);
@@ -299,32 +295,28 @@ export class CommandLoop {
         this.#scope.markAll();
       }
       // Also whoever slept: another may lead by now.
-      if (lateMs > STALL_MS || nowMs - this.#lastCommitMs > PROVE_LEAD_MS) this.#open.forced = true;
-      if (this.#standing.state === 'ok') void this.submit({ type: 'Tick' }).catch(() => {});
+      if (lateMs > STALL_MS || nowMs - this.#commits.lastCommitMs > PROVE_LEAD_MS)
+        this.#commits.force();
+      if (this.standing.state === 'ok') void this.submit({ type: 'Tick' }).catch(() => {});
       this.#scheduleTick();
     });
   }
 
   #turn(): void {
-    if (this.#state === 'stopped' || this.#standing.state !== 'ok') return;
-    if (this.#quiet.length > 0 && !this.#isQuiet()) {
-      this.#seal();
+    if (this.#state === 'stopped' || this.standing.state !== 'ok') return;
+    if (this.#quiet.length > 0 && !this.#commits.isQuiet) {
+      this.#commits.seal();
       return;
     }
     for (const look of this.#quiet.splice(0)) look();
-    const { maxCommitBytes } = this.#options.journal;
-    while (this.#open.bytes < maxCommitBytes / 2) {
+    while (this.#commits.hasRoom) {
       const waiting = this.#queue.shift();
       if (waiting === undefined) break;
       this.#handle(waiting);
     }
-    if (this.#open.bytes < maxCommitBytes / 2) this.#place();
+    if (this.#commits.hasRoom) this.#place();
     for (const read of this.#reads.splice(0)) read();
-    this.#seal();
-  }
-
-  #isQuiet(): boolean {
-    return this.#inFlight === undefined && this.#open.facts.length === 0;
+    this.#commits.seal();
   }
 
   #handle({ command, settle }: Waiting): void {
@@ -368,30 +360,28 @@ export class CommandLoop {
   #release(decision: Decision, settle: (answer: Answer) => void): void {
     const { effects } = this.#options;
     if (decision.stops.length > 0) {
-      this.#whenAllowed(decision.barrier, () => {
+      this.#commits.whenAllowed(decision.barrier, () => {
         for (const order of decision.stops) effects.stop(order);
       });
     }
     if (decision.retracts.length > 0) {
-      this.#whenAllowed('decided', () => {
+      this.#commits.whenAllowed('decided', () => {
         for (const order of decision.retracts) effects.retract(order);
       });
     }
-    this.#whenAllowed(decision.barrier, () => settle(decision.answer));
+    this.#commits.whenAllowed(decision.barrier, () => settle(decision.answer));
   }
 
   /** Applies a decided fact and all that follows from it. */
   #record(fact: Fact, now: Now): void {
-    const { farm, liveness, journal } = this.#options;
+    const { farm, liveness } = this.#options;
     let next: Fact | undefined = fact;
     while (next !== undefined) {
       track(liveness, farm, next, now.monotonicMs);
       this.#scope.note(farm, next);
       this.#stallWatch.note(next);
-      this.#open.touched.note(farm, next);
+      this.#commits.add(next);
       apply(farm, next);
-      this.#open.facts.push(next);
-      this.#open.bytes += journal.measure(next);
       if (!('job' in next)) return;
       next = followUp(farm, next.job, now.wallMs);
     }
@@ -420,80 +410,11 @@ export class CommandLoop {
       return { fact, slots: slotsBooked(farm, fact) };
     });
     if (recorded.length === 0) return;
-    this.#whenAllowed('decided', () => this.#sendGrants(recorded));
+    this.#commits.whenAllowed('decided', () => this.#sendGrants(recorded));
   }
 
   #sendGrants(grants: readonly RecordedGrant[]): void {
     for (const order of grantOrders(this.#options.farm, grants)) this.#options.effects.grant(order);
-  }
-
-  /** Calls back once the commit that the words rest on is on disk. */
-  #whenAllowed(barrier: Barrier, say: () => void): void {
-    if (barrier === 'fresh') this.#open.forced = true;
-    const isOpen = this.#open.facts.length > 0;
-    const isInFlight = this.#inFlight !== undefined;
-    switch (commitToAwait(barrier, { isOpen, isInFlight })) {
-      case 'next':
-        this.#open.releases.push(say);
-        return;
-      case 'in-flight':
-        this.#inFlight?.releases.push(say);
-        return;
-      case 'none':
-        say();
-    }
-  }
-
-  #seal(): void {
-    if (this.#inFlight !== undefined) return;
-    if (this.#open.facts.length === 0 && !this.#open.forced) return;
-    const batch = this.#open;
-    this.#open = newBatch();
-    this.#inFlight = batch;
-    void this.#append(batch);
-  }
-
-  async #append(batch: Batch): Promise<void> {
-    const { farm, clock, effects } = this.#options;
-    const seen = batch.touched.views(farm);
-    const atMs = clock.wallMs();
-    let outcome: AppendOutcome;
-    try {
-      outcome = await this.#appendUntilCertain(batch.facts, atMs);
-    } catch (error) {
-      // Whether it is stored will never be known here: no word that rests on it may be said.
-      outcome = { state: 'superseded', message: messageOf(error) };
-    }
-    if (this.#state === 'stopped') return;
-    if (outcome.state === 'superseded') {
-      this.stop();
-      effects.superseded(outcome.message);
-      return;
-    }
-    if (outcome.state === 'refused') throw new Error('a refused append was not offered again');
-    this.#inFlight = undefined;
-    this.#standing = { state: 'ok' };
-    this.#lastCommitMs = clock.monotonicMs();
-    const { number, sequence } = outcome;
-    effects.committed({ number, sequence, atMs, facts: batch.facts, ...seen });
-    for (const release of batch.releases) release();
-    this.#schedule();
-  }
-
-  /** Appends, and offers the same facts again for as long as the store refuses. */
-  async #appendUntilCertain(facts: readonly Fact[], atMs: number): ReturnType<Journal['append']> {
-    const { farm, journal, clock } = this.#options;
-    const sinceMs = clock.monotonicMs();
-    for (;;) {
-      const cancelDoubt = clock.after(DOUBT_AFTER_MS, () => {
-        if (this.#standing.state === 'ok') this.#suspend({ state: 'in-doubt', sinceMs });
-      });
-      const outcome = await journal.append(facts, farm.epoch, atMs);
-      cancelDoubt();
-      if (outcome.state !== 'refused' || this.#state === 'stopped') return outcome;
-      this.#suspend({ state: 'refusing', sinceMs, message: outcome.message });
-      await new Promise<void>((resolve) => clock.after(RETRY_REFUSED_MS, resolve));
-    }
   }
 }
 
@@ -503,10 +424,6 @@ function isIdle(
   leases: number,
 ): boolean {
   return leases + inventory.size + ghosts.size === 0 && workPlaneUp && !leaving;
-}
-
-function newBatch(): Batch {
-  return { facts: [], releases: [], touched: new Touched(), bytes: 0, forced: false };
 }
 
 /** Commands that may wait in the queue until the journal is back; nobody sits in front of them. */

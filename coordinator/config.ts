@@ -5,12 +5,27 @@ import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { FurrowError, messageOf } from '../kit/furrow-error.ts';
 import { type FurrowHome, furrowHome } from '../kit/furrow-home.ts';
+import {
+  fileSource,
+  flagSource,
+  kebabCase,
+  layerSettings,
+  type LayeredSettings,
+  variableSource,
+} from '../kit/settings-sources.ts';
 import { isLoopback } from '../kit/trust.ts';
 
 export const COORDINATOR_USAGE = `furrow coordinator: decides what runs where
 
   --nats URL[,URL]         nats-server addresses (default nats://127.0.0.1:7402)
-  --nats-token-file FILE   token for NATS (default: the farm's token)
+  --nats-token-file FILE   one token for all of NATS, agents included (default: the farm's token): for a
+                           server that nobody else can reach
+  --nats-creds FILE        credentials of an account of your own cluster, and --nats-account-key FILE the
+                           seed of a signing key of it, with which each agent gets its own credentials
+  --nats-ca FILE           authority of its certificates, PEM (default: those that this system trusts)
+  --nats-private           the nats-server of furrow up, whose keys are in the state folder
+  --agent-credentials-ms MS
+                           agents' credentials for NATS end after so long (default 3600000: one hour)
   --nats-monitor URL[,URL] monitoring of each server: where durability is read
   --listen HOST            address to listen on (default 127.0.0.1)
   --grpc-port PORT         default 7400; 0 takes a free one
@@ -76,6 +91,16 @@ const MOST_MS = 36_525 * DAY_MS;
 const settings = z.strictObject({
   nats: urls.default(['nats://127.0.0.1:7402']),
   natsTokenFile: z.string().optional(),
+  natsCreds: z.string().min(1).optional(),
+  natsAccountKey: z.string().min(1).optional(),
+  natsCa: z.string().min(1).optional(),
+  natsPrivate: z.stringbool().or(z.boolean()).default(false),
+  agentCredentialsMs: z.coerce
+    .number()
+    .int()
+    .min(5_000)
+    .max(30 * DAY_MS)
+    .default(3_600_000),
   natsMonitor: urls.optional(),
   listen: z.string().min(1).default('127.0.0.1'),
   grpcPort: port.default(7400),
@@ -117,6 +142,9 @@ const settings = z.strictObject({
   exitWithParent: z.stringbool().or(z.boolean()).default(false),
 });
 
+/** All of them, in the order of their list. */
+export const COORDINATOR_SETTINGS = Object.keys(settings.shape) as (keyof typeof settings.shape)[];
+
 /** Four beats may be lost before a lease is. */
 const BEATS_PER_TTL = 5;
 const LONGEST_HEARTBEAT_MS = 3_000;
@@ -130,6 +158,11 @@ export interface CoordinatorConfig extends Readonly<z.infer<typeof settings>> {
 const FLAGS = {
   nats: { type: 'string' },
   'nats-token-file': { type: 'string' },
+  'nats-creds': { type: 'string' },
+  'nats-account-key': { type: 'string' },
+  'nats-ca': { type: 'string' },
+  'nats-private': { type: 'boolean' },
+  'agent-credentials-ms': { type: 'string' },
   'nats-monitor': { type: 'string' },
   listen: { type: 'string' },
   'grpc-port': { type: 'string' },
@@ -166,18 +199,44 @@ const FLAGS = {
   'exit-with-parent': { type: 'boolean' },
 } as const;
 
+export interface CoordinatorSettings {
+  readonly config: CoordinatorConfig;
+  readonly sourceOf: LayeredSettings['sourceOf'];
+  readonly homeFlag: string | undefined;
+}
+
 /** FurrowError: invalid BAD_USAGE; failed-precondition PLAINTEXT_NOT_ALLOWED. */
 export function readCoordinatorConfig(
   argv: readonly string[],
   environment: NodeJS.ProcessEnv = process.env,
 ): CoordinatorConfig {
-  const { home: homeFlag, ...flags } = parseFlags(argv);
-  const home = furrowHome(typeof homeFlag === 'string' ? homeFlag : undefined, environment);
-  const parsed = settings.safeParse({
-    ...readFile(join(home.coordinatorDir, 'config.json')),
-    ...fromEnvironment(environment),
-    ...Object.fromEntries(Object.entries(flags).map(([flag, value]) => [camel(flag), value])),
-  });
+  return readCoordinatorSettings(argv, environment).config;
+}
+
+/** The same, with where each is from. */
+export function readCoordinatorSettings(
+  argv: readonly string[],
+  environment: NodeJS.ProcessEnv,
+): CoordinatorSettings {
+  const { home: given, ...flags } = parseFlags(argv);
+  const homeFlag = typeof given === 'string' ? given : undefined;
+  const home = furrowHome(homeFlag, environment);
+  const path = join(home.coordinatorDir, 'config.json');
+  const { values, sourceOf } = layerSettings([
+    { values: readFile(path), sourceOf: () => fileSource(path) },
+    { values: fromEnvironment(environment), sourceOf: (key) => variableSource(variableOf(key)) },
+    {
+      values: Object.fromEntries(
+        Object.entries(flags).map(([flag, value]) => [camel(flag), value]),
+      ),
+      sourceOf: (key) => flagSource(`--${kebabCase(key)}`),
+    },
+  ]);
+  return { config: configOf(values, home), sourceOf, homeFlag };
+}
+
+function configOf(values: Record<string, unknown>, home: FurrowHome): CoordinatorConfig {
+  const parsed = settings.safeParse(values);
   if (!parsed.success) throw badUsage(describe(parsed.error));
   const { leaseTtlMs } = parsed.data;
   const usualMs = Math.min(LONGEST_HEARTBEAT_MS, Math.floor(leaseTtlMs / BEATS_PER_TTL));
@@ -185,7 +244,7 @@ export function readCoordinatorConfig(
   if (heartbeatMs * 2 > leaseTtlMs) {
     throw badUsage('--heartbeat-ms must be at most half of --lease-ttl-ms');
   }
-  checkTls(parsed.data);
+  checkSecrets(parsed.data);
   if (parsed.data.blobs === undefined && parsed.data.s3Endpoint !== undefined) {
     throw badUsage('--s3-endpoint says where the service is, and --blobs s3://BUCKET which bucket');
   }
@@ -193,13 +252,17 @@ export function readCoordinatorConfig(
   return Object.freeze({ ...parsed.data, heartbeatMs, announce, home });
 }
 
-function checkTls({ listen, plaintext, tlsCert, tlsKey, tlsCa }: z.infer<typeof settings>): void {
+function checkSecrets(given: z.infer<typeof settings>): void {
+  const { listen, plaintext, tlsCert, tlsKey, tlsCa, natsCreds, natsAccountKey } = given;
   if (plaintext && !isLoopback(listen)) {
     const message = `--plaintext with --listen ${listen}, which reaches beyond this machine: tokens and films would travel unencrypted; leave --plaintext out`;
     throw new FurrowError('failed-precondition', 'PLAINTEXT_NOT_ALLOWED', message);
   }
   if ((tlsCert === undefined) !== (tlsKey === undefined)) {
     throw badUsage('--tls-cert and --tls-key go together');
+  }
+  if ((natsCreds === undefined) !== (natsAccountKey === undefined)) {
+    throw badUsage('--nats-creds and --nats-account-key go together');
   }
   if (tlsCa !== undefined && tlsCert === undefined) throw badUsage('--tls-ca goes with --tls-cert');
   if (plaintext && tlsCert !== undefined) throw badUsage('--plaintext has no use for --tls-cert');
@@ -227,11 +290,14 @@ function fromEnvironment(environment: NodeJS.ProcessEnv): Record<string, string>
   const known = Object.keys(settings.shape);
   return Object.fromEntries(
     known.flatMap((key) => {
-      const name = `FURROW_${key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
-      const value = environment[name];
+      const value = environment[variableOf(key)];
       return value === undefined || value === '' ? [] : [[key, value]];
     }),
   );
+}
+
+function variableOf(key: string): string {
+  return `FURROW_${key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
 }
 
 function camel(flag: string): string {

@@ -4,22 +4,25 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { NatsConnection } from 'nats';
+import { Events, type NatsConnection } from 'nats';
 import { systemClock } from '../kit/clock.ts';
 import { announceFarm } from '../kit/farm-discovery.ts';
-import type { ServerIdentity } from '../kit/farm-ca.ts';
-import type { FurrowError } from '../kit/furrow-error.ts';
+import { fingerprintOf, type ServerIdentity } from '../kit/farm-ca.ts';
+import { type FurrowError, messageOf } from '../kit/furrow-error.ts';
 import { writeFarmFile } from '../kit/furrow-home.ts';
 import type { Logger } from '../kit/log.ts';
 import { connectNats } from '../kit/nats-connection.ts';
-import { ensureToken, readToken } from '../kit/token-file.ts';
+import { formatFarmUrl } from '../kit/farm-url.ts';
+import { ensureToken } from '../kit/token-file.ts';
 import { PACKAGE_ROOT } from '../kit/version.ts';
-import { tokenAccess } from './access.ts';
+import { farmAccess } from './access.ts';
+import { BlobAccess } from './blob-access.ts';
 import { openBlobStore } from './blobs/open-blob-store.ts';
 import { type Ending, serve } from './candidate.ts';
 import type { CommandLoop } from './command-loop.ts';
 import { CommitFold } from './commit-fold.ts';
 import type { CoordinatorConfig } from './config.ts';
+import type { Fact } from './domain/facts.ts';
 import type { Sighting } from './domain/lineage.ts';
 import { newLiveness } from './domain/liveness.ts';
 import type { StallStep } from './domain/stall-watch.ts';
@@ -47,12 +50,15 @@ import { servicesOf } from './services.ts';
 import { logStallStep } from './stall-log.ts';
 import { type Identity, serverIdentity, watchServerIdentity } from './server-identity.ts';
 import { SurroundingsWatch } from './surroundings.ts';
+import { TokenUses } from './token-uses.ts';
 import { WatchHub } from './watch-hub.ts';
+import { type NatsAccess, openNatsAccess } from './work/nats-access.ts';
 import { storeInputList } from './work/input-lists.ts';
 import { NatsWorkPlane, subscribeProgress } from './work/nats-work-plane.ts';
 import { ensureLogStream } from './work/unit-logs.ts';
 
 const CLOSE_GRACE_MS = 2_000;
+const TELL_AGAIN_MS = 5_000;
 
 export interface RunningCoordinator {
   /** HOST:PORT of the gRPC server. */
@@ -67,7 +73,7 @@ export interface RunningCoordinator {
 
 interface Foundation {
   readonly nats: NatsConnection;
-  readonly natsToken: string;
+  readonly natsAccess: NatsAccess;
   readonly token: string;
   readonly identity: Identity;
   readonly store: BlobStore;
@@ -98,14 +104,14 @@ export async function startCoordinator(
 
 async function layFoundation(config: CoordinatorConfig, log: Logger): Promise<Foundation> {
   const token = await ensureToken(config.home.tokenFile);
-  const natsToken =
-    config.natsTokenFile === undefined ? token : await readToken(config.natsTokenFile);
   await mkdir(config.home.coordinatorDir, { recursive: true, mode: 0o700 });
   const identity = await serverIdentity(config);
+  const natsAccess = await openNatsAccess(config, token, log);
   const store = await openBlobStore(config, log);
   const nats = await connectNats({
     servers: config.nats,
-    token: natsToken,
+    auth: natsAccess.auth,
+    trust: natsAccess.trust,
     name: 'furrow coordinator',
     onStatus: (status) => log.info({ nats: status.state }, 'nats connection'),
   });
@@ -123,7 +129,7 @@ async function layFoundation(config: CoordinatorConfig, log: Logger): Promise<Fo
     const archiveStore = await JetStreamArchive.open(nats, config.replicas);
     const loaded = await loadFarm(journal, snapshots, log);
     await journal.vouch(loaded.farm);
-    return { nats, natsToken, token, identity, store, journal, snapshots, archiveStore, loaded };
+    return { nats, natsAccess, token, identity, store, journal, snapshots, archiveStore, loaded };
   } catch (error) {
     await nats.close();
     throw natsTrouble(error);
@@ -140,7 +146,9 @@ class Coordinator {
   readonly #archive: JobArchive;
   readonly #known: KnownJobs;
   readonly #hub = new WatchHub(() => this.#office.trouble);
+  readonly #blobAccess: BlobAccess;
   readonly #streams = new AgentStreams();
+  readonly #uses = new TokenUses();
   readonly #follower: Follower;
   readonly #office: Office;
   readonly #surroundings: SurroundingsWatch;
@@ -152,6 +160,7 @@ class Coordinator {
   #key: LeaderKey | undefined;
   /** Undefined while it is not announced. */
   #endAnnouncing: (() => Promise<void>) | undefined;
+  #tellAgain: NodeJS.Timeout | undefined;
   #endIdentityWatch: () => void = () => {};
   #reign: Reign | undefined;
   /** HOST:PORT of the one that led before. */
@@ -173,6 +182,11 @@ class Coordinator {
     this.#readModel = new ReadModel(loaded.farm, journal.tail.sequence);
     this.#archive = new JobArchive(foundation.archiveStore, log);
     this.#known = new KnownJobs(loaded.farm, this.#readModel, this.#archive);
+    this.#blobAccess = new BlobAccess({
+      farm: loaded.farm,
+      job: (number) => this.#known.job(number),
+      monotonicMs: () => systemClock.monotonicMs(),
+    });
     const publish = (commit: Committed): void => this.#publish(commit);
     this.#fold = new CommitFold(loaded.farm, loaded.commits, publish);
     this.#follower = new Follower({
@@ -209,16 +223,23 @@ class Coordinator {
 
   /** Opens the listeners: reads are answered from now on. */
   async listen(): Promise<void> {
-    const { nats, natsToken, token, store, identity } = this.#foundation;
+    const { nats, natsAccess, token, store, identity } = this.#foundation;
     const [config, log, office] = [this.#config, this.#log, this.#office];
     await this.#surroundings.start();
-    const access = tokenAccess(token);
     const limits = new NetworkLimits({ ...config, mostOpenFiles: await mostOpenFiles() }, log);
     this.#limits = limits;
+    const access = farmAccess({
+      farmToken: token,
+      farm: office.farm,
+      wallMs: () => systemClock.wallMs(),
+      used: (id, atMs) => this.#uses.note(id, atMs),
+    });
+    this.#uses.start((command) => office.submit(command));
     this.#http = await startHttpServer({
       host: config.listen,
       port: config.httpPort,
       identity: identity.server,
+      blobAccess: this.#blobAccess,
       store,
       access,
       limits,
@@ -238,7 +259,11 @@ class Coordinator {
       protoDirectory: join(PACKAGE_ROOT, 'proto'),
       services: servicesOf({
         config,
-        natsToken,
+        natsAccess,
+        blobAccess: this.#blobAccess,
+        uses: this.#uses,
+        urlWith: (secret) => this.#urlWith(secret),
+        addresses: () => this.#addresses(),
         access,
         log,
         nats,
@@ -253,6 +278,7 @@ class Coordinator {
         grpcAddress: () => this.#address().grpc,
       }),
     });
+    void this.#hearOfNats();
     this.#watchIdentity(identity.server);
     subscribeProgress(nats, office.farm, this.#hub, log);
     log.info({ grpc: this.#grpc.address, http: this.#http.url }, 'listening');
@@ -278,8 +304,11 @@ class Coordinator {
     const { token } = this.#foundation;
     const { farmId } = this.#office.farm;
     const network = { port, interface: mdnsInterface };
-    this.#endAnnouncing = announceFarm({ farmId, address }, token, network, (message) =>
-      log.debug({ message }, 'trouble with mDNS'),
+    this.#endAnnouncing = announceFarm(
+      { farmId, address, caSha256: this.#caSha256 ?? '' },
+      token,
+      network,
+      (message) => log.debug({ message }, 'trouble with mDNS'),
     );
     log.info({ address }, 'announced on the network');
   }
@@ -323,6 +352,8 @@ class Coordinator {
     const released = this.#key?.release();
     this.#surroundings.stop();
     this.#endIdentityWatch();
+    this.#uses.stop();
+    clearTimeout(this.#tellAgain);
     await this.#endAnnouncing?.();
     await this.#follower.stop();
     await this.#grpc?.close(CLOSE_GRACE_MS);
@@ -343,6 +374,7 @@ class Coordinator {
     // A farm has its id only once somebody has led it.
     if (this.#config.announce && this.#endAnnouncing === undefined) this.#announce();
     this.#takeUpDuty();
+    this.#tellNats();
   }
 
   #beginReign(deposed: (reason: string) => void): CommandLoop {
@@ -376,7 +408,11 @@ class Coordinator {
           grpcAddress,
           findMissing,
           hear: this.#hear,
-          storeList: (files) => storeInputList(store, files),
+          storeList: async (files, agentId) => {
+            const list = await storeInputList(store, files);
+            this.#blobAccess.noteList(list.sha256, agentId);
+            return list;
+          },
         }),
       stop: ({ agentId, tokens: stop }) =>
         sendOrder(this.#streams, { farm, leaseTtlMs }, { stop, retract: [] }, agentId),
@@ -387,6 +423,7 @@ class Coordinator {
       superseded: deposed,
     });
     this.#grpc?.lead();
+
     return this.#reign.loop;
   }
 
@@ -408,8 +445,51 @@ class Coordinator {
   }
 
   #publish(commit: Committed): void {
+    this.#shutOut(commit.facts);
     this.#readModel.publish(commit);
     this.#hub.publish(commit);
+  }
+
+  /** This one's first. */
+  #addresses(): readonly string[] {
+    return [...new Set([this.#address().grpc, ...this.#peers])];
+  }
+
+  #urlWith(token: string): string {
+    return formatFarmUrl({ address: this.#addresses().join(','), caSha256: this.#caSha256, token });
+  }
+
+  /** Undefined where clients believe what their systems do. */
+  get #caSha256(): string | undefined {
+    const { trust } = this.#foundation.identity;
+    const ca = trust.state === 'tls' ? trust.ca : undefined;
+    return ca === undefined ? undefined : fingerprintOf(ca);
+  }
+
+  /** Whoever was shut out is cut off, here and from NATS. */
+  #shutOut(facts: readonly Fact[]): void {
+    const revoked = facts.filter((fact) => fact.type === 'AgentRevoked');
+    for (const { agentId } of revoked) this.#streams.hangUp(agentId);
+    const isNews = revoked.length > 0 || facts.some(({ type }) => type === 'AgentJoined');
+    if (isNews) this.#tellNats();
+  }
+
+  async #hearOfNats(): Promise<void> {
+    for await (const { type } of this.#foundation.nats.status()) {
+      if (type === Events.Reconnect) this.#tellNats();
+    }
+  }
+
+  /** By the leader, and again whenever NATS was away: it may know of nobody. */
+  #tellNats(): void {
+    const { farm, duty } = this.#office;
+    if (duty.state !== 'leading' || farm.shutOutKeys.size === 0) return;
+    clearTimeout(this.#tellAgain);
+    const { natsAccess } = this.#foundation;
+    natsAccess.shutOut(farm.shutOutKeys).catch((error: unknown) => {
+      this.#log.error({ error: messageOf(error) }, 'cannot tell NATS who is shut out, trying on');
+      this.#tellAgain = setTimeout(() => this.#tellNats(), TELL_AGAIN_MS);
+    });
   }
 
   #address(): LeaderAddress {

@@ -11,6 +11,7 @@ import { BlobServiceService } from '../proto/gen/furrow/v1/blob_service.ts';
 import { FarmServiceService } from '../proto/gen/furrow/v1/farm_service.ts';
 import { JobServiceService } from '../proto/gen/furrow/v1/job_service.ts';
 import type { Access } from './access.ts';
+import type { BlobAccess } from './blob-access.ts';
 import type { CoordinatorConfig } from './config.ts';
 import { type AgentStreams, agentService } from './grpc/agent-service.ts';
 import { BeatAnswers } from './grpc/beat-answers.ts';
@@ -25,15 +26,22 @@ import type { BlobStore } from './ports.ts';
 import type { ReadModel } from './read-model.ts';
 import type { SurroundingsWatch } from './surroundings.ts';
 import type { WatchHub } from './watch-hub.ts';
+import type { TokenUses } from './token-uses.ts';
+import type { NatsAccess } from './work/nats-access.ts';
 import { UnitLogs } from './work/unit-logs.ts';
 
 export interface ServicesOptions {
   readonly config: CoordinatorConfig;
-  readonly natsToken: string;
+  readonly natsAccess: NatsAccess;
+  readonly uses: TokenUses;
+  /** The farm's URL with a token in it. */
+  readonly urlWith: (token: string) => string;
+  readonly addresses: () => readonly string[];
   readonly access: Access;
   readonly log: Logger;
   readonly nats: NatsConnection;
   readonly store: BlobStore;
+  readonly blobAccess: BlobAccess;
   readonly office: Office;
   readonly readModel: ReadModel;
   readonly known: KnownJobs;
@@ -45,7 +53,19 @@ export interface ServicesOptions {
 }
 
 export function servicesOf(options: ServicesOptions): GrpcServerOptions['services'] {
-  const { config, natsToken, access, log, nats, store, office, readModel, hub, streams } = options;
+  const {
+    config,
+    natsAccess,
+    addresses,
+    access,
+    log,
+    nats,
+    store,
+    office,
+    readModel,
+    hub,
+    streams,
+  } = options;
   const { blobUrl, grpcAddress, surroundings } = options;
   const gate = { access, log };
   const jobs = jobService({
@@ -69,13 +89,16 @@ export function servicesOf(options: ServicesOptions): GrpcServerOptions['service
       leaseTtlMs: config.leaseTtlMs,
       heartbeatMs: config.heartbeatMs,
       natsUrls: config.nats,
-      natsToken,
+      natsAccess,
+      addresses,
       blobUrl,
       policyOf: (agentId) => readModel.agent(agentId)?.policy,
     },
     streams,
   );
   const farmInfo = farmService({
+    uses: options.uses,
+    urlWith: options.urlWith,
     gate,
     office,
     readModel,
@@ -87,7 +110,7 @@ export function servicesOf(options: ServicesOptions): GrpcServerOptions['service
     blobUrl,
     grpcAddress,
   });
-  const blobs = blobService(store, gate, () => office.mustLead());
+  const blobs = blobService(store, gate, () => office.mustLead(), options.blobAccess);
   return [
     { definition: JobServiceService, implementation: jobs, isLeaders: true },
     { definition: agentDefinition(), implementation: agents, isLeaders: true },

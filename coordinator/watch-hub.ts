@@ -1,13 +1,13 @@
 /**
  * Who looks on. Each watcher of a job has a mailbox that holds little: the latest progress of each
- * unit, and the commits that touched the job. One that reads too slowly loses its place in memory, not
+ * attempt, and the commits that touched the job. One that reads too slowly loses its place in memory, not
  * in history: it goes on from the journal. While nothing new can be told here, watches end with the reason:
  * whoever looks on sees that the farm is in trouble, and may find another coordinator that knows more.
  */
 import type { FurrowError } from '../kit/furrow-error.ts';
 import type { Fact } from './domain/facts.ts';
-import { jobId } from './domain/farm.ts';
 import type { JobView } from './domain/views.ts';
+import { LatestProgress, type LiveProgress, MAX_PROGRESS } from './latest-progress.ts';
 import type { Committed } from './ports.ts';
 
 /** What one commit did to one job. */
@@ -17,17 +17,6 @@ export interface JobChange {
   readonly facts: readonly Fact[];
 }
 
-/** How far one attempt is. */
-export interface LiveProgress {
-  readonly unitId: string;
-  readonly attempt: number;
-  readonly agentId: string;
-  /** 0 to 1. */
-  readonly fraction: number;
-  readonly counter: number;
-  readonly note: string;
-}
-
 export type Mail =
   | { readonly kind: 'changes'; readonly changes: readonly JobChange[] }
   /** Changes were left out: read the journal from the last one seen on. */
@@ -35,13 +24,11 @@ export type Mail =
   | { readonly kind: 'progress'; readonly units: readonly LiveProgress[] };
 
 const MAX_CHANGES = 1_000;
-const MAX_PROGRESS = 2_000;
 const LOOK_FOR_TROUBLE_MS = 1_000;
 
 export class WatchHub {
   readonly #mailboxes = new Map<number, Set<Mailbox>>();
-  /** Latest progress of units that run now, by job. */
-  readonly #latest = new Map<string, Map<string, LiveProgress>>();
+  readonly #latest = new LatestProgress();
   readonly #trouble: () => FurrowError | undefined;
   #looking: NodeJS.Timeout | undefined;
 
@@ -69,19 +56,16 @@ export class WatchHub {
 
   publish(commit: Committed): void {
     for (const view of commit.views) {
-      if (view.endedAtMs > 0) this.#latest.delete(view.id);
+      const facts = commit.facts.filter((fact) => 'job' in fact && fact.job === view.number);
+      this.#latest.committed(view, facts);
       const open = this.#mailboxes.get(view.number);
       if (open === undefined) continue;
-      const facts = commit.facts.filter((fact) => 'job' in fact && fact.job === view.number);
       for (const mailbox of open) mailbox.change({ sequence: commit.sequence, view, facts });
     }
   }
 
   progress(job: number, units: readonly LiveProgress[]): void {
-    const latest = this.#latest.get(jobId(job)) ?? new Map<string, LiveProgress>();
-    this.#latest.set(jobId(job), latest);
-    for (const unit of units) latest.set(unit.unitId, unit);
-    while (latest.size > MAX_PROGRESS) latest.delete(latest.keys().next().value ?? '');
+    this.#latest.note(job, units);
     for (const mailbox of this.#mailboxes.get(job) ?? []) mailbox.progress(units);
   }
 
@@ -95,11 +79,9 @@ export class WatchHub {
     this.#looking = undefined;
   }
 
-  /** The unit's latest progress, 0 to 1; 0 when none is known, or none that is this agent's. */
+  /** As LatestProgress has it. */
   fractionOf(job: number, unitId: string, agentId?: string): number {
-    const latest = this.#latest.get(jobId(job))?.get(unitId);
-    if (latest === undefined) return 0;
-    return agentId === undefined || agentId === latest.agentId ? latest.fraction : 0;
+    return this.#latest.fractionOf(job, unitId, agentId);
   }
 }
 
@@ -127,8 +109,9 @@ export class Mailbox {
 
   progress(units: readonly LiveProgress[]): void {
     for (const unit of units) {
-      if (this.#progress.size < MAX_PROGRESS || this.#progress.has(unit.unitId)) {
-        this.#progress.set(unit.unitId, unit);
+      const attempt = `${unit.unitId}#${unit.attempt}`;
+      if (this.#progress.size < MAX_PROGRESS || this.#progress.has(attempt)) {
+        this.#progress.set(attempt, unit);
       }
     }
     this.#wake();

@@ -2,7 +2,7 @@
 # `npm run check`: format, lint, types, protocol, dead code, unit tests. Runs every one of them even
 # when an earlier one fails, and names those that did.
 set -uo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 PATH="$PWD/node_modules/.bin:$PATH"
 
 failed=()
@@ -23,6 +23,15 @@ breaking() {
   buf breaking --against proto/released.binpb
 }
 
+# Set-up for the tests brings it along; without it the rest is checked all the same.
+scripts() {
+  if ! command -v shellcheck >/dev/null; then
+    echo 'no shellcheck: npm test installs it (deploy/setup.sh --tests)'
+    return 0
+  fi
+  shellcheck --severity=warning deploy/*.sh
+}
+
 step format oxfmt --check
 step 'proto format' buf format --diff --exit-code
 step lint oxlint --type-aware --deny-warnings --report-unused-disable-directives
@@ -32,6 +41,7 @@ step 'types: recipes' tsc -p coordinator/recipes/tsconfig.json
 step 'proto lint' buf lint
 step 'proto breaking' breaking
 step 'dead code' knip
+step scripts scripts
 step 'unit tests' vitest run --project unit
 
 if ((${#failed[@]} > 0)); then

@@ -273,7 +273,28 @@ python_with_grpc() {
   return 1
 }
 
+# Where it cannot be had the tests of the sandbox are skipped.
+install_bubblewrap() {
+  [[ $(uname -s) != Linux ]] || have bwrap || install_debian_packages 'the tests run programs in its sandbox' bubblewrap || say 'no bubblewrap: tests of the sandbox are skipped'
+}
+
 install_test_tools() {
+  install_python_tools
+  install_deploy_tools
+}
+
+# For deploy/: its scripts are checked by shellcheck, and its units by systemd's own tools.
+install_deploy_tools() {
+  local -a missing=()
+  have shellcheck || missing+=(shellcheck)
+  have systemd-analyze || missing+=(systemd)
+  have setpriv || missing+=(util-linux)
+  ((${#missing[@]} > 0)) || return 0
+  install_debian_packages 'the tests check deploy/' "${missing[@]}" && have shellcheck && have systemd-analyze && return
+  die 'The tests check what deploy/ holds. Install for them:' "  ${missing[*]}" 'Then run this again.'
+}
+
+install_python_tools() {
   # examples/ has a service in Python. A python3 of one's own on PATH does not see Debian's packages, so
   # the system's is tried as well; the tests choose in the same order.
   python_with_grpc && return
@@ -281,6 +302,12 @@ install_test_tools() {
   die 'The tests run the Python example, which needs grpcio and its protoc. Install them with:' \
     "  $(have apt-get && echo 'sudo apt-get install -y python3-grpcio protobuf-compiler-grpc' || echo 'python3 -m pip install --user grpcio grpcio-tools')" \
     'Then run this again.'
+}
+
+# A test sets the clocks of processes with it; without it that test is skipped.
+install_faketime() {
+  compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null && return
+  install_debian_packages 'a test sets clocks' faketime || say 'libfaketime cannot be had: the test that sets clocks is skipped'
 }
 
 # --- The order of things ---------------------------------------------------------------------------
@@ -305,5 +332,9 @@ install_packages
 install_nats
 [[ -z $old_nats ]] || install_old_nats
 install_ffmpeg
-[[ -z $tests ]] || install_test_tools
+if [[ -n $tests ]]; then
+  install_test_tools
+  install_bubblewrap
+  install_faketime
+fi
 bash deploy/build.sh

@@ -8,3 +8,5 @@ export const PURPOSE_HEADER = 'x-furrow-purpose';
 
 /** Where resumable uploads begin. */
 export const UPLOADS_PATH = '/uploads';
+/** The job in whose name a blob is asked for: whoever sees only their own jobs must say so. */
+export const JOB_HEADER = 'furrow-job';

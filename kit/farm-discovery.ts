@@ -14,6 +14,8 @@ export interface Announcement {
   readonly farmId: string;
   /** HOST:PORT of the gRPC server, as others reach it. */
   readonly address: string;
+  /** SHA-256 of its certificate authority, hexadecimal; empty for none of its own. */
+  readonly caSha256: string;
 }
 
 /** Where multicast goes. */
@@ -108,12 +110,17 @@ function closed(mdns: MulticastDNS): Promise<void> {
 
 /** Records for agents of ours, who read the TXT, and for whoever else browses the network. */
 export function answersFor(announcement: Announcement, token: string, ttl: number): Answer[] {
-  const { farmId, address } = announcement;
+  const { farmId, address, caSha256 } = announcement;
   const at = address.lastIndexOf(':');
   const [host, port] = [address.slice(0, at), Number(address.slice(at + 1))];
   const label = `furrow-${farmId.slice(0, 8)}-${host.replace(/[^A-Za-z0-9]/g, '-').slice(0, 32)}-${port}`;
   const [instance, target] = [`${label}.${SERVICE}`, `${label}.local`];
-  const data = [`farm=${farmId}`, `grpc=${address}`, `proof=${proofOf(announcement, token)}`];
+  const data = [
+    `farm=${farmId}`,
+    `grpc=${address}`,
+    `ca=${caSha256}`,
+    `proof=${proofOf(announcement, token)}`,
+  ];
   const answers: Answer[] = [
     { name: SERVICE, type: 'PTR', ttl, data: instance },
     { name: instance, type: 'SRV', ttl, data: { port, target } },
@@ -134,20 +141,24 @@ export function announcementsIn(answers: Answers, token: string): Found[] {
       const at = text.indexOf('=');
       if (at > 0) said.set(text.slice(0, at), text.slice(at + 1));
     }
-    const [farmId = '', address = ''] = [said.get('farm'), said.get('grpc')];
-    if (!FARM_ID.test(farmId) || !ADDRESS.test(address)) return [];
+    const [farmId = '', address = '', caSha256 = ''] = ['farm', 'grpc', 'ca'].map((key) =>
+      said.get(key),
+    );
+    if (!FARM_ID.test(farmId) || !ADDRESS.test(address) || !CA.test(caSha256)) return [];
     const proof = Buffer.from(said.get('proof') ?? '');
-    const expected = Buffer.from(proofOf({ farmId, address }, token));
+    const expected = Buffer.from(proofOf({ farmId, address, caSha256 }, token));
     const isProven = proof.length === expected.length && timingSafeEqual(proof, expected);
-    return [{ farmId, address, isProven }];
+    return [{ farmId, address, caSha256, isProven }];
   });
 }
 
 const FARM_ID = /^[\w-]{1,64}$/;
+const CA = /^([0-9a-f]{64})?$/;
 const ADDRESS = /^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]{1,253}):\d{1,5}$/;
 
 /** The token is 32 random bytes: nobody finds it from this. */
-function proofOf({ farmId, address }: Announcement, token: string): string {
-  const hmac = createHmac('sha256', token).update(`furrow announcement\n${farmId}\n${address}`);
+function proofOf({ farmId, address, caSha256 }: Announcement, token: string): string {
+  const said = ['furrow announcement', farmId, address, caSha256].join('\n');
+  const hmac = createHmac('sha256', token).update(said);
   return hmac.digest().subarray(0, PROOF_BYTES).toString('hex');
 }

@@ -8,7 +8,7 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { FurrowError } from './furrow-error.ts';
 import { writePrivateFile } from './private-file.ts';
-import { parseTrust, type Trust } from './trust.ts';
+import { parseTrust, PLAINTEXT, type Trust } from './trust.ts';
 
 /** Paths under one root; none of them need exist. */
 export interface FurrowHome {
@@ -16,6 +16,8 @@ export interface FurrowHome {
   /** The farm's token; see token-file.ts. */
   readonly tokenFile: string;
   readonly farmFile: string;
+  /** Other farms that this machine knows by a name, with their tokens. */
+  readonly contextsFile: string;
   readonly coordinatorDir: string;
   readonly natsDir: string;
   /** Certificate authority, certificates and NATS keys of this farm: secrets. */
@@ -34,6 +36,7 @@ export function furrowHome(
     root,
     tokenFile: join(root, 'token'),
     farmFile: join(root, 'farm.json'),
+    contextsFile: join(root, 'contexts.json'),
     coordinatorDir: join(root, 'coordinator'),
     natsDir: join(root, 'nats'),
     keysDir: join(root, 'keys'),
@@ -82,7 +85,9 @@ function parseFarmFile(text: string): FarmFile {
   if (!isTexts(nats) || !isTexts(peers))
     throw new TypeError('nats or peers is no list of addresses');
   if (!Number.isSafeInteger(pid) || Number(pid) <= 0) throw new TypeError('it names no process');
-  return { grpc, http, nats, pid: Number(pid), peers, trust: parseTrust(trust) };
+  // Farms of 0.1.0 knew no TLS, and say nothing of it.
+  const known = trust === undefined ? PLAINTEXT : parseTrust(trust);
+  return { grpc, http, nats, pid: Number(pid), peers, trust: known };
 }
 
 const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';

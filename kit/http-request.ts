@@ -23,6 +23,8 @@ export interface HttpTarget {
   readonly trust?: Trust;
   /** How fast files may come and go. */
   readonly rate?: ByteRate;
+  /** Sent with each request. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** Looks where the farm is now, before a request is tried again: another coordinator may lead. */
   readonly lookAgain?: () => Promise<void>;
 }
@@ -51,7 +53,7 @@ export async function sendRequest(
     method,
     signal,
     ...(target.trust && tlsOptionsFor(target.trust)),
-    headers: { authorization: `Bearer ${target.token}`, ...headers },
+    headers: { authorization: `Bearer ${target.token}`, ...target.headers, ...headers },
   });
   request.setTimeout(idleTimeoutMs ?? IDLE_TIMEOUT_MS, () => {
     request.destroy(unreachable(target, new Error('nothing was heard in time')));

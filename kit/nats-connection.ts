@@ -1,16 +1,18 @@
 /**
  * The one way in which coordinator, agent and cli connect to NATS: it never gives up on a server
- * that is away, notices a dead connection within seconds, and gives up at once on a wrong token.
+ * that is away, notices a dead connection within seconds, and gives up at once on wrong credentials.
  */
 import { connect, ErrorCode, Events, NatsError, type NatsConnection } from 'nats';
 import { FurrowError, messageOf } from './furrow-error.ts';
+import { type NatsAuth, natsAuthOptions } from './nats-auth.ts';
+import type { Trust } from './trust.ts';
 
 export type { NatsConnection };
 
 /**
  * - `waiting`: the first connection takes long; it is tried on.
  * - `disconnected`: the server is away; it is tried on.
- * - `closed`: for good; with an error when nobody here closed it (a token that is no longer right).
+ * - `closed`: for good; with an error when nobody here closed it (credentials that are no longer right).
  */
 export type NatsStatus =
   | { readonly state: 'waiting' }
@@ -21,10 +23,21 @@ export type NatsStatus =
 export interface NatsOptions {
   /** Such as nats://127.0.0.1:7402. */
   readonly servers: readonly string[];
-  readonly token: string;
+  readonly auth: NatsAuth;
+  /** Default: plain text. */
+  readonly trust?: Trust;
+  /** Where answers to requests arrive: whoever may not listen everywhere has a place of its own. */
+  readonly inboxPrefix?: string;
   /** Shown by the server's monitoring: the role and who it is. */
   readonly name: string;
   readonly onStatus?: (status: NatsStatus) => void;
+}
+
+const inboxPrefixes = new WeakMap<NatsConnection, string>();
+
+/** Of a connection that `connectNats` made; undefined for the usual one. */
+export function inboxPrefixOf(nats: NatsConnection): string | undefined {
+  return inboxPrefixes.get(nats);
 }
 
 /** With two pings unanswered the connection counts as dead: within 9 s, less than a lease's TTL. */
@@ -46,7 +59,8 @@ export async function connectNats(options: NatsOptions): Promise<NatsConnection>
   try {
     const nats = await connect({
       servers: [...options.servers],
-      token: options.token,
+      ...natsAuthOptions(options.auth, options.trust),
+      ...(options.inboxPrefix !== undefined && { inboxPrefix: options.inboxPrefix }),
       name: options.name,
       timeout: HANDSHAKE_TIMEOUT_MS,
       pingInterval: PING_INTERVAL_MS,
@@ -59,6 +73,7 @@ export async function connectNats(options: NatsOptions): Promise<NatsConnection>
       // A stack trace for each request costs more than the request.
       noAsyncTraces: true,
     });
+    if (options.inboxPrefix !== undefined) inboxPrefixes.set(nats, options.inboxPrefix);
     void follow(nats, tell);
     tell({ state: 'connected', server: nats.getServer() });
     return nats;
@@ -87,7 +102,7 @@ async function follow(nats: NatsConnection, tell: (status: NatsStatus) => void):
 function connectError(error: unknown, servers: readonly string[]): FurrowError {
   const where = servers.join(', ');
   if (error instanceof NatsError && AUTH_ERRORS.has(error.code)) {
-    const remedy = `NATS at ${where} refuses the farm's token: give the token of this farm`;
+    const remedy = `NATS at ${where} refuses the credentials: they are of another farm, were revoked, or have expired`;
     return new FurrowError('unauthenticated', 'NATS_TOKEN_REFUSED', remedy, { cause: error });
   }
   const message = `cannot connect to NATS at ${where}: ${messageOf(error)}`;

@@ -11,6 +11,8 @@ import {
   NatsError,
 } from 'nats';
 
+import { inboxPrefixOf } from './nats-connection.ts';
+
 export interface RequestOptions {
   /** Milliseconds. */
   readonly timeout: number;
@@ -27,12 +29,13 @@ const NO_RESPONDERS = 503;
 
 export class RequestInbox {
   readonly #nats: NatsConnection;
-  readonly #prefix = `${createInbox()}.`;
+  readonly #prefix: string;
   readonly #open = new Map<string, Request>();
   #asked = 0;
 
   constructor(nats: NatsConnection) {
     this.#nats = nats;
+    this.#prefix = `${createInbox(inboxPrefixOf(nats))}.`;
     nats.subscribe(`${this.#prefix}*`, {
       callback: (error, message) => this.#take(error, message),
     });

@@ -8,6 +8,8 @@ export const LEADER_BUCKET = 'FURROW_LEADER';
 
 export const grantSubject = (agentId: string, session: string): string =>
   `furrow.grant.${agentId}.${session}`;
+/** Where answers to an agent's own requests arrive: it may listen nowhere else. */
+export const agentInboxPrefix = (agentId: string): string => `_INBOX.${agentId}`;
 /** The leader says so, now and then. */
 export const REIGN_SUBJECT = 'furrow.reign';
 export const resultSubject = (agentId: string): string => `furrow.result.${agentId}`;

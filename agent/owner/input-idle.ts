@@ -1,5 +1,7 @@
 /**
  * Since when nobody has touched this machine, from whatever tells it here: the shortest of all answers.
+ * Times of the wall clock are read once, when they are new, and counted on by the monotonic one: a clock that
+ * is set neither wakes an owner who is away nor sends away one who types.
  * What was never tried on a real desktop is parsed from recorded output; see README.
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
@@ -11,6 +13,7 @@ export interface InputIdleOptions {
   readonly environment: NodeJS.ProcessEnv;
   /** Unix time in milliseconds. */
   readonly wallMs: () => number;
+  readonly monotonicMs: () => number;
   /** Where terminals are: /dev. */
   readonly devices: string;
   /** /proc/interrupts. */
@@ -25,13 +28,15 @@ export class InputIdle {
   readonly #options: InputIdleOptions;
   /** Tools that gave no answer are not asked again: most machines lack most of them. */
   readonly #missing = new Set<string>();
-  #keys: { readonly count: number; readonly sinceMs: number } | undefined;
+  /** By who tells: what it told last, and what that was worth when it was new. */
+  readonly #told = new Map<string, { readonly what: number; readonly sinceMs: number }>();
 
   constructor(options: Partial<InputIdleOptions> = {}) {
     this.#options = {
       platform: process.platform,
       environment: process.env,
       wallMs: () => Date.now(),
+      monotonicMs: () => performance.now(),
       devices: '/dev',
       interrupts: '/proc/interrupts',
       run: (program, args) => runTool(program, args, TOOL_TIMEOUT_MS),
@@ -55,22 +60,33 @@ export class InputIdle {
 
   /** As `w` has it: reading what was typed moves a terminal's time of access. */
   #terminalsIdle(): number | undefined {
-    const { devices, wallMs } = this.#options;
+    const { devices } = this.#options;
     const terminals = [
       ...namesIn(devices, /^tty[1-9]\d*$/).map((name) => join(devices, name)),
       ...namesIn(join(devices, 'pts'), /^\d+$/).map((name) => join(devices, 'pts', name)),
     ];
     const times = terminals.flatMap((path) => accessMs(path) ?? []);
-    return times.length === 0 ? undefined : wallMs() - Math.max(...times);
+    return times.length === 0 ? undefined : this.#idleSince('terminals', Math.max(...times));
   }
 
   /** Keyboard and touchpad of a laptop. How long it was so before the first look, nobody knows. */
   #keyboardIdle(): number | undefined {
-    const { interrupts, wallMs } = this.#options;
-    const count = keyboardInterrupts(textOf(interrupts));
-    if (count === undefined) return undefined;
-    if (this.#keys?.count !== count) this.#keys = { count, sinceMs: wallMs() };
-    return wallMs() - this.#keys.sinceMs;
+    const count = keyboardInterrupts(textOf(this.#options.interrupts));
+    return count === undefined ? undefined : this.#countOn('keyboard', count, 0);
+  }
+
+  /** Idle since then, in Unix time. */
+  #idleSince(who: string, atMs: number): number {
+    return this.#countOn(who, atMs, Math.max(0, this.#options.wallMs() - atMs));
+  }
+
+  /** Milliseconds since `who` tells this; when it is new, it was so for `idleMs` already. */
+  #countOn(who: string, what: number, idleMs: number): number {
+    const nowMs = this.#options.monotonicMs();
+    const before = this.#told.get(who);
+    const told = before?.what === what ? before : { what, sinceMs: nowMs - idleMs };
+    this.#told.set(who, told);
+    return nowMs - told.sinceMs;
   }
 
   /** X11. */
@@ -86,10 +102,11 @@ export class InputIdle {
     if (ids.length === 0) return undefined;
     const wanted = ['Type', 'State', 'IdleHint', 'IdleSinceHint'];
     const properties = wanted.map((name) => `--property=${name}`);
-    return sessionsIdleMs(
-      await this.#ask('loginctl', ['show-session', ...ids, ...properties]),
-      this.#options.wallMs(),
-    );
+    const answer = await this.#ask('loginctl', ['show-session', ...ids, ...properties]);
+    const wallMs = this.#options.wallMs();
+    const idleMs = sessionsIdleMs(answer, wallMs);
+    const isInUse = idleMs === undefined || idleMs === 0;
+    return isInUse ? idleMs : this.#idleSince('sessions', wallMs - idleMs);
   }
 
   async #onMac(): Promise<number | undefined> {

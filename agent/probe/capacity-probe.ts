@@ -3,7 +3,7 @@
  * a beat is a few system calls. What is advertised moves in steps, and what nothing is placed by (load,
  * temperature) brings about no beat: it rides on those that go anyway, now and then.
  */
-import type { Capacity, Gpu } from '../../proto/gen/furrow/v1/agent_service.ts';
+import type { Capacity, Gpu, Isolation } from '../../proto/gen/furrow/v1/agent_service.ts';
 import type { Logger } from '../../kit/log.ts';
 import type { DeclaredTools } from './declared-tools.ts';
 import { encoderSessionsFor } from './encoder-sessions.ts';
@@ -27,6 +27,8 @@ export interface CapacityProbeOptions {
   readonly limits: CapacityLimits;
   /** Attributes that the owner gives it, such as `tag:studio`. */
   readonly labels?: readonly string[] | undefined;
+  /** What units' programs may do here. */
+  readonly isolation?: Isolation | undefined;
   /** Where attempts have their directories. */
   readonly scratchDirectory: string;
   /** Memory that our own units use now, in bytes. */
@@ -169,6 +171,7 @@ export class CapacityProbe {
       gpus: [...gpus],
       otherGpus: [...others, ...this.#otherGpus],
       attributes: [...attributes, ...(this.#options.labels ?? [])],
+      isolation: this.#options.isolation,
       toolchain: versions,
       faults: [...faults],
       encoderSessions: encoderSessionsFor(

@@ -35,9 +35,6 @@ const PAUSE_MS = 60_000;
 /** After so many pauses it is seen whether what was lost is back. */
 const LOST_PAUSES = 10;
 
-/** `tool:command` is the agent itself: it can start programs. */
-const ALWAYS = ['tool:command'];
-
 export class ProvenToolchain {
   readonly #options: ToolchainOptions;
   #current: Toolchain;
@@ -52,7 +49,7 @@ export class ProvenToolchain {
   }
 
   static async start(options: ToolchainOptions): Promise<ProvenToolchain> {
-    const none: Toolchain = { attributes: ALWAYS, versions: {}, faults: [] };
+    const none: Toolchain = { attributes: [], versions: {}, faults: [] };
     const first = await prove(options, none);
     for (const { attribute, reason } of first.faults) {
       options.log.warn({ attribute, reason }, 'a capability does not work here');
@@ -123,7 +120,7 @@ async function prove(options: ToolchainOptions, before: Toolchain): Promise<Tool
   for (const [provider, trial] of onnx) trials.set(`onnx:${provider}`, trial);
   for (const [name, { trial }] of tools) trials.set(`tool:${name}`, trial);
   const wasThere = new Set(before.attributes);
-  const attributes = [...ALWAYS];
+  const attributes: string[] = [];
   const faults: CapabilityFault[] = [];
   for (const [attribute, trial] of trials) {
     const isUp = trial.state === 'undecided' ? wasThere.has(attribute) : trial.state === 'works';

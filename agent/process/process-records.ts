@@ -14,6 +14,7 @@ const recordSchema = z.object({
   startTicks: z.number().nullable(),
   marker: z.string().min(1),
   bootId: z.string(),
+  isSandbox: z.boolean().optional(),
 });
 
 export class ProcessRecords {
@@ -25,8 +26,8 @@ export class ProcessRecords {
   }
 
   add(tree: ProcessTree): void {
-    const { pid, startTicks, marker } = tree;
-    const record = { pid, startTicks, marker, bootId: bootId() };
+    const { pid, startTicks, marker, isSandbox } = tree;
+    const record = { pid, startTicks, marker, bootId: bootId(), isSandbox };
     writeFileSync(join(this.#directory, tree.marker), JSON.stringify(record));
   }
 

@@ -19,6 +19,8 @@ export interface ProcessTree {
    * its own. False for what an earlier run recorded: the number may have passed to another.
    */
   readonly groupIsCertain: boolean;
+  /** Its first process is a sandbox's, whose end is at once the end of all that is in it. */
+  readonly isSandbox?: boolean | undefined;
 }
 
 const TERM_GRACE_MS = 5_000;
@@ -107,10 +109,23 @@ async function signalTree(tree: ProcessTree, signal: 'SIGTERM' | 'SIGKILL'): Pro
   let reached = false;
   // Where /proc is missing, the group is all that is known.
   if (living.length === 0) reached = signalOne(-tree.pid, signal);
-  for (const { pid } of living) reached = signalOne(pid, signal) || reached;
+  for (const { pid } of addressees(tree, living, signal)) {
+    reached = signalOne(pid, signal) || reached;
+  }
   // A stopped process acts on nothing but KILL until it is continued.
   if (signal === 'SIGTERM') for (const { pid } of living) signalOne(pid, 'SIGCONT');
   return reached;
+}
+
+/** TERM is for those that can act on it: a sandbox that ends first would leave them no time. */
+function addressees(
+  { pid: first, isSandbox }: ProcessTree,
+  living: readonly ProcessEntry[],
+  signal: 'SIGTERM' | 'SIGKILL',
+): readonly ProcessEntry[] {
+  if (isSandbox !== true || signal === 'SIGKILL') return living;
+  const inside = living.filter(({ pid }) => pid !== first);
+  return inside.length === 0 ? living : inside;
 }
 
 function signalOne(pid: number, signal: NodeJS.Signals): boolean {

@@ -5,12 +5,13 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { accessSync, constants, statSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { setPriority } from 'node:os';
-import { delimiter, isAbsolute, join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { FurrowError, messageOf } from '../../kit/furrow-error.ts';
 import type { ProcessRequest, ProcessResult } from '../runners/runner.ts';
+import type { BoxedUnit, Sandbox } from '../sandbox/sandbox.ts';
+import { findProgram } from './find-program.ts';
 import { LineSplitter } from './line-splitter.ts';
 import type { GuardedUnit } from './memory-guard.ts';
 import type { MemoryEnd } from './memory-limits.ts';
@@ -32,6 +33,8 @@ const PIPE_GRACE_MS = 2_000;
 export interface ProcessHost {
   readonly records: ProcessRecords;
   readonly sampler: MemorySampler;
+  /** Null, as undefined, where programs run without one. */
+  readonly sandbox?: Sandbox | null;
 }
 
 export interface RunOptions {
@@ -41,6 +44,8 @@ export interface RunOptions {
   readonly termGraceMs?: number;
   /** The attempt that it belongs to, when it is held to its memory. */
   readonly guarded?: GuardedUnit;
+  /** What of it is seen in the sandbox, where there is one. */
+  readonly box?: BoxedUnit | undefined;
 }
 
 export async function runProcess(
@@ -52,7 +57,7 @@ export async function runProcess(
   const program = findProgram(request.program, request.cwd);
   const { guarded } = options;
   const oomKillsBefore = readOomKills();
-  const { child, tree } = await start(host, program, request);
+  const { child, tree } = await start(host, program, request, options.box);
   let ending: Promise<boolean> | null = null;
   guarded?.add(tree.pid, () => {
     const killed = endTree(tree, 0);
@@ -62,8 +67,11 @@ export async function runProcess(
   const end = (): void => {
     ending ??= endTree(tree, options.termGraceMs);
   };
-  options.signal.addEventListener('abort', end, { once: true });
-  if (options.signal.aborted) end();
+  const signals = [options.signal, ...(request.signal === undefined ? [] : [request.signal])];
+  for (const signal of signals) {
+    signal.addEventListener('abort', end, { once: true });
+    if (signal.aborted) end();
+  }
   try {
     const tails = { stdoutTail: [], stderrTail: [] };
     const streams = readOutput(child, request, options.log, tails);
@@ -80,7 +88,7 @@ export async function runProcess(
     const memoryEnd = memoryEndOf(guarded, byKernel, peakRamBytes);
     return { exitCode, signal, ...tails, peakRamBytes, peakVramBytes, memoryEnd };
   } finally {
-    options.signal.removeEventListener('abort', end);
+    for (const signal of signals) signal.removeEventListener('abort', end);
     guarded?.remove(tree.pid);
     host.sampler.forget(tree.pid);
   }
@@ -99,9 +107,11 @@ async function start(
   host: ProcessHost,
   program: string,
   request: ProcessRequest,
+  box: BoxedUnit | undefined,
 ): Promise<{ child: ChildProcess; tree: ProcessTree }> {
   const marker = randomUUID();
-  const wrapper = parentDeathWrapper();
+  const sandboxed = box === undefined ? undefined : host.sandbox?.argvFor(program, box);
+  const wrapper = [...(sandboxed ?? parentDeathWrapper()), ...memoryWrapper(request.memoryBytes)];
   const [command, ...args] = [...wrapper, program, ...request.args];
   const child = spawn(command as string, args, {
     cwd: request.cwd,
@@ -123,6 +133,7 @@ async function start(
     startTicks: readProcess(child.pid)?.startTicks ?? null,
     marker,
     groupIsCertain: true,
+    isSandbox: sandboxed !== undefined,
   };
   try {
     host.records.add(tree);
@@ -148,12 +159,14 @@ function isNoSpace(error: unknown): boolean {
   return code === 'ENOSPC' || code === 'EDQUOT';
 }
 
+/** Built from nothing. What programs print is understood in English, and numbers are written with a point. */
 function scrubbedEnvironment(request: ProcessRequest): Record<string, string> {
   return {
     PATH: process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin',
     HOME: request.cwd,
     TMPDIR: request.cwd,
-    LANG: process.env['LANG'] ?? 'C.UTF-8',
+    LANG: 'C.UTF-8',
+    LC_ALL: 'C.UTF-8',
     ...request.environment,
   };
 }
@@ -226,29 +239,6 @@ function cannotEnd(program: string): FurrowError {
   );
 }
 
-/** The absolute path of a program: on PATH, or relative to the unit's directory if it names a folder. */
-function findProgram(name: string, cwd: string): string {
-  const candidates = /[/\\]/.test(name)
-    ? [isAbsolute(name) ? name : resolve(cwd, name)]
-    : (process.env['PATH'] ?? '').split(delimiter).map((folder) => join(folder || '.', name));
-  const found = candidates.find(isProgram);
-  if (found !== undefined) return found;
-  throw new FurrowError(
-    'failed-precondition',
-    'TOOL_MISSING',
-    `${name} is not a program on this machine: install it, or put it on the agent's PATH`,
-  );
-}
-
-function isProgram(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return statSync(path).isFile();
-  } catch {
-    return false;
-  }
-}
-
 let knownWrapper: readonly string[] | null = null;
 
 /**
@@ -256,13 +246,26 @@ let knownWrapper: readonly string[] | null = null;
  * agent's encoders would run on until its next start.
  */
 function parentDeathWrapper(): readonly string[] {
-  if (knownWrapper === null) {
-    const wrapper = ['setpriv', '--pdeathsig', 'KILL', '--'];
-    const probe =
-      process.platform === 'linux'
-        ? spawnSync('setpriv', [...wrapper.slice(1), 'true'], { stdio: 'ignore', timeout: 2_000 })
-        : null;
-    knownWrapper = probe?.status === 0 ? wrapper : [];
-  }
+  knownWrapper ??= ifItWorks(['setpriv', '--pdeathsig', 'KILL', '--']);
   return knownWrapper;
+}
+
+let canLimitMemory: boolean | null = null;
+
+/** Allocations beyond it fail, and a program that handles that says so and ends. */
+function memoryWrapper(memoryBytes: number | undefined): readonly string[] {
+  if (memoryBytes === undefined) return [];
+  const wrapper = ['prlimit', `--data=${memoryBytes}`, '--'];
+  canLimitMemory ??= ifItWorks(wrapper).length > 0;
+  return canLimitMemory ? wrapper : [];
+}
+
+/** The wrapper, or nothing where this machine has none that works. */
+function ifItWorks(wrapper: readonly string[]): readonly string[] {
+  const [program, ...args] = wrapper;
+  const probe =
+    process.platform === 'linux'
+      ? spawnSync(program as string, [...args, 'true'], { stdio: 'ignore', timeout: 2_000 })
+      : null;
+  return probe?.status === 0 ? wrapper : [];
 }

@@ -47,7 +47,7 @@ export interface ProcessRequest {
   readonly program: string;
   readonly args: readonly string[];
   readonly cwd: string;
-  /** The whole environment: nothing is inherited but PATH, HOME=cwd, TMPDIR=cwd and LANG. */
+  /** Beyond PATH, HOME=cwd, TMPDIR=cwd, LANG and LC_ALL: nothing else is there. */
   readonly environment?: Readonly<Record<string, string>>;
   /** Each line of standard output; when absent, standard output goes to the unit's log. */
   readonly onStdoutLine?: (line: string) => void;
@@ -55,6 +55,10 @@ export interface ProcessRequest {
   readonly onStderrLine?: (line: string) => void;
   /** Called now and then while it, or what came of it, uses a fair part of a processor core. */
   readonly onBusy?: () => void;
+  /** Ends this process alone, as the attempt's signal does; its result tells how it ended. */
+  readonly signal?: AbortSignal;
+  /** Of private memory, beyond which it gets none; where the machine has prlimit. */
+  readonly memoryBytes?: number;
   /** Standard error is kept out of the unit's log. */
   readonly quiet?: boolean;
 }

@@ -13,9 +13,11 @@ export const listAgents = defineCommand({
   async run([wanted], _options, context) {
     const client = await context.farm();
     const answer = await client.call(client.farm.listAgents.bind(client.farm), {});
-    const { agents: list, ageMs } = answer;
+    const { agents: list, ageMs, coordinatorVersion } = answer;
     noteAge(context.out, ageMs);
-    if (wanted === undefined) return { report: { kind: 'agents', agents: list, ageMs } };
+    if (wanted === undefined) {
+      return { report: { kind: 'agents', agents: list, ageMs, coordinatorVersion } };
+    }
     return { report: { kind: 'agent', agent: agentNamed(list, wanted), ageMs } };
   },
 });

@@ -2,7 +2,7 @@
 import type { Sharing } from '../../proto/gen/furrow/v1/farm_service.ts';
 import type { FarmClient } from '../client.ts';
 import { defineCommand } from '../command.ts';
-import { integerIn } from '../options.ts';
+import { bytes, integerIn } from '../options.ts';
 
 export const listTickets = defineCommand({
   name: 'list',
@@ -45,9 +45,14 @@ export const listOwners = defineCommand({
   },
 });
 
-export const setOwner = defineCommand<{ weight?: number; maxUnits?: number }>({
+export const setOwner = defineCommand<{
+  weight?: number;
+  maxUnits?: number;
+  maxQueued?: number;
+  maxStored?: number;
+}>({
   name: 'set',
-  summary: "set an owner's share",
+  summary: "set an owner's share and limits",
   description:
     "Sets an owner's share: among jobs of one priority, owners get the farm in proportion to their weights.",
   arguments: [{ syntax: '<owner>', help: 'as submits name it' }],
@@ -58,11 +63,28 @@ export const setOwner = defineCommand<{ weight?: number; maxUnits?: number }>({
       help: 'most units at once; 0 for no limit',
       parse: integerIn(0, 10_000_000),
     },
+    {
+      flags: '--max-queued <n>',
+      help: 'most units that may wait; 0 for no limit',
+      parse: integerIn(0, 1_000_000_000),
+    },
+    {
+      flags: '--max-stored <size>',
+      help: 'most that inputs and outputs may take, such as 500GiB; 0 for no limit',
+      parse: bytes,
+    },
   ],
-  examples: [['furrow owners set mia --weight 3', 'three times as much as others']],
-  async run([name = ''], { weight, maxUnits }, context) {
+  examples: [
+    [
+      'furrow owners set tom --max-queued 5000 --max-stored 500GiB',
+      'submits beyond that are refused',
+    ],
+    ['furrow owners set mia --weight 3', 'three times as much as others'],
+  ],
+  async run([name = ''], { weight, maxUnits, maxQueued, maxStored }, context) {
     const client = await context.farm();
-    await client.call(client.farm.setOwner.bind(client.farm), { name, weight, maxUnits });
+    const limits = { maxUnits, maxQueued, maxStoredBytes: maxStored };
+    await client.call(client.farm.setOwner.bind(client.farm), { name, weight, ...limits });
     const { owners } = await sharingOf(client);
     return { report: { kind: 'owners', owners } };
   },

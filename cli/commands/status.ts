@@ -12,6 +12,7 @@ export const status = defineCommand({
       return { report: { kind: 'job', job } };
     }
     const answer = await client.call(client.farm.getStatus.bind(client.farm), {});
-    return { report: { kind: 'status', address: client.address, status: answer } };
+    const { address, context: named } = client;
+    return { report: { kind: 'status', address, context: named, status: answer } };
   },
 });

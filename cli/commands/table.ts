@@ -1,8 +1,10 @@
 /** Every command, in the order of --help. A new one is a file beside this and a line here. */
 import type { Command, CommandGroup } from '../command.ts';
-import { agent, coordinator } from '../roles.ts';
+import { agent, coordinator, join } from '../roles.ts';
 import { pauseAgent, policy, resumeAgent } from './agent-policy.ts';
 import { drain, listAgents, undrain } from './agents.ts';
+import { showConfig } from './config.ts';
+import { addContext, listContexts, removeContext, showContext, useContext } from './context.ts';
 import { demo } from './demo.ts';
 import { explain } from './explain.ts';
 import { fetch } from './fetch.ts';
@@ -15,6 +17,7 @@ import { cancel, pause, remove, resume, retry } from './steer.ts';
 import { command } from './submit/command.ts';
 import { steps } from './submit/steps.ts';
 import { transcode } from './submit/transcode.ts';
+import { createToken, invite, listTokens, revokeAgent, revokeToken } from './tokens.ts';
 import { units } from './units.ts';
 import { up } from './up.ts';
 import { watch } from './watch.ts';
@@ -40,7 +43,25 @@ const owners: CommandGroup = {
 const agents: CommandGroup = {
   name: 'agents',
   summary: 'list the agents and what they have; say when each works',
-  commands: [listAgents, policy, pauseAgent, resumeAgent],
+  commands: [listAgents, invite, revokeAgent, policy, pauseAgent, resumeAgent],
+};
+
+const token: CommandGroup = {
+  name: 'token',
+  summary: 'who may use the farm',
+  commands: [listTokens, createToken, revokeToken],
+};
+
+const context: CommandGroup = {
+  name: 'context',
+  summary: 'the farms that this machine knows by a name',
+  commands: [listContexts, addContext, useContext, showContext, removeContext],
+};
+
+const config: CommandGroup = {
+  name: 'config',
+  summary: 'what is set, and where it was set',
+  commands: [showConfig],
 };
 
 export const COMMANDS: readonly (Command | CommandGroup)[] = [
@@ -65,6 +86,10 @@ export const COMMANDS: readonly (Command | CommandGroup)[] = [
   sizes,
   tickets,
   owners,
+  token,
+  context,
+  config,
   coordinator,
+  join,
   agent,
 ];

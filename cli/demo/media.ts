@@ -2,6 +2,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { z } from 'zod';
+import { inputFence, MEMORY_FENCE } from '../../kit/film-fence.ts';
 import { FurrowError } from '../../kit/furrow-error.ts';
 
 const run = promisify(execFile);
@@ -10,6 +11,8 @@ export const CLIP_SECONDS = 30;
 const CLIP_RATE = 30;
 /** A keyframe every 2 s, so that the clip can be cut into fifteen chunks. */
 const CLIP_GOP = 60;
+/** A header is read within a second. */
+const LOOK_LIMIT_MS = 60_000;
 
 /**
  * A clip with motion, noise, a tone, and the time and number of every frame burnt in: testsrc2 draws
@@ -33,11 +36,19 @@ const probeSchema = z.object({
 export async function filmLengthMs(path: string, signal: AbortSignal): Promise<number> {
   const shown = JSON.stringify(path).slice(1, -1);
   const wanted = ['-show_entries', 'stream=index:format=duration', '-of', 'json'];
-  const output = await probe(path, wanted, signal).catch((error: unknown) => {
-    if (!(error instanceof FurrowError) || error.reason !== 'TOOL_FAILED') throw error;
-    const message = `'${shown}' is not a video that ffmpeg can read`;
-    throw new FurrowError('invalid', 'NOT_A_VIDEO', message, { cause: error });
-  });
+  const late = AbortSignal.timeout(LOOK_LIMIT_MS);
+  const output = await probe(path, wanted, AbortSignal.any([signal, late])).catch(
+    (error: unknown) => {
+      signal.throwIfAborted();
+      if (late.aborted) {
+        const message = `'${shown}' takes longer than ${LOOK_LIMIT_MS / 1000} s to look into`;
+        throw new FurrowError('invalid', 'NOT_A_VIDEO', message, { cause: error });
+      }
+      if (!(error instanceof FurrowError) || error.reason !== 'TOOL_FAILED') throw error;
+      const message = `'${shown}' is not a video that ffmpeg can read`;
+      throw new FurrowError('invalid', 'NOT_A_VIDEO', message, { cause: error });
+    },
+  );
   const { streams, format } = probeSchema.parse(JSON.parse(output));
   if (streams.length === 0) {
     throw new FurrowError('invalid', 'NOT_A_VIDEO', `'${shown}' has no picture`);
@@ -53,8 +64,12 @@ export async function countFrames(path: string, signal: AbortSignal): Promise<nu
 
 function probe(path: string, wanted: readonly string[], signal: AbortSignal): Promise<string> {
   // A film may be a list of other addresses in disguise: only this file is read.
-  const file = ['-protocol_whitelist', 'file', '-select_streams', 'v:0'];
-  return runTool('ffprobe', [...file, ...wanted, `file:${path}`], signal);
+  const fence = [...MEMORY_FENCE, ...inputFence()];
+  return runTool(
+    'ffprobe',
+    [...fence, '-select_streams', 'v:0', ...wanted, `file:${path}`],
+    signal,
+  );
 }
 
 /** FurrowError: failed-precondition TOOL_MISSING; internal TOOL_FAILED; the signal's reason. */

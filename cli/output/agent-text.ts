@@ -1,5 +1,5 @@
 /** One agent in full: what it has, what of it is used, and what it can and cannot run. */
-import type { Gpu } from '../../proto/gen/furrow/v1/agent_service.ts';
+import type { Gpu, Isolation } from '../../proto/gen/furrow/v1/agent_service.ts';
 import type { Agent } from '../../proto/gen/furrow/v1/farm_service.ts';
 import { formatAge, formatBytes, formatCores, formatCount } from './format.ts';
 import { agentStateName } from './names.ts';
@@ -28,6 +28,7 @@ export function agentDetails(agent: Agent, style: Style, columns: number | undef
     row('encoders', `${formatCount(capacity.encoderSessions, 'hardware session')} for units`),
     row('can', printable(capacity.attributes.join(', ')) || '-'),
     row('versions', versionWords(capacity.toolchain)),
+    row('commands', printable(isolationWords(capacity.isolation))),
     ...capacity.faults.map(({ attribute, reason }) =>
       row('cannot', style.yellow(printable(`${attribute}: ${reason}`))),
     ),
@@ -76,6 +77,15 @@ function gpuLines(gpus: readonly Gpu[], style: Style, columns: number | undefine
     .filter(({ unusableReason }) => unusableReason !== '')
     .map((gpu) => style.yellow(printable(`${gpu.name}: ${gpu.unusableReason}`)));
   return [...table, ...reasons];
+}
+
+/** Which programs units may start there, and what keeps those in. */
+function isolationWords(isolation: Isolation | undefined): string {
+  if (isolation === undefined) return 'any; its version knows no rules for programs';
+  const { level, detail, allowedCommands } = isolation;
+  const isAny = allowedCommands.includes('*');
+  const allowed = isAny ? 'any' : allowedCommands.join(', ') || 'none allowed';
+  return `${allowed}; ${level === 'none' ? 'no sandbox' : level}: ${detail}`;
 }
 
 function versionWords(toolchain: Readonly<Record<string, string>>): string {

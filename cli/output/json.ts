@@ -2,6 +2,8 @@
  * What --json prints: the protocol's own field names, every field always there, enums by their short
  * names. Scripts depend on it: fields may be added, never renamed.
  */
+import type { AccessToken } from '../../proto/gen/furrow/v1/farm_service.ts';
+import { roleName } from './token-text.ts';
 import { termsOfPolicy } from '../../proto/agent-policy.ts';
 import type { Agent } from '../../proto/gen/furrow/v1/farm_service.ts';
 import type {
@@ -12,6 +14,8 @@ import type {
   Unit,
   WatchJobResponse,
 } from '../../proto/gen/furrow/v1/job_service.ts';
+import type { ShownSetting } from '../../kit/settings-sources.ts';
+import type { ContextView } from '../context-view.ts';
 import type { Report } from '../report.ts';
 import {
   agentAnswerStateName,
@@ -37,7 +41,11 @@ export function jsonOf(report: Report): unknown {
     case 'explanation':
       return explanationJson(report.answer);
     case 'agents':
-      return { agents: report.agents.map(agentJson), ageMs: report.ageMs };
+      return {
+        agents: report.agents.map(agentJson),
+        ageMs: report.ageMs,
+        coordinatorVersion: report.coordinatorVersion,
+      };
     case 'sizes':
       return { sizes: report.sizes };
     case 'agent':
@@ -45,6 +53,7 @@ export function jsonOf(report: Report): unknown {
     case 'status':
       return {
         address: report.address,
+        context: report.context ?? null,
         ...report.status,
         journal: journalStateName(report.status.journal),
       };
@@ -60,6 +69,18 @@ export function jsonOf(report: Report): unknown {
       return { jobId: report.jobId, files: report.files };
     case 'demo':
       return report;
+    case 'tokens':
+      return { tokens: report.tokens.map(tokenToJson) };
+    case 'token':
+      return {
+        token: report.token && tokenToJson(report.token),
+        secret: report.secret,
+        url: report.url,
+      };
+    case 'invitation':
+      return { id: report.id, url: report.url, expiresAtMs: report.expiresAtMs };
+    case 'revoked':
+      return { revoked: report.what, name: report.name };
     case 'tickets':
       return { tickets: report.tickets };
     case 'owners':
@@ -70,6 +91,14 @@ export function jsonOf(report: Report): unknown {
         policy: report.terms ?? null,
         closedReason: report.closedReason ?? null,
       };
+    case 'contexts':
+      return { contexts: report.contexts.map(contextJson) };
+    case 'context':
+      return { context: contextJson(report.context) };
+    case 'context-removed':
+      return { context: report.name };
+    case 'config':
+      return { role: report.role, settings: report.settings.map(settingJson) };
     case 'drained':
       return { agent: report.agent, draining: report.draining };
   }
@@ -122,6 +151,14 @@ function agentJson(agent: Agent): object {
   };
 }
 
+function contextJson({ address, ...context }: ContextView): object {
+  return { ...context, address: address ?? null };
+}
+
+function settingJson({ name, value = null, from }: ShownSetting): object {
+  return { name, value, from };
+}
+
 /** One line of `watch --json`; undefined for what has no meaning here. */
 export function watchEventJson(event: WatchEvent): object | undefined {
   if (event.kind === 'unreachable') return { event: 'unreachable', reason: event.reason };
@@ -149,4 +186,8 @@ function watchMessageJson({ cursor, event }: WatchJobResponse): object | undefin
 /** One line of `logs --json`. */
 export function logJson(message: StreamLogsResponse): object {
   return { ...message };
+}
+
+function tokenToJson(token: AccessToken): object {
+  return { ...token, role: roleName(token.role) };
 }

@@ -1,6 +1,6 @@
 /** Tickets and owners' shares as lines. */
 import type { Owner, Ticket } from '../../proto/gen/furrow/v1/farm_service.ts';
-import { formatCores } from './format.ts';
+import { formatBytes, formatCores } from './format.ts';
 import type { Style } from './style.ts';
 import { renderTable } from './table.ts';
 
@@ -34,12 +34,24 @@ export function ownerLines(
       { title: 'WEIGHT', cell: (owner) => String(owner.weight), align: 'right' },
       { title: 'UNITS', cell: unitsOf, align: 'right' },
       { title: 'HOLDS', cell: (owner) => formatCores(owner.priceMillis), align: 'right' },
+      ...(owners.some(({ maxQueued }) => maxQueued > 0)
+        ? [{ title: 'WAITING', cell: waitingOf, align: 'right' as const }]
+        : []),
+      ...(owners.some(({ maxStoredBytes }) => maxStoredBytes > 0)
+        ? [{ title: 'STORED', cell: storedOf, align: 'right' as const }]
+        : []),
       { title: 'HELD', cell: (owner) => formatCores(owner.averagePriceMillis), align: 'right' },
     ],
     style,
     columns,
   );
 }
+
+const waitingOf = ({ queued, maxQueued }: Owner): string =>
+  maxQueued === 0 ? '-' : `${queued}/${maxQueued}`;
+
+const storedOf = ({ storedBytes, maxStoredBytes }: Owner): string =>
+  maxStoredBytes === 0 ? '-' : `${formatBytes(storedBytes)}/${formatBytes(maxStoredBytes)}`;
 
 const unitsOf = ({ leases, maxUnits }: Owner): string =>
   maxUnits === 0 ? String(leases) : `${leases}/${maxUnits}`;

@@ -1,4 +1,5 @@
 /** What people read: every report as lines. */
+import { invitationLines, tokenLines, tokenTable } from './token-text.ts';
 import type { Agent, GetStatusResponse } from '../../proto/gen/furrow/v1/farm_service.ts';
 import { AgentState, JournalState } from '../../proto/gen/furrow/v1/farm_service.ts';
 import {
@@ -9,6 +10,8 @@ import {
   type Unit,
 } from '../../proto/gen/furrow/v1/job_service.ts';
 import { agentDetails, illGpuLines } from './agent-text.ts';
+import { configLines } from './config-text.ts';
+import { contextChanged, contextDetails, contextLines } from './context-text.ts';
 import { demoLines } from './demo-text.ts';
 import { explainLines } from './explain-text.ts';
 import type { FetchedFile, Report } from '../report.ts';
@@ -25,7 +28,7 @@ import { planLines } from './plan-text.ts';
 import { ownerLines, ticketLines } from './sharing-text.ts';
 import { policyLines } from './policy-text.ts';
 import type { Style } from './style.ts';
-import { renderTable } from './table.ts';
+import { type Column, renderTable } from './table.ts';
 import { printable } from './text-width.ts';
 
 /** `columns` is the terminal's width; undefined in a pipe, where nothing is cut. */
@@ -47,13 +50,13 @@ export function linesOf(
     case 'explanation':
       return explainLines(report.answer, style, columns, nowMs);
     case 'agents':
-      return agentLines(report.agents, style, columns);
+      return agentLines(report, style, columns);
     case 'sizes':
       return sizeLines(report.sizes, style, columns);
     case 'agent':
       return agentDetails(report.agent, style, columns);
     case 'status':
-      return statusLines(report.address, report.status, style);
+      return statusLines(report, style);
     case 'plan':
       return planLines(report.name, report.plan, style, columns);
     case 'submitted':
@@ -64,12 +67,30 @@ export function linesOf(
       return report.files.map(fileLine);
     case 'demo':
       return demoLines(report, style, columns);
+    case 'tokens':
+      return tokenTable(report.tokens, style, columns, nowMs);
+    case 'token':
+      return tokenLines(report, style, nowMs);
+    case 'invitation':
+      return invitationLines(report, style, nowMs);
+    case 'revoked':
+      return [`${report.what} ${report.name} is revoked`];
     case 'tickets':
       return ticketLines(report.tickets, style, columns);
     case 'owners':
       return ownerLines(report.owners, style, columns);
     case 'policy':
       return policyLines(report, style);
+    case 'contexts':
+      return contextLines(report.contexts, style, columns);
+    case 'context':
+      return report.words === undefined
+        ? contextDetails(report.context, style)
+        : [contextChanged(report.context, report.words)];
+    case 'context-removed':
+      return [`${report.name} is forgotten here`];
+    case 'config':
+      return configLines(report.settings, style, columns);
     case 'drained':
       return [
         report.draining
@@ -217,7 +238,11 @@ function unitFailure(unit: Unit): string {
     : `${unit.failureKind}: ${unit.failureMessage}`;
 }
 
-function agentLines(agents: readonly Agent[], style: Style, columns: number | undefined): string[] {
+function agentLines(
+  { agents, coordinatorVersion }: Report & { kind: 'agents' },
+  style: Style,
+  columns: number | undefined,
+): string[] {
   if (agents.length === 0) return ['no agents: start one with furrow agent'];
   const table = renderTable(
     agents,
@@ -228,6 +253,7 @@ function agentLines(agents: readonly Agent[], style: Style, columns: number | un
       { title: 'CORES', cell: agentCores, align: 'right' },
       { title: 'MEMORY', cell: agentMemory, align: 'right' },
       { title: 'GPU', cell: agentGpus },
+      ...versionColumn(agents, coordinatorVersion),
       { title: 'ID', cell: (agent) => agent.id },
     ],
     style,
@@ -237,6 +263,13 @@ function agentLines(agents: readonly Agent[], style: Style, columns: number | un
     closedReason === undefined ? [] : [style.yellow(printable(`${name || id}: ${closedReason}`))],
   );
   return [...table, ...closed, ...illGpuLines(agents, style)];
+}
+
+/** Only while the farm is not all of one version. */
+function versionColumn(agents: readonly Agent[], coordinatorVersion: string): Column<Agent>[] {
+  const areAllOfOne = agents.every(({ version }) => version === coordinatorVersion);
+  if (coordinatorVersion === '' || areAllOfOne) return [];
+  return [{ title: 'VERSION', cell: ({ version }) => version || '-' }];
 }
 
 /** Silence is worth a word only where it is longer than a few beats. */
@@ -275,11 +308,13 @@ function agentGpus(agent: Agent): string {
     .join(', ');
 }
 
-function statusLines(address: string, status: GetStatusResponse, style: Style): string[] {
+function statusLines(report: Report & { kind: 'status' }, style: Style): string[] {
+  const { address, context, status } = report;
+  const where = context === undefined ? address : `${address} (context ${context})`;
   const agents = `${status.agentsOnline} online of ${status.agentsKnown}`;
   const units = `${formatCount(status.unitsLeased, 'unit')} running, ${status.unitsQueued} waiting`;
   const rows: [string, string][] = [
-    ['farm', `${status.farmId} at ${address}, version ${status.version}`],
+    ['farm', `${status.farmId} at ${where}, version ${status.version}`],
     status.standby
       ? ['standby', standbyWords(status)]
       : ['agents', status.agentsOnline === 0 ? style.yellow(agents) : agents],

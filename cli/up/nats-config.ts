@@ -1,5 +1,6 @@
 /** The configuration of the private nats-server of `furrow up`. */
 import { createHash } from 'node:crypto';
+import type { NatsAccounts } from '../../kit/nats-keys.ts';
 
 export interface NatsConfigOptions {
   /** Holds the store, the configuration, the log and the pid. */
@@ -8,7 +9,9 @@ export interface NatsConfigOptions {
   readonly host: string;
   readonly port: number;
   readonly monitorPort: number;
-  readonly token: string;
+  /** In front of the monitoring's paths: a secret. */
+  readonly monitorSecret: string;
+  readonly auth: ServerAuth;
   /** Bytes that JetStream may keep; undefined leaves it to nats-server (three quarters of the disk). */
   readonly maxFileStoreBytes: number | undefined;
 }
@@ -25,7 +28,7 @@ export function natsConfig(options: NatsConfigOptions): string {
     `server_name: ${JSON.stringify('furrow')}`,
     `listen: ${JSON.stringify(`${options.host}:${options.port}`)}`,
     `http: ${JSON.stringify(`127.0.0.1:${options.monitorPort}`)}`,
-    `http_base_path: ${JSON.stringify(monitorPath(options.token))}`,
+    `http_base_path: ${JSON.stringify(monitorPath(options.monitorSecret))}`,
     `pid_file: ${JSON.stringify(`${options.directory}/nats-server.pid`)}`,
     `max_payload: ${MAX_PAYLOAD_BYTES}`,
     'jetstream {',
@@ -35,15 +38,42 @@ export function natsConfig(options: NatsConfigOptions): string {
       ? []
       : [`  max_file_store: ${options.maxFileStoreBytes}`]),
     '}',
-    `authorization { token: ${JSON.stringify(options.token)} }`,
+    ...authLines(options.auth, options.directory),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+/** Who is let in. */
+export type ServerAuth =
+  /** Whoever has this token, without TLS. */
+  | { readonly kind: 'token'; readonly token: string }
+  /** Users of the farm's accounts, by TLS. */
+  | {
+      readonly kind: 'accounts';
+      readonly accounts: NatsAccounts;
+      /** PEM file with certificate, chain and key. */
+      readonly certificateFile: string;
+    };
+
+function authLines(auth: ServerAuth, directory: string): string[] {
+  if (auth.kind === 'token') return [`authorization { token: ${JSON.stringify(auth.token)} }`];
+  const { operatorJwt, systemAccount, preload } = auth.accounts;
+  const file = JSON.stringify(auth.certificateFile);
+  return [
+    `tls { cert_file: ${file}, key_file: ${file}, min_version: "1.2", timeout: 5 }`,
+    `operator: ${operatorJwt}`,
+    `system_account: ${systemAccount}`,
+    `resolver { type: full, dir: ${JSON.stringify(`${directory}/accounts`)}, allow_delete: false }`,
+    'resolver_preload {',
+    ...Object.entries(preload).map(([key, jwt]) => `  ${key}: ${jwt}`),
+    '}',
+  ];
 }
 
 /**
  * nats-server's monitoring knows no token, so that its path is the secret: it is derived from the
  * farm's token, and every other path answers 404.
  */
-export function monitorPath(token: string): string {
-  return `/${createHash('sha256').update(`furrow monitor ${token}`).digest('base64url')}`;
+export function monitorPath(secret: string): string {
+  return `/${createHash('sha256').update(`furrow monitor ${secret}`).digest('base64url')}`;
 }

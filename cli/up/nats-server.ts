@@ -15,18 +15,24 @@ import { z } from 'zod';
 import { systemClock } from '../../kit/clock.ts';
 import { FurrowError, messageOf } from '../../kit/furrow-error.ts';
 import type { Logger } from '../../kit/log.ts';
+import { type NatsAuth, natsAuthOptions } from '../../kit/nats-auth.ts';
+import type { Trust } from '../../kit/trust.ts';
 import { isRunning, processStart } from '../../kit/process-identity.ts';
 import { boundLog } from './bound-log.ts';
 import { endWithUs } from './end-with-us.ts';
 import { killOnExit } from './kill-on-exit.ts';
 import type { NatsBinary } from './nats-binary.ts';
-import { monitorPath, natsConfig } from './nats-config.ts';
+import { monitorPath, natsConfig, type ServerAuth } from './nats-config.ts';
 
 export interface NatsServerOptions {
   readonly binary: NatsBinary;
   /** Holds store, configuration, log and pid: $FURROW_HOME/nats. */
   readonly directory: string;
-  readonly token: string;
+  /** In front of the monitoring's paths: a secret. */
+  readonly monitorSecret: string;
+  readonly auth: ServerAuth;
+  /** How we come in ourselves, to see whether it is ready. */
+  readonly own: { readonly auth: NatsAuth; readonly trust: Trust };
   /** Address to listen on. Default loopback. */
   readonly host?: string;
   /** How others reach it, when that is not `host` (0.0.0.0 is no address to connect to). */
@@ -54,6 +60,8 @@ export interface NatsServer {
   readonly exited: Promise<NatsExit>;
   /** Asks it to end, and kills it after the grace. */
   stop(graceMs: number): Promise<void>;
+  /** Reads its configuration and its certificate again. */
+  reload(): void;
   /** Kills it at once. */
   kill(): void;
 }
@@ -93,7 +101,7 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
     url: `nats://${options.advertiseHost ?? host}:${port}`,
     port,
     monitorPort,
-    monitorUrl: `http://${LOOPBACK}:${monitorPort}${monitorPath(options.token)}`,
+    monitorUrl: `http://${LOOPBACK}:${monitorPort}${monitorPath(options.monitorSecret)}`,
     pid: child.pid ?? 0,
     exited,
     stop: async (graceMs) => {
@@ -101,6 +109,7 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
       if (!isGone) await endProcess(server.pid, exited, graceMs);
       await rm(recordPath(options.directory), { force: true });
     },
+    reload: () => void child.kill('SIGHUP'),
     kill: () => void child.kill('SIGKILL'),
   };
   try {
@@ -150,7 +159,7 @@ async function waitUntilReady(server: NatsServer, options: NatsServerOptions): P
       const message = `nats-server ended at once: ${await lastLines(options.directory)}`;
       throw new FurrowError('failed-precondition', 'NATS_START_FAILED', message);
     }
-    if (await answers(server.url, options.token)) return;
+    if (await answers(server.url, options.own)) return;
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
   const seconds = READY_TIMEOUT_MS / 1000;
@@ -159,9 +168,14 @@ async function waitUntilReady(server: NatsServer, options: NatsServerOptions): P
 }
 
 /** Whether JetStream takes requests: the port opens before the streams are recovered. */
-async function answers(url: string, token: string): Promise<boolean> {
+async function answers(url: string, { auth, trust }: NatsServerOptions['own']): Promise<boolean> {
   try {
-    const nats = await connect({ servers: url, token, reconnect: false, timeout: 2_000 });
+    const nats = await connect({
+      ...natsAuthOptions(auth, trust),
+      servers: url,
+      reconnect: false,
+      timeout: 2_000,
+    });
     try {
       const reply = await nats.request('$JS.API.INFO', '', { timeout: 1_000 });
       return !('error' in reply.json<object>());

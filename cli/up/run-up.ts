@@ -3,7 +3,9 @@ import { realpathSync } from 'node:fs';
 import { delimiter, join, relative } from 'node:path';
 import { systemClock } from '../../kit/clock.ts';
 import { furrowHome } from '../../kit/furrow-home.ts';
+import { isLoopback } from '../../kit/trust.ts';
 import type { CommandContext, CommandResult } from '../command.ts';
+import { LOCAL_CONTEXT, readContexts } from '../contexts.ts';
 import { formatDuration } from '../output/format.ts';
 import { exitWords } from './role-process.ts';
 import type { SupervisorEvent } from './supervisor.ts';
@@ -44,11 +46,19 @@ export async function runUp(
   });
   if (out.json) out.jsonLine({ ...farm.farm, home: home.root, agents });
   else for (const line of welcome(farm, agents, home.root, context)) out.line(line);
+  const contexts = await readContexts(home).catch(() => undefined);
+  if (contexts !== undefined && contexts.current !== LOCAL_CONTEXT) {
+    out.note(
+      `commands talk to context ${contexts.current}, not to this farm, unless they are told --context ${LOCAL_CONTEXT}`,
+    );
+  }
   await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
   out.note('');
   await farm.stop((part) => out.note(`stopping ${part}`));
   return {};
 }
+
+const hostOf = (address: string): string => address.slice(0, address.lastIndexOf(':'));
 
 function eventLine(part: string, event: SupervisorEvent): string {
   switch (event.kind) {
@@ -76,6 +86,9 @@ function welcome(
     `${dim('coordinator')}  ${farm.grpc} (gRPC), ${farm.http}`,
     `${dim('nats-server')}  ${farm.nats.join(', ')} (${natsVersion})`,
     `${dim('agents     ')}  ${agents.join(', ') || 'none'}`,
+    ...(isLoopback(hostOf(farm.grpc))
+      ? []
+      : ['', 'Other machines join with the line that this prints:', `  ${furrow} agent invite`]),
     '',
     'Try next, in another terminal:',
     ...(isDefaultHome ? [] : [`  export FURROW_HOME=${root}`]),

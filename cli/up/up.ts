@@ -14,6 +14,7 @@ import { ensureToken } from '../../kit/token-file.ts';
 import { AgentState } from '../../proto/gen/furrow/v1/farm_service.ts';
 import { FarmClient } from '../client.ts';
 import { findNatsServer } from './nats-binary.ts';
+import { keepCertificate, natsIdentity } from './nats-identity.ts';
 import { startNatsServer, type NatsServer } from './nats-server.ts';
 import { startRole } from './role-process.ts';
 import { Supervisor, type SupervisorEvent } from './supervisor.ts';
@@ -74,7 +75,9 @@ export async function startFarm(options: UpOptions): Promise<RunningFarm> {
   const lock = takeProcessLock(join(home.root, 'up.lock'));
   if (lock.state === 'taken') throw await alreadyRunning(home, lock.pid);
   const parts: Part[] = [];
+  const endings: (() => void)[] = [];
   const stop = async (onPart: (part: string) => void): Promise<void> => {
+    for (const end of endings) end();
     // Agents together; then the coordinator, which may still commit; then its journal.
     const agents = parts.filter((part) => part.name.startsWith('agent'));
     if (agents.length > 0) onPart(agents.map((part) => part.name).join(', '));
@@ -94,6 +97,7 @@ export async function startFarm(options: UpOptions): Promise<RunningFarm> {
     const token = await ensureToken(home.tokenFile);
     const nats = await natsPart(options, token, reachable);
     await add(nats.part);
+    endings.push(keepCertificate(home, [options.listen, reachable], nats.server));
     const coordinator = coordinatorPart(options, () => nats.server()!, reachable);
     await add(coordinator);
     const farm = (await readFarmFile(home.farmFile))!;
@@ -145,7 +149,8 @@ async function natsPart(
     server = await startNatsServer({
       binary,
       directory: home.natsDir,
-      token,
+      monitorSecret: token,
+      ...(await natsIdentity(home, [listen, reachable])),
       host: listen,
       advertiseHost: reachable,
       // Clients come back to where it was.
@@ -167,7 +172,16 @@ function coordinatorPart(options: UpOptions, nats: () => NatsServer, reachable: 
   let known: FarmFile | undefined;
   const start = (): Promise<Awaited<ReturnType<typeof startRole>>> => {
     const { url, monitorUrl } = nats();
-    const argv = ['coordinator', '--home', home.root, '--nats', url, '--listen', listen];
+    const argv = [
+      'coordinator',
+      '--home',
+      home.root,
+      '--nats',
+      url,
+      '--nats-private',
+      '--listen',
+      listen,
+    ];
     argv.push('--grpc-port', String(portOf(known?.grpc) ?? options.grpcPort));
     argv.push('--http-port', String(portOf(known?.http) ?? options.httpPort));
     if (reachable !== listen) argv.push('--advertise', reachable);
@@ -213,6 +227,8 @@ function agentPart(options: UpOptions, name: string, token: string): Part {
     const argv = ['agent', '--home', home.root, '--name', name, '--farm', grpc];
     argv.push('--token-file', home.tokenFile, '--drain-grace-ms', String(AGENT_DRAIN_MS));
     argv.push(...shareOf(agents.length, coresPerAgent));
+    // The farm's owner is this machine's.
+    if (!environment['FURROW_AGENT_ALLOW_COMMANDS']) argv.push('--allow-commands', 'all');
     const client = new FarmClient({ address: grpc, trust, token }, new AbortController().signal);
     try {
       return await startRole({

@@ -3,7 +3,7 @@
  * what would be a programmer's error.
  */
 import { jobsOf, withoutJob, withSegment } from './archive.ts';
-import { book, emptyBooking, unbook } from './demand.ts';
+import { createToken, joinAgent, noteUses, revokeAgent } from './credentials.ts';
 import type {
   EndKind,
   EpochStarted,
@@ -18,26 +18,24 @@ import type {
   UnitsCreated,
 } from './facts.ts';
 import {
-  type AgentRecord,
   type Farm,
   fixedUnitCount,
   type Job,
   type JobEnd,
-  type Lease,
   type LeaseRecord,
   newStepRuns,
   declaredDemand,
-  type Slot,
-  slotKeyOf,
   type StepRun,
 } from './farm.ts';
+import { fillItems, largestFirst } from './fan-out.ts';
+import { jobOf, stepOf, unitsOf } from './find.ts';
+import { addLease, enlistAgent, releaseLeases, removeLease } from './lease-book.ts';
+import { refreshDependents, refreshProgress, refreshReady, takeFromReady } from './ready-steps.ts';
 import { learnedDemand } from './learned-sizes.ts';
-import { byName, matchesPattern } from './names.ts';
-import type { ReadyStep } from './ready-index.ts';
-import { bookTickets, chargeLease, setOwner, setTickets, unbookTickets } from './sharing.ts';
-import type { File } from './task.ts';
-import { queuedByClass, type Size, sizeOfUnit } from './size.ts';
-import { isComplete, isUnblocked } from './tolerance.ts';
+import { setQuota } from './set-quota.ts';
+import { setOwner, setTickets } from './sharing.ts';
+import { sizeOfUnit } from './size.ts';
+import { isComplete } from './tolerance.ts';
 import { bound } from './uniform.ts';
 import { counterOf, type Token } from './token.ts';
 import { UnitTable } from './unit-table.ts';
@@ -110,27 +108,20 @@ export function apply(farm: Farm, fact: Fact): void {
       return setTickets(farm, fact.name, fact.limit);
     case 'OwnerSet':
       return setOwner(farm, farm.parts.text(fact.name), fact.weight, fact.maxUnits);
+    case 'QuotaSet':
+      return setQuota(farm, fact.name, fact);
+    case 'TokenCreated':
+      return createToken(farm, fact);
+    case 'TokenRevoked':
+      farm.tokens.delete(fact.id);
+      return;
+    case 'TokensUsed':
+      return noteUses(farm, fact.uses);
+    case 'AgentJoined':
+      return joinAgent(farm, enlistAgent(farm, fact.agentId), fact);
+    case 'AgentRevoked':
+      return revokeAgent(farm, enlistAgent(farm, fact.agentId), fact);
   }
-}
-
-/** The job, which must exist. */
-export function jobOf(farm: Farm, number: number): Job {
-  const job = farm.jobs.get(number);
-  if (job === undefined) throw new Error(`no job ${number} in the farm`);
-  return job;
-}
-
-/** The step, which must exist. */
-export function stepOf(farm: Farm, job: number, step: number): StepRun {
-  const run = jobOf(farm, job).steps[step];
-  if (run === undefined) throw new Error(`job ${job} has no step ${step}`);
-  return run;
-}
-
-/** The table of a step whose units are known. */
-export function unitsOf(step: StepRun): UnitTable {
-  if (step.units === undefined) throw new Error(`units of step ${step.spec.name} are not known`);
-  return step.units;
 }
 
 function applyEpochStarted(farm: Farm, fact: EpochStarted): void {
@@ -193,58 +184,6 @@ function applyUnitsCreated(farm: Farm, fact: UnitsCreated): void {
   refreshProgress(farm, job);
   refreshReady(farm, job, step);
   refreshDependents(farm, job, step);
-}
-
-/** A queue of more takes time to go through, and its last unit matters less. */
-const MOST_ORDERED_UNITS = 256;
-
-/**
- * The order in which units of a fan-out should start: what takes longest first, so that no agent is left with it
- * at the end. How large its input is tells that. Empty where the order they have is as good.
- */
-function largestFirst(items: readonly File[]): number[] {
-  const sizes = new Set(items.map(({ sizeBytes }) => sizeBytes));
-  if (sizes.size < 2 || items.length > MOST_ORDERED_UNITS) return [];
-  const sizeOf = (unit: number): number => items[unit]?.sizeBytes ?? 0;
-  return items.map((_, unit) => unit).toSorted((a, b) => sizeOf(b) - sizeOf(a) || a - b);
-}
-
-/** What a fan-out runs over: matching outputs, ordered by producing unit, then name. */
-export function fanOutItems(job: Job, step: StepRun): readonly File[] {
-  const kind = step.spec.parameters?.kind;
-  if (kind?.$case !== 'forEach') return [];
-  const producer = job.steps.find((other) => other.spec.name === kind.value.step);
-  return producer === undefined ? [] : outputsOf(producer, kind.value.pattern);
-}
-
-/** What a fan-out runs over, and who made it. */
-export function fillItems(job: Job, step: StepRun): void {
-  step.items = fanOutItems(job, step);
-  const kind = step.spec.parameters?.kind;
-  if (kind?.$case !== 'forEach') return;
-  const units = job.steps.find(({ spec }) => spec.name === kind.value.step)?.units;
-  if (units === undefined) return;
-  step.makers = [...units.outputs]
-    .toSorted(([a], [b]) => a - b)
-    .flatMap(([unit, files]) =>
-      files
-        .filter(({ name }) => matchesPattern(name, kind.value.pattern))
-        .map(() => units.agentOf(unit)),
-    );
-}
-
-/** Outputs of a step that match, ordered by producing unit, then name. */
-export function outputsOf(step: StepRun, pattern: string): File[] {
-  return allOutputsOf(step).filter((file) => matchesPattern(file.name, pattern));
-}
-
-/** All outputs of a step, ordered by producing unit, then name. */
-export function allOutputsOf(step: StepRun): File[] {
-  const outputs = step.units?.outputs;
-  if (outputs === undefined) return [];
-  return [...outputs.keys()]
-    .toSorted((a, b) => a - b)
-    .flatMap((unit) => (outputs.get(unit) ?? []).toSorted(byName));
 }
 
 function applyLeasesGranted(farm: Farm, fact: LeasesGranted): void {
@@ -389,18 +328,6 @@ function endJob(farm: Farm, number: number, state: JobEnd, reason: string, atMs:
   for (const step of job.steps) refreshReady(farm, job, step);
 }
 
-function releaseLeases(farm: Farm, step: StepRun): void {
-  const units = unitsOf(step);
-  for (let unit = 0; unit < units.size; unit += 1) {
-    if (!units.isOpen(unit)) continue;
-    const token = units.tokenOf(unit);
-    removeLease(farm, token);
-    farm.lapsed.delete(token);
-    const copy = units.copies.get(unit);
-    if (copy !== undefined) removeLease(farm, copy.token);
-  }
-}
-
 function applyJobsArchived(farm: Farm, { segment }: JobsArchived): void {
   for (const number of jobsOf({ ranges: segment.ranges, removed: [] })) forgetJob(farm, number);
   farm.archive = withSegment(farm.archive, segment);
@@ -448,147 +375,4 @@ function setPaused(farm: Farm, number: number, paused: boolean): void {
   const job = jobOf(farm, number);
   job.paused = paused;
   for (const step of job.steps) refreshReady(farm, job, step);
-}
-
-/**
- * Puts a lease into the book. One that waits behind none runs, whatever was thought of it. `running`: it had
- * begun before, so that it takes what it takes.
- */
-export function addLease(
-  farm: Farm,
-  size: Size,
-  record: LeaseRecord,
-  how: 'granted' | 'waiting' | 'running',
-): void {
-  const agent = enlistAgent(farm, record.agentId);
-  const slot = slotOf(agent, size, record.gpuIds);
-  const { token, job, unit, attempt, agentId, session, grantNumber, gpuIds } = record;
-  const { step: index } = record;
-  // One literal: a million of these may come and go in a minute, and images compare key by key.
-  farm.leases.set(token, {
-    token,
-    job,
-    step: index,
-    unit,
-    attempt,
-    agentId,
-    session,
-    grantNumber,
-    gpuIds,
-    slot,
-  });
-  agent.leases.add(token);
-  chargeLease(farm, slot, jobOf(farm, job).owner, 1, () => {
-    slot.held += 1;
-    if (how === 'waiting' && slot.booked > 0) return;
-    slot.booked += 1;
-    book(agent.booking, slot.demand, slot.gpuIds);
-    bookTickets(farm, slot.demand, how !== 'granted');
-  });
-}
-
-function slotOf(agent: AgentRecord, size: Size, gpuIds: readonly string[]): Slot {
-  const key = slotKeyOf(size.classKey, gpuIds);
-  const known = agent.slots.get(key);
-  if (known !== undefined) return known;
-  const { classKey, demand } = size;
-  const slot: Slot = { key, classKey, demand, gpuIds, heldBy: new Map(), booked: 0, held: 0 };
-  agent.slots.set(key, slot);
-  return slot;
-}
-
-function removeLease(farm: Farm, token: Token): Lease | undefined {
-  const lease = farm.leases.get(token);
-  if (lease === undefined) return undefined;
-  const agent = enlistAgent(farm, lease.agentId);
-  farm.leases.delete(token);
-  agent.leases.delete(token);
-  const { slot } = lease;
-  chargeLease(farm, slot, jobOf(farm, lease.job).owner, -1, () => {
-    slot.held -= 1;
-    // Its place is taken by one that waited, if there is one.
-    if (slot.booked <= slot.held) return;
-    slot.booked -= 1;
-    unbook(agent.booking, slot.demand, slot.gpuIds);
-    unbookTickets(farm, slot.demand);
-  });
-  if (slot.held === 0) agent.slots.delete(slot.key);
-  return lease;
-}
-
-/** The agent's record, made at its first mention. */
-export function enlistAgent(farm: Farm, agentId: string): AgentRecord {
-  const known = farm.agents.get(agentId);
-  if (known !== undefined) return known;
-  const record: AgentRecord = {
-    id: agentId,
-    number: farm.agentByNumber.length + 1,
-    name: agentId,
-    version: '',
-    draining: false,
-    policy: undefined,
-    leases: new Set(),
-    slots: new Map(),
-    booking: emptyBooking(),
-  };
-  farm.agents.set(agentId, record);
-  farm.agentByNumber.push(record);
-  return record;
-}
-
-function refreshDependents(farm: Farm, job: Job, step: StepRun): void {
-  for (const index of step.dependents) {
-    const dependent = job.steps[index];
-    if (dependent !== undefined) refreshReady(farm, job, dependent);
-  }
-}
-
-/** Takes note of how far the job is: that changes its place in the ready index eight times at most. */
-function refreshProgress(farm: Farm, job: Job): void {
-  const eighths = eighthsOf(job.steps);
-  if (eighths === job.eighths) return;
-  for (const step of job.steps) takeFromReady(farm, job, step);
-  job.eighths = eighths;
-  for (const step of job.steps) refreshReady(farm, job, step);
-}
-
-/**
- * Of eight parts of the units that are known so many are accepted. The part, and not the number that is left:
- * else a stream of small jobs would hold up a large one for ever.
- */
-export function eighthsOf(steps: readonly StepRun[]): number {
-  let [accepted, size] = [0, 0];
-  for (const { units } of steps) {
-    accepted += units?.counts.accepted ?? 0;
-    size += units?.size ?? 0;
-  }
-  return size === 0 ? 0 : Math.floor((accepted * 8) / size);
-}
-
-export function readyEntry(job: Job, step: StepRun): ReadyStep {
-  const { number, priority, owner, eighths } = job;
-  return { job: number, step: step.index, priority, owner, eighths };
-}
-
-function takeFromReady(farm: Farm, job: Job, step: StepRun): void {
-  const entry = readyEntry(job, step);
-  for (const classKey of readyClasses(job, step).keys()) farm.ready.remove(classKey, entry);
-}
-
-/** Keeps the ready index true for one step. */
-export function refreshReady(farm: Farm, job: Job, step: StepRun): void {
-  const entry = readyEntry(job, step);
-  for (const [classKey, isReady] of readyClasses(job, step)) {
-    if (isReady) farm.ready.add(classKey, entry);
-    else farm.ready.remove(classKey, entry);
-  }
-}
-
-/** The classes of the step's units, and whether placement should look at those of each. */
-export function readyClasses(job: Job, step: StepRun): ReadonlyMap<string, boolean> {
-  const { units } = step;
-  const isOpen = job.end === undefined && !job.paused && units !== undefined;
-  const mayStart = isOpen && units.counts.queued > 0 && isUnblocked(job, step);
-  if (units === undefined || units.growths.size === 0) return new Map([[step.classKey, mayStart]]);
-  return new Map([...queuedByClass(step)].map(([key, queued]) => [key, mayStart && queued > 0]));
 }

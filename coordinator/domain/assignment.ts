@@ -1,7 +1,8 @@
 /** What an agent must be told to run units of a step: their files by content, resolved. */
-import { outputsOf, stepOf } from './apply.ts';
+import { outputsOf } from './fan-out.ts';
+import { stepOf } from './find.ts';
 import type { LeasesGranted } from './facts.ts';
-import type { Farm, Job, StepRun } from './farm.ts';
+import type { Farm, Job, LeaseRecord, StepRun } from './farm.ts';
 import { jobId } from './farm.ts';
 import type { Demand, File, StepSpec } from './task.ts';
 import type { Token } from './token.ts';
@@ -103,6 +104,24 @@ export function inputBlobs(steps: readonly StepSpec[]): string[] {
   );
   return [...new Set(hashes)];
 }
+
+/** By step, once all that it is given is there and stays. */
+const commonHashes = new WeakMap<StepRun, ReadonlySet<string>>();
+
+/** SHA-256 of every file that the lease's unit is given. */
+export function leaseInputs(farm: Farm, lease: LeaseRecord): ReadonlySet<string> {
+  const job = farm.jobs.get(lease.job);
+  const step = job?.steps[lease.step];
+  if (job === undefined || step === undefined) return new Set();
+  const common = commonHashes.get(step) ?? new Set(commonInputs(job, step).map(hashOf));
+  // A leased unit's producers have ended: what they left does not change any more.
+  commonHashes.set(step, common);
+  const own = [step.items[lease.unit], ...(step.units?.checkpoints.get(lease.unit) ?? NO_FILES)];
+  const hashes = own.flatMap((file) => (file === undefined ? [] : [file.sha256]));
+  return hashes.length === 0 ? common : new Set([...common, ...hashes]);
+}
+
+const hashOf = ({ sha256 }: File): string => sha256;
 
 /** Files that every unit of the step is given. */
 function commonInputs(job: Job, step: StepRun): File[] {

@@ -2,7 +2,7 @@
  * Which blobs the farm still needs. Inputs stay while their job can run (again), outputs until their
  * last consumer is accepted, what the user asked for until the job is removed.
  */
-import { allOutputsOf } from './apply.ts';
+import { allOutputsOf } from './fan-out.ts';
 import type { Farm, Job, StepRun } from './farm.ts';
 import { inputBlobs } from './assignment.ts';
 import { checkpointBlobs } from './checkpoints.ts';

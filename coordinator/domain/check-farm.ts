@@ -1,5 +1,5 @@
 /** What must hold after every fact. Answers with what does not, in words. */
-import { eighthsOf, readyClasses, readyEntry } from './apply.ts';
+import { eighthsOf, readyClasses, readyEntry } from './ready-steps.ts';
 import { jobsOf } from './archive.ts';
 import { book, type Booking, type Capacity, emptyBooking, GPU_SHARES } from './demand.ts';
 import type { AgentRecord, Farm, Job, Slot, StepRun } from './farm.ts';

@@ -1,8 +1,8 @@
 /** Whether a DAG can be run at all; the first thing that is wrong, in one line. */
 import { ticketsOf } from './demand.ts';
 import { emptyFarm, fixedUnitCount, newStepRuns, type StepRun } from './farm.ts';
-import { faultOfName, isSha256, isStepName, isTicketName } from './names.ts';
-import type { File, StepSpec } from './task.ts';
+import { faultOfName, isSha256, isStepName, isTicketName, nameKey } from './names.ts';
+import type { File, StepSpec, TaskKind } from './task.ts';
 
 const MAX_STEPS = 1_000;
 /** Of a job: their tables are made at once, and must fit into memory. */
@@ -53,7 +53,27 @@ function faultOfTask(step: StepSpec): string | undefined {
   if (task.$case === 'command' && (task.value.argv[0] ?? '') === '') {
     return 'its command names no program';
   }
+  for (const name of namesIn(task)) {
+    const fault = faultOfName(name);
+    if (fault !== undefined) return `its task names the file ${quote(name)}, which ${fault}`;
+  }
   return undefined;
+}
+
+/** Files in the unit's directory that a task names. */
+function namesIn(task: TaskKind): readonly string[] {
+  switch (task.$case) {
+    case 'split':
+    case 'audio':
+      return [task.value.source];
+    case 'concat':
+    case 'proveFilm':
+      return [task.value.source, task.value.film];
+    case 'command':
+    case 'noop':
+    case 'encode':
+      return [];
+  }
 }
 
 function faultOfParameters(step: StepSpec, names: ReadonlySet<string>): string | undefined {
@@ -103,18 +123,26 @@ function faultOfInputs(step: StepSpec, names: ReadonlySet<string>): string | und
   return undefined;
 }
 
-type Places = Map<string, 'file' | 'directory'>;
+/** By what some disk takes for the same name. */
+type Places = Map<string, { readonly kind: 'file' | 'directory'; readonly name: string }>;
 
-/** All inputs of a unit lie in one directory. */
+/** All inputs of a unit lie in one directory, on whatever disk an agent has. */
 function faultOfPlace(name: string, places: Places): string | undefined {
-  if (places.get(name) === 'file') return `has two inputs named ${quote(name)}: rename one`;
-  if (places.get(name) === 'directory') return shadows(name);
+  const key = nameKey(name);
+  const there = places.get(key);
+  if (there?.kind === 'file') {
+    return there.name === name
+      ? `has two inputs named ${quote(name)}: rename one`
+      : `has inputs ${quote(there.name)} and ${quote(name)}, which some disks take for one: rename one`;
+  }
+  if (there?.kind === 'directory') return shadows(name);
   for (let slash = name.indexOf('/'); slash >= 0; slash = name.indexOf('/', slash + 1)) {
     const directory = name.slice(0, slash);
-    if (places.get(directory) === 'file') return shadows(directory);
-    places.set(directory, 'directory');
+    const directoryKey = nameKey(directory);
+    if (places.get(directoryKey)?.kind === 'file') return shadows(directory);
+    places.set(directoryKey, { kind: 'directory', name: directory });
   }
-  places.set(name, 'file');
+  places.set(key, { kind: 'file', name });
   return undefined;
 }
 

@@ -5,7 +5,7 @@
 import { faultOfFile } from './check-steps.ts';
 import type { SaveCheckpoint, Verdict } from './commands.ts';
 import { decided, type Decision, type Now, refused } from './decision.ts';
-import { isTokenCurrent } from './fence.ts';
+import { isGrantedTo, isTokenCurrent } from './fence.ts';
 import type { Farm, Job } from './farm.ts';
 import { utf8Length } from './names.ts';
 import type { File, Task } from './task.ts';
@@ -25,6 +25,8 @@ export function decideCheckpoint(farm: Farm, command: SaveCheckpoint, now: Now):
   if (step?.units === undefined || !isTokenCurrent(step.units, unit, token)) {
     return answered({ kind: 'stale' });
   }
+  if (!isGrantedTo(farm, step.units, unit, token, command.agentId))
+    return answered({ kind: 'stale' });
   if (!step.units.isOpen(unit) || !leavesCheckpoints(step.spec.task)) {
     return answered({ kind: 'stale' });
   }

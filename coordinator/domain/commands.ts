@@ -1,4 +1,5 @@
 /** What can be asked of the farm, and what it answers. */
+import type { Role } from './credentials.ts';
 import type { AgentPolicy } from './agent-policy.ts';
 import type { EndKind } from './facts.ts';
 import type { StoredPart } from './archive.ts';
@@ -48,6 +49,7 @@ export interface EnrolAgent {
   readonly agentId: string;
   readonly name: string;
   readonly version: string;
+  readonly coordinatorVersion: string;
   readonly machineFingerprint: string;
 }
 
@@ -74,12 +76,64 @@ export interface SetOwner {
   readonly maxUnits: number | undefined;
 }
 
+/** What an owner may have waiting and stored; what is undefined stays, 0 is no limit. */
+export interface SetQuota {
+  readonly type: 'SetQuota';
+  readonly name: string;
+  readonly maxQueued: number | undefined;
+  readonly maxStoredBytes: number | undefined;
+}
+
 export interface SetAgentPolicy {
   readonly type: 'SetAgentPolicy';
   /** Id or name. */
   readonly agent: string;
   /** Undefined: it has none any more. */
   readonly policy: AgentPolicy | undefined;
+}
+
+/** A person made a token; its secret is known to nobody but that person. */
+export interface CreateToken {
+  readonly type: 'CreateToken';
+  readonly id: string;
+  readonly role: Role;
+  /** Whose jobs it is for; empty for everybody's. */
+  readonly owner: string;
+  readonly label: string;
+  readonly secretHash: string;
+  /** Unix time; 0 for never. */
+  readonly expiresAtMs: number;
+}
+
+export interface RevokeToken {
+  readonly type: 'RevokeToken';
+  readonly id: string;
+}
+
+/** Tokens were used, and when last. */
+export interface UseTokens {
+  readonly type: 'UseTokens';
+  readonly uses: readonly { readonly id: string; readonly atMs: number }[];
+}
+
+/** An agent gets a key of its own. */
+export interface JoinAgent {
+  readonly type: 'JoinAgent';
+  readonly agentId: string;
+  readonly secretHash: string;
+  /** Public key (nkey) that it shows to NATS; empty for none. */
+  readonly natsPublicKey: string;
+  /** By which it was let in; empty for the farm's own. */
+  readonly tokenId: string;
+  /** Whoever asks may take the place of an agent that has joined already. */
+  readonly mayReplace: boolean;
+}
+
+/** An agent is not let in any more. */
+export interface RevokeAgent {
+  readonly type: 'RevokeAgent';
+  /** Id or name. */
+  readonly agent: string;
 }
 
 /** A beat was taken note of: what its inventory means for leases is to be decided. */
@@ -186,7 +240,13 @@ export type Command =
   | DrainAgent
   | SetTickets
   | SetOwner
+  | SetQuota
   | SetAgentPolicy
+  | CreateToken
+  | RevokeToken
+  | UseTokens
+  | JoinAgent
+  | RevokeAgent
   | ReviewAgent
   | StreamClosed
   | GrantAnswered

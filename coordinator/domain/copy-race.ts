@@ -2,7 +2,7 @@
  * What becomes of a unit's two leases while a second copy runs. The first result that decides about the
  * unit ends the other copy, in the same commit; one copy's failure or expiry decides nothing.
  */
-import { stepOf, unitsOf } from './apply.ts';
+import { stepOf, unitsOf } from './find.ts';
 import type { ReportedResult } from './commands.ts';
 import type { EndKind, Fact, LeaseEnded } from './facts.ts';
 import type { Farm, Lease } from './farm.ts';

@@ -1,5 +1,5 @@
 /** What an agent's answer to a grant means. No answer is unknown, not free: the reservation stands. */
-import { stepOf } from './apply.ts';
+import { stepOf } from './find.ts';
 import type { GrantAnswered } from './commands.ts';
 import { decided, type Decision, type Now } from './decision.ts';
 import type { Farm, Lease } from './farm.ts';

@@ -8,6 +8,7 @@ import { type Farm, type Job, jobId } from './farm.ts';
 import type { Liveness } from './liveness.ts';
 import { faultOfDemand } from './misfit.ts';
 import { isOwnerName } from './names.ts';
+import { overQuota } from './quotas.ts';
 import type { Token } from './token.ts';
 import { leasesOfJob } from './track.ts';
 
@@ -33,6 +34,8 @@ export function decideSubmit(
   if (ticketless !== undefined) {
     return refused('failed-precondition', 'TICKET_UNKNOWN', ticketless);
   }
+  const overdrawn = overQuota(farm, command);
+  if (overdrawn !== undefined) return refused('failed-precondition', 'OVER_QUOTA', overdrawn);
   if (isValidated) return decided([], { kind: 'done' });
   const missing = command.missingBlobs[0];
   if (missing !== undefined) {

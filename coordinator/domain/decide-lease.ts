@@ -2,7 +2,7 @@
  * What heartbeats and the passing of time mean for leases: adoption, fencing of old sessions, expiry,
  * stall.
  */
-import { stepOf, unitsOf } from './apply.ts';
+import { stepOf, unitsOf } from './find.ts';
 import { rivalOf } from './copy-race.ts';
 import { decided, type Decision, type Now, type StopOrder } from './decision.ts';
 import { book, type Booking, type Capacity, copyOf, emptyBooking, fits } from './demand.ts';

@@ -7,11 +7,11 @@ import type { ReportedOutcome, ReportedResult, ReportResults, Verdict } from './
 import { beatenBy, endBeaten, rivalOfResult } from './copy-race.ts';
 import { decided, type Decision, type Now, ordersFor } from './decision.ts';
 import type { Fact, ResultsAccepted } from './facts.ts';
-import { isTokenCurrent } from './fence.ts';
+import { isGrantedTo, isTokenCurrent } from './fence.ts';
 import { type Farm, type Job, jobId, type StepRun } from './farm.ts';
 import { utf8Length } from './names.ts';
 import type { Liveness } from './liveness.ts';
-import { stepOf, unitsOf } from './apply.ts';
+import { stepOf, unitsOf } from './find.ts';
 import { isSqueezed, outgrown } from './outgrown.ts';
 import { endLease, type LeaseEnd } from './retry.ts';
 import type { File } from './task.ts';
@@ -42,7 +42,7 @@ export function decideResults(
     // What becomes of the unit was decided just now: this one is offered again, and answered then.
     const rival = rivalOfResult(farm, result);
     if (rival !== undefined && judged.has(rival)) return { kind: 'none' };
-    const verdict = judge(farm, liveness, result, accepted, endings, now);
+    const verdict = judge(farm, liveness, command.agentId, result, accepted, endings, now);
     judged.set(result.token, verdict);
     return verdict;
   });
@@ -66,6 +66,7 @@ export function decideResults(
 function judge(
   farm: Farm,
   liveness: Liveness,
+  agentId: string,
   result: ReportedResult,
   accepted: Map<string, Accepted>,
   endings: Fact[],
@@ -77,6 +78,7 @@ function judge(
   const step = job?.steps.find((candidate) => candidate.spec.name === result.step);
   if (job === undefined || step?.units === undefined) return { kind: 'stale' };
   if (!isTokenCurrent(step.units, result.unit, result.token)) return { kind: 'stale' };
+  if (!isGrantedTo(farm, step.units, result.unit, result.token, agentId)) return { kind: 'stale' };
   const state = step.units.stateOf(result.unit);
   if (state === UNIT_ACCEPTED) return { kind: 'accepted' };
   if (state === UNIT_CANCELLED) return { kind: 'stale' };

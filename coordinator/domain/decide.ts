@@ -5,15 +5,24 @@
 import { agentNamed, decideAgentPolicy, unknownAgent } from './agent-policy.ts';
 import { decideArchiving, decideRemoval } from './decide-archive.ts';
 import { decideCheckpoint } from './checkpoints.ts';
+import {
+  decideCreateToken,
+  decideJoin,
+  decideRevokeAgent,
+  decideRevokeToken,
+  decideUseTokens,
+} from './decide-credentials.ts';
 import type { Command, DrainAgent, EnrolAgent } from './commands.ts';
 import { decideSteering, decideSubmit } from './decide-job.ts';
 import { decideReview, decideTick } from './decide-lease.ts';
 import { decideResults } from './decide-result.ts';
 import { decideOwner, decideTickets } from './decide-sharing.ts';
 import { decideGrantAnswer } from './decide-grant.ts';
+import { decideQuota } from './quotas.ts';
 import { decided, type Decision, type Now, refused, unchanged } from './decision.ts';
 import type { Farm } from './farm.ts';
 import { faultOfMachine, type Liveness } from './liveness.ts';
+import { faultOfVersion } from './version-skew.ts';
 
 export function decide(farm: Farm, liveness: Liveness, command: Command, now: Now): Decision {
   switch (command.type) {
@@ -32,8 +41,20 @@ export function decide(farm: Farm, liveness: Liveness, command: Command, now: No
       return decideTickets(farm, command, now);
     case 'SetOwner':
       return decideOwner(farm, command, now);
+    case 'SetQuota':
+      return decideQuota(farm, command, now);
     case 'SetAgentPolicy':
       return decideAgentPolicy(farm, command, now);
+    case 'CreateToken':
+      return decideCreateToken(farm, command, now);
+    case 'RevokeToken':
+      return decideRevokeToken(farm, command, now);
+    case 'UseTokens':
+      return decideUseTokens(farm, command);
+    case 'JoinAgent':
+      return decideJoin(farm, command, now);
+    case 'RevokeAgent':
+      return decideRevokeAgent(farm, command, now);
     case 'ReviewAgent':
       return decideReview(farm, liveness, command.agentId, now);
     case 'StreamClosed':
@@ -63,6 +84,8 @@ function decideEnrol(farm: Farm, liveness: Liveness, command: EnrolAgent, now: N
   if (fault !== undefined) {
     return refused('conflict', 'AGENT_ID_IN_USE', fault);
   }
+  const skew = faultOfVersion({ name, version }, command.coordinatorVersion);
+  if (skew !== undefined) return refused('failed-precondition', 'AGENT_VERSION', skew);
   const known = farm.agents.get(agentId);
   if (known?.name === name && known.version === version) return decided([]);
   return decided([{ type: 'AgentEnrolled', agentId, name, version, atMs: now.wallMs }]);
@@ -73,5 +96,8 @@ function decideDrain(farm: Farm, command: DrainAgent, now: Now): Decision {
   if (found === undefined) return unknownAgent(command.agent);
   if (found.draining === command.draining) return unchanged();
   const { draining } = command;
-  return decided([{ type: 'AgentDrainChanged', agentId: found.id, draining, atMs: now.wallMs }]);
+  const { id: agentId } = found;
+  const fact = { type: 'AgentDrainChanged', agentId, draining, atMs: now.wallMs } as const;
+  // Every order says whether the agent drains: it need not wait for its next beat to hear of it.
+  return { ...decided([fact]), stops: [{ agentId, tokens: [] }] };
 }

@@ -11,7 +11,7 @@ export interface Now {
   readonly wallMs: number;
 }
 
-/** Attempts that an agent must stop and forget. */
+/** Attempts that an agent must stop and forget; with none it only hears whether it drains. */
 export interface StopOrder {
   readonly agentId: string;
   readonly tokens: readonly Token[];

@@ -6,13 +6,13 @@ import {
   atLimit,
   type GpuHolding,
   type Holding,
-  lacksAttributes,
   shortOfBytes,
   shortOfCpus,
   shortOfGpus,
   shortOfSessions,
   takenGpus,
 } from './refusal.ts';
+import { allowedBy, lackingWords, type ProgramRules } from './programs.ts';
 import type { Demand } from './task.ts';
 
 export const NO_DEMAND: Demand = {
@@ -46,6 +46,8 @@ export interface Capacity {
   readonly scratchFreeBytes: number;
   readonly encoderSessions: number;
   readonly attributes: readonly string[];
+  /** What units' programs may do there; undefined of agents that do not know of such rules: anything. */
+  readonly programs?: ProgramRules | undefined;
   readonly gpus: readonly GpuCapacity[];
   /** Most leases at once; 0 for no limit but capacity. */
   readonly maxUnits: number;
@@ -163,8 +165,8 @@ export function fits(demand: Demand, capacity: Capacity, booked: Booking): Fit {
   const leaseLimit = capacity.maxUnits === 0 ? MAX_LEASES_PER_AGENT : capacity.maxUnits;
   if (booked.leases >= leaseLimit) return short(() => atLimit(booked.leases));
   for (const attribute of demand.attributes) {
-    if (capacity.attributes.includes(attribute)) continue;
-    return short(() => lacksAttributes(lacking(demand, capacity)));
+    if (hasAttribute(capacity, attribute)) continue;
+    return short(() => lackingWords(lacking(demand, capacity), capacity.programs));
   }
   const cpuFree = capacity.cpuMillis - booked.cpuMillis;
   if (demand.cpuMillis > Math.max(0, cpuFree)) {
@@ -228,7 +230,11 @@ export function gpuSizeGib({ vramTotalBytes }: GpuCapacity): number {
 
 /** Attributes of the demand that the agent does not have. */
 export function lacking({ attributes }: Demand, capacity: Capacity): string[] {
-  return attributes.filter((attribute) => !capacity.attributes.includes(attribute));
+  return attributes.filter((attribute) => !hasAttribute(capacity, attribute));
+}
+
+function hasAttribute({ attributes, programs }: Capacity, attribute: string): boolean {
+  return allowedBy(programs, attribute) ?? attributes.includes(attribute);
 }
 
 function ramOf({ ramTotalBytes, ramAvailableBytes }: Capacity, { ramBytes }: Booking): Holding {

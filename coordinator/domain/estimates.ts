@@ -2,7 +2,7 @@
  * How long units run, as far as anybody knows: by their progress, or by what agents took for units of the
  * same step. Milliseconds; undefined where nothing is known, which is said and not made up.
  */
-import { stepOf } from './apply.ts';
+import { stepOf } from './find.ts';
 import type { Now } from './decision.ts';
 import { type Farm, type Lease, unitId } from './farm.ts';
 import type { Liveness } from './liveness.ts';

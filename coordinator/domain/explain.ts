@@ -147,7 +147,7 @@ class Look {
     switch (units.stateOf(unit)) {
       case UNIT_QUEUED: {
         const atMs = units.notBeforeMsOf(unit);
-        const isDelayed = atMs > this.#seen.now.wallMs;
+        const isDelayed = units.isDelayedAt(unit, this.#seen.now.wallMs);
         return (
           this.#whyNotReady(step) ??
           (isDelayed
@@ -177,7 +177,7 @@ class Look {
     const { wallMs } = this.#seen.now;
     const heldUp = this.#whyNotReady(step);
     if (heldUp !== undefined) return [{ units: queued, standing: heldUp }];
-    const delayed = units.delayed.filter(({ notBeforeMs }) => notBeforeMs > wallMs);
+    const delayed = units.delayedAt(wallMs);
     const ready = queued - delayed.length;
     const [first] = units.ready(wallMs);
     const [soonest] = delayed;

@@ -3,6 +3,7 @@ import type { AgentAnswer } from './agent-answers.ts';
 import { roughly } from './durations.ts';
 import type { Explanation, Held, Standing } from './explain.ts';
 import { demandWords } from './misfit.ts';
+import { wantedWords } from './programs.ts';
 import type { UnitFailure } from './unit-table.ts';
 
 export interface Words {
@@ -160,7 +161,7 @@ export function remediesOf(answers: readonly AgentAnswer[], needs: string): stri
   const [fewest] = answers
     .flatMap((answer) => (answer.state === 'lacks' && answer.wouldFit ? [answer.attributes] : []))
     .toSorted((a, b) => a.length - b.length);
-  return [`an agent with ${fewest === undefined ? needs : fewest.join(', ')}`];
+  return [`an agent with ${fewest === undefined ? needs : fewest.map(wantedWords).join(', ')}`];
 }
 
 /** Only to sort agents that are busy alike. */

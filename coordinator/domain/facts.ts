@@ -2,6 +2,7 @@
  * What can happen to a farm. The journal holds nothing else, and the farm is their fold. Facts say
  * what was decided, not what was asked; replaying them needs no clock and no chance.
  */
+import type { Role } from './credentials.ts';
 import type { AgentPolicy } from './agent-policy.ts';
 import type { StoredSegment } from './archive.ts';
 import type { LearnedSize } from './learned-sizes.ts';
@@ -277,6 +278,64 @@ export interface OwnerSet {
   readonly atMs: number;
 }
 
+/** It was said what an owner may have waiting and stored. */
+export interface QuotaSet {
+  readonly type: 'QuotaSet';
+  readonly name: string;
+  /** 0 for no limit. */
+  readonly maxQueued: number;
+  /** 0 for no limit. */
+  readonly maxStoredBytes: number;
+  readonly atMs: number;
+}
+
+/** A person made a token. Only the hash of its secret is known. */
+export interface TokenCreated {
+  readonly type: 'TokenCreated';
+  readonly id: string;
+  readonly role: Role;
+  /** Empty for everybody's. */
+  readonly owner: string;
+  readonly label: string;
+  /** SHA-256, lower-case hexadecimal. */
+  readonly secretHash: string;
+  /** Unix time; 0 for never. */
+  readonly expiresAtMs: number;
+  readonly atMs: number;
+}
+
+export interface TokenRevoked {
+  readonly type: 'TokenRevoked';
+  readonly id: string;
+  readonly atMs: number;
+}
+
+/** Tokens were used; written down now and then. */
+export interface TokensUsed {
+  readonly type: 'TokensUsed';
+  readonly uses: readonly { readonly id: string; readonly atMs: number }[];
+}
+
+/** An agent got a key of its own, in place of any that it had. */
+export interface AgentJoined {
+  readonly type: 'AgentJoined';
+  readonly agentId: string;
+  /** SHA-256, lower-case hexadecimal. */
+  readonly secretHash: string;
+  /** Public key (nkey) that it shows to NATS; empty for none. */
+  readonly natsPublicKey: string;
+  /** By which it was let in; empty for the farm's own. */
+  readonly tokenId: string;
+  readonly atMs: number;
+}
+
+/** An agent is not let in any more. Its leases ended before. */
+export interface AgentRevoked {
+  readonly type: 'AgentRevoked';
+  readonly agentId: string;
+  readonly atMs: number;
+}
+
 export type Fact =
   | FarmCreated
   | EpochStarted
@@ -300,4 +359,10 @@ export type Fact =
   | JobRemoved
   | SizesLearned
   | TicketsSet
-  | OwnerSet;
+  | OwnerSet
+  | QuotaSet
+  | TokenCreated
+  | TokenRevoked
+  | TokensUsed
+  | AgentJoined
+  | AgentRevoked;

@@ -1,4 +1,5 @@
 /** A farm as text: two farms are equal if and only if their images are, byte for byte. */
+import type { AccessToken, AgentKey } from './credentials.ts';
 import type { Farm, Job } from './farm.ts';
 import type { UnitTable } from './unit-table.ts';
 
@@ -14,6 +15,7 @@ export function farmImage(farm: Farm): string {
     lapsed: [...farm.lapsed.values()],
     agents: farm.agentByNumber.map((agent) => ({
       ...agent,
+      key: agent.key && imageOfKey(agent.key),
       leases: [...agent.leases],
       slots: [...agent.slots.values()]
         .map(({ key, booked, held }) => [key, booked, held] as const)
@@ -28,6 +30,11 @@ export function farmImage(farm: Farm): string {
     tickets: byKey(farm.tickets),
     owners: byKey(farm.owners).map(([, { name, weight, maxUnits, leases, priceMillis }]) => {
       return [name, weight, maxUnits, leases, priceMillis];
+    }),
+    tokens: [...farm.tokens.values()].map(imageOfToken),
+    shutOutKeys: [...farm.shutOutKeys],
+    quotas: [...farm.quotas].map(([name, { maxQueued, maxStoredBytes }]) => {
+      return [name, maxQueued, maxStoredBytes];
     }),
     archive: farm.archive.map((segment) => ({
       ...segment,
@@ -44,6 +51,15 @@ export function farmImage(farm: Farm): string {
     }),
     snapshots: farm.snapshots.map(({ sequence, hash }) => [sequence, hash]),
   });
+}
+
+function imageOfKey({ secretHash, tokenId, joinedAtMs, natsPublicKey }: AgentKey): unknown {
+  return [secretHash, tokenId, joinedAtMs, natsPublicKey];
+}
+
+function imageOfToken(token: AccessToken): unknown {
+  const { id, role, owner, label, secretHash, createdAtMs, expiresAtMs, usedAtMs } = token;
+  return [id, role, owner, label, secretHash, createdAtMs, expiresAtMs, usedAtMs];
 }
 
 function byKey<T>(entries: ReadonlyMap<string, T>): [key: string, value: T][] {

@@ -5,16 +5,12 @@
  */
 import type { AgentPolicy } from './agent-policy.ts';
 import type { Archive } from './archive.ts';
-import {
-  addLease,
-  eighthsOf,
-  enlistAgent,
-  fillItems,
-  refreshReady,
-  resize,
-  stepOf,
-  unitsOf,
-} from './apply.ts';
+import { resize } from './apply.ts';
+import { fillItems } from './fan-out.ts';
+import { stepOf, unitsOf } from './find.ts';
+import { addLease, enlistAgent } from './lease-book.ts';
+import { eighthsOf, refreshReady } from './ready-steps.ts';
+import type { AccessToken, AgentKey } from './credentials.ts';
 import {
   emptyFarm,
   type Farm,
@@ -27,6 +23,7 @@ import type { SnapshotTaken, UnitOutputs } from './facts.ts';
 import type { LearnedSize } from './learned-sizes.ts';
 import type { ReignRecord } from './lineage.ts';
 import { isSetOwner, type Owner, setOwner, setTickets, type Ticket } from './sharing.ts';
+import { type Quota, setQuota } from './set-quota.ts';
 import { type Growth, sizeOf, sizeOfUnit, withMemory } from './size.ts';
 import type { FailureRule, StepSpec } from './task.ts';
 import type { ColumnArrays } from './unit-columns.ts';
@@ -47,6 +44,9 @@ export interface FarmSnapshot {
   readonly archive: Archive;
   readonly tickets: readonly TicketSnapshot[];
   readonly owners: readonly OwnerSnapshot[];
+  readonly tokens: readonly AccessToken[];
+  readonly quotas: readonly (Quota & { readonly name: string })[];
+  readonly shutOutKeys: readonly { readonly natsPublicKey: string; readonly atMs: number }[];
 }
 
 export type TicketSnapshot = Pick<Ticket, 'name' | 'limit'>;
@@ -60,6 +60,8 @@ export interface AgentSnapshot {
   readonly version: string;
   readonly draining: boolean;
   readonly policy: AgentPolicy | undefined;
+  readonly key: AgentKey | undefined;
+  readonly revokedAtMs: number;
 }
 
 /** Which leases of a slot wait is the same for all that it means: the last of them, here. */
@@ -105,8 +107,9 @@ export function captureFarm(farm: Farm): FarmSnapshot {
     epoch: farm.epoch,
     lastCounter: farm.lastCounter,
     lastJob: farm.lastJob,
-    agents: farm.agentByNumber.map(({ id, name, version, draining, policy }) => {
-      return { id, name, version, draining, policy };
+    agents: farm.agentByNumber.map((agent) => {
+      const { id, name, version, draining, policy, key, revokedAtMs } = agent;
+      return { id, name, version, draining, policy, key, revokedAtMs };
     }),
     jobs: [...farm.jobs.values()].map(captureJob),
     leases: captureLeases(farm),
@@ -119,6 +122,9 @@ export function captureFarm(farm: Farm): FarmSnapshot {
     owners: [...farm.owners.values()].filter(isSetOwner).map(({ name, weight, maxUnits }) => {
       return { name, weight, maxUnits };
     }),
+    tokens: [...farm.tokens.values()],
+    quotas: [...farm.quotas].map(([name, quota]) => ({ name, ...quota })),
+    shutOutKeys: [...farm.shutOutKeys].map(([natsPublicKey, atMs]) => ({ natsPublicKey, atMs })),
   };
 }
 
@@ -177,8 +183,11 @@ export function restoreFarm(snapshot: FarmSnapshot): Farm {
   for (const { name, weight, maxUnits } of snapshot.owners) {
     setOwner(farm, farm.parts.text(name), weight, maxUnits);
   }
-  for (const { id, name, version, draining, policy } of snapshot.agents) {
-    Object.assign(enlistAgent(farm, id), { name, version, draining, policy });
+  for (const { id, ...set } of snapshot.agents) Object.assign(enlistAgent(farm, id), set);
+  for (const token of snapshot.tokens) farm.tokens.set(token.id, token);
+  for (const { name, ...quota } of snapshot.quotas) setQuota(farm, name, quota);
+  for (const { natsPublicKey, atMs } of snapshot.shutOutKeys) {
+    farm.shutOutKeys.set(natsPublicKey, atMs);
   }
   for (const job of snapshot.jobs) restoreJob(farm, job);
   for (const lease of snapshot.leases) restoreLease(farm, lease);

@@ -4,15 +4,18 @@
  */
 import type { AgentPolicy } from './agent-policy.ts';
 import type { Archive } from './archive.ts';
+import type { AccessToken, AgentKey } from './credentials.ts';
 import { type Booking, NO_DEMAND } from './demand.ts';
 import { kindOfWork } from './kind-of-work.ts';
 import { learnedDemand, type LearnedSize } from './learned-sizes.ts';
 import { PartPool } from './part-pool.ts';
+import { withProgram } from './programs.ts';
 import type { Demand, FailureRule, File, Limits, ParameterKind, StepSpec } from './task.ts';
 import type { SnapshotTaken } from './facts.ts';
 import type { Token } from './token.ts';
 import type { ReignRecord } from './lineage.ts';
 import { ReadyIndex } from './ready-index.ts';
+import type { Quota } from './set-quota.ts';
 import type { Owner, Ticket } from './sharing.ts';
 import type { UnitTable } from './unit-table.ts';
 
@@ -107,6 +110,10 @@ export interface AgentRecord {
   draining: boolean;
   /** Undefined: nothing was set. */
   policy: AgentPolicy | undefined;
+  /** Undefined: it has not joined. */
+  key: AgentKey | undefined;
+  /** Unix time at which it was shut out; 0 when it is not. */
+  revokedAtMs: number;
   readonly leases: Set<Token>;
   /** By key; none without leases. */
   readonly slots: Map<string, Slot>;
@@ -135,6 +142,12 @@ export interface Farm {
   readonly owners: Map<string, Owner>;
   /** By name. */
   readonly tickets: Map<string, Ticket>;
+  /** By id. */
+  readonly tokens: Map<string, AccessToken>;
+  /** Of owners that have one, by name. */
+  readonly quotas: Map<string, Quota>;
+  /** Keys for NATS that are good for nothing any more, and since when, Unix time. */
+  readonly shutOutKeys: Map<string, number>;
   /** Jobs that have left the memory. */
   archive: Archive;
   /** Who led, oldest first; none from before the farm's journal told of them. */
@@ -165,6 +178,9 @@ export function emptyFarm(): Farm {
     ready: new ReadyIndex(),
     owners: new Map(),
     tickets: new Map(),
+    tokens: new Map(),
+    shutOutKeys: new Map(),
+    quotas: new Map(),
     archive: [],
     reigns: [],
     learned: new Map(),
@@ -204,8 +220,9 @@ export function newStepRuns(
   });
 }
 
-export function declaredDemand({ demand = NO_DEMAND }: StepSpec): Demand {
-  return demand;
+/** What a step says that its units need, and what follows from its task. */
+export function declaredDemand({ demand = NO_DEMAND, task }: StepSpec): Demand {
+  return withProgram(demand, task);
 }
 
 /** By step, those that wait for it, in order. */

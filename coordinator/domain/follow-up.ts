@@ -2,7 +2,7 @@
  * What follows from the state of a job by itself: fan-outs get their units, jobs come to their end.
  * Asked again after each fact until nothing follows, so that it all stands in one commit.
  */
-import { fanOutItems } from './apply.ts';
+import { fanOutItems } from './fan-out.ts';
 import type { Fact } from './facts.ts';
 import { type Farm, type Job, unitId } from './farm.ts';
 import { failedUnits, isAtRest, isComplete, isUnblocked } from './tolerance.ts';

@@ -3,6 +3,7 @@
  * others hold.
  */
 import { ticketsOf } from './demand.ts';
+import { roughly } from './durations.ts';
 import type { Farm, Job } from './farm.ts';
 import { isOnline, type Liveness } from './liveness.ts';
 import { ownerOf } from './sharing.ts';
@@ -34,18 +35,35 @@ export function unitsLeftOfOwner(farm: Farm, name: string): number {
 }
 
 /**
- * Tickets that nobody holds. What still runs on an agent, although its lease has ended, holds its own for as
- * long as the agent is heard: a box that died would hold them for ever.
+ * What may still run on a silent agent keeps its tickets for so long: they are licences, and whoever was only cut
+ * off uses them all the while. A box that died would keep them for ever.
  */
+const SILENT_TICKETS_MS = 2 * 60_000;
+
+/** Tickets that nobody holds. What may still run on an agent, although its lease has ended, holds its own. */
 export function freeTickets(farm: Farm, liveness: Liveness, nowMs: number): Map<string, number> {
   const free = new Map<string, number>();
   for (const { name, limit, used } of farm.tickets.values()) free.set(name, limit - used);
   if (free.size === 0) return free;
   for (const agent of liveness.agents.values()) {
-    if (agent.ghosts.size === 0 || !isOnline(liveness, agent, nowMs)) continue;
+    if (nowMs - agent.lastBeatMs >= SILENT_TICKETS_MS) continue;
     for (const { demand } of agent.ghosts.values()) take(free, demand);
   }
   return free;
+}
+
+/** Who is silent and keeps some of a ticket all the same, in words; empty when nobody does. */
+function silentHolders(farm: Farm, liveness: Liveness, name: string, nowMs: number): string {
+  for (const agent of liveness.agents.values()) {
+    const leftMs = agent.lastBeatMs + SILENT_TICKETS_MS - nowMs;
+    if (leftMs <= 0 || isOnline(liveness, agent, nowMs)) continue;
+    const used = [...agent.ghosts.values()].some(({ demand }) =>
+      ticketsOf(demand).some(([ticket]) => ticket === name),
+    );
+    const who = farm.agents.get(agent.agentId)?.name ?? agent.agentId;
+    if (used) return `; ${who} is silent and may still use some, for ${roughly(leftMs)} more`;
+  }
+  return '';
 }
 
 /** How many units of the demand there are tickets for; Infinity when it takes none. */
@@ -84,7 +102,8 @@ export function whyHeldBack(
     const left = free.get(name) ?? 0;
     if (left >= count) continue;
     const limit = farm.tickets.get(name)?.limit ?? 0;
-    return `it needs ${count} of ticket ${name}, of which ${Math.max(0, left)} of ${limit} are free`;
+    const silent = silentHolders(farm, liveness, name, nowMs);
+    return `it needs ${count} of ticket ${name}, of which ${Math.max(0, left)} of ${limit} are free${silent}`;
   }
   return undefined;
 }

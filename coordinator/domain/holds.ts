@@ -6,7 +6,7 @@
  *
  * Soft: a coordinator that takes over begins to count anew.
  */
-import { stepOf } from './apply.ts';
+import { stepOf } from './find.ts';
 import type { Now } from './decision.ts';
 import { book, type Booking, copyOf, emptyBooking, fits } from './demand.ts';
 import { type Farm, type StepRun, jobId } from './farm.ts';

@@ -7,7 +7,6 @@ import { book, emptyBooking, fits, whenEmpty } from './demand.ts';
 import { remediesOf, whyNoAgent } from './explanation-words.ts';
 import { fixedUnitCount, jobId, newStepRuns, type StepRun } from './farm.ts';
 import { type LearnedSize, usualRunMs } from './learned-sizes.ts';
-import { kindOf, type MeasuredRun, measuredRuns } from './measured-runs.ts';
 import { demandWords } from './misfit.ts';
 import { PartPool } from './part-pool.ts';
 import type { Seen } from './estimates.ts';
@@ -43,7 +42,6 @@ export interface JobPlan {
 }
 
 export function planJob(seen: Seen, recipe: string, specs: readonly StepSpec[]): JobPlan {
-  const runs = measuredRuns(seen.farm, seen.liveness);
   // A pool of its own: these steps are nobody's yet.
   const { learned } = seen.farm;
   const steps = newStepRuns({ parts: new PartPool(), learned }, recipe, specs);
@@ -51,10 +49,22 @@ export function planJob(seen: Seen, recipe: string, specs: readonly StepSpec[]):
   const plans = steps.map((step) => {
     const answers = answersByClass.get(step.classKey) ?? agentAnswers(seen, step);
     answersByClass.set(step.classKey, answers);
-    const measured = runs.get(kindOf(step.spec)) ?? learnedRun(learned.get(step.kind));
+    const measured = measuredRun(seen, step.spec) ?? learnedRun(learned.get(step.kind));
     return planStep(seen, steps, step, answers, measured);
   });
   return { steps: plans, time: timeOfAll(steps, plans) };
+}
+
+interface MeasuredRun {
+  readonly unitMs: number;
+  /** The newest job that told; undefined when it is gone. */
+  readonly job: number | undefined;
+}
+
+function measuredRun({ farm, liveness }: Seen, spec: StepSpec): MeasuredRun | undefined {
+  const run = liveness.runTimes.measuredFor(spec);
+  if (run === undefined) return undefined;
+  return farm.jobs.has(run.job) ? run : { ...run, job: undefined };
 }
 
 /** What the journal knows of its kind, of jobs that may be gone. */

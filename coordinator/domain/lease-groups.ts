@@ -1,5 +1,5 @@
 /** What a placement pass hands out, gathered into facts: one for each step, agent and set of GPUs. */
-import { stepOf, unitsOf } from './apply.ts';
+import { stepOf, unitsOf } from './find.ts';
 import type { Now } from './decision.ts';
 import type { LeasesGranted } from './facts.ts';
 import { type Farm, slotKeyOf } from './farm.ts';

@@ -15,7 +15,6 @@ import { Measuring } from './measuring.ts';
 import { noteRuns, paceKeyOf, type Paces } from './pace.ts';
 import { RunTimes } from './run-times.ts';
 import { newSharedTrouble, type SharedTrouble } from './shared-trouble.ts';
-import { noteTime, type StepTimes } from './step-times.ts';
 import type { Demand } from './task.ts';
 import type { Token } from './token.ts';
 
@@ -122,7 +121,6 @@ export interface Liveness {
   readonly hunger: Map<string, Hunger>;
   /** By agent: who is kept for whom. */
   readonly holds: Map<string, Hold>;
-  readonly stepTimes: StepTimes;
   /** Leases whose units should have a second copy, until the next pass. */
   readonly stragglers: Set<Token>;
   /** Nothing expires before this time: the grace after a takeover. */
@@ -149,7 +147,6 @@ export function newLiveness(leaseTtlMs: number, maxUnits = 0): Liveness {
     runTimes: new RunTimes(),
     hunger: new Map(),
     holds: new Map(),
-    stepTimes: new Map(),
     stragglers: new Set(),
     noExpiryBeforeMs: 0,
   };
@@ -365,21 +362,23 @@ export function isOnline(liveness: Liveness, agent: AgentLiveness, nowMs: number
 export function observeResults(liveness: Liveness, farm: Farm, command: ReportResults): void {
   const agent = liveness.agents.get(command.agentId);
   if (agent === undefined) return;
-  const sums = new Map<string, { runs: number; runMs: number }>();
+  const sums = new Map<string, { runs: number; runMs: number; readonly eachMs: number[] }>();
   for (const { token, job, step, outcome, runMs, peak } of command.results) {
     // What failed says nothing of how long it takes to succeed.
     if (outcome.state !== 'succeeded') continue;
     const key = paceKeyOf(job, step);
+    const sum = sums.get(key) ?? { runs: 0, runMs: 0, eachMs: [] };
+    sums.set(key, sum);
+    sum.runs += 1;
+    sum.runMs += runMs;
     // One that is offered again has been noted.
-    if (liveness.leases.has(token)) noteTime(liveness.stepTimes, key, runMs);
-    const sum = sums.get(key) ?? { runs: 0, runMs: 0 };
-    sums.set(key, { runs: sum.runs + 1, runMs: sum.runMs + runMs });
+    if (liveness.leases.has(token)) sum.eachMs.push(runMs);
     const run = farm.jobs.get(job)?.steps.find(({ spec }) => spec.name === step);
     if (run !== undefined) liveness.measuring.note(run.kind, runMs, peak);
   }
-  for (const [key, { runs, runMs }] of sums) {
+  for (const [key, { runs, runMs, eachMs }] of sums) {
     noteRuns(agent.paces, key, runMs / runs);
-    liveness.runTimes.note(key, runMs / runs);
+    liveness.runTimes.note(key, runMs / runs, eachMs);
   }
 }
 

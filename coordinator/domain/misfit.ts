@@ -11,6 +11,7 @@ import {
   whenEmpty,
 } from './demand.ts';
 import type { AgentLiveness } from './liveness.ts';
+import { remedyFor, withProgram } from './programs.ts';
 import type { Demand, StepSpec } from './task.ts';
 
 interface Box {
@@ -27,8 +28,8 @@ export function faultOfDemand(
   agents: ReadonlyMap<string, AgentLiveness>,
   nameOf: (agentId: string) => string,
 ): string | undefined {
-  for (const { name, demand = NO_DEMAND } of steps) {
-    const why = misfitOf(agents, demand, nameOf);
+  for (const { name, demand = NO_DEMAND, task } of steps) {
+    const why = misfitOf(agents, withProgram(demand, task), nameOf);
     if (why !== undefined) return `step ${name} ${why}`;
   }
   return undefined;
@@ -81,10 +82,12 @@ function missingAttributes(demand: Demand, boxes: readonly Box[]): string {
     .map(({ capacity }) => lacking(demand, capacity))
     .toSorted((a, b) => a.length - b.length);
   const nearest = first.slice(0, 3).join(', ');
-  const isNowhere = boxes.every(({ capacity }) =>
-    lacking(demand, capacity).includes(first[0] ?? ''),
+  const nowhere = first.filter((attribute) =>
+    boxes.every(({ capacity }) => lacking(demand, capacity).includes(attribute)),
   );
-  return isNowhere
+  const remedy = remedyFor(nowhere);
+  if (remedy !== undefined) return remedy;
+  return nowhere.includes(first[0] ?? '')
     ? `needs ${nearest}, which no agent has: install it on one, and start that agent again`
     : `needs ${demand.attributes.join(', ')}, which no agent has together: the nearest lacks ${nearest}`;
 }

@@ -22,26 +22,42 @@ export function isSha256(text: string): boolean {
   return SHA256.test(text);
 }
 
+/** What is not seen, or turns what is seen around. The two joiners are left: some scripts and emoji need them. */
+const INVISIBLE = /(?![\u200c\u200d])\p{Cf}/u;
+/** Windows opens a device, whatever follows the first dot. */
+const DEVICE = /^(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\.|$)/i;
+
 /**
- * Why a file name or pattern may not be used, or undefined when it may: relative, no `..`, no
- * control characters, no back-slash, no empty part, at most 255 bytes a part.
+ * Why a file name or pattern may not be used, or undefined when it may: relative, no `..`, nothing that is not
+ * seen, no back-slash, composed Unicode (NFC), and no part that is empty, too long, or no file's name on Windows.
+ * The same rules as kit/safe-name.ts, which the agents and the CLI hold to.
  */
 export function faultOfName(name: string): string | undefined {
   if (name === '') return 'is empty';
-  if (name.length > 1024) return 'is longer than 1024 characters';
-  // eslint-disable-next-line no-control-regex -- these are the characters that are refused
-  if (/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/.test(name)) return 'has control characters';
-  if (/[\ud800-\udfff]/.test(name.replace(/[\ud800-\udbff][\udc00-\udfff]/g, ''))) {
-    return 'is not valid Unicode';
-  }
+  if (/[\p{Cc}\p{Zl}\p{Zp}]/u.test(name)) return 'has control characters';
+  if (/\p{Surrogate}/u.test(name)) return 'is not valid Unicode';
+  if (INVISIBLE.test(name)) return 'has an invisible character';
   if (name.includes('\\')) return 'has a backslash';
-  if (name.startsWith('/')) return 'is absolute';
+  if (name.startsWith('/') || /^[A-Za-z]:/.test(name)) return 'is absolute';
+  if (name.normalize('NFC') !== name) return 'is not in composed Unicode form (NFC)';
+  if (utf8Length(name) > 1024) return 'is longer than 1024 bytes';
   for (const part of name.split('/')) {
     if (part === '' || part === '.') return 'has an empty part';
     if (part === '..') return 'leaves its directory with ..';
+    if (/[. ]$/.test(part)) return 'has a part that ends with a dot or a space';
+    if (DEVICE.test(part)) return `has the part ${part}, which is a device on Windows`;
     if (utf8Length(part) > 255) return 'has a part longer than 255 bytes';
   }
   return undefined;
+}
+
+/**
+ * The same for names that some disk takes for one: those that do not tell large letters from small ones, or
+ * that leave out what is not seen.
+ */
+export function nameKey(name: string): string {
+  const visible = name.replace(/\p{Default_Ignorable_Code_Point}/gu, '');
+  return visible.normalize('NFC').toUpperCase().toLowerCase().normalize('NFC');
 }
 
 export function utf8Length(text: string): number {

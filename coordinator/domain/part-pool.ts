@@ -59,11 +59,12 @@ export class PartPool {
 
   #task(task: Task | undefined): Task | undefined {
     if (task?.kind?.$case !== 'command') return this.#equal('task', task);
-    const { argv, environment, checkpoint } = task.kind.value;
+    const { argv, environment, checkpoint, network } = task.kind.value;
     const value = {
       argv: argv.map((word) => this.text(word)),
       environment: this.#equal('environment', environment),
       checkpoint,
+      network,
     };
     return { kind: { $case: 'command', value } };
   }

@@ -2,7 +2,7 @@
  * Which units go to which agents. A pass costs classes × agents where something changed, and the grants it
  * makes, never the number of units: a class that fits nowhere is left alone for the rest of the pass.
  */
-import { jobOf, stepOf, unitsOf } from './apply.ts';
+import { jobOf, stepOf, unitsOf } from './find.ts';
 import type { Now } from './decision.ts';
 import { priceOf } from './fair-share.ts';
 import type { LeasesGranted } from './facts.ts';

@@ -5,7 +5,7 @@
  * Only units that found no room anywhere are handed out so, to agents that have shown their pace with
  * that step, and at the end of a step in proportion to it.
  */
-import { jobOf, stepOf, unitsOf } from './apply.ts';
+import { jobOf, stepOf, unitsOf } from './find.ts';
 import { bookingWithout, fits } from './demand.ts';
 import type { Farm, Slot, StepRun } from './farm.ts';
 import { unitsLeftOfJob } from './hold-back.ts';

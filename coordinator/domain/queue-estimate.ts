@@ -1,6 +1,7 @@
 /** How many units go before one that waits, and when its turn may come. */
 import type { AgentAnswer } from './agent-answers.ts';
-import { readyEntry, stepOf, unitsOf } from './apply.ts';
+import { stepOf, unitsOf } from './find.ts';
+import { readyEntry } from './ready-steps.ts';
 import type { Job, StepRun } from './farm.ts';
 import { couldFitOneOf } from './misfit.ts';
 import { compareReady, type ReadyStep } from './ready-index.ts';
@@ -31,7 +32,7 @@ function aheadInStep(step: StepRun, unit: number, wallMs: number): number {
   const units = unitsOf(step);
   // Of those that were never touched nobody counts a million.
   if (unit >= units.fresh) {
-    const due = units.delayed.filter(({ notBeforeMs }) => notBeforeMs <= wallMs).length;
+    const due = units.delayed.length - units.delayedAt(wallMs).length;
     return units.front.length + due + units.back.length + unit - units.fresh;
   }
   let ahead = 0;

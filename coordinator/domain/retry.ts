@@ -1,7 +1,7 @@
 /** What follows when an attempt ends without a result: the kind decides, not the agent. */
 import type { EndKind, LeaseEnded } from './facts.ts';
 import type { Lease, StepRun } from './farm.ts';
-import { unitsOf } from './apply.ts';
+import { unitsOf } from './find.ts';
 import { decidesAboutUnit } from './copy-race.ts';
 import type { Outgrown } from './outgrown.ts';
 import type { Token } from './token.ts';

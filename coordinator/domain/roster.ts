@@ -123,6 +123,7 @@ export function whyClosed(
   record: AgentRecord,
   now: Now,
 ): string | undefined {
+  if (record.revokedAtMs !== 0) return 'it was revoked';
   if (!agent.connected) return 'its connection is closed';
   if (!isOnline(liveness, agent, now.monotonicMs)) return 'it does not answer';
   if (record.draining) return 'it is drained';

@@ -5,7 +5,8 @@
  * Copies take only room that nothing ready could use, and a unit has at most one. Work is bounded: the tick
  * names those leases whose time has come (`noteStraggler`), and only these are placed.
  */
-import { jobOf, stepOf, unitsOf } from './apply.ts';
+import { MIN_RESULTS } from './run-times.ts';
+import { jobOf, stepOf, unitsOf } from './find.ts';
 import type { Now } from './decision.ts';
 import { emptyBooking, fits, whenEmpty } from './demand.ts';
 import type { LeasesGranted } from './facts.ts';
@@ -24,7 +25,6 @@ import { whyClosed } from './roster.ts';
 import { offerTo } from './seat-orders.ts';
 import { bookSeat, roomOn, type Seat } from './seats.ts';
 import { readyOfClass, type Size, sizedStep, sizeOfUnit } from './size.ts';
-import { MIN_RESULTS, usualRunMs } from './step-times.ts';
 import type { Demand } from './task.ts';
 import { grantNumberAfter, MAX_COUNTER, type Token, tokenOf } from './token.ts';
 
@@ -55,7 +55,7 @@ export function noteStraggler(
   const units = unitsOf(step);
   if (units.size <= MIN_RESULTS || units.copies.has(lease.unit)) return Infinity;
   const sinceMs = liveness.leases.get(lease.token)?.runningSinceMs;
-  const usualMs = usualRunMs(liveness.stepTimes, paceKeyOf(lease.job, step.spec.name));
+  const usualMs = liveness.runTimes.usualMs(lease.job, step);
   if (usualMs === undefined || sinceMs === undefined) return nowMs + LEARNING_MS;
   const slowFromMs = sinceMs + patienceMs(usualMs, units.attemptsOf(lease.unit) - lease.attempt);
   if (nowMs < slowFromMs) return slowFromMs;
@@ -140,7 +140,7 @@ class CopyPass {
   /** Where a fresh copy should be done first, if it should be before the lease itself. */
   #roomFor(lease: Lease, step: StepRun, size: Size): Room | undefined {
     const key = paceKeyOf(lease.job, step.spec.name);
-    const usualMs = usualRunMs(this.#liveness.stepTimes, key) ?? Infinity;
+    const usualMs = this.#liveness.runTimes.usualMs(lease.job, step) ?? Infinity;
     const failedOn = unitsOf(step).failures.get(lease.unit)?.agentId;
     const { everyone, totals } = this.#seats;
     const order = everyone.of(offerTo(size.demand, totals));

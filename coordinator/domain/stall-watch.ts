@@ -5,7 +5,7 @@
  * has everything offered again, and agents asked anew; that is rate-limited, for it may not be the cure.
  */
 import { type AgentAnswer, openSeats } from './agent-answers.ts';
-import { jobOf, stepOf, unitsOf } from './apply.ts';
+import { jobOf, stepOf, unitsOf } from './find.ts';
 import type { Now } from './decision.ts';
 import { roughly } from './durations.ts';
 import { explainUnit } from './explain.ts';

@@ -37,6 +37,8 @@ export type TaskKind =
         readonly environment: { readonly [name: string]: string };
         /** It leaves something to go on from. */
         readonly checkpoint?: boolean | undefined;
+        /** It needs the network. */
+        readonly network?: boolean | undefined;
       };
     }
   // eslint-disable-next-line typescript/no-generated-empty-object-type -- the message has no fields

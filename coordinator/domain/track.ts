@@ -3,7 +3,7 @@
  * while the farm still knows the leases that it ends.
  */
 import { noteFailure, noteSuccess } from './agent-trust.ts';
-import { jobOf, stepOf } from './apply.ts';
+import { jobOf, stepOf } from './find.ts';
 import type { EndKind, Fact, LeaseEnded } from './facts.ts';
 import { noteUsage } from './fair-share.ts';
 import { type Farm, type Lease, type Slot, unitIdOf } from './farm.ts';
@@ -44,7 +44,7 @@ export function track(liveness: Liveness, farm: Farm, fact: Fact, nowMs: number)
         const lease = farm.leases.get(token);
         if (lease !== undefined) unwatchLease(liveness, lease, REPORTED, nowMs);
       }
-      liveness.runTimes.noteClass(fact.job, stepOf(farm, fact.job, fact.step));
+      liveness.runTimes.noteAccepted(fact.job, stepOf(farm, fact.job, fact.step));
       notePace(liveness, farm, fact, (paces, key) =>
         noteDone(paces, key, fact.tokens.length, nowMs),
       );
@@ -65,9 +65,7 @@ export function track(liveness: Liveness, farm: Farm, fact: Fact, nowMs: number)
     case 'JobCancelled':
     case 'JobEnded':
       endAll(liveness, farm, leasesOfJob(farm, fact.job), nowMs);
-      for (const { spec } of jobOf(farm, fact.job).steps) {
-        liveness.stepTimes.delete(paceKeyOf(fact.job, spec.name));
-      }
+      for (const step of jobOf(farm, fact.job).steps) liveness.runTimes.forget(fact.job, step);
       return;
     default:
   }

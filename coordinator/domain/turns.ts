@@ -3,7 +3,7 @@
  * weight, then the job nearest to its end, the older job, and of a job the step whose units run longest. An owner's share grows with what the
  * pass grants it, so that owners take turns.
  */
-import { stepOf } from './apply.ts';
+import { stepOf } from './find.ts';
 import { averageOf, shareOf } from './fair-share.ts';
 import type { Farm } from './farm.ts';
 import { unitsLeftOfOwner } from './hold-back.ts';

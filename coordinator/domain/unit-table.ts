@@ -68,8 +68,8 @@ export type RestoredAside = Omit<Aside, 'copies'>;
 
 const COUNT_OF_STATE = ['queued', 'leased', 'accepted', 'failed', 'cancelled'] as const;
 const MAX_SMALL_COUNT = 255;
-/** Longer than any pause before a retry. */
-const MAX_DELAY_MS = 10 * 60_000;
+/** Longer than any pause before a retry (`retry.ts`), and no more: so long a unit waits at most for a clock that was set back. */
+export const MAX_DELAY_MS = 7 * 60_000;
 
 /** Shared by all tables that have nothing aside; never changed. */
 const NOTHING_ASIDE: Aside = emptyAside();
@@ -349,16 +349,24 @@ export class UnitTable {
       if (entry === undefined || entry.notBeforeMs > nowMs) break;
       yield entry.unit;
     }
-    // Further off than any pause: the wall clock was set back since. They have waited long enough.
     for (let last = this.delayed.length - 1; last >= first; last -= 1) {
       const entry = this.delayed[last];
-      if (entry === undefined || entry.notBeforeMs <= nowMs + MAX_DELAY_MS) break;
+      if (entry === undefined || isDelayed(entry, nowMs)) break;
       yield entry.unit;
     }
   }
 
+  /** Queued units that may not start at `nowMs` (Unix time), soonest first. */
+  delayedAt(nowMs: number): readonly DelayedUnit[] {
+    return this.delayed.filter((entry) => isDelayed(entry, nowMs));
+  }
+
   notBeforeMsOf(unit: number): number {
     return this.delayed.find((entry) => entry.unit === unit)?.notBeforeMs ?? 0;
+  }
+
+  isDelayedAt(unit: number, nowMs: number): boolean {
+    return isDelayed({ unit, notBeforeMs: this.notBeforeMsOf(unit) }, nowMs);
   }
 
   #take(unit: number): void {
@@ -395,6 +403,11 @@ export class UnitTable {
     if (this.#aside === NOTHING_ASIDE) this.#aside = emptyAside();
     return this.#aside;
   }
+}
+
+/** Further off than any pause: the wall clock was set back since. It has waited long enough. */
+function isDelayed({ notBeforeMs }: DelayedUnit, nowMs: number): boolean {
+  return notBeforeMs > nowMs && notBeforeMs <= nowMs + MAX_DELAY_MS;
 }
 
 function emptyAside(): Aside {

@@ -1,6 +1,6 @@
 /** What outsiders are shown of the farm. Views are plain copies: they stay as they were made. */
 import type { AgentPolicy } from './agent-policy.ts';
-import { allOutputsOf } from './apply.ts';
+import { allOutputsOf } from './fan-out.ts';
 import { type AgentRecord, type Farm, type Job, jobId, type StepRun, unitId } from './farm.ts';
 import { matchesPattern } from './names.ts';
 import type { File } from './task.ts';
@@ -100,13 +100,14 @@ export interface AgentView {
   readonly version: string;
   readonly draining: boolean;
   readonly policy: AgentPolicy | undefined;
+  readonly isRevoked: boolean;
   readonly leases: number;
   readonly bookedCpuMillis: number;
   readonly bookedRamBytes: number;
 }
 
 export function viewOfAgent(record: AgentRecord): AgentView {
-  const { id, name, version, draining, policy, leases, booking } = record;
+  const { id, name, version, draining, policy, revokedAtMs, leases, booking } = record;
   const { cpuMillis: bookedCpuMillis, ramBytes: bookedRamBytes } = booking;
   return {
     id,
@@ -114,6 +115,7 @@ export function viewOfAgent(record: AgentRecord): AgentView {
     version,
     draining,
     policy,
+    isRevoked: revokedAtMs !== 0,
     leases: leases.size,
     bookedCpuMillis,
     bookedRamBytes,

@@ -3,7 +3,7 @@
  * of all jobs of a kind together: a unit that some agent could run as its step declares it would wait for ever
  * for a size that nobody has. Where that is so, less is taken as learned.
  */
-import { stepOf } from './apply.ts';
+import { stepOf } from './find.ts';
 import { declaredDemand, type Farm, type StepRun } from './farm.ts';
 import { isNews, learnedDemand, type LearnedSize, withLowerTop } from './learned-sizes.ts';
 import type { AgentLiveness } from './liveness.ts';

@@ -1,6 +1,7 @@
 /** AgentService: enrolment, and the stream that is an agent's only heartbeat. */
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { FurrowError } from '../../kit/furrow-error.ts';
+import { VERSION } from '../../kit/version.ts';
 import { OPEN_TERMS, policyFromTerms } from '../../proto/agent-policy.ts';
 import type {
   AdvertiseRequest,
@@ -12,7 +13,11 @@ import type {
   JournalPlace,
 } from '../../proto/gen/furrow/v1/agent_service.ts';
 import type { AgentPolicy } from '../domain/agent-policy.ts';
+import type { Principal } from '../access.ts';
 import type { Farm } from '../domain/farm.ts';
+import type { AgentNats, NatsAccess } from '../work/nats-access.ts';
+import { AGENT_ID, checkAgentId, checkAgentName } from './agent-names.ts';
+import { joinAgent } from './join-agent.ts';
 import type { Token } from '../domain/token.ts';
 import type { Office } from '../office.ts';
 import { asFurrowError, statusOf } from './errors.ts';
@@ -26,7 +31,9 @@ export interface AgentServiceOptions {
   readonly leaseTtlMs: number;
   readonly heartbeatMs: number;
   readonly natsUrls: readonly string[];
-  readonly natsToken: string;
+  readonly natsAccess: NatsAccess;
+  /** HOST:PORT of the coordinators that are known, this one first. */
+  readonly addresses: () => readonly string[];
   readonly blobUrl: () => string;
   /** As of the last commit; the same object until another is set. */
   readonly policyOf: (agentId: string) => AgentPolicy | undefined;
@@ -34,9 +41,7 @@ export interface AgentServiceOptions {
 
 type Stream = ServerDuplexStream<AdvertiseRequest, AdvertiseResponse>;
 
-const AGENT_ID = /^[a-z0-9][a-z0-9-]{0,63}$/;
 const SESSION = /^[A-Za-z0-9-]{1,64}$/;
-const AGENT_NAME = /^[^\p{Cc}\p{Cs}]{1,128}$/u;
 
 /** The streams that are open, by agent; and the capacities they carried, as they were sent. */
 export class AgentStreams {
@@ -105,34 +110,37 @@ export function agentService(
 ): AgentServiceServer {
   const { gate } = options;
   return {
-    enrolAgent: unary(gate, 'serve-as-agent', (request) => enrol(options, request)),
-    advertise: bidiStreaming(gate, 'serve-as-agent', (stream) => serve(options, streams, stream)),
+    joinAgent: unary(gate, '/furrow.v1.AgentService/JoinAgent', (request, principal) =>
+      joinAgent(options, request, principal),
+    ),
+    enrolAgent: unary(gate, '/furrow.v1.AgentService/EnrolAgent', (request, principal) =>
+      enrol(options, request, principal),
+    ),
+    advertise: bidiStreaming(gate, '/furrow.v1.AgentService/Advertise', (stream, principal) =>
+      serve(options, streams, stream, principal),
+    ),
   };
 }
 
 async function enrol(
   options: AgentServiceOptions,
   request: EnrolAgentRequest,
+  principal: Principal,
 ): Promise<EnrolAgentResponse> {
   const { agentId, name, version, machineFingerprint } = request;
-  if (!AGENT_ID.test(agentId)) {
-    throw new FurrowError('invalid', 'AGENT_ID_INVALID', 'an agent id is 1–64 of a-z, 0-9 and -');
-  }
-  if (!AGENT_NAME.test(name)) {
-    const message = 'an agent name is 1–128 characters without control characters';
-    throw new FurrowError('invalid', 'AGENT_NAME_INVALID', message);
-  }
+  checkAgentId(agentId);
+  checkAgentName(name);
+  mustBe(principal, agentId);
   await options.office.hear(
     sightingFromWire(request.seen, options.office.farm.farmId),
     `agent ${agentId}`,
   );
-  unlessRefused(
-    await options.office.submit({ type: 'EnrolAgent', agentId, name, version, machineFingerprint }),
-  );
+  const identity = { agentId, name, version, machineFingerprint, coordinatorVersion: VERSION };
+  unlessRefused(await options.office.submit({ type: 'EnrolAgent', ...identity }));
   return {
     farmId: options.office.farm.farmId,
     natsUrls: options.natsUrls,
-    natsToken: options.natsToken,
+    ...(await natsFor(options, agentId)),
     blobUrl: options.blobUrl(),
     leaseTtlMs: options.leaseTtlMs,
     heartbeatMs: options.heartbeatMs,
@@ -140,19 +148,39 @@ async function enrol(
   };
 }
 
-function serve(options: AgentServiceOptions, streams: AgentStreams, stream: Stream): void {
+/** An agent speaks for itself alone. FurrowError: forbidden OTHER_AGENT. */
+function mustBe({ caller, agentId }: Principal, wanted: string): void {
+  if (caller === 'admin' || agentId === wanted) return;
+  const message = `this is the key of agent ${agentId}, which cannot speak for ${wanted}`;
+  throw new FurrowError('forbidden', 'OTHER_AGENT', message);
+}
+
+function natsFor({ office, natsAccess }: AgentServiceOptions, agentId: string): Promise<AgentNats> {
+  const { natsPublicKey = '' } = office.farm.agents.get(agentId)?.key ?? {};
+  return natsAccess.forAgent(agentId, natsPublicKey);
+}
+
+function serve(
+  options: AgentServiceOptions,
+  streams: AgentStreams,
+  stream: Stream,
+  principal: Principal,
+): void {
   const { office, gate } = options;
   let who: { readonly agentId: string; readonly session: string } | undefined;
+  const renewal = new Renewal(options);
   /** The policy that this stream has told. */
   let told: AgentPolicy | undefined;
   stream.on('data', (request: AdvertiseRequest) => {
     try {
-      who ??= introduce(request);
+      who ??= introduce(request, principal);
       if (who.agentId !== request.agentId || who.session !== request.session) {
         throw new FurrowError('invalid', 'BEAT_MIXED', 'a stream carries beats of one session');
       }
       const policy = options.policyOf(request.agentId) ?? OPEN_TERMS;
-      const reply = answerBeat(options, request, policy === told ? undefined : policy);
+      const news = policy === told ? undefined : policy;
+      const natsJwt = renewal.take(request.agentId);
+      const reply = { ...answerBeat(options, request, news), natsJwt };
       told = policy;
       streams.attach(request.agentId, stream);
       if (request.capacity !== undefined) streams.noteCapacity(request.agentId, request.capacity);
@@ -176,10 +204,45 @@ function serve(options: AgentServiceOptions, streams: AgentStreams, stream: Stre
   stream.on('close', close);
 }
 
-function introduce(request: AdvertiseRequest): { agentId: string; session: string } {
+function introduce(
+  request: AdvertiseRequest,
+  principal: Principal,
+): { agentId: string; session: string } {
   const { agentId, session } = request;
+  mustBe(principal, agentId);
   if (AGENT_ID.test(agentId) && SESSION.test(session)) return { agentId, session };
   throw new FurrowError('invalid', 'BEAT_INVALID', 'a beat names its agent and its session');
+}
+
+/** New credentials for NATS on a stream, when half the life of the last ones is over. */
+class Renewal {
+  readonly #options: AgentServiceOptions;
+  #dueMs: number;
+  #ready: string | undefined;
+
+  /** Whoever opens a stream has just enrolled, and got some. */
+  constructor(options: AgentServiceOptions) {
+    this.#options = options;
+    this.#dueMs = this.#nextMs();
+  }
+
+  /** They are made beside; a beat later they are there. */
+  take(agentId: string): string | undefined {
+    const jwt = this.#ready;
+    this.#ready = undefined;
+    if (performance.now() < this.#dueMs) return jwt;
+    this.#dueMs = this.#nextMs();
+    natsFor(this.#options, agentId).then(
+      ({ natsJwt }) => (this.#ready = natsJwt),
+      (error: unknown) =>
+        this.#options.gate.log.warn({ agent: agentId, err: error }, 'no new credentials for NATS'),
+    );
+    return jwt;
+  }
+
+  #nextMs(): number {
+    return performance.now() + (this.#options.natsAccess.credentialsMs ?? Infinity) / 2;
+  }
 }
 
 /** `policy`: what the agent does not know yet. */

@@ -14,8 +14,7 @@ export class BeatAnswers {
   #last: { readonly answer: AdvertiseResponse; readonly bytes: Uint8Array } | undefined;
 
   encode(response: AdvertiseResponse): Buffer {
-    const isPlain = response.stop.length + response.retract.length === 0;
-    if (!isPlain || response.policy !== undefined || response.probeAgain === true) {
+    if (saysMore(response)) {
       return Buffer.from(AdvertiseResponse.encode(response).finish());
     }
     if (this.#last === undefined || !isEqualButForBeat(this.#last.answer, response)) {
@@ -26,7 +25,13 @@ export class BeatAnswers {
   }
 }
 
-/** Of two answers without orders or a policy. */
+/** Something for this agent alone. */
+function saysMore({ stop, retract, policy, probeAgain, natsJwt }: AdvertiseResponse): boolean {
+  const isOrder = stop.length + retract.length > 0;
+  return isOrder || policy !== undefined || probeAgain === true || natsJwt !== undefined;
+}
+
+/** Of two answers without orders, a policy or credentials. */
 function isEqualButForBeat(a: AdvertiseResponse, b: AdvertiseResponse): boolean {
   return (
     a.farmId === b.farmId &&

@@ -12,6 +12,7 @@ import type {
 } from '../../proto/gen/furrow/v1/blob_service.ts';
 import { FurrowError } from '../../kit/furrow-error.ts';
 import { isSha256 } from '../../kit/sha256-file.ts';
+import type { BlobAccess } from '../blob-access.ts';
 import { atPace } from '../limits/at-pace.ts';
 import type { BlobStore } from '../ports.ts';
 import { clientStreaming, serverStreaming, unary, type Gate, type Send } from './handlers.ts';
@@ -22,11 +23,16 @@ const MAX_HASHES = 10_000;
  * `mustLead` throws on a standby, which can promise of no blob that it stays: its store may not be the
  * farm's, and what it was asked for the leader may delete.
  */
-export function blobService(store: BlobStore, gate: Gate, mustLead: () => void): BlobServiceServer {
+export function blobService(
+  store: BlobStore,
+  gate: Gate,
+  mustLead: () => void,
+  access?: BlobAccess,
+): BlobServiceServer {
   return {
     findMissingBlobs: unary<FindMissingBlobsRequest, FindMissingBlobsResponse>(
       gate,
-      'read-blobs',
+      '/furrow.v1.BlobService/FindMissingBlobs',
       async (request) => {
         mustLead();
         return { missing: await findMissing(store, request.sha256) };
@@ -34,16 +40,20 @@ export function blobService(store: BlobStore, gate: Gate, mustLead: () => void):
     ),
     uploadBlob: clientStreaming<UploadBlobRequest, UploadBlobResponse>(
       gate,
-      'write-blobs',
-      (stream) => {
+      '/furrow.v1.BlobService/UploadBlob',
+      (stream, principal) => {
         mustLead();
+        access?.mustWrite(principal);
         return upload(store, stream);
       },
     ),
     downloadBlob: serverStreaming<DownloadBlobRequest, DownloadBlobResponse>(
       gate,
-      'read-blobs',
-      (request, send, signal) => download(store, request, send, signal),
+      '/furrow.v1.BlobService/DownloadBlob',
+      async (request, send, signal, principal) => {
+        await access?.mustRead(principal, request.sha256, request.jobId);
+        await download(store, request, send, signal);
+      },
     ),
   };
 }

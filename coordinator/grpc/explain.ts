@@ -8,7 +8,9 @@ import { viewOfJob } from '../domain/views.ts';
 import { explanationLines, explanationToWire, jobSummary } from './explain-wire.ts';
 import { seenNow, type Watcher } from './seen-now.ts';
 import { findJob, jobUnknown, type WatchSource } from './watch-job.ts';
+import type { Principal } from '../access.ts';
 import type { KnownJobs } from '../known-jobs.ts';
+import { mustSee } from './own-jobs.ts';
 
 export interface ExplainSource extends WatchSource, Watcher {
   readonly known: KnownJobs;
@@ -26,8 +28,13 @@ interface Subject {
 const SUBJECT = /^(j[0-9]+)(?:\/([A-Za-z0-9_-]{1,64})(?:\/([0-9]{1,10}))?)?$/;
 
 /** FurrowError: not-found JOB_UNKNOWN, STEP_UNKNOWN, UNIT_UNKNOWN; unavailable as other reads. */
-export async function explain(source: ExplainSource, id: string): Promise<ExplainResponse> {
+export async function explain(
+  source: ExplainSource,
+  id: string,
+  principal: Principal,
+): Promise<ExplainResponse> {
   const subject = subjectOf(id);
+  await mustSee(source, principal, subject.job);
   const shown = await findJob(source, subject.job);
   if (shown === undefined) throw jobUnknown(jobId(subject.job));
   const look = (_farm: Farm, job: Job): ExplainResponse => answer(source, job, subject);

@@ -8,6 +8,8 @@ import {
   type LearnedSize as WireSize,
   type SetAgentPolicyRequest,
   type SetAgentPolicyResponse,
+  type SetOwnerRequest,
+  type SetOwnerResponse,
 } from '../../proto/gen/furrow/v1/farm_service.ts';
 import type { Clock } from '../../kit/clock.ts';
 import { FurrowError } from '../../kit/furrow-error.ts';
@@ -17,11 +19,13 @@ import type { AgentView } from '../domain/views.ts';
 import { type LearnedSize, usualPeakBytes, usualRunMs } from '../domain/learned-sizes.ts';
 import { type AgentLiveness, isOnline, type Liveness } from '../domain/liveness.ts';
 import { whyClosed } from '../domain/roster.ts';
+import { faultOfVersion, upgradeWarning } from '../domain/version-skew.ts';
 import type { Office } from '../office.ts';
 import type { ReadModel } from '../read-model.ts';
 import type { AgentStreams } from './agent-service.ts';
 import { type Gate, unary } from './handlers.ts';
 import { sharingOf } from './sharing.ts';
+import { createToken, listTokens, type TokensOptions } from './tokens.ts';
 import { unlessRefused } from './wire.ts';
 
 /** What is known of the machines below the farm, read now and then. */
@@ -40,7 +44,7 @@ export interface Surroundings {
   readonly blobStoreTrouble: string;
 }
 
-export interface FarmServiceOptions {
+export interface FarmServiceOptions extends TokensOptions {
   readonly gate: Gate;
   readonly office: Office;
   readonly readModel: ReadModel;
@@ -62,26 +66,53 @@ export function farmService(options: FarmServiceOptions): FarmServiceServer {
     return {};
   };
   return {
-    getStatus: unary(gate, 'read-farm', async () => statusOfFarm(options)),
-    listAgents: unary(gate, 'read-farm', async () => ({
+    getStatus: unary(gate, '/furrow.v1.FarmService/GetStatus', async (_request, { owner }) =>
+      statusOfFarm(options, owner),
+    ),
+    listAgents: unary(gate, '/furrow.v1.FarmService/ListAgents', async () => ({
       agents: options.readModel.agents().map((view) => agentToWire(options, view)),
       ageMs: office.ageMs,
+      coordinatorVersion: options.version,
     })),
-    drainAgent: unary(gate, 'administer-farm', drain(true)),
-    undrainAgent: unary(gate, 'administer-farm', drain(false)),
-    listSizes: unary(gate, 'read-farm', async () => ({
+    drainAgent: unary(gate, '/furrow.v1.FarmService/DrainAgent', drain(true)),
+    undrainAgent: unary(gate, '/furrow.v1.FarmService/UndrainAgent', drain(false)),
+    listSizes: unary(gate, '/furrow.v1.FarmService/ListSizes', async () => ({
       sizes: await office.read(({ learned }) => [...learned.values()].map(sizeToWire).toReversed()),
     })),
-    setTickets: unary(gate, 'administer-farm', async ({ name, limit }) => {
+    setTickets: unary(gate, '/furrow.v1.FarmService/SetTickets', async ({ name, limit }) => {
       unlessRefused(await office.submit({ type: 'SetTickets', name, limit }));
       return {};
     }),
-    setOwner: unary(gate, 'administer-farm', async ({ name, weight, maxUnits }) => {
-      unlessRefused(await office.submit({ type: 'SetOwner', name, weight, maxUnits }));
+    setOwner: unary(gate, '/furrow.v1.FarmService/SetOwner', (request) =>
+      setOwner(office, request),
+    ),
+    revokeAgent: unary(gate, '/furrow.v1.FarmService/RevokeAgent', async ({ agent }) => {
+      unlessRefused(await office.submit({ type: 'RevokeAgent', agent }));
       return {};
     }),
-    setAgentPolicy: unary(gate, 'administer-farm', (request) => setPolicy(office, request)),
+    createToken: unary(gate, '/furrow.v1.FarmService/CreateToken', (request) =>
+      createToken(options, request),
+    ),
+    listTokens: unary(gate, '/furrow.v1.FarmService/ListTokens', () => listTokens(options)),
+    revokeToken: unary(gate, '/furrow.v1.FarmService/RevokeToken', async ({ id }) => {
+      unlessRefused(await office.submit({ type: 'RevokeToken', id }));
+      return {};
+    }),
+    setAgentPolicy: unary(gate, '/furrow.v1.FarmService/SetAgentPolicy', (request) =>
+      setPolicy(office, request),
+    ),
   };
+}
+
+async function setOwner(
+  office: Office,
+  { name, weight, maxUnits, maxQueued, maxStoredBytes }: SetOwnerRequest,
+): Promise<SetOwnerResponse> {
+  if (maxQueued !== undefined || maxStoredBytes !== undefined) {
+    unlessRefused(await office.submit({ type: 'SetQuota', name, maxQueued, maxStoredBytes }));
+  }
+  unlessRefused(await office.submit({ type: 'SetOwner', name, weight, maxUnits }));
+  return {};
 }
 
 async function setPolicy(
@@ -95,7 +126,8 @@ async function setPolicy(
   return { policy: policy && policyFromTerms(policy) };
 }
 
-function statusOfFarm(options: FarmServiceOptions): GetStatusResponse {
+/** `owner`: who sees only their own; empty for whoever sees all. */
+function statusOfFarm(options: FarmServiceOptions, owner: string): GetStatusResponse {
   const { office, readModel, clock, surroundings } = options;
   const { farm, liveness, duty } = office;
   const around = surroundings();
@@ -127,7 +159,7 @@ function statusOfFarm(options: FarmServiceOptions): GetStatusResponse {
     leader: duty.state === 'standby' ? (duty.leader?.grpc ?? '') : options.grpcAddress(),
     lagCommits: duty.state === 'standby' ? duty.lagCommits : 0,
     ageMs: office.ageMs,
-    sharing: sharingOf(farm, liveness, nowMs),
+    sharing: sharingOf(farm, liveness, nowMs, owner),
   };
 }
 
@@ -163,6 +195,9 @@ function warningsOf(
   }
   if (standing.state === 'refusing') warnings.push(standing.message);
   warnings.push(...troubleOfAgents(options));
+  const known = online.flatMap(({ agentId }) => options.office.farm.agents.get(agentId) ?? []);
+  const upgrade = upgradeWarning(known, options.version);
+  if (upgrade !== undefined) warnings.push(upgrade);
   if (ageMs > 0) warnings.push(`what is shown may be ${Math.ceil(ageMs / 1000)} s old`);
   if (!around.durable)
     warnings.push(`acknowledgements are not proven durable: ${around.durability}`);
@@ -214,18 +249,21 @@ function agentToWire(options: FarmServiceOptions, view: AgentView): Agent {
     bookedRamBytes: view.bookedRamBytes,
     version: view.version,
     policy: view.policy && policyFromTerms(view.policy),
-    closedReason:
-      state === AgentState.AGENT_STATE_ONLINE ? closedReason(options, view.id, live) : undefined,
+    closedReason: closedReason(options, view, state, live),
   };
 }
 
+/** Of those that are away: a version that would be refused. */
 function closedReason(
-  { office, clock }: FarmServiceOptions,
-  agentId: string,
+  { office, clock, version }: FarmServiceOptions,
+  view: AgentView,
+  state: AgentState,
   live: AgentLiveness | undefined,
 ): string | undefined {
-  const record = office.farm.agents.get(agentId);
-  if (live === undefined || record === undefined) return undefined;
+  if (state === AgentState.AGENT_STATE_OFFLINE) return faultOfVersion(view, version);
+  const record = office.farm.agents.get(view.id);
+  const isOnline = state === AgentState.AGENT_STATE_ONLINE;
+  if (!isOnline || live === undefined || record === undefined) return undefined;
   const now = { monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() };
   return whyClosed(office.liveness, live, record, now);
 }

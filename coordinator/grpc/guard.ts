@@ -14,13 +14,14 @@ import {
 } from '@grpc/grpc-js';
 import { FurrowError } from '../../kit/furrow-error.ts';
 import type { Access } from '../access.ts';
+import { RPC_DOORS } from '../doors.ts';
 import type { NetworkLimits } from '../limits/network-limits.ts';
 import { addressOf, peerOf } from '../limits/peer.ts';
 import { tooManyRequests } from '../limits/request-rate.ts';
 import { statusOf } from './errors.ts';
 
-/** These answer strangers. */
-const OPEN_SERVICES = /^\/grpc\.(health|reflection)\./;
+/** Some answer strangers. */
+const DOORS: Readonly<Record<string, string>> = RPC_DOORS;
 
 /** Bytes of the message that was encoded last: grpc-js encodes it while it is handed over. */
 const encoded = { bytes: 0 };
@@ -112,7 +113,7 @@ class GuardedCall extends ServerInterceptingCall {
   #begin(metadata: Metadata, next: (metadata: Metadata) => void): void {
     const { door, rate, unfinished, strangersUnfinished } = this.#limits;
     if (!rate.take(this.#address)) return this.#refuse(tooManyRequests());
-    const isOpen = OPEN_SERVICES.test(this.#method.path);
+    const isOpen = DOORS[this.#method.path] === 'open';
     if (!isOpen) {
       const refusal = this.#refusalOf(metadata);
       if (refusal !== undefined) return this.#refuseLogin(refusal);

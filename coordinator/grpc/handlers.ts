@@ -14,7 +14,8 @@ import type {
 } from '@grpc/grpc-js';
 import { FurrowError } from '../../kit/furrow-error.ts';
 import type { Logger } from '../../kit/log.ts';
-import type { Access, Action } from '../access.ts';
+import type { Access, Principal } from '../access.ts';
+import { type GuardedRpc, RPC_DOORS } from '../doors.ts';
 import { asFurrowError, statusOf } from './errors.ts';
 
 export interface Gate {
@@ -27,13 +28,13 @@ export type Send<T> = (message: T) => Promise<void>;
 
 export function unary<Request, Response>(
   gate: Gate,
-  action: Action,
-  answer: (request: Request) => Promise<Response>,
+  rpc: GuardedRpc,
+  answer: (request: Request, principal: Principal) => Promise<Response>,
 ): handleUnaryCall<Request, Response> {
   return (call, callback) => {
     const run = async (): Promise<Response> => {
-      admit(gate, action, call.metadata);
-      return answer(call.request);
+      const principal = admit(gate, rpc, call.metadata);
+      return answer(call.request, principal);
     };
     run().then(
       (response) => callback(null, response),
@@ -44,13 +45,15 @@ export function unary<Request, Response>(
 
 export function clientStreaming<Request, Response>(
   gate: Gate,
-  action: Action,
-  answer: (stream: ServerReadableStream<Request, Response>) => Promise<Response>,
+  rpc: GuardedRpc,
+  answer: (
+    stream: ServerReadableStream<Request, Response>,
+    principal: Principal,
+  ) => Promise<Response>,
 ): handleClientStreamingCall<Request, Response> {
   return (call, callback) => {
     const run = async (): Promise<Response> => {
-      admit(gate, action, call.metadata);
-      return answer(call);
+      return answer(call, admit(gate, rpc, call.metadata));
     };
     run().then(
       (response) => callback(null, response),
@@ -61,8 +64,13 @@ export function clientStreaming<Request, Response>(
 
 export function serverStreaming<Request, Response>(
   gate: Gate,
-  action: Action,
-  answer: (request: Request, send: Send<Response>, signal: AbortSignal) => Promise<void>,
+  rpc: GuardedRpc,
+  answer: (
+    request: Request,
+    send: Send<Response>,
+    signal: AbortSignal,
+    principal: Principal,
+  ) => Promise<void>,
 ): handleServerStreamingCall<Request, Response> {
   return (call) => {
     const closing = new AbortController();
@@ -72,8 +80,8 @@ export function serverStreaming<Request, Response>(
       await drained(call, closing.signal);
     };
     const run = async (): Promise<void> => {
-      admit(gate, action, call.metadata);
-      await answer(call.request, send, closing.signal);
+      const principal = admit(gate, rpc, call.metadata);
+      await answer(call.request, send, closing.signal, principal);
     };
     run().then(
       () => call.end(),
@@ -84,25 +92,23 @@ export function serverStreaming<Request, Response>(
 
 export function bidiStreaming<Request, Response>(
   gate: Gate,
-  action: Action,
-  serve: (stream: ServerDuplexStream<Request, Response>) => void,
+  rpc: GuardedRpc,
+  serve: (stream: ServerDuplexStream<Request, Response>, principal: Principal) => void,
 ): handleBidiStreamingCall<Request, Response> {
   return (call) => {
     try {
-      admit(gate, action, call.metadata);
-      serve(call);
+      serve(call, admit(gate, rpc, call.metadata));
     } catch (thrown) {
       call.emit('error', statusOf(noted(gate, thrown)));
     }
   };
 }
 
-function admit(gate: Gate, action: Action, metadata: Metadata): void {
+function admit(gate: Gate, rpc: GuardedRpc, metadata: Metadata): Principal {
   const authorization = metadata.get('authorization')[0]?.toString();
-  const decision = gate.access.authorise({ authorization }, action);
-  if (decision.state === 'refused') {
-    throw new FurrowError(decision.code, decision.reason, decision.message);
-  }
+  const decision = gate.access.authorise({ authorization }, RPC_DOORS[rpc]);
+  if (decision.state === 'allowed') return decision.principal;
+  throw new FurrowError(decision.code, decision.reason, decision.message);
 }
 
 function noted(gate: Gate, thrown: unknown): FurrowError {

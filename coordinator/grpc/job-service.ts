@@ -12,7 +12,9 @@ import {
   type SubmitJobResponse,
 } from '../../proto/gen/furrow/v1/job_service.ts';
 import { FurrowError } from '../../kit/furrow-error.ts';
+import type { Principal } from '../access.ts';
 import type { SteerJob } from '../domain/commands.ts';
+import { listSeen, mustSee } from './own-jobs.ts';
 import { inputBlobs } from '../domain/assignment.ts';
 import { blobsToRun } from '../domain/blob-references.ts';
 import type { Answer, ArchiveLookup } from '../domain/commands.ts';
@@ -44,33 +46,57 @@ const MOST_LOOKS = 3;
 
 export function jobService(options: JobServiceOptions): JobServiceServer {
   const { gate } = options;
+  const see = (principal: Principal, id: string): Promise<void> =>
+    mustSee(options, principal, jobFromWire(id));
   const steer =
     (type: SteerJob['type']) =>
-    async (request: { readonly jobId: string; readonly reason?: string }) =>
-      steerJob(options, type, request.jobId, request.reason ?? '');
+    async (request: { readonly jobId: string; readonly reason?: string }, principal: Principal) => {
+      await see(principal, request.jobId);
+      return steerJob(options, type, request.jobId, request.reason ?? '');
+    };
   return {
-    submitJob: unary(gate, 'write-jobs', (request) => submitJob(options, request)),
-    getJob: unary(gate, 'read-jobs', async (request) => ({
-      job: await knownJob(options, request.jobId),
-      ageMs: options.office.ageMs,
-    })),
-    listJobs: unary(gate, 'read-jobs', async (request) => listJobs(options, request)),
-    watchJob: serverStreaming(gate, 'read-jobs', (request, send, signal) =>
-      watchJob(options, request, send, signal),
+    submitJob: unary(gate, '/furrow.v1.JobService/SubmitJob', (request, { owner }) =>
+      submitJob(options, owner === '' ? request : { ...request, owner }),
     ),
-    cancelJob: unary(gate, 'write-jobs', steer('CancelJob')),
-    retryJob: unary(gate, 'write-jobs', steer('RetryJob')),
-    pauseJob: unary(gate, 'write-jobs', steer('PauseJob')),
-    resumeJob: unary(gate, 'write-jobs', steer('ResumeJob')),
-    removeJob: unary(gate, 'write-jobs', async (request) => {
-      const job = jobFromWire(request.jobId);
+    getJob: unary(gate, '/furrow.v1.JobService/GetJob', async ({ jobId }, principal) => {
+      await see(principal, jobId);
+      return { job: await knownJob(options, jobId), ageMs: options.office.ageMs };
+    }),
+    listJobs: unary(gate, '/furrow.v1.JobService/ListJobs', (request, principal) =>
+      listJobs(options, request, principal),
+    ),
+    watchJob: serverStreaming(
+      gate,
+      '/furrow.v1.JobService/WatchJob',
+      async (request, send, signal, principal) => {
+        await see(principal, request.jobId);
+        await watchJob(options, request, send, signal);
+      },
+    ),
+    cancelJob: unary(gate, '/furrow.v1.JobService/CancelJob', steer('CancelJob')),
+    retryJob: unary(gate, '/furrow.v1.JobService/RetryJob', steer('RetryJob')),
+    pauseJob: unary(gate, '/furrow.v1.JobService/PauseJob', steer('PauseJob')),
+    resumeJob: unary(gate, '/furrow.v1.JobService/ResumeJob', steer('ResumeJob')),
+    removeJob: unary(gate, '/furrow.v1.JobService/RemoveJob', async ({ jobId }, principal) => {
+      await see(principal, jobId);
+      const job = jobFromWire(jobId);
       unlessRefused(await options.office.submit({ type: 'RemoveJob', job }));
       return {};
     }),
-    listUnits: unary(gate, 'read-jobs', (request) => listUnits(options, request)),
-    explain: unary(gate, 'read-jobs', (request) => explain(options, request.id)),
-    streamLogs: serverStreaming(gate, 'read-jobs', (request, send, signal) =>
-      streamLogs(options, request, send, signal),
+    listUnits: unary(gate, '/furrow.v1.JobService/ListUnits', async (request, principal) => {
+      await see(principal, request.jobId);
+      return listUnits(options, request);
+    }),
+    explain: unary(gate, '/furrow.v1.JobService/Explain', ({ id }, principal) =>
+      explain(options, id, principal),
+    ),
+    streamLogs: serverStreaming(
+      gate,
+      '/furrow.v1.JobService/StreamLogs',
+      async (request, send, signal, principal) => {
+        await see(principal, request.jobId);
+        await streamLogs(options, request, send, signal);
+      },
     ),
   };
 }
@@ -187,10 +213,11 @@ async function knownJob(options: JobServiceOptions, id: string): Promise<WireJob
 async function listJobs(
   options: JobServiceOptions,
   request: ListJobsRequest,
+  principal: Principal,
 ): Promise<ListJobsResponse> {
   const limit = pageSize(request.pageSize, DEFAULT_JOBS_PAGE);
   const before = request.pageToken === '' ? Infinity : positionOf(request.pageToken);
-  const page = await options.known.list(before, limit, whichOf(request));
+  const page = await listSeen(options.known, principal, before, limit, whichOf(request));
   return {
     jobs: page.jobs.map((view) => jobToWire(view, options.outputRetentionMs)),
     nextPageToken: page.next === undefined ? '' : String(page.next),

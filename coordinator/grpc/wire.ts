@@ -99,6 +99,10 @@ export function capacityFromWire(capacity: WireCapacity): Capacity {
     scratchFreeBytes: capacity.scratchFreeBytes,
     encoderSessions: capacity.encoderSessions,
     attributes: capacity.attributes,
+    programs: capacity.isolation && {
+      allowed: capacity.isolation.allowedCommands,
+      network: capacity.isolation.allowsNetwork,
+    },
     gpus: capacity.gpus.map((gpu) => ({
       id: gpu.id,
       name: gpu.name,

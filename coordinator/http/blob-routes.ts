@@ -12,9 +12,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
-import { MAX_PUT_BYTES, PURPOSE_HEADER } from '../../kit/blob-protocol.ts';
+import { JOB_HEADER, MAX_PUT_BYTES, PURPOSE_HEADER } from '../../kit/blob-protocol.ts';
 import { FurrowError } from '../../kit/furrow-error.ts';
 import { isSha256 } from '../../kit/sha256-file.ts';
+import type { Principal } from '../access.ts';
+import type { BlobAccess } from '../blob-access.ts';
 import { purposeOf } from '../blobs/disk-space.ts';
 import type { BlobStore } from '../ports.ts';
 import { sendError, sendJson } from './http-error.ts';
@@ -26,26 +28,42 @@ const MAX_HASHES = 10_000;
 const MAX_QUESTION_BYTES = 1024 * 1024;
 const YEAR_S = 365 * 24 * 3600;
 
-export function blobRoutes(store: BlobStore): Route[] {
+export function blobRoutes(store: BlobStore, access: BlobAccess | undefined): Route[] {
   const named = (handle: (sha256: string, ...rest: Parameters<Route['handle']>) => Promise<void>) =>
-    (async (request, response, path) => {
-      await handle(nameIn(path), request, response, path);
+    (async (request, response, path, principal) => {
+      await handle(nameIn(path), request, response, path, principal);
     }) satisfies Route['handle'];
-  const readBlob = named((sha256, request, response) => sendBlob(store, sha256, request, response));
+  const mustRead = async (
+    sha256: string,
+    { headers }: IncomingMessage,
+    principal: Principal | undefined,
+  ): Promise<void> => {
+    const jobId = headers[JOB_HEADER];
+    const named = typeof jobId === 'string' ? jobId : undefined;
+    if (principal !== undefined) await access?.mustRead(principal, sha256, named);
+  };
+  const readBlob = named(async (sha256, request, response, _path, principal) => {
+    await mustRead(sha256, request, principal);
+    await sendBlob(store, sha256, request, response);
+  });
   const ask: Route['handle'] = (request, response) => sendMissing(store, request, response);
-  const put = named((sha256, request, response) => putBlob(store, sha256, request, response));
-  const verify = named(async (sha256, _request, response) => {
+  const put = named(async (sha256, request, response, _path, principal) => {
+    if (principal !== undefined) access?.mustWrite(principal);
+    await putBlob(store, sha256, request, response);
+  });
+  const verify = named(async (sha256, request, response, _path, principal) => {
+    await mustRead(sha256, request, principal);
     await store.verify(sha256);
     sendJson(response, 200, { sha256, sizeBytes: await store.sizeOf(sha256) });
   });
   // Only the leader deletes, and so only the leader can say that a blob stays.
   const isLeaders = true;
   return [
-    { method: 'POST', path: /^\/blobs\/missing$/, action: 'read-blobs', isLeaders, handle: ask },
-    { method: 'GET', path: BLOB_PATH, action: 'read-blobs', handle: readBlob },
-    { method: 'HEAD', path: BLOB_PATH, action: 'read-blobs', handle: readBlob },
-    { method: 'PUT', path: BLOB_PATH, action: 'write-blobs', isLeaders, handle: put },
-    { method: 'POST', path: VERIFY_PATH, action: 'read-blobs', isLeaders, handle: verify },
+    { door: 'POST /blobs/missing', path: '/blobs/missing', isLeaders, handle: ask },
+    { door: 'GET /blobs/SHA256', path: BLOB_PATH, handle: readBlob },
+    { door: 'HEAD /blobs/SHA256', path: BLOB_PATH, handle: readBlob },
+    { door: 'PUT /blobs/SHA256', path: BLOB_PATH, isLeaders, handle: put },
+    { door: 'POST /blobs/SHA256/verify', path: VERIFY_PATH, isLeaders, handle: verify },
   ];
 }
 

@@ -1,14 +1,20 @@
 /** One path of the HTTP server, and who may use it. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Action } from '../access.ts';
+import type { Principal } from '../access.ts';
+import type { HttpDoor } from '../doors.ts';
 
 export interface Route {
-  readonly method: string;
+  /** What the caller must be allowed to do stands there. Its first word is the method. */
+  readonly door: HttpDoor;
   /** The whole path, or a pattern for it, without the query. */
   readonly path: string | RegExp;
-  /** What the caller must be allowed to do; `open` lets everybody in. */
-  readonly action: Action | 'open';
   /** A coordinator that stands by refuses it. */
   readonly isLeaders?: boolean;
-  handle(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> | void;
+  /** `principal`: undefined where the door is open. */
+  handle(
+    request: IncomingMessage,
+    response: ServerResponse,
+    path: string,
+    principal: Principal | undefined,
+  ): Promise<void> | void;
 }

@@ -16,7 +16,9 @@ import type { ServerIdentity } from '../../kit/farm-ca.ts';
 import { systemClock } from '../../kit/clock.ts';
 import { FurrowError } from '../../kit/furrow-error.ts';
 import type { Logger } from '../../kit/log.ts';
-import type { Access, Action } from '../access.ts';
+import type { Access, Principal } from '../access.ts';
+import { type Action, HTTP_DOORS } from '../doors.ts';
+import type { BlobAccess } from '../blob-access.ts';
 import { guardConnections } from '../limits/front-door.ts';
 import type { NetworkLimits } from '../limits/network-limits.ts';
 import { PaceWatch } from '../limits/pace-watch.ts';
@@ -44,6 +46,8 @@ export interface HttpServerOptions {
   readonly store: BlobStore;
   readonly access: Access;
   readonly limits: NetworkLimits;
+  /** Default: a role is all that counts. */
+  readonly blobAccess?: BlobAccess;
   readonly log: Logger;
   readonly health: () => Health;
   /** Throws FurrowError NOT_LEADER when this coordinator stands by. */
@@ -78,11 +82,15 @@ const IDLE_TIMEOUT_MS = 60_000;
 const CLOSE_GRACE_MS = 5_000;
 
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
-  const uploads = await openUploads(options.store, options.log, options.mostHalfMadeUploads);
+  const uploads = await openUploads(
+    options.store,
+    options.log,
+    options.blobAccess,
+    options.mostHalfMadeUploads,
+  );
   const health: Route = {
-    method: 'GET',
+    door: 'GET /healthz',
     path: '/healthz',
-    action: 'open',
     handle: (_request, response) => {
       const state = options.health();
       sendJson(response, state.healthy ? 200 : 503, state);
@@ -90,7 +98,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   };
   const routes = [
     health,
-    ...blobRoutes(options.store),
+    ...blobRoutes(options.store, options.blobAccess),
     ...uploads.routes,
     ...(options.extraRoutes ?? []),
   ];
@@ -166,13 +174,13 @@ async function answer(
     const route = findRoute(options.routes, request.method ?? '', path);
     if (!options.limits.rate.take(addressOf(request.socket))) throw tooManyRequests();
     // A caller without a token is not told what exists.
-    const action = route.state === 'found' ? route.route.action : 'read-farm';
-    if (action !== 'open') await letIn(options, request, action);
+    const action = route.state === 'found' ? HTTP_DOORS[route.route.door] : 'read-farm';
+    const principal = action === 'open' ? undefined : await letIn(options, request, action);
     switch (route.state) {
       case 'found':
         if (route.route.isLeaders === true) options.mustLead();
         takePlace(options.places, request, response);
-        await route.route.handle(request, response, path);
+        await route.route.handle(request, response, path, principal);
         return;
       case 'other-method':
         response.setHeader('Allow', route.allow.join(', '));
@@ -195,13 +203,13 @@ async function letIn(
   { access, limits }: HttpServerOptions,
   request: IncomingMessage,
   action: Action,
-): Promise<void> {
+): Promise<Principal> {
   const { authorization } = request.headers;
   const decision = access.authorise({ authorization }, action);
   if (decision.state === 'allowed' || decision.code !== 'unauthenticated') {
     limits.door.know(peerOf(request.socket));
   }
-  if (decision.state === 'allowed') return;
+  if (decision.state === 'allowed') return decision.principal;
   const refusal = new FurrowError(decision.code, decision.reason, decision.message);
   if (decision.code !== 'unauthenticated') throw refusal;
   throw await limits.logins.failed(addressOf(request.socket), refusal);
@@ -251,11 +259,13 @@ function findRoute(routes: readonly Route[], method: string, path: string): Foun
   const here = routes.filter(({ path: wanted }) =>
     typeof wanted === 'string' ? wanted === path : wanted.test(path),
   );
-  const route = here.find((candidate) => candidate.method === method);
+  const route = here.find((candidate) => methodOf(candidate) === method);
   if (route !== undefined) return { state: 'found', route };
   if (here.length === 0) return { state: 'none' };
-  return { state: 'other-method', allow: here.map((candidate) => candidate.method) };
+  return { state: 'other-method', allow: here.map(methodOf) };
 }
+
+const methodOf = ({ door }: Route): string => door.split(' ', 1)[0]!;
 
 function listen(server: Server, host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -12,6 +12,8 @@ import { PURPOSE_HEADER, UPLOADS_PATH } from '../../kit/blob-protocol.ts';
 import { FurrowError, messageOf } from '../../kit/furrow-error.ts';
 import type { Logger } from '../../kit/log.ts';
 import { purposeOf } from '../blobs/disk-space.ts';
+import type { BlobAccess } from '../blob-access.ts';
+import type { HttpDoor } from '../doors.ts';
 import type { BlobStore } from '../ports.ts';
 import { bodyOf, statusOf, toFurrowError } from './http-error.ts';
 import { appendToUpload } from './append-to-upload.ts';
@@ -31,6 +33,7 @@ export interface Uploads {
 export async function openUploads(
   store: BlobStore,
   log: Logger,
+  access: BlobAccess | undefined,
   mostHalfMade?: number,
 ): Promise<Uploads> {
   // In the store's own folder, and so on its disk: a finished upload is renamed, not copied.
@@ -62,21 +65,23 @@ export async function openUploads(
         throw isOfTus(thrown) ? tusError(thrown) : thrown;
       },
     );
-  const at = (method: string, path: string | RegExp, handle = byTus): Route => ({
-    method,
+  const at = (door: HttpDoor, path: string | RegExp, handle = byTus): Route => ({
+    door,
     path,
-    action: 'write-blobs',
     isLeaders: true,
-    handle,
+    handle: async (request, response, asked, principal) => {
+      if (principal !== undefined) access?.mustWrite(principal);
+      await handle(request, response, asked, principal);
+    },
   });
   const one = /^\/uploads\/[0-9a-f]{32}$/;
   return {
     routes: [
-      at('POST', UPLOADS_PATH),
-      at('OPTIONS', UPLOADS_PATH),
-      at('HEAD', one),
-      at('PATCH', one, append),
-      at('DELETE', one),
+      at('POST /uploads', UPLOADS_PATH),
+      at('OPTIONS /uploads', UPLOADS_PATH),
+      at('HEAD /uploads/ID', one),
+      at('PATCH /uploads/ID', one, append),
+      at('DELETE /uploads/ID', one),
     ],
     close: () => clearInterval(timer),
   };

@@ -6,6 +6,7 @@
 import { FurrowError } from '../../kit/furrow-error.ts';
 import { policyFromTerms, termsOfPolicy } from '../../proto/agent-policy.ts';
 import * as wire from '../../proto/gen/furrow/journal/v1/journal.ts';
+import { type Role, ROLES } from '../domain/credentials.ts';
 import type {
   CheckpointSaved,
   EndKind,
@@ -95,6 +96,18 @@ export function fromWire(fact: wire.Fact, { epoch, writerId, sequence }: FactCon
       return { type: 'TicketsSet', ...kind.value };
     case 'ownerSet':
       return { type: 'OwnerSet', ...kind.value };
+    case 'quotaSet':
+      return { type: 'QuotaSet', ...kind.value };
+    case 'tokenCreated':
+      return { type: 'TokenCreated', ...kind.value, role: roleFromWire(kind.value.role) };
+    case 'tokenRevoked':
+      return { type: 'TokenRevoked', ...kind.value };
+    case 'tokensUsed':
+      return { type: 'TokensUsed', ...kind.value };
+    case 'agentJoined':
+      return { type: 'AgentJoined', ...kind.value };
+    case 'agentRevoked':
+      return { type: 'AgentRevoked', ...kind.value };
     case undefined:
       throw tooNew('a kind of fact');
   }
@@ -159,7 +172,26 @@ function toWire(fact: Fact): Wire {
       return { $case: 'ticketsSet', value: fact };
     case 'OwnerSet':
       return { $case: 'ownerSet', value: fact };
+    case 'QuotaSet':
+      return { $case: 'quotaSet', value: fact };
+    case 'TokenCreated':
+      return { $case: 'tokenCreated', value: fact };
+    case 'TokenRevoked':
+      return { $case: 'tokenRevoked', value: fact };
+    case 'TokensUsed':
+      return { $case: 'tokensUsed', value: { uses: [...fact.uses] } };
+    case 'AgentJoined':
+      return { $case: 'agentJoined', value: fact };
+    case 'AgentRevoked':
+      return { $case: 'agentRevoked', value: fact };
   }
+}
+
+/** One that a later version knows opens nothing here, and must not be taken for another. */
+export function roleFromWire(text: string): Role {
+  const role = ROLES.find((each) => each === text);
+  if (role === undefined) throw tooNew('a role');
+  return role;
 }
 
 function jobSubmitted(value: wire.JobSubmitted): JobSubmitted {

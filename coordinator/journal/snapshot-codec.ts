@@ -21,6 +21,7 @@ import type {
   LeaseSnapshot,
   UnitsSnapshot,
 } from '../domain/farm-snapshot.ts';
+import { roleFromWire } from './fact-codec.ts';
 import { counterOf, epochOf, tokenOf } from '../domain/token.ts';
 import type { Tail } from './chain.ts';
 
@@ -50,6 +51,9 @@ export function encodeSnapshot({ farm, tail }: SnapshotAtTail): Uint8Array {
     archive: farm.archive.map(segmentToWire),
     tickets: farm.tickets,
     owners: farm.owners,
+    tokens: farm.tokens,
+    shutOutKeys: farm.shutOutKeys,
+    quotas: farm.quotas,
     sequence: tail.sequence,
     commitNumber: tail.number,
     commitHash: Buffer.from(tail.hash, 'hex'),
@@ -88,7 +92,8 @@ function snapshotFrom(wire: Snapshot): SnapshotAtTail {
       lastCounter,
       lastJob,
       agents: wire.agents.map((agent) => {
-        return { ...agent, policy: agent.policy && termsOfPolicy(agent.policy) };
+        const { policy, key } = agent;
+        return { ...agent, key, policy: policy && termsOfPolicy(policy) };
       }),
       jobs: wire.jobs.map(jobFromWire),
       leases: wire.leases.map((lease) => {
@@ -102,6 +107,9 @@ function snapshotFrom(wire: Snapshot): SnapshotAtTail {
       archive: wire.archive.map(segmentFromWire),
       tickets,
       owners,
+      tokens: wire.tokens.map((token) => ({ ...token, role: roleFromWire(token.role) })),
+      shutOutKeys: wire.shutOutKeys,
+      quotas: wire.quotas,
     },
     tail: {
       farmId,

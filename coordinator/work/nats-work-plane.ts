@@ -36,6 +36,7 @@ import type { Sighting } from '../domain/lineage.ts';
 import type { WorkPlane } from '../reign.ts';
 import { successesFromWire } from './result-columns.ts';
 import type { File } from '../domain/task.ts';
+import { isUnderLease } from '../domain/lease-book.ts';
 import type { WatchHub } from '../watch-hub.ts';
 import { subscribeCheckpoints } from './checkpoints.ts';
 import { fitGrant, type FittedGrant } from './fit-grant.ts';
@@ -50,7 +51,7 @@ export interface WorkPlaneOptions {
   /** Takes note of what an agent has seen of the farm; rejects when it is of another history. */
   readonly hear: (seen: Sighting | undefined, seenBy: string) => Promise<void>;
   /** Makes a blob of a list of files, which stays for as long as a grant needs it. */
-  readonly storeList: (files: readonly File[]) => Promise<File>;
+  readonly storeList: (files: readonly File[], agentId: string) => Promise<File>;
   /** Answers what is not stored, and sees to it that what is stays until its commit. */
   readonly findMissing: (hashes: readonly string[]) => Promise<string[]>;
 }
@@ -118,7 +119,7 @@ export class NatsWorkPlane implements WorkPlane {
     const maxBytes = (nats.info?.max_payload ?? LEAST_MAX_PAYLOAD_BYTES) - HEADER_BYTES;
     let fitted: FittedGrant;
     try {
-      fitted = await fitGrant(grant, maxBytes, storeList);
+      fitted = await fitGrant(grant, maxBytes, (files) => storeList(files, order.agentId));
     } catch (error) {
       // Nothing was sent: the leases are free.
       const refusedAll = `its list of inputs cannot be stored: ${messageOf(error)}`;
@@ -146,6 +147,7 @@ export class NatsWorkPlane implements WorkPlane {
     try {
       const batch = ResultBatch.decode(message.data);
       checkSender(message, batch);
+      if (this.#isShutOut(batch.agentId)) return;
       const reply = await this.#judge(batch);
       if (reply === undefined) return;
       respondTogether(this.#options.nats, message, ResultReply.encode(reply).finish());
@@ -153,6 +155,11 @@ export class NatsWorkPlane implements WorkPlane {
       // No answer: the agent keeps its results and offers them again.
       log.warn({ subject: message.subject, error: messageOf(error) }, 'results without an answer');
     }
+  }
+
+  /** Its connection may outlive its key for a while. */
+  #isShutOut(agentId: string): boolean {
+    return (this.#options.farm.agents.get(agentId)?.revokedAtMs ?? 0) !== 0;
   }
 
   async #judge(batch: ResultBatch): Promise<ResultReply | undefined> {
@@ -210,9 +217,15 @@ function takeProgress(farm: Farm, hub: WatchHub, log: Logger, message: Msg): voi
     const known = job === undefined ? undefined : farm.jobs.get(job);
     if (job === undefined || known === undefined || known.end !== undefined) return;
     const { agentId, units } = Progress.decode(message.data);
+    // Another's units, or under another's name: nobody who runs them would say so.
+    if (message.subject.split('.')[3] !== agentId) return;
+    // Nor may what comes late of an attempt that is over be taken for how far the next one is.
+    const current = units.filter(({ step, unit, attempt }) =>
+      isUnderLease(farm, job, step, { unit, attempt, agentId }),
+    );
     hub.progress(
       job,
-      units.map(({ step, unit, attempt, fraction, counter, note }) => {
+      current.map(({ step, unit, attempt, fraction, counter, note }) => {
         return { unitId: `j${job}/${step}/${unit}`, attempt, agentId, fraction, counter, note };
       }),
     );

@@ -62,7 +62,9 @@ export class UnitLogs implements LogReader {
     let left = kept;
     try {
       for await (const message of messages) {
-        yield LogLines.decode(message.data);
+        const lines = LogLines.decode(message.data);
+        // NATS lets an agent speak under its own name only.
+        if (message.subject.split('.')[3] === lines.agentId) yield lines;
         left -= 1;
         if (left <= 0 && !follow) return;
       }

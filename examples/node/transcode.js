@@ -2,7 +2,7 @@
 /**
  * A small service that uses a Furrow farm over gRPC: encodes a film and brings it home, whole.
  *
- *   transcode.js SOURCE [FOLDER] [--farm HOST:PORT] [--token-file FILE]
+ *   transcode.js SOURCE [FOLDER] [--farm HOST:PORT] [--token-file FILE] [--ca FILE]
  *
  * Everything here may be run again, or be cut anywhere and run again: an upload is skipped when the farm
  * has the bytes, the client id makes a second submit the same job, a watch goes on from its cursor, and
@@ -42,7 +42,7 @@ const FINAL = new Set([
 const ENDED = new Set(['JOB_STATE_SUCCEEDED', 'JOB_STATE_FAILED', 'JOB_STATE_CANCELLED']);
 
 /** The services, with the token on every call. */
-function connect({ farm: address, 'token-file': tokenFile }) {
+function connect({ farm: address, 'token-file': tokenFile, ca }) {
   // As the furrow CLI does: flag, then environment, then what lies under $FURROW_HOME.
   const home = process.env.FURROW_HOME ?? join(homedir(), '.furrow');
   const farmFile = join(home, 'farm.json');
@@ -53,6 +53,9 @@ function connect({ farm: address, 'token-file': tokenFile }) {
       ? process.env.FURROW_TOKEN
       : readFileSync(tokenFile ?? join(home, 'token'), 'utf8').trim();
 
+  // The farm's own authority. Its certificates carry one name, wherever the farm is.
+  const authority = readFileSync(ca ?? process.env.FURROW_CA ?? join(home, 'keys', 'ca.pem'));
+  const options = { ...CHANNEL_OPTIONS, 'grpc.ssl_target_name_override': 'furrow.internal' };
   const files = ['job_service', 'blob_service'].map((name) => `furrow/v1/${name}.proto`);
   const definition = protoLoader.loadSync(files, {
     includeDirs: [PROTO],
@@ -65,7 +68,7 @@ function connect({ farm: address, 'token-file': tokenFile }) {
   const metadata = new grpc.Metadata();
   metadata.set('authorization', `Bearer ${token}`);
   const clients = [JobService, BlobService].map(
-    (Service) => new Service(where, grpc.credentials.createInsecure(), CHANNEL_OPTIONS),
+    (Service) => new Service(where, grpc.credentials.createSsl(authority), options),
   );
   const [jobs, blobs] = clients;
   const call = (client, method, request) =>
@@ -203,7 +206,11 @@ async function download(farm, { name, sha256 }, folder) {
 async function main() {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { farm: { type: 'string' }, 'token-file': { type: 'string' } },
+    options: {
+      farm: { type: 'string' },
+      'token-file': { type: 'string' },
+      ca: { type: 'string' },
+    },
   });
   const [source, folder = '.'] = positionals;
   if (source === undefined) throw new Error('usage: transcode.js SOURCE [FOLDER]');

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A small service that uses a Furrow farm over gRPC: encodes a film and brings it home, whole.
 
-    transcode.py SOURCE [FOLDER] [--farm HOST:PORT] [--token-file FILE]
+    transcode.py SOURCE [FOLDER] [--farm HOST:PORT] [--token-file FILE] [--ca FILE]
 
 Everything here may be run again, or be cut anywhere and run again: an upload is skipped when the farm
 has the bytes, the client id makes a second submit the same job, a watch goes on from its cursor, and a
@@ -54,8 +54,14 @@ def say(text):
 class Farm:
     """The services, with the token on every call."""
 
-    def __init__(self, address, token):
-        channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
+    def __init__(self, address, token, authority):
+        # The farm's own authority. Its certificates carry one name, wherever the farm is.
+        name = ("grpc.ssl_target_name_override", "furrow.internal")
+        channel = grpc.secure_channel(
+            address,
+            grpc.ssl_channel_credentials(root_certificates=authority),
+            options=[*CHANNEL_OPTIONS, name],
+        )
         self.jobs = job_grpc.JobServiceStub(channel)
         self.blobs = blob_grpc.BlobServiceStub(channel)
         self.metadata = [("authorization", f"Bearer {token}")]
@@ -71,7 +77,8 @@ def find_farm(arguments):
     token = os.environ.get("FURROW_TOKEN")
     if arguments.token_file or not token:
         token = pathlib.Path(arguments.token_file or home / "token").read_text()
-    return Farm(address, token.strip())
+    ca = arguments.ca or os.environ.get("FURROW_CA") or home / "keys" / "ca.pem"
+    return Farm(address, token.strip(), pathlib.Path(ca).read_bytes())
 
 
 def until_answered(call):
@@ -199,6 +206,7 @@ def main():
     parser.add_argument("folder", type=pathlib.Path, nargs="?", default=pathlib.Path("."))
     parser.add_argument("--farm", metavar="HOST:PORT")
     parser.add_argument("--token-file", metavar="FILE")
+    parser.add_argument("--ca", metavar="FILE")
     arguments = parser.parse_args()
     farm = find_farm(arguments)
     job = watch(farm, submit(farm, upload(farm, arguments.source)))

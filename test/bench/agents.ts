@@ -28,7 +28,8 @@ export async function measureAgents(
 }
 
 async function measureCount(options: BenchOptions, count: number): Promise<Figure[]> {
-  const farm = await BenchFarm.start(options);
+  // The crowd's own client is as bare as can be, and speaks no TLS.
+  const farm = await BenchFarm.start(options, ['--plaintext']);
   const crowd = new Crowd(farm, count);
   try {
     const enrolledMs = await crowd.arrivalMs();
@@ -68,7 +69,7 @@ async function measureCount(options: BenchOptions, count: number): Promise<Figur
 /** From the start of a new coordinator, at the address of the one that was killed, until all are there. */
 async function comeBackMs(farm: BenchFarm, crowd: Crowd): Promise<number> {
   const port = farm.client.address.split(':').at(-1) ?? '';
-  const readyMs = await farm.restartCoordinator(['--grpc-port', port]);
+  const readyMs = await farm.restartCoordinator(['--grpc-port', port, '--plaintext']);
   return readyMs + (await crowd.arrivalMs());
 }
 

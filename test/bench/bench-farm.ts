@@ -14,7 +14,7 @@ import { startNatsServer, type NatsServer } from '../../cli/up/nats-server.ts';
 import { furrowHome, readFarmFile, type FarmFile, type FurrowHome } from '../../kit/furrow-home.ts';
 import { createLog } from '../../kit/log.ts';
 import { ensureToken } from '../../kit/token-file.ts';
-import type { Trust } from '../../kit/trust.ts';
+import { PLAINTEXT, type Trust } from '../../kit/trust.ts';
 import { AgentState } from '../../proto/gen/furrow/v1/farm_service.ts';
 import {
   JobState,
@@ -79,7 +79,9 @@ export class BenchFarm {
     const nats = await startNatsServer({
       binary: await findNatsServer(options.packageRoot, process.env),
       directory: home.natsDir,
-      token,
+      monitorSecret: token,
+      auth: { kind: 'token', token },
+      own: { auth: { kind: 'token', token }, trust: PLAINTEXT },
       port: 0,
       monitorPort: 0,
       maxFileStoreBytes: undefined,
@@ -134,7 +136,8 @@ export class BenchFarm {
     const { address } = this.#client;
     const all = ['--drain-grace-ms', '0', ...flags];
     for (const name of names) {
-      const argv = ['agent', '--home', this.home.root, '--name', name, '--farm', address, ...all];
+      const at = ['--home', this.home.root, '--name', name, '--farm', address];
+      const argv = ['agent', ...at, '--allow-commands', 'all', '--sandbox', 'off', ...all];
       const env = { ...process.env, ...environment };
       const child = spawnRole(this.#options, argv, env, this.#logPath(name));
       this.#agents.set(name, child);

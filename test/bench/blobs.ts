@@ -19,6 +19,7 @@ import { BenchFarm, type BenchOptions } from './bench-farm.ts';
 import { atLeast, percentile, plain, type Figure } from './figure.ts';
 
 const ROUNDS = 8;
+const TLS_ROUNDS = 4;
 const REACH = 0.8;
 const MIB = 1024 * 1024;
 
@@ -28,9 +29,26 @@ interface Pair {
   readonly bareMs: number;
 }
 
+/** As the bare server speaks, and encrypted as a farm is unless somebody asks for less. */
 export async function measureBlobs(options: BenchOptions, mebibytes: number): Promise<Figure[]> {
-  const farm = await BenchFarm.start(options);
-  const target = { url: farm.httpUrl, token: farm.token };
+  const plaintext = await measureOver(options, mebibytes, ['--plaintext'], ROUNDS);
+  const tls = await measureOver(options, mebibytes, [], TLS_ROUNDS);
+  return [
+    ...figuresOf('upload', plaintext.up, mebibytes, atLeast),
+    ...figuresOf('download', plaintext.down, mebibytes, atLeast),
+    ...figuresOf('tls.upload', tls.up, mebibytes, plain),
+    ...figuresOf('tls.download', tls.down, mebibytes, plain),
+  ];
+}
+
+async function measureOver(
+  options: BenchOptions,
+  mebibytes: number,
+  flags: readonly string[],
+  rounds: number,
+): Promise<{ readonly up: readonly Pair[]; readonly down: readonly Pair[] }> {
+  const farm = await BenchFarm.start(options, flags);
+  const target = { url: farm.httpUrl, token: farm.token, trust: farm.trust };
   const folder = farm.home.root;
   const [source, copy, kept] = ['source', 'copy', 'bare'].map((name) => join(folder, name)) as [
     string,
@@ -41,7 +59,7 @@ export async function measureBlobs(options: BenchOptions, mebibytes: number): Pr
   const up: Pair[] = [];
   const down: Pair[] = [];
   try {
-    for (let round = 0; round < ROUNDS; round += 1) {
+    for (let round = 0; round < rounds; round += 1) {
       await writeRandom(source, mebibytes);
       // The name of a blob is known before it is sent: agents and clients hash what they made.
       const blob = await sha256File(source);
@@ -65,7 +83,7 @@ export async function measureBlobs(options: BenchOptions, mebibytes: number): Pr
     bare.stop();
     await farm.close();
   }
-  return [...figuresOf('upload', up, mebibytes), ...figuresOf('download', down, mebibytes)];
+  return { up, down };
 }
 
 type Work = () => Promise<unknown>;
@@ -95,7 +113,12 @@ async function settle(folder: string): Promise<void> {
   await handle.close();
 }
 
-function figuresOf(what: string, pairs: readonly Pair[], mebibytes: number): Figure[] {
+function figuresOf(
+  what: string,
+  pairs: readonly Pair[],
+  mebibytes: number,
+  ratio: (name: string, value: number, unit: string, reach: number) => Figure,
+): Figure[] {
   const middle = (of: (pair: Pair) => number): number => percentile(pairs.map(of), 0.5);
   return [
     plain(
@@ -108,7 +131,7 @@ function figuresOf(what: string, pairs: readonly Pair[], mebibytes: number): Fig
       middle(({ bareMs }) => (mebibytes / bareMs) * 1000),
       'MiB/s',
     ),
-    atLeast(
+    ratio(
       `blobs.${what}_against_bare`,
       middle(({ oursMs, bareMs }) => bareMs / oursMs),
       '',

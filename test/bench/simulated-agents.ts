@@ -8,6 +8,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NatsError, type Msg, type NatsConnection } from 'nats';
 import { connectNats } from '../../kit/nats-connection.ts';
+import { VERSION } from '../../kit/version.ts';
 import {
   AdvertiseRequest,
   Capacity,
@@ -59,7 +60,7 @@ const CAPACITY: Capacity = {
   scratchFreeBytes: 500 * 2 ** 30,
   gpus: [],
   attributes: ['tool:command', 'tool:ffmpeg', 'encoder:libx264', 'encoder:libx265'],
-  toolchain: { furrow: '0.1.0', node: '20', ffmpeg: '5.1' },
+  toolchain: { furrow: VERSION, node: '20', ffmpeg: '5.1' },
   encoderSessions: 0,
   maxUnits: 8,
 };
@@ -141,7 +142,7 @@ class SimulatedAgent {
       pinging = setInterval(() => client.ping(), PING_EVERY_MS);
       const enrolment = client.open(headers.enrol);
       const id = this.#id;
-      const request = { agentId: id, name: id, version: '0.1.0', machineFingerprint: id };
+      const request = { agentId: id, name: id, version: VERSION, machineFingerprint: id };
       client.send(enrolment, EnrolAgentRequest.encode(request).finish(), true);
     });
     if (isOnline) agentsOnline -= 1;
@@ -255,7 +256,7 @@ function doorOf({ grpc, token }: Orders): Door {
 async function run(orders: Orders): Promise<void> {
   const nats = await connectNats({
     servers: [orders.nats],
-    token: orders.token,
+    auth: { kind: 'token', token: orders.token },
     name: 'simulated agents',
   });
   setInterval(() => {

@@ -25,7 +25,7 @@ function announcedFarm(): Promise<TestFarm> {
 }
 
 function announce(farmId: string, address: string, token: string): void {
-  onTestFinished(announceFarm({ farmId, address }, token, NETWORK, () => undefined));
+  onTestFinished(announceFarm({ farmId, address, caSha256: '' }, token, NETWORK, () => undefined));
 }
 
 /** An agent with the farm's token in a home of its own, and no word of where the farm is. */

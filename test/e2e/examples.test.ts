@@ -128,6 +128,6 @@ test.each(Object.keys(EXAMPLES))('%s says in one line why it was refused', async
   const { ended, lines } = run(wrong, farm, clip, farm.workDir);
   expect(await ended).toBe(1);
   expect(lines.filter((line) => line !== '')).toEqual([
-    expect.stringMatching(/^this is not the token of this farm/),
+    expect.stringMatching(/^this is not a token of this farm/),
   ]);
 });

@@ -121,7 +121,7 @@ test('dry run: nothing is sent, unknown times are said to be, and a film that ra
   );
 
   const several = await dryRun('command', '--count', '5', '--cpus', '2', '--', 'sleep', '0.2');
-  expect(several).toContain('run: 5 units\n  needs: 2 cores, tool:command\n  runs on: den\n');
+  expect(several).toContain('run: 5 units\n  needs: 2 cores, command:sleep\n  runs on: den\n');
   await farm.furrow('submit', 'command', '--cpus', '2', '--watch', '--', 'sleep', '0.2');
   const measured: unknown = JSON.parse(
     (

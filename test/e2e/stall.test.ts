@@ -1,7 +1,8 @@
 /** A farm whose one agent takes nothing that it is given: seen, said, and all that can be tried is tried. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { credentials, Metadata } from '@grpc/grpc-js';
+import { Metadata } from '@grpc/grpc-js';
+import { channelCredentialsFor, channelOptionsFor } from '../../kit/channel-trust.ts';
 import { expect, onTestFinished, test } from 'vitest';
 import {
   AgentServiceClient,
@@ -17,7 +18,9 @@ const BEAT_MS = 500;
  * is there. Counts its streams: when one ends it opens another, as agents do.
  */
 function startDeafAgent(farm: TestFarm): { readonly streams: () => number } {
-  const client = new AgentServiceClient(farm.addresses[0]!, credentials.createInsecure());
+  const [address = ''] = farm.addresses;
+  const options = channelOptionsFor(farm.trust, address);
+  const client = new AgentServiceClient(address, channelCredentialsFor(farm.trust), options);
   const metadata = new Metadata();
   metadata.set('authorization', `Bearer ${farm.nats.token}`);
   const identity = { agentId: 'deaf-1', machineFingerprint: 'deaf' };

@@ -60,8 +60,8 @@ test('a standby shows what the leader knows, and sends writers to it', async () 
     });
   }
   for (const [service, atStandby] of Object.entries(HEALTH)) {
-    expect(await healthAt(farm.addresses[0]!, service)).toBe('SERVING');
-    expect(await healthAt(farm.addresses[1]!, service)).toBe(atStandby);
+    expect(await healthAt(farm.addresses[0]!, farm.trust, service)).toBe('SERVING');
+    expect(await healthAt(farm.addresses[1]!, farm.trust, service)).toBe(atStandby);
   }
   // A client that knows only the standby gets there all the same.
   const written = await standby.call(

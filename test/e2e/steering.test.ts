@@ -1,5 +1,5 @@
 /** What people do to running jobs and agents, and what the farm does to a unit that hangs. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { downloadFile } from '../../cli/blobs.ts';
@@ -17,8 +17,10 @@ import {
 import { readJournal } from '../support/journal-record.ts';
 import { processesUnder, watchProcess } from '../support/processes.ts';
 
-const QUICK_UNITS = 20;
-const SHORT_UNITS = 60;
+/** Of the agent on which leases wait. */
+const PLACES = 2;
+/** More than are done before leases wait. */
+const MANY_UNITS = 5_000;
 
 const count = (value: number): Step['parameters'] => ({ kind: { $case: 'count', value } });
 
@@ -84,38 +86,76 @@ test('pause: what runs finishes and counts, nothing else starts; resume goes on'
   expect(places[paused + 1]?.type).toBe('JobResumed');
 });
 
-test('pause: leases that wait behind running ones are handed back unbegun; resume goes on', async (context) => {
-  const farm = await startFarm({ agents: { only: ['--max-units', '2'] } });
+test('pause: leases that wait behind running ones are handed back unbegun; resume goes on', async () => {
+  const farm = await startFarm({ agents: { only: ['--max-units', String(PLACES)] } });
   const gate = new Gate(farm, 'gate');
-  const ledger = join(farm.workDir, 'ledger');
-  // Quick at first, so that the agent gets more of them than it can run; then two stand at the gate.
-  const script = `echo {index} >> ${ledger}; [ {index} -lt ${QUICK_UNITS} ] || { ${gate.script('{index}')}; }`;
+  const [ledger, dam] = [join(farm.workDir, 'ledger'), join(farm.workDir, 'dam')];
+  // Quick, so that the agent gets more of them than it can run, until the dam is there: then they stand.
+  const script = `echo {index} >> ${ledger}; [ ! -e ${dam} ] || { ${gate.script('{index}')}; }`;
   const step = commandStep('short', ['sh', '-c', script], {
-    parameters: count(SHORT_UNITS),
+    parameters: count(MANY_UNITS),
     demand: NO_DEMAND,
   });
   const jobId = await submitSteps(farm, step);
-  const standing = [QUICK_UNITS, QUICK_UNITS + 1];
-  await until('two stand', () => standing.every((index) => existsSync(gate.pidFile(index))));
+  const leased = async (): Promise<number> => (await getJob(farm, jobId)).steps[0]?.leased ?? 0;
+  const all = Array.from({ length: MANY_UNITS }, (_, index) => index);
+  for (;;) {
+    await until('more is held than can run', async () => (await leased()) > PLACES);
+    writeFileSync(dam, '');
+    const standing = await until('all places are taken by units that stand', () => {
+      const found = all.filter((index) => existsSync(gate.pidFile(index)));
+      return found.length === PLACES && found;
+    });
+    if ((await leased()) > PLACES) break;
+    // All that waited has begun by now: once more.
+    rmSync(dam);
+    gate.open(...standing);
+    for (const index of standing) rmSync(gate.pidFile(index));
+  }
   const { client } = farm;
   await client.call(client.jobs.pauseJob.bind(client.jobs), { jobId });
   await until('only what runs is held', async () => {
     const { state, steps } = await getJob(farm, jobId);
-    return state === JobState.JOB_STATE_PAUSED && steps[0]?.leased === standing.length;
+    return state === JobState.JOB_STATE_PAUSED && steps[0]?.leased === PLACES;
   });
-  const paused = await readJournal(farm);
-  const isWaiting = paused.facts.some((fact) => fact.type === 'LeasesGranted' && fact.waiting);
-  // Where starting a shell takes half a second no unit is short enough to wait behind another.
-  if (!isWaiting) return context.skip();
-  const handedBack = new Set(paused.ended(jobId).map(({ failureKind }) => failureKind));
-  expect(handedBack).toEqual(new Set(['retracted']));
+  const ended = (await readJournal(farm)).ended(jobId);
+  expect(new Set(ended.map(({ failureKind }) => failureKind))).toEqual(new Set(['retracted']));
 
-  gate.open(...Array.from({ length: SHORT_UNITS }, (_, index) => index));
+  rmSync(dam);
+  gate.open(...all);
   await client.call(client.jobs.resumeJob.bind(client.jobs), { jobId });
-  await expectSuccess(farm, jobId);
+  const handedBack = new Set(ended.map(({ unitId }) => unitId));
+  await until('what was handed back is done', async () => {
+    for (const { unitId } of (await readJournal(farm)).accepted(jobId)) handedBack.delete(unitId);
+    return handedBack.size === 0;
+  });
   const begun = readFileSync(ledger, 'utf8').trim().split('\n');
-  expect(begun, 'what was handed back had not begun').toHaveLength(SHORT_UNITS);
-  expect(new Set(begun).size).toBe(SHORT_UNITS);
+  expect(new Set(begun).size, 'what was handed back had not begun').toBe(begun.length);
+  await client.call(client.jobs.cancelJob.bind(client.jobs), { jobId, reason: 'seen enough' });
+});
+
+test('drained and undrained again: the agent hears of it at once, and takes what comes next', async () => {
+  const farm = await startFarm({ agents: { only: ['--cpus', '1'] } });
+  const { client } = farm;
+  const only = { agent: 'only' };
+  const beatAge = async (): Promise<number> => {
+    const { agents } = await client.call(client.farm.listAgents.bind(client.farm), {});
+    return found(agents[0], 'agent').lastBeatAgeMs;
+  };
+  const rounds = 4;
+  for (let round = 0; round < rounds; round += 1) {
+    await client.call(client.farm.drainAgent.bind(client.farm), only);
+    let ageMs = await beatAge();
+    await until('a beat was answered since', async () => {
+      const before = ageMs;
+      ageMs = await beatAge();
+      return ageMs < before;
+    });
+    await client.call(client.farm.undrainAgent.bind(client.farm), only);
+    await expectSuccess(farm, await submitSteps(farm, commandStep('next', ['true'])));
+  }
+  // It used to be one in every round; two sockets have no order, so that one may still come first.
+  expect((await readJournal(farm)).ended().length).toBeLessThan(rounds / 2);
 });
 
 test('SIGTERM: an agent hands over nothing half-made, and what it finished counts', async () => {

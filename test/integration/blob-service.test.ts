@@ -1,6 +1,6 @@
 import { credentials, Metadata, Server, ServerCredentials } from '@grpc/grpc-js';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { tokenAccess } from '../../coordinator/access.ts';
+import { tokenAccess } from '../support/access.ts';
 import { blobService } from '../../coordinator/grpc/blob-service.ts';
 import {
   BlobServiceClient,
@@ -66,7 +66,7 @@ function upload(client: BlobServiceClient, messages: readonly UploadBlobRequest[
 
 async function download(client: BlobServiceClient, sha256: string, offset: number) {
   const chunks: Buffer[] = [];
-  const call = client.downloadBlob({ sha256, offset }, allowed());
+  const call = client.downloadBlob({ sha256, offset, jobId: '' }, allowed());
   for await (const { chunk } of call as AsyncIterable<DownloadBlobResponse>) chunks.push(chunk);
   return Buffer.concat(chunks);
 }

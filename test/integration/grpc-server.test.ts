@@ -1,4 +1,5 @@
 /** The gRPC server as any client meets it: reflection, health, the door, limits, and paging. */
+import { once } from 'node:events';
 import { createRequire } from 'node:module';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -18,10 +19,12 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { FarmClient } from '../../cli/client.ts';
 import { PLAINTEXT } from '../../kit/trust.ts';
+import { VERSION } from '../../kit/version.ts';
 import { watchJob } from '../../cli/watch-job.ts';
 import { readCoordinatorConfig } from '../../coordinator/config.ts';
 import { startCoordinator, type RunningCoordinator } from '../../coordinator/coordinator.ts';
 import {
+  AdvertiseRequest,
   AgentServiceClient,
   AgentServiceService,
 } from '../../proto/gen/furrow/v1/agent_service.ts';
@@ -244,9 +247,62 @@ test('units come page by page, in order, of one step or in some states', async (
   expect((await list({ step: 'then', states: [queued] })).flat()).toEqual([]);
 });
 
+test('an agent of another version is told what to do, one of the same minor version is taken', async () => {
+  const agents = new AgentServiceClient(coordinator.grpcAddress, credentials.createInsecure());
+  const [major, minor] = VERSION.split('.').map(Number);
+  const enrol = (version: string): Promise<unknown> => {
+    const request = { agentId: 'other', name: 'other', machineFingerprint: 'm', version };
+    return grpc.call(agents.enrolAgent.bind(agents), request);
+  };
+  for (const version of [`${major}.${minor! + 1}.0`, `${major! + 1}.0.0`, 'nightly', '']) {
+    expect(await refusalOf(enrol(version))).toMatchObject({
+      reason: 'AGENT_VERSION',
+      message: expect.stringMatching(
+        /^agent other (runs|says that it runs) furrow .*(upgrade|install) /,
+      ),
+    });
+  }
+  await enrol(`${major}.${minor}.99`);
+  const { agents: list, coordinatorVersion } = await grpc.call(
+    grpc.farm.listAgents.bind(grpc.farm),
+    {},
+  );
+  expect(coordinatorVersion).toBe(VERSION);
+  expect(list.find(({ id }) => id === 'other')?.version).toBe(`${major}.${minor}.99`);
+  agents.close();
+});
+
+test.skipIf(/^\d+\.0\./.test(VERSION))(
+  'one of the minor version before works, and status says that it should be upgraded',
+  async () => {
+    const agents = new AgentServiceClient(coordinator.grpcAddress, credentials.createInsecure());
+    const [major, minor] = VERSION.split('.').map(Number);
+    const version = `${major}.${minor! - 1}.9`;
+    const agent = { agentId: 'aunt', name: 'aunt', machineFingerprint: 'm2' };
+    await grpc.call(agents.enrolAgent.bind(agents), { ...agent, version });
+    const warnings = async (): Promise<readonly string[]> =>
+      (await grpc.call(grpc.farm.getStatus.bind(grpc.farm), {})).warnings.filter((warning) =>
+        warning.startsWith('older than'),
+      );
+    expect(await warnings()).toEqual([]);
+    const stream = agents.advertise(grpc.metadata);
+    stream.on('error', () => undefined);
+    try {
+      stream.write(AdvertiseRequest.fromPartial({ ...agent, session: 's1', beat: 1 }));
+      expect(await once(stream, 'data')).toMatchObject([{ beat: 1 }]);
+      expect(await warnings()).toEqual([
+        expect.stringMatching(/^older than this coordinator: aunt \(.*\): upgrade to /),
+      ]);
+    } finally {
+      stream.cancel();
+      agents.close();
+    }
+  },
+);
+
 test('an agent is not shown before it is on disk', async () => {
   const agents = new AgentServiceClient(coordinator.grpcAddress, credentials.createInsecure());
-  const request = { agentId: 'new', name: 'new', machineFingerprint: 'm', version: '1' };
+  const request = { agentId: 'new', name: 'new', machineFingerprint: 'm', version: VERSION };
   nats.pause();
   try {
     const enrolled = grpc.call(agents.enrolAgent.bind(agents), request).catch(() => undefined);

@@ -1,3 +1,4 @@
+import { PLAINTEXT } from '../../kit/trust.ts';
 import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -25,7 +26,9 @@ async function newDirectory(): Promise<string> {
 
 async function start(directory: string, port = 0): Promise<NatsServer> {
   const binary = await findNatsServer(join(import.meta.dirname, '..', '..'), process.env);
-  const options = { binary, directory, token: TOKEN, port, monitorPort: 0, log };
+  const auth = { kind: 'token', token: TOKEN } as const;
+  const who = { auth, monitorSecret: TOKEN, own: { auth, trust: PLAINTEXT } };
+  const options = { binary, directory, ...who, port, monitorPort: 0, log };
   const server = await startNatsServer({ ...options, maxFileStoreBytes: undefined });
   cleanUps.push(() => server.stop(0));
   return server;
@@ -35,10 +38,18 @@ describe('the private nats-server', () => {
   test('answers the holder of the token and nobody else', async () => {
     const directory = await newDirectory();
     const server = await start(directory);
-    const nats = await connectNats({ servers: [server.url], token: TOKEN, name: 'test' });
+    const nats = await connectNats({
+      servers: [server.url],
+      auth: { kind: 'token', token: TOKEN },
+      name: 'test',
+    });
     cleanUps.push(() => nats.close());
     expect(nats.info?.jetstream).toBe(true);
-    const stranger = connectNats({ servers: [server.url], token: 'other', name: 'test' });
+    const stranger = connectNats({
+      servers: [server.url],
+      auth: { kind: 'token', token: 'other' },
+      name: 'test',
+    });
     await expect(stranger).rejects.toMatchObject({ reason: 'NATS_TOKEN_REFUSED' });
     const outside = await fetch(`http://127.0.0.1:${server.monitorPort}/varz`);
     expect(outside.status).toBe(404);

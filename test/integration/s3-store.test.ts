@@ -6,7 +6,7 @@ import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { tokenAccess } from '../../coordinator/access.ts';
+import { tokenAccess } from '../support/access.ts';
 import { S3Bucket } from '../../coordinator/blobs/s3-bucket.ts';
 import {
   openS3Store,

@@ -4,7 +4,9 @@
  */
 import { AgentCore } from '../../agent/agent-core.ts';
 import { assignmentsOf } from '../../agent/assignment.ts';
-import { FarmSeen, type SeenFile } from '../../agent/farm-seen.ts';
+import { FarmSeen } from '../../agent/farm-seen.ts';
+import { sessionStart } from '../../agent/session-start.ts';
+import type { StateFile } from '../../agent/state-file.ts';
 import { whyNotFitting } from '../../agent/fits.ts';
 import type { OutboxStorage } from '../../agent/outbox.ts';
 import { tokenFromWire } from '../../coordinator/grpc/wire.ts';
@@ -44,7 +46,8 @@ const UNREACHABLE = new FurrowError('unavailable', 'FARM_UNREACHABLE', 'simulate
 export interface MachineSide {
   readonly storage: OutboxStorage;
   readonly running: Set<Token>;
-  readonly seenFile: SeenFile;
+  readonly seenFile: StateFile;
+  readonly startFile: StateFile;
   readonly offered: (batch: ResultBatch) => void;
 }
 
@@ -79,8 +82,8 @@ export class AgentRun {
     this.#options = options;
     this.process = process;
     this.#session = session;
-    this.#startedAtMs = process.clock.wallMs();
     this.#machine = machine;
+    this.#startedAtMs = sessionStart(machine.startFile, process.clock.wallMs(), options.log);
     const { capacity, prng, farmId, leaseTtlMs, units, addresses } = options;
     this.#route = new CoordinatorRoute(prng.rotated(addresses).join());
     this.#seen = new FarmSeen(machine.seenFile, options.log, () => process.clock.monotonicMs());

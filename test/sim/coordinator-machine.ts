@@ -53,6 +53,11 @@ export class CoordinatorMachine {
     });
   }
 
+  /** Somebody sets the machine's clock; it stays so. */
+  setClock(byMs: number): void {
+    this.#options.clockFault.wallOffsetMs += byMs;
+  }
+
   /** kill -9, and nobody starts it until the answer is called. */
   crash(): () => void {
     this.#heldDown += 1;

@@ -34,7 +34,7 @@ process.exitCode = values.bugs ? huntBugs() : await runSeeds(isOne ? 0 : (limitM
 
 /** The patches take the place of modules, which only the test runner can do. */
 function huntBugs(): number {
-  const kinds = ['lease', 'copy', 'journal'];
+  const kinds = ['lease', 'copy', 'clock', 'journal'];
   const files = kinds.map((kind) => `test/sim/planted-${kind}-bugs.test.ts`);
   const run = spawnSync('npx', ['vitest', 'run', '--reporter=dot', ...files], { stdio: 'inherit' });
   return run.status ?? 1;
@@ -42,7 +42,14 @@ function huntBugs(): number {
 
 async function runSeeds(forMs: number): Promise<number> {
   const startMs = performance.now();
-  const totals = { seeds: 0, steps: 0, simulatedMs: 0, fromSnapshot: 0, blobsDeleted: 0 };
+  const totals = {
+    seeds: 0,
+    steps: 0,
+    simulatedMs: 0,
+    fromSnapshot: 0,
+    blobsDeleted: 0,
+    clocksSet: 0,
+  };
   const faults = new Map<string, number>();
   const ends = new Map<string, number>();
   const copies = new Map<string, number>();
@@ -53,6 +60,7 @@ async function runSeeds(forMs: number): Promise<number> {
     totals.simulatedMs += report.simulatedMs;
     totals.fromSnapshot += report.startsFromSnapshot;
     totals.blobsDeleted += report.blobsDeleted;
+    totals.clocksSet += report.clocksSet;
     add(faults, report.faults);
     add(ends, report.ends);
     add(copies, copiesOf(report));
@@ -65,8 +73,10 @@ async function runSeeds(forMs: number): Promise<number> {
     `${seeds} seeds from ${first}, ${totals.steps} steps, ${Math.round(totals.steps / seconds)} steps/s, ${Math.round(totals.simulatedMs / 60_000)} simulated minutes`,
   );
   console.log(`faults: ${listed(faults)}`);
-  const { fromSnapshot, blobsDeleted } = totals;
-  console.log(`${fromSnapshot} starts from a snapshot, ${blobsDeleted} blobs deleted`);
+  const { fromSnapshot, blobsDeleted, clocksSet } = totals;
+  console.log(
+    `${fromSnapshot} starts from a snapshot, ${blobsDeleted} blobs deleted, ${clocksSet} clocks set`,
+  );
   console.log(`second copies: ${listed(copies)}`);
   console.log(`attempts that ended without a result: ${listed(ends)}`);
   return 0;

@@ -11,6 +11,8 @@ export interface PlantedBug {
   /** What the witness says of it. */
   readonly found: RegExp;
   readonly withinSeeds: number;
+  /** Needs clocks that are set. */
+  readonly setsClocks: boolean;
 }
 
 /** `change` is given the real module and answers what takes the place of some of it. */
@@ -20,6 +22,7 @@ export function bug<M extends object>(
   change: (real: M) => Partial<M>,
   found: RegExp,
   withinSeeds: number,
+  { setsClocks = false } = {},
 ): PlantedBug {
   const plant = (): void => {
     vi.doMock(module, async (original) => {
@@ -27,7 +30,7 @@ export function bug<M extends object>(
       return { ...real, ...change(real) };
     });
   };
-  return { name, module, plant, found, withinSeeds };
+  return { name, module, plant, found, withinSeeds, setsClocks };
 }
 
 export interface Found {
@@ -40,13 +43,14 @@ export interface Found {
 export const STEPS = 8_000;
 
 /** Undefined when so many seeds find nothing. */
-export async function hunt({ plant, module, withinSeeds }: PlantedBug): Promise<Found | undefined> {
+export async function hunt(bug: PlantedBug): Promise<Found | undefined> {
+  const { plant, module, withinSeeds, setsClocks } = bug;
   plant();
   vi.resetModules();
   try {
     const { simulate } = await import('./simulation.ts');
     for (let seed = 1; seed <= withinSeeds; seed += 1) {
-      const { violation } = await simulate({ seed, steps: STEPS, isCutShort: true });
+      const { violation } = await simulate({ seed, steps: STEPS, isCutShort: true, setsClocks });
       if (violation !== undefined) return { seed, message: violation.message };
     }
     return undefined;

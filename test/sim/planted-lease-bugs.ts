@@ -1,6 +1,6 @@
 /** Planted in what decides about leases. */
 import type * as applyModule from '../../coordinator/domain/apply.ts';
-import { stepOf } from '../../coordinator/domain/apply.ts';
+import { stepOf } from '../../coordinator/domain/find.ts';
 import type * as decideModule from '../../coordinator/domain/decide.ts';
 import type * as decideGrantModule from '../../coordinator/domain/decide-grant.ts';
 import type * as decideLeaseModule from '../../coordinator/domain/decide-lease.ts';

@@ -40,6 +40,12 @@ describe('a seed', () => {
   });
 });
 
+test.each([41, 42])('machines whose clocks are set, by days even: seed %i', async (seed) => {
+  const { violation, clocksSet } = await simulate({ seed, steps: STEPS, setsClocks: true });
+  expect(violation?.message).toBeUndefined();
+  expect(clocksSet).toBeGreaterThan(2);
+});
+
 test('hundreds of agents', async () => {
   const { violation, facts } = await simulate({ seed: 5, steps: 12_000, agents: 300 });
   expect(violation?.message).toBeUndefined();

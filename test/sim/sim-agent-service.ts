@@ -31,9 +31,10 @@ const UNSEEN_STALL_MS = 1_300;
 const REMEMBERED_BEATS = 20;
 
 interface TakenBeat {
-  readonly wallMs: number;
   readonly awakeMs: number;
   readonly tokens: ReadonlySet<Token>;
+  /** What the agent's leases were then, decided or committed. */
+  readonly leases: ReadonlySet<Token>;
 }
 
 export class SimAgentService {
@@ -53,12 +54,10 @@ export class SimAgentService {
     try {
       const beat = beatFromWire(request);
       const { releasedGrant, drain } = office.beat(beat);
-      const { awakeMs, clock } = process;
+      const { awakeMs } = process;
       const tokens = new Set(beat.inventory.map(({ token }) => token));
-      const beats = [
-        { wallMs: clock.wallMs(), awakeMs, tokens },
-        ...(this.#beats.get(agentId) ?? []),
-      ];
+      const leases = new Set(office.farm.agents.get(agentId)?.leases);
+      const beats = [{ awakeMs, tokens, leases }, ...(this.#beats.get(agentId) ?? [])];
       this.#beats.set(agentId, beats.slice(0, REMEMBERED_BEATS));
       const before = this.#streams.get(agentId);
       this.#streams.set(agentId, { stream, session });
@@ -115,7 +114,8 @@ export class SimAgentService {
     for (const fact of facts) {
       if (fact.type !== 'LeaseEnded' || !/heartbeat/.test(fact.message)) continue;
       // One that came after it was decided does not count.
-      const heard = this.#beats.get(fact.agentId)?.find(({ wallMs }) => wallMs < fact.atMs);
+      const beats = this.#beats.get(fact.agentId);
+      const heard = beats?.find(({ leases }) => leases.has(fact.token));
       if (heard?.tokens.has(fact.token) !== true) continue;
       const silentMs = (process.awakeMs - heard.awakeMs) * fastestRate;
       if (silentMs + UNSEEN_STALL_MS >= leaseTtlMs) continue;

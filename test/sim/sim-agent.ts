@@ -1,5 +1,6 @@
 /** One agent: a machine with its processes and its disk, which outlive the runs of its program. */
 import type { OutboxStorage } from '../../agent/outbox.ts';
+import type { StateFile } from '../../agent/state-file.ts';
 import { tokenKey, type TokenKey } from '../../agent/token-key.ts';
 import { tokenFromWire } from '../../coordinator/grpc/wire.ts';
 import type { Logger } from '../../kit/log.ts';
@@ -50,8 +51,8 @@ export class SimAgent {
   readonly #running = new Set<Token>();
   #run: AgentRun | undefined;
   #runs = 0;
-  /** What a file on its disk says of the farm. */
-  #seen: string | undefined;
+  /** Small files on its disk, by name. */
+  readonly #files = new Map<string, string>();
   /** Some of what it has offered. */
   readonly #offered: ResultBatch[] = [];
 
@@ -82,15 +83,18 @@ export class SimAgent {
     this.#run = new AgentRun(this.#options, process, prng.hex(16), {
       storage: this.#storage(process),
       running: this.#running,
-      seenFile: {
-        path: `${agentId}/farm-seen.json`,
-        read: () => this.#seen,
-        replace: (text) => {
-          this.#seen = text;
-        },
-      },
+      seenFile: this.#file('farm-seen'),
+      startFile: this.#file('session-start'),
       offered: (batch) => this.#remember(batch),
     });
+  }
+
+  #file(name: string): StateFile {
+    return {
+      path: `${this.agentId}/${name}`,
+      read: () => this.#files.get(name),
+      replace: (text) => void this.#files.set(name, text),
+    };
   }
 
   #remember(batch: ResultBatch): void {
@@ -133,6 +137,11 @@ export class SimAgent {
 
   breakStream(): void {
     this.#run?.breakStream();
+  }
+
+  /** Somebody sets the machine's clock; it stays so. */
+  setClock(byMs: number): void {
+    this.#options.clockFault.wallOffsetMs += byMs;
   }
 
   #storage(process: SimProcess): OutboxStorage {

@@ -280,7 +280,8 @@ export class SimCoordinator {
     return this.#served(async ({ office }) => {
       await office.hear(sightingFromWire(seen, office.farm.farmId), agentId);
       const machineFingerprint = `machine-of-${agentId}`;
-      const agent = { agentId, name: agentId, version: '1', machineFingerprint };
+      const versions = { version: '1.0.0', coordinatorVersion: '1.0.0' };
+      const agent = { agentId, name: agentId, machineFingerprint, ...versions };
       unlessRefused(await office.submit({ type: 'EnrolAgent', ...agent }));
       return { farmId: office.farm.farmId, ...office.place };
     });

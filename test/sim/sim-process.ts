@@ -9,7 +9,8 @@ import type { Timeline } from './timeline.ts';
 export interface ClockFault {
   /** 1 is right; 1.01 runs one per cent fast. */
   readonly rate: number;
-  readonly wallOffsetMs: number;
+  /** Changes when somebody sets the machine's clock. */
+  wallOffsetMs: number;
 }
 
 const WALL_START_MS = Date.UTC(2030, 0, 1);

@@ -5,6 +5,7 @@
  */
 import { pino } from 'pino';
 import type { Logger } from '../../kit/log.ts';
+import { ClockSetter } from './clock-setter.ts';
 import { CoordinatorMachine, describe } from './coordinator-machine.ts';
 import type { CopyCounts } from './copy-check.ts';
 import { Faults } from './faults.ts';
@@ -34,6 +35,8 @@ export interface SimulationOptions {
   readonly agents?: number;
   /** How many coordinators; by default the seed tells. */
   readonly coordinators?: number;
+  /** Whether wall clocks are set while the faults run; by default those of fresh seeds are. */
+  readonly setsClocks?: boolean;
   /** Prints every event. */
   readonly print?: boolean;
 }
@@ -53,6 +56,7 @@ export interface SimulationReport {
   readonly startsFromSnapshot: number;
   readonly blobsDeleted: number;
   readonly copies: Readonly<CopyCounts>;
+  readonly clocksSet: number;
 }
 
 const LEASE_TTL_MS = 15_000;
@@ -90,6 +94,7 @@ class Simulation {
   readonly #agents: SimAgent[] = [];
   readonly #workload: Workload;
   readonly #faults: Faults;
+  readonly #clockSetter: ClockSetter;
   readonly #world: World;
   readonly #coordinators: readonly CoordinatorMachine[];
   #natsRuns = 1;
@@ -149,6 +154,7 @@ class Simulation {
       restartNats: () => this.#restartNats(),
     };
     this.#faults = new Faults(this.#world, prng.fork());
+    this.#clockSetter = new ClockSetter(this.#world, options.seed);
     this.#makeSomeSlow(units);
   }
 
@@ -164,12 +170,15 @@ class Simulation {
     for (const agent of this.#agents) agent.start();
     this.#workload.start();
     this.#faults.start();
+    const { seed, setsClocks = seed >= FIRST_FRESH_SEED } = this.#options;
+    if (setsClocks) this.#clockSetter.start();
     while (this.#timeline.steps < this.#options.steps) {
       if (!(await this.#step())) return;
     }
     if (this.#options.isCutShort === true) return;
     this.#timeline.note('all is mended');
     this.#faults.stop();
+    this.#clockSetter.stop();
     this.#workload.close();
     let acceptedAtMs = this.#timeline.nowMs;
     let accepted = 0;
@@ -234,6 +243,7 @@ class Simulation {
       startsFromSnapshot: this.#witness.startsFromSnapshot,
       blobsDeleted: this.#witness.blobsDeleted,
       copies: this.#witness.copies.counts,
+      clocksSet: this.#clockSetter.count,
     };
   }
 

@@ -1,4 +1,5 @@
 /** Any fact of any kind, for properties. */
+import { ROLES } from '../../coordinator/domain/credentials.ts';
 import * as fc from 'fast-check';
 import type { Arbitrary } from 'fast-check';
 import type { AgentPolicy } from '../../coordinator/domain/agent-policy.ts';
@@ -258,6 +259,26 @@ const factFields: {
   }),
   TicketsSet: fc.record({ name: text, limit: uint32, atMs }),
   OwnerSet: fc.record({ name: text, weight: uint32, maxUnits: uint32, atMs }),
+  QuotaSet: fc.record({ name: text, maxQueued: uint32, maxStoredBytes: bytes, atMs }),
+  TokenCreated: fc.record({
+    id: text,
+    role: fc.constantFrom(...ROLES),
+    owner: text,
+    label: text,
+    secretHash: sha256,
+    expiresAtMs: atMs,
+    atMs,
+  }),
+  TokenRevoked: fc.record({ id: text, atMs }),
+  TokensUsed: fc.record({ uses: fc.array(fc.record({ id: text, atMs }), { maxLength: 4 }) }),
+  AgentJoined: fc.record({
+    agentId: text,
+    secretHash: sha256,
+    natsPublicKey: text,
+    tokenId: text,
+    atMs,
+  }),
+  AgentRevoked: fc.record({ agentId: text, atMs }),
 };
 
 export const FACT_TYPES = Object.keys(factFields) as readonly Fact['type'][];

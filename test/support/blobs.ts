@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished } from 'vitest';
 import { pino } from 'pino';
-import { tokenAccess } from '../../coordinator/access.ts';
+import { tokenAccess } from './access.ts';
 import {
   openDiskStore,
   type DiskStore,

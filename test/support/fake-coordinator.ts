@@ -11,6 +11,7 @@ import {
   type AdvertiseRequest,
   type AdvertiseResponse,
   type EnrolAgentResponse,
+  type JoinAgentResponse,
   type LeaseEntry,
 } from '../../proto/gen/furrow/v1/agent_service.ts';
 import {
@@ -49,7 +50,8 @@ export class FakeCoordinator {
   beatRefusal: FurrowError | null = null;
   /** While false, beats get no answer. */
   answering = true;
-  enrolRefusal: { readonly code: number; readonly message: string } | null = null;
+  /** Set: agents are refused with it. */
+  enrolRefusal: FurrowError | null = null;
   judge: (result: Result) => Omit<ResultVerdict, 'token'> | null = () => ({
     verdict: Verdict.VERDICT_ACCEPTED,
     missing: [],
@@ -76,12 +78,16 @@ export class FakeCoordinator {
   async listen(port = this.port): Promise<void> {
     this.#server = new Server();
     this.#server.addService(AgentServiceService, {
+      joinAgent: (
+        _call: unknown,
+        reply: (error: object | null, response?: JoinAgentResponse) => void,
+      ) => reply(null, { farmId: 'farm-1', key: this.#options.token, addresses: [] }),
       enrolAgent: (
         _call: unknown,
         reply: (error: object | null, response?: EnrolAgentResponse) => void,
       ) => {
         const refusal = this.enrolRefusal;
-        if (refusal !== null) reply({ code: refusal.code, details: refusal.message });
+        if (refusal !== null) reply(statusOf(refusal));
         else reply(null, this.#enrolment());
       },
       advertise: (stream: BeatStream) => this.#serve(stream),
@@ -106,6 +112,9 @@ export class FakeCoordinator {
     return {
       farmId: 'farm-1',
       natsUrls: [natsUrl],
+      natsJwt: '',
+      natsCa: '',
+      natsServerName: '',
       natsToken: token,
       blobUrl: blobUrl ?? 'http://127.0.0.1:1',
       leaseTtlMs: leaseTtlMs ?? 15_000,

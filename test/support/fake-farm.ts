@@ -364,7 +364,11 @@ function newServer(farm: FakeFarm, historyOf: (jobId: string) => History): Serve
   });
   server.addService(FarmServiceService, {
     getStatus: unary(() => ({ ...fakeStatus(farm), ...farm.status })),
-    listAgents: unary(() => ({ agents: farm.agents, ageMs: farm.ageMs })),
+    listAgents: unary(() => ({
+      agents: farm.agents,
+      ageMs: farm.ageMs,
+      coordinatorVersion: '0.1.0',
+    })),
     drainAgent: unary(({ agent }) => {
       if (!farm.agents.some((known) => known.id === agent || known.name === agent)) {
         throw new FurrowError('not-found', 'AGENT_NOT_FOUND', `there is no agent ${agent}`);

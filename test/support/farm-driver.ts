@@ -47,6 +47,8 @@ export class FarmDriver {
   readonly facts: Fact[] = [];
   stops: StopOrder[] = [];
   nowMs = 0;
+  /** By how much the coordinator's wall clock was set since the beginning. */
+  wallSetMs = 0;
   /** What units take, as agents report it: too long for others to wait behind them. */
   runMs = 60_000;
   /** What units are seen to take. */
@@ -59,7 +61,7 @@ export class FarmDriver {
   }
 
   get now(): Now {
-    return { monotonicMs: this.nowMs, wallMs: WALL_START_MS + this.nowMs };
+    return { monotonicMs: this.nowMs, wallMs: WALL_START_MS + this.wallSetMs + this.nowMs };
   }
 
   /** One fact with all that follows from it; throws when the farm does not hold together. */
@@ -154,7 +156,8 @@ export class FarmDriver {
   enrol(agentId: string, capacity: Partial<Capacity> = {}): void {
     const name = `${agentId}-box`;
     const machineFingerprint = `machine of ${agentId}`;
-    this.ask({ type: 'EnrolAgent', agentId, name, version: '1', machineFingerprint });
+    const versions = { version: '1.0.0', coordinatorVersion: '1.0.0' };
+    this.ask({ type: 'EnrolAgent', agentId, name, machineFingerprint, ...versions });
     this.beat(agentId, { capacity: { ...CAPACITY, ...capacity } });
   }
 

@@ -32,6 +32,9 @@ const MAIN = join(import.meta.dirname, '..', '..', 'dist', 'cli', 'main.js');
 const PATIENCE_MS = 60_000;
 const POLL_MS = 25;
 
+/** Tests' programs leave marks and wait at gates outside of their folders. */
+const ANY_PROGRAM = { FURROW_AGENT_ALLOW_COMMANDS: 'all', FURROW_AGENT_SANDBOX: 'off' };
+
 /** Flags of each agent, by its name. */
 export type AgentFlags = Readonly<Record<string, readonly string[]>>;
 
@@ -242,6 +245,7 @@ export async function startFarm(options: TestFarmOptions = {}): Promise<TestFarm
         const logPath = join(root, 'log', `${name}.log`);
         const agent = new Role(name, logPath, () => argv, {
           ...environment,
+          ...ANY_PROGRAM,
           ...options.agentEnvironment,
         });
         agents.set(name, agent);

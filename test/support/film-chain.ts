@@ -2,23 +2,19 @@
  * Runs the film runners one after the other in a temporary tree, as the farm would: each attempt in a
  * directory of its own that holds its inputs, and outputs taken by pattern. No farm is needed.
  */
-import { spawn } from 'node:child_process';
 import { copyFile, cp, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { createInterface } from 'node:readline';
+import { MemorySampler } from '../../agent/process/memory-sampler.ts';
+import { ProcessRecords } from '../../agent/process/process-records.ts';
+import { runProcess, type ProcessHost } from '../../agent/process/run-process.ts';
+import { VramUse } from '../../agent/process/vram-use.ts';
 import { audioRunner } from '../../agent/runners/film/audio.ts';
 import { concatRunner } from '../../agent/runners/film/concat.ts';
 import { encodeRunner } from '../../agent/runners/film/encode.ts';
 import { proveFilmRunner } from '../../agent/runners/film/prove-film.ts';
 import { splitRunner } from '../../agent/runners/film/split.ts';
-import type {
-  ProcessRequest,
-  ProcessResult,
-  Runner,
-  RunnerContext,
-  RunOutcome,
-} from '../../agent/runners/runner.ts';
+import type { Runner, RunnerContext, RunOutcome, UnitWork } from '../../agent/runners/runner.ts';
 import type { AudioEncoding, Task, VideoEncoding } from '../../proto/gen/furrow/v1/task.ts';
 
 interface ProgressReport {
@@ -55,9 +51,14 @@ export interface ChainResult {
 /** One temporary tree; removed by `close`. */
 export class FilmChain {
   readonly root: string;
+  readonly #host: ProcessHost;
 
   private constructor(root: string) {
     this.root = root;
+    this.#host = {
+      records: new ProcessRecords(join(root, 'processes')),
+      sampler: new MemorySampler(new VramUse()),
+    };
   }
 
   static async open(): Promise<FilmChain> {
@@ -78,7 +79,7 @@ export class FilmChain {
     const step = async (
       name: string,
       runner: Runner,
-      kind: NonNullable<Task['kind']>,
+      kind: TaskKind,
       inputs: readonly string[],
       outputs: readonly string[],
       item = '',
@@ -126,6 +127,44 @@ export class FilmChain {
     return (await this.#prove(store, made.source, film)).outcome;
   }
 
+  /** The first unit alone. */
+  async split(sourcePath: string): Promise<UnitRun> {
+    const store = await mkdtemp(join(this.root, 'job-'));
+    const source = basename(sourcePath);
+    await copyFile(sourcePath, join(store, source));
+    const split = { $case: 'split', value: { source, pieceMs: 1000 } } as const;
+    return this.#unit(store, 'split', splitRunner, split, [source], [], '');
+  }
+
+  /** One unit in a directory that `prepare` fills, and nobody copies. */
+  async attempt(
+    runner: Runner,
+    kind: TaskKind,
+    prepare: (directory: string) => Promise<void>,
+    item = '',
+  ): Promise<RunOutcome> {
+    const directory = await mkdtemp(join(this.root, 'attempt-'));
+    await prepare(directory);
+    return runner.run(unitWork(directory, kind, runner.kind, item), this.context());
+  }
+
+  /** Real processes as an agent starts them: groups, records, no farm. */
+  context(log: string[] = [], progress: ProgressReport[] = []): RunnerContext {
+    const { signal } = new AbortController();
+    return {
+      signal,
+      progress: (fraction, counter) => progress.push({ fraction, counter }),
+      log: (line) => log.push(line),
+      run: (request) => runProcess(this.#host, request, { signal, log: (line) => log.push(line) }),
+    };
+  }
+
+  /** For after each test. */
+  async refuseRunning(): Promise<void> {
+    const running = await readdir(join(this.root, 'processes'));
+    if (running.length > 0) throw new Error(`${running.length} processes have not ended`);
+  }
+
   async #prove(store: string, source: string, film: string): Promise<UnitRun> {
     const proof = { $case: 'proveFilm', value: { source, film } } as const;
     const held = [source, film, 'plan.json', 'seal-*', 'audio.json'];
@@ -136,7 +175,7 @@ export class FilmChain {
     store: string,
     step: string,
     runner: Runner,
-    kind: NonNullable<Task['kind']>,
+    kind: TaskKind,
     inputs: readonly string[],
     outputs: readonly string[],
     item: string,
@@ -150,31 +189,8 @@ export class FilmChain {
     }
     const log: string[] = [];
     const progress: ProgressReport[] = [];
-    const outcome = await runner.run(
-      {
-        jobId: 'j1',
-        step,
-        unit: 0,
-        attempt: 1,
-        value: '',
-        item,
-        task: { kind },
-        demand: {
-          cpuMillis: 1000,
-          ramBytes: 0,
-          gpus: 0,
-          vramBytes: 0,
-          scratchBytes: 0,
-          encoderSessions: 0,
-          attributes: [],
-          tickets: {},
-        },
-        limits: { maxAttempts: 0, runTimeoutMs: 0, stallTimeoutMs: 0 },
-        gpuIds: [],
-        directory,
-      },
-      plainContext(log, progress),
-    );
+    const work = unitWork(directory, kind, step, item);
+    const outcome = await runner.run(work, this.context(log, progress));
     if (outcome.state === 'succeeded') {
       for (const pattern of outputs) {
         for (const name of await matching(directory, pattern)) {
@@ -207,44 +223,30 @@ async function matching(directory: string, pattern: string): Promise<string[]> {
     .sort();
 }
 
-/** A context that only spawns: no groups, no limits, no farm. */
-function plainContext(log: string[], progress: ProgressReport[]): RunnerContext {
-  return {
-    signal: new AbortController().signal,
-    progress: (fraction, counter) => progress.push({ fraction, counter }),
-    log: (line) => log.push(line),
-    run: plainRun,
-  };
-}
+type TaskKind = NonNullable<Task['kind']>;
 
-async function plainRun(request: ProcessRequest): Promise<ProcessResult> {
-  const child = spawn(request.program, request.args, {
-    cwd: request.cwd,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  const stderrTail: string[] = [];
-  const read = async (stream: NodeJS.ReadableStream, onLine: (line: string) => void) => {
-    for await (const line of createInterface({ input: stream })) onLine(line);
-  };
-  const ended = new Promise<[number | null, string | null]>((resolve, reject) => {
-    child.on('error', reject);
-    child.on('exit', (code, signal) => resolve([code, signal]));
-  });
-  const [[exitCode, signal]] = await Promise.all([
-    ended,
-    read(child.stdout, (line) => request.onStdoutLine?.(line)),
-    read(child.stderr, (line) => {
-      stderrTail.push(line);
-      request.onStderrLine?.(line);
-    }),
-  ]);
+/** An attempt's work, in its directory. */
+export function unitWork(directory: string, kind: TaskKind, step = 'step', item = ''): UnitWork {
   return {
-    exitCode,
-    signal,
-    stdoutTail: [],
-    stderrTail: stderrTail.slice(-50),
-    peakRamBytes: 0,
-    peakVramBytes: 0,
-    memoryEnd: null,
+    jobId: 'j1',
+    step,
+    unit: 0,
+    attempt: 1,
+    value: '',
+    item,
+    task: { kind },
+    demand: {
+      cpuMillis: 1000,
+      ramBytes: 0,
+      gpus: 0,
+      vramBytes: 0,
+      scratchBytes: 0,
+      encoderSessions: 0,
+      attributes: [],
+      tickets: {},
+    },
+    limits: { maxAttempts: 0, runTimeoutMs: 0, stallTimeoutMs: 0 },
+    gpuIds: [],
+    directory,
   };
 }

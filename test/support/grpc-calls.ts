@@ -9,15 +9,18 @@ import {
   type ServiceError,
 } from '@grpc/grpc-js';
 import { service as healthService } from 'grpc-health-check';
+import { channelCredentialsFor, channelOptionsFor } from '../../kit/channel-trust.ts';
+import type { Trust } from '../../kit/trust.ts';
 import { decodeErrorDetails, ERROR_DETAILS_KEY } from '../../kit/error-details.ts';
 import { BlobServiceClient } from '../../proto/gen/furrow/v1/blob_service.ts';
 import { FarmServiceClient } from '../../proto/gen/furrow/v1/farm_service.ts';
 import { JobServiceClient } from '../../proto/gen/furrow/v1/job_service.ts';
 
 /** What grpc.health.v1 says of a service: SERVING or NOT_SERVING. It wants no token. */
-export async function healthAt(address: string, service: string): Promise<string> {
+export async function healthAt(address: string, trust: Trust, service: string): Promise<string> {
   const Health = makeGenericClientConstructor(healthService, 'Health');
-  const client = new Health(address, credentials.createInsecure());
+  const options = channelOptionsFor(trust, address);
+  const client = new Health(address, channelCredentialsFor(trust), options);
   const check = client['check'] as (
     request: object,
     callback: (error: ServiceError | null, answer: { readonly status: string }) => void,

@@ -55,7 +55,7 @@ cluster { name: test, listen: "127.0.0.1:${routePort}", no_advertise: true, rout
   const connections: NatsConnection[] = [];
   const connect = async (name: string, port?: number): Promise<NatsConnection> => {
     const servers = port === undefined ? urls : [`nats://127.0.0.1:${port}`];
-    const nats = await connectNats({ servers, token, name });
+    const nats = await connectNats({ servers, auth: { kind: 'token', token }, name });
     connections.push(nats);
     return nats;
   };

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { findNatsServer, type NatsBinary } from '../../cli/up/nats-binary.ts';
 import { startNatsServer, type NatsServer } from '../../cli/up/nats-server.ts';
 import { createLog } from '../../kit/log.ts';
+import { PLAINTEXT } from '../../kit/trust.ts';
 import { connectNats, type NatsConnection } from '../../kit/nats-connection.ts';
 
 export interface TestNats {
@@ -63,7 +64,9 @@ export async function startTestNats(options: TestNatsOptions = {}): Promise<Test
     startNatsServer({
       binary,
       directory,
-      token,
+      monitorSecret: token,
+      auth: { kind: 'token', token },
+      own: { auth: { kind: 'token', token }, trust: PLAINTEXT },
       port,
       monitorPort,
       maxFileStoreBytes: options.maxFileStoreBytes,
@@ -92,7 +95,7 @@ export async function startTestNats(options: TestNatsOptions = {}): Promise<Test
     resume: () => void signal('SIGCONT'),
     connect: async (name, otherPort) => {
       const servers = [otherPort === undefined ? url : `nats://127.0.0.1:${otherPort}`];
-      const nats = await connectNats({ servers, token, name });
+      const nats = await connectNats({ servers, auth: { kind: 'token', token }, name });
       connections.push(nats);
       return nats;
     },

@@ -34,12 +34,13 @@ interface Pair {
 }
 
 /**
- * `concerns`: whether the faults are for a connection, by the first bytes that its client says; until
- * then nothing happens to it. Default all.
+ * `concerns`: whether the faults are for a connection, by the first bytes that its client says, or by the
+ * client's port; until then nothing happens to it. Default all. `at`: where to listen; default 127.0.0.1, a free port.
  */
 export async function startProxy(
   targetPort: number,
-  concerns?: (opening: Buffer) => boolean,
+  concerns?: (opening: Buffer, clientPort: number) => boolean,
+  at: { readonly host: string; readonly port: number } = { host: '127.0.0.1', port: 0 },
 ): Promise<Proxy> {
   const faults: Faults = { isCut: false, dropsReplies: false, dropsRequests: false, delayMs: 0 };
   const pairs = new Set<Pair>();
@@ -58,7 +59,7 @@ export async function startProxy(
     const pair: Pair = { client, server, isConcerned, lostBytes: false };
     pairs.add(pair);
     client.once('data', (opening) => {
-      pair.isConcerned ??= concerns?.(opening);
+      pair.isConcerned ??= concerns?.(opening, client.remotePort ?? 0);
       if (faults.isCut && pair.isConcerned === true) end(pair);
     });
     relay(pair, client, server, faults, () => faults.dropsRequests);
@@ -69,7 +70,7 @@ export async function startProxy(
       socket.on('close', () => end(pair));
     }
   });
-  await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => listener.listen(at.port, at.host, resolve));
   const address = listener.address();
   if (address === null || typeof address === 'string') throw new Error('no port');
   const endAll = (which: (pair: Pair) => boolean): void => {

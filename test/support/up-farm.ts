@@ -87,7 +87,7 @@ async function firstLine(child: ChildProcess): Promise<{ grpc: string; http: str
   throw new Error('furrow up ended without a word');
 }
 
-async function runCli(args: readonly string[], options: CliOptions): Promise<CliRun> {
+export async function runCli(args: readonly string[], options: CliOptions): Promise<CliRun> {
   const child = spawn(process.execPath, [CLI, ...args], {
     cwd: options.cwd,
     env: options.environment,

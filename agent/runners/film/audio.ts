@@ -2,9 +2,17 @@
 import type { AudioTask } from '../../../proto/gen/furrow/v1/task.ts';
 import { writeAudioFacts } from './audio-facts.ts';
 import { AUDIO_FRAMES_OPTIONS, AudioSpanReader } from './audio-span.ts';
-import { FilmFault, filmRunner, processFault, type FilmAttempt } from './film-fault.ts';
+import { FilmFault, processFault } from './film-fault.ts';
+import { filmRunner, type FilmAttempt } from './film-runner.ts';
 import { takeLines } from './list-file.ts';
-import { containerStartUs, probeMedia, streamsOf, type MediaStream } from './source-facts.ts';
+import { soundLimitMs } from './media-limits.ts';
+import {
+  containerStartUs,
+  probeMedia,
+  probeSource,
+  streamsOf,
+  type MediaStream,
+} from './source-facts.ts';
 
 export const audioRunner = filmRunner('audio', encodeAudio);
 
@@ -19,7 +27,7 @@ const SOURCE_FRAMES = 'source-audio.txt';
 
 async function encodeAudio(attempt: FilmAttempt<AudioTask>): Promise<void> {
   const { media, task, work, context } = attempt;
-  const facts = await probeMedia(media, task.source);
+  const facts = await probeSource(media, task.source);
   const tracks = streamsOf(facts, 'audio');
   if (tracks.length === 0) {
     context.log(`${task.source} has no audio`);
@@ -29,7 +37,7 @@ async function encodeAudio(attempt: FilmAttempt<AudioTask>): Promise<void> {
   const encoder = task.audio?.encoder || 'aac';
   const file = audioName(encoder, tracks);
   const bitrate = task.audio?.bitrateBps ?? 0;
-  const totalUs = Number(facts.format.duration ?? 0) * 1e6;
+  const totalSeconds = Number(facts.format.duration ?? 0);
   const run = await media.ffmpeg(
     [{ name: task.source }],
     [
@@ -44,10 +52,11 @@ async function encodeAudio(attempt: FilmAttempt<AudioTask>): Promise<void> {
     ],
     ({ outTimeUs }) =>
       context.progress(
-        totalUs > 0 ? Math.max(0, Math.min(1, outTimeUs / totalUs)) : 0,
+        totalSeconds > 0 ? Math.max(0, Math.min(1, outTimeUs / 1e6 / totalSeconds)) : 0,
         Math.max(0, outTimeUs),
         '',
       ),
+    { limitMs: soundLimitMs(totalSeconds, tracks.length) },
   );
   if (!run.ok) throw processFault(run, `audio of ${task.source}`);
   // ffmpeg goes on over packets that it cannot decode; the listener should know.

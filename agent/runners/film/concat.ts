@@ -4,15 +4,18 @@
  */
 import { access, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { unsafeName } from '../../../kit/safe-name.ts';
 import type { ConcatTask } from '../../../proto/gen/furrow/v1/task.ts';
 import { AUDIO_NAMES } from './audio.ts';
 import { readAudioFacts } from './audio-facts.ts';
 import { readSeal } from './chunk-seal.ts';
 import { containerOf, muxerOptions, subtitleCodec, type Container } from './container.ts';
 import type { MediaInput } from './ffmpeg-argv.ts';
-import { FilmFault, filmRunner, processFault, type FilmAttempt } from './film-fault.ts';
+import { FilmFault, processFault } from './film-fault.ts';
+import { filmRunner, type FilmAttempt } from './film-runner.ts';
 import { chunkName, readPlan, sealName, type FilmPlan, type SourceTrack } from './film-plan.ts';
-import { containerStartUs, probeMedia, tracksOf } from './source-facts.ts';
+import { readLimitMs } from './media-limits.ts';
+import { containerStartUs, probeMedia, probeSource, tracksOf } from './source-facts.ts';
 import { durationsUs, formatUs, unpackTimes } from './timeline.ts';
 
 type ConcatAttempt = FilmAttempt<ConcatTask>;
@@ -27,12 +30,17 @@ async function concat(attempt: ConcatAttempt): Promise<void> {
   if (container === undefined) {
     throw new FilmFault('invalid-input', `${task.film}: a film ends in .mp4, .mov, .mkv or .webm`);
   }
+  const why = unsafeName(task.film);
+  if (why !== undefined || task.film.includes('/')) {
+    throw new FilmFault('invalid-input', `${task.film} cannot name a film: ${why ?? 'it has a /'}`);
+  }
   const plan = await readPlan(work.directory);
-  await refuseUnlikeChunks(attempt, plan);
+  const chunkBytes = await refuseUnlikeChunks(attempt, plan);
   await writeFile(join(work.directory, LIST_NAME), chunkList(plan));
 
-  const tracks = plan.source.tracks ?? tracksOf(await probeMedia(media, task.source));
+  const tracks = plan.source.tracks ?? tracksOf(await probeSource(media, task.source));
   const audio = await findAudio(work.directory);
+  const sourceBytes = (await media.sizeOf(task.source)) ?? 0;
   if (audio === undefined && plan.source.audioTracks > 0) {
     throw new FilmFault('bad-output', `the audio of ${task.source} is missing`);
   }
@@ -44,7 +52,7 @@ async function concat(attempt: ConcatAttempt): Promise<void> {
       options: [
         ['-itsoffset', formatUs(plan.videoDelayUs)],
         // Without the automatic filter packets stay byte for byte what the chunks hold.
-        ['-f', 'concat', '-safe', '0', '-auto_convert', '0'],
+        ['-f', 'concat', '-safe', '1', '-auto_convert', '0'],
       ].flat(),
     },
     // ffmpeg moves every input to 0; the offset puts late audio back where it was.
@@ -70,18 +78,29 @@ async function concat(attempt: ConcatAttempt): Promise<void> {
       },
     ],
     ({ frame }) => context.progress(Math.min(1, frame / plan.frames), frame, 'joining'),
+    // Chunks, source and film are each read or written, and the film once more for its index.
+    { limitMs: readLimitMs(3 * chunkBytes + sourceBytes) },
   );
   if (!run.ok) throw joinFault(run.complaints, container) ?? processFault(run, 'joining');
 }
 
-/** Chunks of different headers would play until the first seam. */
-async function refuseUnlikeChunks({ work }: ConcatAttempt, plan: FilmPlan): Promise<void> {
+/**
+ * Chunks of different headers would play until the first seam; one that is no MP4 could be a list of
+ * other files. Answers the bytes of all.
+ */
+async function refuseUnlikeChunks(attempt: ConcatAttempt, plan: FilmPlan): Promise<number> {
+  const { work, media } = attempt;
   let first: { readonly name: string; readonly hash: string } | undefined;
+  let bytes = 0;
   for (const piece of plan.pieces) {
     const name = chunkName(piece);
     await access(join(work.directory, name)).catch(() => {
       throw new FilmFault('bad-output', `${name} is missing`);
     });
+    bytes += (await media.sizeOf(name)) ?? 0;
+    if ((await media.firstBytes(name, 8)).toString('latin1', 4) !== 'ftyp') {
+      throw new FilmFault('bad-output', `${name} is not the MP4 that an encoder makes`);
+    }
     const { extradataHash } = await readSeal(work.directory, sealName(piece));
     first ??= { name, hash: extradataHash };
     if (extradataHash !== first.hash) {
@@ -91,6 +110,7 @@ async function refuseUnlikeChunks({ work }: ConcatAttempt, plan: FilmPlan): Prom
       );
     }
   }
+  return bytes;
 }
 
 /** Each chunk with the time until the next begins, so that rounding never adds up. */
@@ -100,7 +120,7 @@ function chunkList(plan: FilmPlan): string {
   const end = times.at(-1)! + plan.lastFrameTicks;
   const durations = durationsUs([...starts, end], plan.timeBase);
   const lines = plan.pieces.map(
-    (piece, i) => `file 'file:${chunkName(piece)}'\nduration ${formatUs(durations[i]!)}\n`,
+    (piece, i) => `file '${chunkName(piece)}'\nduration ${formatUs(durations[i]!)}\n`,
   );
   return `ffconcat version 1.0\n${lines.join('')}`;
 }

@@ -17,9 +17,11 @@
 import type { ProveFilmTask } from '../../../proto/gen/furrow/v1/task.ts';
 import { AUDIO_FRAMES_OPTIONS, AudioSpanReader, type AudioSpan } from './audio-span.ts';
 import type { ChunkSeal } from './chunk-seal.ts';
-import { oneLine, processFault, type FilmAttempt } from './film-fault.ts';
+import { oneLine, processFault } from './film-fault.ts';
+import type { FilmAttempt } from './film-runner.ts';
 import type { FilmPlan } from './film-plan.ts';
 import { takeLines } from './list-file.ts';
+import { decodeLimitMs, soundLimitMs } from './media-limits.ts';
 import { FRAMEHASH, parsePacketHash, type PacketHash } from './packet-digest.ts';
 import type { Check } from './proof-report.ts';
 import { streamsOf, type MediaFacts, type MediaStream } from './source-facts.ts';
@@ -54,7 +56,10 @@ export async function readFilm(
   const { media, task, context } = attempt;
   const { plan, timeBase } = film;
   const depth = isProvenInChunks(film) ? 'seams' : 'all';
-  const hasAudio = streamsOf(film.facts, 'audio').length > 0;
+  const tracks = streamsOf(film.facts, 'audio').length;
+  const hasAudio = tracks > 0;
+  const { width = 0, height = 0 } = film.picture;
+  const seconds = Number(film.facts.format.duration ?? 0);
   const skip = depth === 'seams' ? ['-skip_frame:v', 'nokey'] : [];
   const run = await media.ffmpeg(
     [{ name: task.film, options: ['-err_detect', 'explode', '-noautorotate', '-copyts', ...skip] }],
@@ -74,6 +79,7 @@ export async function readFilm(
       const share = Math.min(1, frame / plan.frames);
       context.progress(0.95 * share, frame, 'reading');
     },
+    { limitMs: decodeLimitMs(plan.frames, width * height) + soundLimitMs(seconds, tracks) },
   );
   if (!run.ok && run.result.exitCode === null) throw processFault(run, `reading ${task.film}`);
   const complaint = run.complaints[0] ?? (run.ok ? undefined : 'ffmpeg failed');

@@ -3,10 +3,12 @@
  * chunk: number and times of its frames, that each shows what its source frame showed, and that it
  * decodes. All of it here, so that the checks run in parallel on the agents.
  */
-import { readFile, rm } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { MAX_PIXELS } from '../../../kit/film-fence.ts';
 import type { EncodeTask } from '../../../proto/gen/furrow/v1/task.ts';
-import { FilmFault, filmRunner, oneLine, processFault, type FilmAttempt } from './film-fault.ts';
+import { FilmFault, oneLine, processFault } from './film-fault.ts';
+import { filmRunner, type FilmAttempt } from './film-runner.ts';
 import { encoderSettings, knownEncoder, type EncoderSettings } from './encoder-settings.ts';
 import {
   chunkName,
@@ -25,9 +27,12 @@ import {
   type PacketHash,
   type StreamHeader,
 } from './packet-digest.ts';
-import { compareThumbs, THUMB_BYTES, THUMB_FILTER, type Likeness } from './picture-likeness.ts';
+import { THUMB_BYTES, THUMB_FILTER, type Likeness } from './picture-likeness.ts';
+import { compareThumbFiles } from './thumb-files.ts';
 import { formatClock, rescale, secondsOf } from './timeline.ts';
 import { writeSeal } from './chunk-seal.ts';
+import { takeLines } from './list-file.ts';
+import { decodeLimitMs } from './media-limits.ts';
 import { bookedThreads, type MediaRun } from './media-process.ts';
 
 type EncodeAttempt = FilmAttempt<EncodeTask>;
@@ -62,9 +67,7 @@ async function encode(attempt: EncodeAttempt): Promise<void> {
     meanDifference: likeness.meanDifference,
     worstDifference: likeness.worstDifference,
   });
-  for (const name of [SOURCE_THUMBS, CHUNK_THUMBS, CHUNK_PACKETS]) {
-    await rm(join(work.directory, name));
-  }
+  for (const name of [SOURCE_THUMBS, CHUNK_THUMBS]) await rm(join(work.directory, name));
 }
 
 function settingsFor({ task, work }: EncodeAttempt, plan: FilmPlan): EncoderSettings {
@@ -131,6 +134,8 @@ async function encodePiece(
         frame,
         fps > 0 ? `${Math.round(fps)} fps` : '',
       ),
+    // An encoder may take as long as it was told to; that frames come is what its step's limits watch.
+    { limitMs: Infinity },
   );
   if (!run.ok) throw processFault(run, `encoding ${piece.name}`);
   return run;
@@ -180,28 +185,36 @@ async function checkChunk(
         piece.frames + frame,
         'checking',
       ),
+    // Whatever size it was scaled to.
+    { limitMs: decodeLimitMs(piece.frames, MAX_PIXELS) },
   );
   if (!run.ok) throw processFault(run, `checking ${name}`);
   if (run.complaints.length > 0) {
     throw new FilmFault('bad-output', `${name} does not decode: ${oneLine(run.complaints[0]!)}`);
   }
   const file = (part: string): string => join(work.directory, part);
-  const lines = (await readFile(file(CHUNK_PACKETS), 'utf8')).split('\n');
-  const packets = lines.map(parsePacketHash).filter((packet) => packet !== undefined);
+  const header: string[] = [];
+  const packets: PacketHash[] = [];
+  await takeLines(work.directory, CHUNK_PACKETS, (line) => {
+    const packet = parsePacketHash(line);
+    if (packet !== undefined) packets.push(packet);
+    else header.push(line);
+  });
   refuseWrongTimes(plan, piece, packets, encoded);
-  const source = await readFile(file(SOURCE_THUMBS));
-  const chunk = await readFile(file(CHUNK_THUMBS));
-  if (source.length !== piece.frames * THUMB_BYTES || chunk.length !== source.length) {
+  const [source, chunk] = [file(SOURCE_THUMBS), file(CHUNK_THUMBS)];
+  const bytes = piece.frames * THUMB_BYTES;
+  const chunkBytes = (await stat(chunk)).size;
+  if ((await stat(source)).size !== bytes || chunkBytes !== bytes) {
     throw new FilmFault(
       'bad-output',
-      `${name} decodes to ${chunk.length / THUMB_BYTES} frames, not ${piece.frames}`,
+      `${name} decodes to ${chunkBytes / THUMB_BYTES} frames, not ${piece.frames}`,
     );
   }
-  const likeness = compareThumbs(source, chunk);
+  const likeness = await compareThumbFiles(source, chunk, piece.frames);
   if (likeness.fault !== undefined) {
     throw new FilmFault('bad-output', `${name}: ${likeness.fault}`);
   }
-  return { header: parseStreamHeader(lines), packets, likeness };
+  return { header: parseStreamHeader(header), packets, likeness };
 }
 
 function refuseWrongTimes(

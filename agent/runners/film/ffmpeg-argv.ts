@@ -1,43 +1,16 @@
 /**
  * Argument vectors for ffmpeg and ffprobe. Every call of either is built here, so that every input is
- * fenced: only local files, only formats that are films, no picture beyond 8K. A playlist that calls
- * itself film.mp4 can therefore open nothing else.
+ * fenced (`untrusted-input.ts`): a playlist that calls itself film.mp4 can open nothing else.
  *
  * fluent-ffmpeg (archived) is used for the order of options around inputs and outputs, and for
  * nothing else: no spawning, no capability checks, no parsing of its own.
  */
 import FluentFfmpeg from 'fluent-ffmpeg';
-
-/** Demuxers that a source may need. Playlists (hls, dash, concat) and devices are not among them. */
-const SOURCE_FORMATS = [
-  'mov',
-  'matroska',
-  'webm',
-  'nut',
-  'avi',
-  'mpegts',
-  'mpeg',
-  'mpegvideo',
-  'flv',
-  'ogg',
-  'asf',
-  'mxf',
-  'ivf',
-  'obu',
-  'yuv4mpegpipe',
-  'h264',
-  'hevc',
-  'm4v',
-  'gif',
-  'dv',
-  'rm',
-].join(',');
-
-/** Frames beyond this are refused before memory is taken for them: 8K is 33.2 million pixels. */
-export const MAX_PIXELS = 36_000_000;
+import { MEMORY_FENCE } from '../../../kit/film-fence.ts';
+import { untrustedInput } from './untrusted-input.ts';
 
 export interface MediaInput {
-  /** Name in the working directory. */
+  /** Name in the working directory; what ffmpeg is told is for `MediaProcess` to choose. */
   readonly name: string;
   /** Options before `-i`. */
   readonly options?: readonly string[];
@@ -80,7 +53,7 @@ export function ffmpegArgv(
     builder.input(`file:${input.name}`);
     // One call with many arguments: fluent-ffmpeg splits a lone argument at its space.
     builder.inputOptions(
-      ...fence(input.list === true),
+      ...untrustedInput(input.list === true),
       '-threads',
       String(options.threads),
       ...(input.options ?? []),
@@ -99,6 +72,7 @@ export function ffmpegArgv(
     'error',
     '-nostats',
     '-y',
+    ...MEMORY_FENCE,
     '-filter_threads',
     String(options.threads),
     '-filter_complex_threads',
@@ -108,21 +82,13 @@ export function ffmpegArgv(
   ];
 }
 
-/** Arguments for ffprobe on one file. */
+/** Arguments for ffprobe on one file. One thread: each of a decoder's threads would hold a picture. */
 export function ffprobeArgv(name: string, options: readonly string[]): string[] {
-  return ['-hide_banner', '-loglevel', 'error', ...fence(false), ...options, '-i', `file:${name}`];
-}
-
-function fence(list: boolean): string[] {
-  const formats = list ? `concat,${SOURCE_FORMATS}` : SOURCE_FORMATS;
   return [
-    '-protocol_whitelist',
-    'file',
-    '-format_whitelist',
-    formats,
-    '-max_pixels',
-    String(MAX_PIXELS),
-  ];
+    ['-hide_banner', '-loglevel', 'error', ...MEMORY_FENCE],
+    [...untrustedInput(false), '-threads', '1'],
+    [...options, '-i', `file:${name}`],
+  ].flat();
 }
 
 function outputName(name: MediaOutput['name']): string {

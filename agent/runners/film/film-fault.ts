@@ -2,8 +2,8 @@
  * How a film runner ends without success. Deep in a chain of ffmpeg calls the only thing to do with a
  * fault is to end the attempt, so it is thrown here and becomes a RunOutcome in one place, `filmRunner`.
  */
-import type { FailureKind, Runner, RunnerContext, RunOutcome, UnitWork } from '../runner.ts';
-import { MediaProcess, type MediaRun } from './media-process.ts';
+import type { FailureKind } from '../runner.ts';
+import type { MediaRun } from './media-process.ts';
 
 export class FilmFault extends Error {
   override readonly name = 'FilmFault';
@@ -13,38 +13,6 @@ export class FilmFault extends Error {
     super(oneLine(message));
     this.kind = kind;
   }
-}
-
-/** Everything a film runner works with. */
-export interface FilmAttempt<Value> {
-  readonly work: UnitWork;
-  readonly task: Value;
-  readonly context: RunnerContext;
-  readonly media: MediaProcess;
-}
-
-type TaskKind = NonNullable<UnitWork['task']['kind']>;
-type TaskValue<Kind extends TaskKind['$case']> = Extract<TaskKind, { $case: Kind }>['value'];
-
-/** A runner for one kind of task; `run` returns on success and throws FilmFault otherwise. */
-export function filmRunner<Kind extends TaskKind['$case']>(
-  kind: Kind,
-  run: (attempt: FilmAttempt<TaskValue<Kind>>) => Promise<void>,
-): Runner {
-  return {
-    kind,
-    async run(work, context): Promise<RunOutcome> {
-      if (work.task.kind?.$case !== kind) throw new Error(`not a task of kind ${kind}`);
-      const task = work.task.kind.value as TaskValue<Kind>;
-      try {
-        await run({ work, task, context, media: new MediaProcess(work, context) });
-        return { state: 'succeeded' };
-      } catch (error) {
-        if (!(error instanceof FilmFault)) throw error;
-        return { state: 'failed', kind: error.kind, message: error.message };
-      }
-    },
-  };
 }
 
 /** What a process that did not exit with 0 says about the attempt. `what` names the thing done. */

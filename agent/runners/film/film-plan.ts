@@ -1,17 +1,23 @@
 /**
  * `plan.json`: what a film is made of and how it is cut. Written by split, read by encode, concat and
- * the proof, which may all run on different machines; so it is parsed, not believed.
+ * the proof, which may all run on different machines; so it is parsed, not believed. Words of it go into
+ * filter graphs and encoders' parameters, in which a colon or a comma would begin another: one that names
+ * a file to read or to write. No word with such a letter passes.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { FilmFault } from './film-fault.ts';
+import { MAX_FRAMES, MAX_SIDE_PIXELS } from './media-limits.ts';
 import { unpackTimes } from './timeline.ts';
 
 export const PLAN_NAME = 'plan.json';
 
 const count = z.number().int().nonnegative();
 const integer = z.number().int();
+const side = count.max(MAX_SIDE_PIXELS);
+/** As ffmpeg names things. */
+const word = z.string().regex(/^[A-Za-z0-9_-]*$/);
 
 const timeBaseSchema = z.object({
   num: z.number().int().positive(),
@@ -44,25 +50,25 @@ const planSchema = z.object({
   version: z.literal(1),
   source: z.object({
     name: z.string(),
-    codec: z.string(),
-    width: count,
-    height: count,
-    pixelFormat: z.string(),
+    codec: word,
+    width: side,
+    height: side,
+    pixelFormat: word,
     /** Index of the video stream in the source. */
     stream: count,
     /** Average frames a second, as a fraction. */
-    frameRate: z.string(),
+    frameRate: z.string().regex(/^[1-9]\d{0,9}\/[1-9]\d{0,9}$/),
     /** Matrix that turns the stored picture into the shown one: [a, b, c, d] of ±1 and 0. */
     orientation: z.array(integer).length(4),
     colour: z.object({
-      range: z.string(),
-      space: z.string(),
-      transfer: z.string(),
-      primaries: z.string(),
+      range: word,
+      space: word,
+      transfer: word,
+      primaries: word,
     }),
     /** HDR10 in x265's notation; empty when the source has none. */
-    masteringDisplay: z.string(),
-    contentLight: z.string(),
+    masteringDisplay: z.string().regex(/^[GBRWPL(),\d-]*$/),
+    contentLight: z.string().regex(/^(\d+,\d+)?$/),
     audioTracks: count,
     /** Every stream; absent in plans of older versions. */
     tracks: z.array(trackSchema).optional(),
@@ -70,7 +76,7 @@ const planSchema = z.object({
   timeBase: timeBaseSchema,
   /** Microseconds from the container's start to the first frame. */
   videoDelayUs: integer,
-  frames: z.number().int().positive(),
+  frames: z.number().int().positive().max(MAX_FRAMES),
   /** Presentation times of all frames. */
   times: z.object({ first: integer, runs: z.array(z.tuple([integer, count])) }),
   /** How long the last frame is shown. */

@@ -3,8 +3,14 @@
  * of the file and no decoding.
  */
 import { FilmFault } from './film-fault.ts';
+import {
+  FRAMES_FOR_A_RATE,
+  MAX_DURATION_SECONDS,
+  MAX_FRAME_RATE,
+  MAX_FRAMES,
+} from './media-limits.ts';
 import type { MediaProcess, MediaRun } from './media-process.ts';
-import { parseTimeBase, type TimeBase } from './timeline.ts';
+import { formatClock, parseTimeBase, secondsOf, type TimeBase } from './timeline.ts';
 
 export interface PacketRow {
   /** Ticks; undefined when the container does not say. */
@@ -24,15 +30,20 @@ export interface PacketIndex {
   readonly run: MediaRun;
 }
 
-/** Reads all packets of a stream. `onCount` is called now and then with the packets read so far. */
+/**
+ * Reads all packets of a stream. `onCount` is called now and then with the packets read so far. Throws
+ * FilmFault `invalid-input` when there is no end of them.
+ */
 export async function readPackets(
   media: MediaProcess,
   name: string,
   stream: string,
   onCount: (packets: number) => void = () => undefined,
+  maxFrames = MAX_FRAMES,
 ): Promise<PacketIndex> {
   const packets: PacketRow[] = [];
   let timeBase: TimeBase | undefined;
+  const tooMany = new AbortController();
   const run = await media.ffprobeLines(
     name,
     [
@@ -43,11 +54,38 @@ export async function readPackets(
       if (line.startsWith('time_base=')) timeBase = parseTimeBase(line.slice('time_base='.length));
       const row = parsePacket(line);
       if (row === undefined) return;
-      packets.push(row);
+      if (packets.length >= maxFrames) tooMany.abort();
+      else packets.push(row);
       if (packets.length % 5000 === 0) onCount(packets.length);
     },
+    { signal: tooMany.signal },
   );
+  if (tooMany.signal.aborted) throw tooManyFrames(name, maxFrames);
   return { packets, timeBase, run };
+}
+
+export function tooManyFrames(name: string, maxFrames: number): FilmFault {
+  return new FilmFault(
+    'invalid-input',
+    `${name} has more than ${maxFrames} frames, and no more are taken; cut it first`,
+  );
+}
+
+/** What its frames say, whatever its header says. `times` in order. Throws FilmFault `invalid-input`. */
+export function refuseEndless(name: string, times: readonly number[], base: TimeBase): void {
+  const seconds = secondsOf(times.at(-1)! - times[0]!, base);
+  if (seconds > MAX_DURATION_SECONDS) {
+    throw new FilmFault(
+      'invalid-input',
+      `${name} has frames over ${formatClock(seconds)}, at most ${formatClock(MAX_DURATION_SECONDS)} is taken; cut it first`,
+    );
+  }
+  if (times.length >= FRAMES_FOR_A_RATE && times.length > seconds * MAX_FRAME_RATE) {
+    throw new FilmFault(
+      'invalid-input',
+      `${name} has ${times.length} frames in ${formatClock(seconds)}, at most ${MAX_FRAME_RATE} a second are taken`,
+    );
+  }
 }
 
 /** `pts=512|duration=512|size=900|flags=K_`; fields of side data may follow. */

@@ -23,24 +23,41 @@ export interface Likeness {
   readonly fault: string | undefined;
 }
 
+/** Some consecutive frames of a film. */
+export interface Stretch {
+  /** The frame that the thumbs begin with. */
+  readonly startsAt: number;
+  /** Frames to be compared, from … until (exclusive); the others are there as neighbours. */
+  readonly from: number;
+  readonly until: number;
+}
+
 /** Compares thumbs of equally many frames, both in display order. */
-export function compareThumbs(source: Uint8Array, encoded: Uint8Array): Likeness {
-  const frames = source.length / THUMB_BYTES;
+export function compareThumbs(
+  source: Uint8Array,
+  encoded: Uint8Array,
+  stretch: Stretch = { startsAt: 0, from: 0, until: source.length / THUMB_BYTES },
+): Likeness {
+  const { startsAt, from, until } = stretch;
+  const end = startsAt + source.length / THUMB_BYTES;
+  const between = (shown: number, other: number): number =>
+    difference(source, other - startsAt, encoded, shown - startsAt);
   let sum = 0;
   let worst = 0;
   let fault: string | undefined;
-  for (let i = 0; i < frames; i += 1) {
-    const own = difference(source, i, encoded, i);
+  for (let i = from; i < until; i += 1) {
+    const own = between(i, i);
     sum += own;
     worst = Math.max(worst, own);
     fault ??= own > MAX_DIFFERENCE ? `frame ${i} shows another picture` : undefined;
     for (const other of [i - 1, i + 1]) {
-      if (fault !== undefined || other < 0 || other >= frames || own < MARGIN) continue;
-      if (difference(source, other, encoded, i) + MARGIN < own / 2) {
+      if (fault !== undefined || other < startsAt || other >= end || own < MARGIN) continue;
+      if (between(i, other) + MARGIN < own / 2) {
         fault = `frame ${i} shows what frame ${other} should`;
       }
     }
   }
+  const frames = until - from;
   return { meanDifference: frames === 0 ? 0 : sum / frames, worstDifference: worst, fault };
 }
 

@@ -1,5 +1,6 @@
 /** What has to be known of a source's picture so that every chunk shows it the same way. */
 import type { FilmPlan } from './film-plan.ts';
+import { MAX_FRAME_RATE } from './media-limits.ts';
 import type { MediaStream } from './source-facts.ts';
 
 type Picture = Omit<FilmPlan['source'], 'name' | 'stream' | 'audioTracks' | 'tracks'>;
@@ -32,7 +33,9 @@ function tag(name: string | undefined): string {
 
 function frameRateOf(stream: MediaStream): string {
   for (const rate of [stream.avg_frame_rate, stream.r_frame_rate]) {
-    if (rate !== undefined && /^[1-9]\d*\/[1-9]\d*$/.test(rate)) return rate;
+    const [, frames, seconds] = /^([1-9]\d*)\/([1-9]\d*)$/.exec(rate ?? '') ?? [];
+    // A header may claim any: encoders would refuse it.
+    if (rate !== undefined && Number(frames) / Number(seconds) <= MAX_FRAME_RATE) return rate;
   }
   return '25/1';
 }

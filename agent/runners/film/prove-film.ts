@@ -16,10 +16,12 @@ import {
 import { readSeal, type ChunkSeal } from './chunk-seal.ts';
 import { containerOf } from './container.ts';
 import { readFilm } from './decode-proof.ts';
-import { FilmFault, filmRunner, processFault, type FilmAttempt } from './film-fault.ts';
+import { FilmFault, processFault } from './film-fault.ts';
+import { filmRunner, type FilmAttempt } from './film-runner.ts';
 import { readPlan, sealName, type FilmPlan } from './film-plan.ts';
 import { digestOrder, digestPackets, type PacketHash } from './packet-digest.ts';
 import { writeProof, type Check } from './proof-report.ts';
+import { soundLimitMs } from './media-limits.ts';
 import { pictureStream, probeMedia, type MediaFacts, type MediaStream } from './source-facts.ts';
 import { formatClock, parseTimeBase, secondsOf, unpackTimes, type TimeBase } from './timeline.ts';
 
@@ -212,8 +214,12 @@ async function sourceAudio(
     }));
   }
   const reader = new AudioSpanReader();
-  const run = await media.ffmpegLines([{ name: task.source }], AUDIO_FRAMES_OPTIONS, (line) =>
-    reader.add(line),
+  const seconds = frameSeconds(plan) * plan.frames;
+  const run = await media.ffmpegLines(
+    [{ name: task.source }],
+    AUDIO_FRAMES_OPTIONS,
+    (line) => reader.add(line),
+    { limitMs: soundLimitMs(seconds, plan.source.audioTracks) },
   );
   if (!run.ok) throw processFault(run, `audio of ${task.source}`);
   return reader.spans(delay);

@@ -1,8 +1,11 @@
 /** What ffprobe says about a file's streams and container. */
 import { z } from 'zod';
+import { MAX_PIXELS, MAX_STREAMS } from '../../../kit/film-fence.ts';
 import { FilmFault, oneLine } from './film-fault.ts';
 import type { SourceTrack } from './film-plan.ts';
+import { MAX_DURATION_SECONDS, MAX_LABEL_LENGTH, MAX_SIDE_PIXELS } from './media-limits.ts';
 import type { MediaProcess, MediaRun } from './media-process.ts';
+import { formatClock } from './timeline.ts';
 
 const streamSchema = z.object({
   index: z.number(),
@@ -42,52 +45,94 @@ const probeSchema = z.object({
     .default({}),
 });
 
+/** Only these are printed: other tags can be longer than any line that is read. */
+const ENTRIES = [
+  `stream=${Object.keys(streamSchema.shape).join(',')}`,
+  'stream_tags=language,title',
+  'stream_disposition=attached_pic',
+  'stream_side_data',
+  'format=format_name,start_time,duration',
+].join(':');
+
 /** Some are of the picture, unless it begins late or lies apart from the audio. */
 const DECODED_PACKETS = 12;
 
 export type MediaStream = z.infer<typeof streamSchema>;
 export type MediaFacts = z.infer<typeof probeSchema>;
 
+/** Streams and container of a file that a unit made. Throws FilmFault `invalid-input`. */
+export function probeMedia(media: MediaProcess, name: string): Promise<MediaFacts> {
+  return look(media, name, ENTRIES, ['-show_data_hash', 'MD5']);
+}
+
 /**
- * Streams and container of a file. A file that cannot be opened is the source's fault.
- * Throws FilmFault `invalid-input`.
+ * Streams and container of a user's film. One that cannot be opened or is larger than anything that is
+ * taken is the source's fault: throws FilmFault `invalid-input`.
  */
-export async function probeMedia(
+export async function probeSource(media: MediaProcess, name: string): Promise<MediaFacts> {
+  const facts = await probeMedia(media, name);
+  refuseBeyondLimits(name, facts);
+  return facts;
+}
+
+/** `probeSource`, with a try at decoding what the first packets hold. */
+export async function probeAndDecode(media: MediaProcess, name: string): Promise<MediaFacts> {
+  const packets = ['-show_frames', '-read_intervals', `%+#${DECODED_PACKETS}`];
+  const facts = await look(media, name, `frame=stream_index:${ENTRIES}`, packets);
+  refuseBeyondLimits(name, facts);
+  return facts;
+}
+
+async function look(
   media: MediaProcess,
   name: string,
-  options: readonly string[] = ['-show_data_hash', 'MD5'],
+  entries: string,
+  options: readonly string[],
 ): Promise<MediaFacts> {
-  const { run, json } = await media.ffprobeJson(name, [
-    '-show_streams',
-    '-show_format',
-    ...options,
-  ]);
-  const large = /Picture size (\d+x\d+) exceeds/.exec(run.complaints.join('\n'));
-  if (large !== null) {
-    throw new FilmFault(
-      'invalid-input',
-      `${name} has a picture of ${large[1]}, beyond what is taken (8K)`,
+  const { run, json } = await media.ffprobeJson(name, ['-show_entries', entries, ...options]);
+  const fault = faultSaid(name, run.complaints.join('\n'));
+  if (fault !== undefined) throw new FilmFault('invalid-input', fault);
+  if (!run.ok) throw unreadable(name, run);
+  return probeSchema.parse(json);
+}
+
+/** What ffmpeg says where one of the fence's limits was met, though it may go on without. */
+function faultSaid(name: string, text: string): string | undefined {
+  const size = /Picture size (\d+x\d+) (exceeds|is invalid)/.exec(text)?.[1];
+  if (size !== undefined) return beyondPixels(name, size);
+  return /Number of streams exceeds max_streams/.test(text)
+    ? `${name} has more tracks than the ${MAX_STREAMS} that are taken; remux it without them first`
+    : undefined;
+}
+
+function beyondPixels(name: string, size: string): string {
+  return `${name} has a picture of ${size}, beyond what is taken (8K, ${MAX_PIXELS} pixels)`;
+}
+
+/** What the header claims; the frames themselves are counted later. */
+function refuseBeyondLimits(name: string, facts: MediaFacts): void {
+  const refuse = (what: string): never => {
+    throw new FilmFault('invalid-input', `${name} ${what}`);
+  };
+  for (const { width = 0, height = 0 } of streamsOf(facts, 'video')) {
+    const size = `${width}x${height}`;
+    if (width * height > MAX_PIXELS) throw new FilmFault('invalid-input', beyondPixels(name, size));
+    if (Math.max(width, height) > MAX_SIDE_PIXELS) {
+      refuse(`has a picture of ${size}: a side may have ${MAX_SIDE_PIXELS} pixels`);
+    }
+  }
+  const seconds = Number(facts.format.duration ?? 0);
+  if (seconds > MAX_DURATION_SECONDS) {
+    refuse(
+      `says that it lasts ${formatClock(seconds)}, at most ${formatClock(MAX_DURATION_SECONDS)} is ` +
+        `taken; if that is wrong, remux it first (ffmpeg -i in -c copy out.mkv)`,
     );
   }
-  if (!run.ok) throw await unreadable(media, name, run);
-  return probeSchema.parse(json);
 }
 
 /** The film's own picture: the first video stream that is no cover image. */
 export function pictureStream(facts: MediaFacts): MediaStream | undefined {
   return streamsOf(facts, 'video').find((stream) => stream.disposition?.['attached_pic'] !== 1);
-}
-
-/** `probeMedia`, with a try at decoding what the first packets hold. */
-export function probeAndDecode(media: MediaProcess, name: string): Promise<MediaFacts> {
-  return probeMedia(
-    media,
-    name,
-    [
-      ['-show_frames', '-show_entries', 'frame=stream_index'],
-      ['-read_intervals', `%+#${DECODED_PACKETS}`],
-    ].flat(),
-  );
 }
 
 export function streamsOf(facts: MediaFacts, type: string): MediaStream[] {
@@ -100,8 +145,8 @@ export function tracksOf(facts: MediaFacts): SourceTrack[] {
     index,
     type: codec_type,
     codec: codec_name,
-    language: tags?.['language'],
-    title: tags?.['title'],
+    language: tags?.['language']?.slice(0, MAX_LABEL_LENGTH),
+    title: tags?.['title']?.slice(0, MAX_LABEL_LENGTH),
   }));
 }
 
@@ -111,32 +156,33 @@ export function containerStartUs(facts: MediaFacts): number {
   return Math.round((Number.isFinite(seconds) ? seconds : 0) * 1e6);
 }
 
-async function unreadable(media: MediaProcess, name: string, run: MediaRun): Promise<FilmFault> {
+function unreadable(name: string, run: MediaRun): FilmFault {
   const text = run.complaints.join('\n');
   if (/moov atom not found/.test(text)) {
-    // ffprobe takes anything whose name ends in .mp4 for one, and then misses the index.
-    if (!isBox(await media.firstBytes(name, 8))) {
-      return new FilmFault(
-        'invalid-input',
-        `${name} is not a video, whatever its name says: give the video file itself`,
-      );
-    }
     return new FilmFault(
       'invalid-input',
       `${name} is not a whole video: its index (moov) is missing; copy the file again`,
     );
   }
-  if (/not on whitelist/.test(text)) {
+  if (/Format not on whitelist/.test(text)) {
     return new FilmFault(
       'invalid-input',
       `${name} is a playlist or of a format that is not taken; give the video file itself`,
     );
   }
+  const codec = /Codec \((\S+)\) not on whitelist/.exec(text)?.[1];
+  if (codec !== undefined) {
+    return new FilmFault(
+      'invalid-input',
+      `${name} has a track of codec ${codec}, which is not taken; encode it anew, or remux the film without it`,
+    );
+  }
+  if (/Cannot allocate memory/.test(text)) {
+    return new FilmFault(
+      'invalid-input',
+      `${name} asks for more memory than a film may take to be looked into; remux it first`,
+    );
+  }
   const said = oneLine(run.complaints.at(-1) ?? `signal ${run.result.signal}`);
   return new FilmFault('invalid-input', `${name} is not a video that ffmpeg can read (${said})`);
-}
-
-/** Whether a file begins as the MP4 and QuickTime family does: a box of a known type. */
-function isBox(firstBytes: Buffer): boolean {
-  return /^(ftyp|moov|mdat|wide|free|skip|pnot)$/.test(firstBytes.toString('latin1', 4, 8));
 }

@@ -2,12 +2,20 @@
  * Indexes a film once and cuts it into pieces that can be encoded apart. What cannot be cut exactly
  * (no times in the container, a clock that jumps) becomes one piece: the source itself.
  */
-import { copyFile, link, readdir, rm, stat } from 'node:fs/promises';
-import { extname, join } from 'node:path';
-import { MAX_PIXELS } from './ffmpeg-argv.ts';
-import { FilmFault, filmRunner, oneLine, processFault, type FilmAttempt } from './film-fault.ts';
-import { readPackets, refuseTruncated, frameTimes, isSteady } from './frame-index.ts';
+import { copyFile, link, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { FilmFault, oneLine, processFault } from './film-fault.ts';
+import { filmRunner, type FilmAttempt } from './film-runner.ts';
+import {
+  frameTimes,
+  isSteady,
+  readPackets,
+  refuseEndless,
+  refuseTruncated,
+  tooManyFrames,
+} from './frame-index.ts';
 import { PLAN_NAME, writePlan, type FilmPlan, type PlanPiece } from './film-plan.ts';
+import { decodeLimitMs, MAX_FRAMES } from './media-limits.ts';
 import { cutPiece, type CutSource, type PieceClock } from './piece-cut.ts';
 import { cutInOnePass, type CutList } from './piece-pass.ts';
 import {
@@ -38,8 +46,11 @@ export const splitRunner = filmRunner('split', split);
 
 async function split(attempt: SplitAttempt): Promise<void> {
   const { media, task, work, context } = attempt;
-  const { size } = await stat(join(work.directory, task.source));
-  if (size === 0) throw new FilmFault('invalid-input', `${task.source} is empty`);
+  const sizeBytes = await media.sizeOf(task.source);
+  if (sizeBytes === undefined || sizeBytes === 0) {
+    const what = sizeBytes === 0 ? 'is empty' : "is none of the unit's inputs: name it as one";
+    throw new FilmFault('invalid-input', `${task.source} ${what}`);
+  }
   const facts = await probeAndDecode(media, task.source);
   const picture = pictureOf(task.source, facts);
   const base = parseTimeBase(picture.time_base);
@@ -56,6 +67,7 @@ async function split(attempt: SplitAttempt): Promise<void> {
   }
   const steady = isSteady(index.packets, (MAX_STEP_SECONDS * base.den) / base.num);
   const times = steady ? frameTimes(index.packets) : undefined;
+  if (times !== undefined && times.length > 0) refuseEndless(task.source, times, base);
   const cut =
     times === undefined || times.length === 0
       ? undefined
@@ -67,7 +79,7 @@ async function split(attempt: SplitAttempt): Promise<void> {
   const described = { facts, picture, base };
   const plan =
     cut === undefined || times === undefined
-      ? await planWhole(attempt, described)
+      ? await planWhole(attempt, described, index.packets.length)
       : planCut(attempt, described, times, cut, index.packets.at(-1)!.duration);
   await writePlan(work.directory, plan);
   context.log(`${PLAN_NAME}: ${plan.frames} frames in ${plan.pieces.length} pieces (${plan.mode})`);
@@ -89,23 +101,13 @@ function pictureOf(source: string, facts: MediaFacts): MediaStream {
   return picture;
 }
 
-/**
- * One frame is decoded, unless the probe has done so: it tells a missing decoder and a picture beyond
- * the limit from a film.
- */
+/** One frame is decoded, unless the probe has done so: it tells a missing decoder from a film. */
 async function refuseUndecodable(
   attempt: SplitAttempt,
   facts: MediaFacts,
   picture: MediaStream,
 ): Promise<void> {
   const { media, task } = attempt;
-  const { width = 0, height = 0 } = picture;
-  if (width * height > MAX_PIXELS) {
-    throw new FilmFault(
-      'invalid-input',
-      `${task.source} has a picture of ${width}x${height}, beyond what is taken (8K)`,
-    );
-  }
   if (facts.frames.some((frame) => frame.stream_index === picture.index)) return;
   let frames = 0;
   const run = await media.ffmpegLines(
@@ -117,6 +119,7 @@ async function refuseUndecodable(
     (line) => {
       if (!line.startsWith('#')) frames += 1;
     },
+    { look: true },
   );
   if (frames > 0) return;
   const text = run.complaints.join('\n');
@@ -259,10 +262,16 @@ function planCut(
  * The film in one piece, at the times that ffmpeg itself gives it: it fills in missing ones and mends
  * jumps. Costs a decode of the whole.
  */
-async function planWhole(attempt: SplitAttempt, described: Described): Promise<FilmPlan> {
+async function planWhole(
+  attempt: SplitAttempt,
+  described: Described,
+  packets: number,
+): Promise<FilmPlan> {
   const { media, task, work, context } = attempt;
   const { base, picture } = described;
   const times: number[] = [];
+  const tooMany = new AbortController();
+  const { width = 0, height = 0 } = picture;
   const run = await media.ffmpegLines(
     [{ name: task.source, options: ['-noautorotate'] }],
     [
@@ -272,10 +281,13 @@ async function planWhole(attempt: SplitAttempt, described: Described): Promise<F
     (line) => {
       const pts = Number(line.split(',')[2]);
       if (line.startsWith('#') || !Number.isFinite(pts)) return;
-      times.push(pts);
+      if (times.length >= MAX_FRAMES) tooMany.abort();
+      else times.push(pts);
       if (times.length % 500 === 0) context.progress(INDEX_SHARE, times.length, 'decoding');
     },
+    { limitMs: decodeLimitMs(packets, width * height), signal: tooMany.signal },
   );
+  if (tooMany.signal.aborted) throw tooManyFrames(task.source, MAX_FRAMES);
   if (!run.ok) throw processFault(run, `decoding ${task.source}`);
   if (times.length === 0) {
     throw new FilmFault('invalid-input', `${task.source} has no frame that can be decoded`);
@@ -286,8 +298,9 @@ async function planWhole(attempt: SplitAttempt, described: Described): Promise<F
       `${task.source} has frames whose times run backwards; remux it first (ffmpeg -i in -c copy out.mkv)`,
     );
   }
-  const extension = extname(task.source).slice(1).toLowerCase();
-  const name = `piece-00000.${/^[a-z0-9]{1,8}$/.test(extension) ? extension : 'bin'}`;
+  refuseEndless(task.source, times, base);
+  // Its bytes say what it is, not what it was called.
+  const name = 'piece-00000.bin';
   const from = join(work.directory, task.source);
   await link(from, join(work.directory, name)).catch(() =>
     copyFile(from, join(work.directory, name)),

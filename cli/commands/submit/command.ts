@@ -15,6 +15,7 @@ interface CommandOptions extends SubmitOptions {
   readonly input?: readonly string[];
   readonly keep?: readonly string[];
   readonly checkpoint?: boolean;
+  readonly network?: boolean;
   readonly timeoutSeconds?: number;
   readonly stallSeconds?: number;
 }
@@ -50,6 +51,10 @@ export const command = defineCommand<CommandOptions>({
       help: 'it leaves files in the folder $FURROW_CHECKPOINT to go on from after a break',
     },
     {
+      flags: '--network',
+      help: 'it needs the network: only agents whose owner allows that run it',
+    },
+    {
       flags: '--timeout-seconds <n>',
       help: 'stop a unit that runs longer (default: never)',
       parse: numberIn(0.1, 4_000_000),
@@ -80,7 +85,12 @@ export const command = defineCommand<CommandOptions>({
       task: {
         kind: {
           $case: 'command',
-          value: { argv, environment: {}, checkpoint: options.checkpoint },
+          value: {
+            argv,
+            environment: {},
+            checkpoint: options.checkpoint,
+            network: options.network,
+          },
         } as const,
       },
       inputs: files.map((file) => ({ kind: { $case: 'file', value: file } as const })),
@@ -93,7 +103,7 @@ export const command = defineCommand<CommandOptions>({
         wholeGpus: options.wholeGpus,
         scratchBytes: 0,
         encoderSessions: 0,
-        attributes: ['tool:command'],
+        attributes: [],
         tickets: {},
       },
       limits: {

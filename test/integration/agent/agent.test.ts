@@ -1,5 +1,4 @@
 /** The real agent, a real nats-server, and a coordinator that does what the test says. */
-import { status } from '@grpc/grpc-js';
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,6 +15,7 @@ import {
 import { Agent } from '../../../agent/agent.ts';
 import { readAgentConfig, type AgentConfig } from '../../../agent/config.ts';
 import { OutboxLog } from '../../../agent/outbox-log.ts';
+import { FurrowError } from '../../../kit/furrow-error.ts';
 import { createLog } from '../../../kit/log.ts';
 import type { NatsConnection } from '../../../kit/nats-connection.ts';
 import { LeaseState, type Token } from '../../../proto/gen/furrow/v1/agent_service.ts';
@@ -60,6 +60,8 @@ async function configure(...flags: string[]): Promise<AgentConfig> {
   const fixed = [...at, '--name', 'test', '--state', join(folder, 'state')];
   return readAgentConfig([...fixed, '--log-level', 'error', ...flags], {
     FURROW_TOKEN: server.token,
+    FURROW_AGENT_ALLOW_COMMANDS: 'all',
+    FURROW_AGENT_SANDBOX: 'off',
   });
 }
 
@@ -207,17 +209,23 @@ test('leaves when what runs is done, and hands it back when it takes too long', 
   expect(coordinator.beats.at(-1)).toMatchObject({ leaving: true, inventory: [] });
 });
 
-test('an id that another machine lives under is refused with the remedy', async () => {
-  coordinator.enrolRefusal = {
-    code: status.ALREADY_EXISTS,
-    message: 'agent test runs on another machine: delete agent-id in this state folder',
-  };
+test.each([
+  new FurrowError(
+    'conflict',
+    'AGENT_ID_IN_USE',
+    'agent test runs on another machine: delete agent-id in this state folder',
+  ),
+  new FurrowError(
+    'failed-precondition',
+    'AGENT_VERSION',
+    'agent test runs furrow 0.1.0, the coordinator 0.3.0: upgrade the agent to 0.3.0',
+  ),
+])('one that starts and is refused ends, and says why: $reason', async (refusal) => {
+  coordinator.enrolRefusal = refusal;
   const config = await configure();
   const agent = new Agent(config, createLog({ role: 'agent', level: 'silent' }));
-  await expect(agent.run()).rejects.toMatchObject({
-    code: 'conflict',
-    message: expect.stringContaining('delete agent-id'),
-  });
+  const { code, reason, message } = refusal;
+  await expect(agent.run()).rejects.toMatchObject({ code, reason, message });
 });
 
 test('goes to the leader that announces itself, though the one at hand goes on answering', async () => {

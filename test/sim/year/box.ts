@@ -451,7 +451,8 @@ export class Box {
       type: 'EnrolAgent',
       agentId: this.id,
       name: this.id,
-      version: '1',
+      version: '1.0.0',
+      coordinatorVersion: '1.0.0',
       machineFingerprint: this.id,
     });
     if (this.#enrolsWith === coordinator) this.#enrolsWith = undefined;

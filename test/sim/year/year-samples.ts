@@ -2,7 +2,7 @@
  * Looks at the farm now and then: whether it holds together, whether something waits that has had room for
  * hours, and how many GPUs are idle while work for them waits.
  */
-import { stepOf } from '../../../coordinator/domain/apply.ts';
+import { stepOf } from '../../../coordinator/domain/find.ts';
 import { checkBookings, checkFarm } from '../../../coordinator/domain/check-farm.ts';
 import { emptyBooking, fits, usableVramBytes } from '../../../coordinator/domain/demand.ts';
 import type { Farm } from '../../../coordinator/domain/farm.ts';

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { readAgentConfig } from '../../../agent/config.ts';
 import { PLAINTEXT } from '../../../kit/trust.ts';
 import { OPEN_TERMS } from '../../../proto/agent-policy.ts';
@@ -127,5 +127,43 @@ test.each([
   await expect(read(['--name', 'box'])).rejects.toMatchObject({
     code: 'invalid',
     message: expect.stringMatching(message),
+  });
+});
+
+describe('what programs may do', () => {
+  test('is nothing unless the owner says so', async () => {
+    const { allowCommands, sandbox, allowNetwork, allowRead, passEnv } = await read([]);
+    expect(allowCommands).toEqual([]);
+    expect({ sandbox, allowNetwork }).toEqual({ sandbox: 'auto', allowNetwork: false });
+    expect([allowRead, passEnv]).toEqual([[], []]);
+  });
+
+  test('comes as flags, with commas or repeated, and from the environment', async () => {
+    const flags = ['--allow-commands', 'blender, ffmpeg', '--allow-commands', '/opt/nuke/nuke'];
+    const more = ['--allow-network', '--allow-read', '/mnt/a,/mnt/b', '--pass-env', 'LICENCE'];
+    expect(await read([...flags, ...more, '--sandbox', 'off'])).toMatchObject({
+      allowCommands: ['blender', 'ffmpeg', '/opt/nuke/nuke'],
+      allowNetwork: true,
+      allowRead: ['/mnt/a', '/mnt/b'],
+      passEnv: ['LICENCE'],
+      sandbox: 'off',
+    });
+    const environment = { FURROW_AGENT_ALLOW_COMMANDS: 'all', FURROW_AGENT_ALLOW_NETWORK: 'true' };
+    expect(await read([], environment)).toMatchObject({ allowCommands: 'all', allowNetwork: true });
+    expect(await read(['--allow-commands', 'none'], environment)).toMatchObject({
+      allowCommands: [],
+    });
+  });
+
+  test.each([
+    [['--allow-commands', 'bin/tool']],
+    [['--allow-commands', 'all,blender']],
+    [['--allow-commands', 'none,blender']],
+    [['--allow-read', 'assets']],
+    [['--pass-env', 'FURROW_TOKEN']],
+    [['--pass-env', 'A=B']],
+    [['--sandbox', 'docker']],
+  ])('%j is refused', async (flags) => {
+    await expect(read(flags)).rejects.toMatchObject({ reason: 'BAD_USAGE' });
   });
 });

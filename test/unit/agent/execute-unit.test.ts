@@ -1,8 +1,8 @@
 /** Attempts with real directories and processes, and a blob store in the test's hands. */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { UnitExecutor } from '../../../agent/agent-core.ts';
 import { Cancellation } from '../../../agent/cancellation.ts';
 import { assignmentsOf, NO_DEMAND, type Assignment } from '../../../agent/assignment.ts';
@@ -37,6 +37,9 @@ let gpuFault: string | null = null;
 let failures: Error[];
 let listed: readonly File[];
 
+/** By how much the wall clock was set since the test began. */
+let wallSetMs = 0;
+
 const blobs: BlobTransfer = {
   place: async (file, directory) => {
     const failure = failures.shift();
@@ -64,17 +67,19 @@ beforeEach(() => {
   files = new AttemptFiles(join(folder, 'attempts'));
   [uploads, logged, altered, failures, gpuFault] = [[], [], [], [], null];
   [stored, offered] = [[], []];
+  wallSetMs = 0;
   const sampler = new MemorySampler(new VramUse());
   const log = createLog({ role: 'test', level: 'silent' });
   const memoryLeft = new MemoryLeft();
   executor = createExecutor({
-    clock: systemClock,
+    clock: { ...systemClock, wallMs: () => systemClock.wallMs() + wallSetMs },
     blobs,
     files,
     processes: {
       records: new ProcessRecords(join(folder, 'processes')),
       sampler,
     },
+    programs: { allowed: 'all', network: false, passed: {} },
     memory: new MemoryGuard({
       sampler,
       enforcement: 'on',
@@ -98,6 +103,24 @@ beforeEach(() => {
 
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
+test.each([-5 * 3_600_000, 5 * 3_600_000])(
+  'a wall clock that is set by %i ms while it runs: it took as long as it took',
+  async (setMs) => {
+    const running = execute(shell('while [ ! -e go ]; do sleep 0.01; done'));
+    const beganMs = performance.now();
+    const [attempt] = await vi.waitFor(() => {
+      const found = readdirSync(join(folder, 'attempts'));
+      expect(found).not.toEqual([]);
+      return found;
+    });
+    wallSetMs = setMs;
+    writeFileSync(join(folder, 'attempts', attempt!, 'go'), '');
+    const { startedAtMs, endedAtMs } = await running;
+    expect(endedAtMs - startedAtMs).toBeGreaterThan(0);
+    expect(endedAtMs - startedAtMs).toBeLessThanOrEqual(performance.now() - beganMs + 1_000);
+  },
+);
+
 function shell(script: string, options: Partial<ShareOptions> = {}): Assignment {
   const steps = [commandShare(['sh', '-c', script], { counters: [1], ...options })];
   return steps.flatMap(assignmentsOf)[0]!;
@@ -117,7 +140,7 @@ const output = (pattern: string, optional = false) => ({ pattern, optional, keep
 test('inputs that came as a blob are placed like others, and the list is gone', async () => {
   listed = [input('a.png'), input('b.png')];
   const inputList = { name: 'inputs', sha256: SHA, sizeBytes: 9 };
-  const script = 'ls -A > listing';
+  const script = ': > listing; ls -A | grep -v furrow-tmp > listing';
   const outputs = [output('listing')];
   const result = await execute(shell(script, { inputList, outputs }));
   expect(result.outcome?.$case).toBe('success');
@@ -340,5 +363,54 @@ test('a unit that is ended because its GPU must not be used says so', async () =
   abort.abort(new FurrowError('aborted', 'GPU_UNUSABLE', 'RTX 3060 cannot be used: GPU is lost'));
   expect(await done).toMatchObject(
     failure('infrastructure', 'RTX 3060 cannot be used: GPU is lost'),
+  );
+});
+
+describe('the environment of a program', () => {
+  test('is built from nothing, and says what the unit is', async () => {
+    vi.stubEnv('FURROW_TOKEN', 'secret');
+    vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'secret');
+    await execute(shell('env', { jobId: 'j7', step: 'render' }));
+    vi.unstubAllEnvs();
+    // What the shell itself adds is none of ours.
+    const names = logged.map((line) => line.slice(0, line.indexOf('='))).toSorted();
+    expect(names.filter((name) => !['PWD', 'OLDPWD', 'SHLVL', '_'].includes(name))).toEqual([
+      'CUDA_VISIBLE_DEVICES',
+      'FURROW_ATTEMPT',
+      'FURROW_JOB',
+      'FURROW_PROCESS',
+      'FURROW_STEP',
+      'FURROW_UNIT',
+      'HOME',
+      'LANG',
+      'LC_ALL',
+      'PATH',
+      'TMPDIR',
+    ]);
+    expect(logged).toContain('FURROW_JOB=j7');
+    expect(logged).toContain('FURROW_STEP=render');
+  });
+
+  test('lets its step choose neither GPUs nor the checkpoint', async () => {
+    const environment = { CUDA_VISIBLE_DEVICES: '0,1', FURROW_CHECKPOINT: '/', MINE: '1' };
+    const value = { argv: ['env'], environment, checkpoint: true };
+    await execute({ ...shell(''), task: { kind: { $case: 'command', value } } });
+    expect(logged).toContain('CUDA_VISIBLE_DEVICES=');
+    expect(logged).toContain('MINE=1');
+    expect(logged).not.toContain('FURROW_CHECKPOINT=/');
+  });
+
+  test('has a folder for what is temporary, which holds no outputs', async () => {
+    const script = 'echo x > "$TMPDIR/scratch"; echo y > out';
+    await execute(shell(script, { outputs: [output('*'), output('*/*', true)] }));
+    expect(uploads).toEqual(['y\n']);
+  });
+});
+
+test('a film task does not name what lies outside of its folder', async () => {
+  const value = { source: '../../secret.mov', film: 'film.mp4' };
+  const result = await execute({ ...shell(''), task: { kind: { $case: 'concat', value } } });
+  expect(result).toMatchObject(
+    failure('invalid-input', expect.stringContaining("has the part '..'")),
   );
 });

@@ -2,7 +2,8 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { FarmSeen, seenFile } from '../../../agent/farm-seen.ts';
+import { FARM_SEEN_FILE, FarmSeen } from '../../../agent/farm-seen.ts';
+import { stateFile } from '../../../agent/state-file.ts';
 import { createLog } from '../../../kit/log.ts';
 
 const log = createLog({ role: 'test', level: 'silent' });
@@ -17,7 +18,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-const open = (): FarmSeen => new FarmSeen(seenFile(folder), log, () => nowMs);
+const open = (): FarmSeen => new FarmSeen(stateFile(folder, FARM_SEEN_FILE), log, () => nowMs);
 
 describe('what an agent has seen of its farm', () => {
   test('is nothing at first, and comes back after a kill', () => {

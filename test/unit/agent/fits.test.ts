@@ -53,3 +53,21 @@ test.each<[string | null, Partial<Demand>, Partial<Demand>[], string[]]>([
 ])('%s', (expected, demand, beside, gpus) => {
   expect(why(demand, beside, gpus)).toBe(expected);
 });
+
+test.each<[string | null, readonly string[], readonly string[], boolean]>([
+  [null, ['command:echo'], ['*'], false],
+  [null, ['command:echo'], ['cat', 'echo'], false],
+  ['its owner does not allow echo', ['command:echo'], ['cat'], false],
+  ['its owner does not allow echo', ['command:echo', 'network'], [], true],
+  [null, ['command:echo', 'network'], ['*'], true],
+  ['its owner allows no network', ['command:echo', 'network'], ['*'], false],
+])('%s: %j where %j are allowed', (reason, attributes, allowedCommands, allowsNetwork) => {
+  const isolation = {
+    level: 'none',
+    detail: '',
+    allowedCommands: [...allowedCommands],
+    allowsNetwork,
+  };
+  const demand = { ...NO_DEMAND, attributes: [...attributes] };
+  expect(whyNotFitting(demand, [], [], { ...capacity, isolation })).toBe(reason);
+});

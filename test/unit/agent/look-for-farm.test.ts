@@ -1,7 +1,12 @@
 import { expect, test } from 'vitest';
 import { addressesOf } from '../../../agent/look-for-farm.ts';
 
-const found = (farmId: string, address: string, isProven = true) => ({ farmId, address, isProven });
+const found = (farmId: string, address: string, isProven = true) => ({
+  farmId,
+  address,
+  isProven,
+  caSha256: '',
+});
 
 test('one farm, with all its coordinators; strangers are passed over', () => {
   expect(addressesOf([])).toBeUndefined();

@@ -468,6 +468,19 @@ describe('the other commands', () => {
     };
     beforeEach(() => (farm.agents = [den]));
 
+    test('of another version than the coordinator shows it', async () => {
+      farm.agents = [den, { ...den, id: 'attic-1', name: 'attic', version: '0.1.1' }];
+      expect((await run('agents')).stdout).toBe(
+        'AGENT  STATE   UNITS  CORES  MEMORY  GPU  VERSION  ID\n' +
+          'den    online      0      -       -  -    0.1.0    den-1\n' +
+          'attic  online      0      -       -  -    0.1.1    attic-1\n',
+      );
+      expect(JSON.parse((await run('agents list --json')).stdout)).toMatchObject({
+        coordinatorVersion: '0.1.0',
+        agents: [{ version: '0.1.0' }, { version: '0.1.1' }],
+      });
+    });
+
     test('one that is closed says why', async () => {
       const closedReason = 'it is outside its hours until 22:00';
       farm.agents = [den, { ...den, id: 'attic-1', name: 'attic', closedReason }];
@@ -614,7 +627,7 @@ describe('the other commands', () => {
     farm.setJob({ ...SUCCEEDED, outputs: [{ ...FILM_FILE, name: '../evil' }] });
     expect(await run('fetch j1 -o $')).toMatchObject({
       exitCode: 1,
-      stderr: expect.stringContaining("an output '../evil', which cannot be used"),
+      stderr: expect.stringContaining('an output "../evil", which cannot be used'),
     });
   });
 

@@ -1,28 +1,111 @@
 import { describe, expect, it } from 'vitest';
-import { tokenAccess } from '../../../coordinator/access.ts';
+import { farmAccess } from '../../../coordinator/access.ts';
+import {
+  joinAgent,
+  revokeAgent,
+  type Role,
+  ROLES,
+} from '../../../coordinator/domain/credentials.ts';
+import { enlistAgent } from '../../../coordinator/domain/lease-book.ts';
+import { emptyFarm } from '../../../coordinator/domain/farm.ts';
+import { ALLOWED, type Action } from '../../../coordinator/doors.ts';
+import { formatSecret, hashOfSecret, newSecret } from '../../../kit/secrets.ts';
 
-describe('tokenAccess', () => {
-  const access = tokenAccess('right');
-  const decide = (authorization: string | undefined) =>
-    access.authorise({ authorization }, 'read-jobs');
+const FARM_TOKEN = newSecret();
+const SECRET = newSecret();
+const ACTIONS = Object.keys(ALLOWED) as Action[];
 
-  it('lets the token in', () => {
-    expect(decide('Bearer right')).toEqual({ state: 'allowed' });
+function farmWithTokens(expiresAtMs = 0) {
+  const farm = emptyFarm();
+  for (const role of ROLES) {
+    const times = { createdAtMs: 1, expiresAtMs, usedAtMs: 0 };
+    const said = { id: role, role, owner: '', label: '', secretHash: hashOfSecret(SECRET) };
+    farm.tokens.set(role, { ...said, ...times });
+  }
+  const fact = { secretHash: hashOfSecret(SECRET), natsPublicKey: 'U1', tokenId: '', atMs: 1 };
+  joinAgent(farm, enlistAgent(farm, 'den-1'), { type: 'AgentJoined', agentId: 'den-1', ...fact });
+  return farm;
+}
+
+const tokenOf = (role: Role): string => formatSecret('token', role, SECRET);
+const KEY = formatSecret('agent-key', 'den-1', SECRET);
+
+describe('who may do what', () => {
+  const farm = farmWithTokens();
+  const used: string[] = [];
+  const options = { farmToken: FARM_TOKEN, farm, wallMs: () => 10 };
+  const access = farmAccess({ ...options, used: (id) => used.push(id) });
+  const decide = (token: string, action: Action) =>
+    access.authorise({ authorization: `Bearer ${token}` }, action);
+
+  it.each(ACTIONS)('%s: each role as the table says, and nobody without one', (action) => {
+    for (const role of ROLES) {
+      const { state } = decide(tokenOf(role), action);
+      expect([role, state]).toEqual([role, ALLOWED[action].includes(role) ? 'allowed' : 'refused']);
+    }
+    const { state } = decide(KEY, action);
+    expect(state).toBe(ALLOWED[action].includes('agent-key') ? 'allowed' : 'refused');
+    expect(decide(FARM_TOKEN, action).state).toBe('allowed');
+    expect(access.authorise({ authorization: undefined }, action)).toMatchObject({
+      state: 'refused',
+      code: 'unauthenticated',
+    });
+  });
+
+  it('names who is asking, and notes that the token was used', () => {
+    used.length = 0;
+    expect(decide(tokenOf('submit'), 'write-jobs')).toMatchObject({
+      principal: { caller: 'submit', tokenId: 'submit' },
+    });
+    expect(used).toEqual(['submit']);
+    expect(decide(KEY, 'serve-as-agent')).toMatchObject({ principal: { agentId: 'den-1' } });
   });
 
   it.each([
-    [undefined, 'TOKEN_REQUIRED'],
     ['', 'TOKEN_REQUIRED'],
-    ['right', 'TOKEN_REQUIRED'],
-    ['Basic right', 'TOKEN_REQUIRED'],
-    ['Bearer right right', 'TOKEN_REQUIRED'],
-    ['Bearer wrong', 'TOKEN_WRONG'],
-    ['Bearer right1', 'TOKEN_WRONG'],
-  ])('keeps %j out', (authorization, reason) => {
-    expect(decide(authorization)).toMatchObject({
-      state: 'refused',
-      code: 'unauthenticated',
-      reason,
-    });
+    [`${FARM_TOKEN} ${FARM_TOKEN}`, 'TOKEN_REQUIRED'],
+    ['wrong', 'TOKEN_WRONG'],
+    [`${FARM_TOKEN}1`, 'TOKEN_WRONG'],
+    [formatSecret('token', 'admin', newSecret()), 'TOKEN_WRONG'],
+    [formatSecret('token', 'nobody', SECRET), 'TOKEN_WRONG'],
+    [formatSecret('agent-key', 'den-2', SECRET), 'AGENT_NOT_JOINED'],
+    [formatSecret('agent-key', 'den-1', newSecret()), 'AGENT_NOT_JOINED'],
+    // A token's secret is none of an agent's, and the reverse.
+    [formatSecret('token', 'den-1', SECRET), 'TOKEN_WRONG'],
+    [SECRET, 'TOKEN_WRONG'],
+  ])('keeps %j out', (token, reason) => {
+    expect(decide(token, 'read-jobs')).toMatchObject({ code: 'unauthenticated', reason });
   });
+
+  it.each([undefined, '', FARM_TOKEN, `Basic ${FARM_TOKEN}`])(
+    'wants a bearer, not %j',
+    (authorization) => {
+      expect(access.authorise({ authorization }, 'read-jobs')).toMatchObject({
+        reason: 'TOKEN_REQUIRED',
+      });
+    },
+  );
+});
+
+it('an expired token opens nothing', () => {
+  const options = { farmToken: FARM_TOKEN, farm: farmWithTokens(100), wallMs: () => 100 };
+  const authorization = `Bearer ${tokenOf('admin')}`;
+  expect(farmAccess(options).authorise({ authorization }, 'read-farm')).toMatchObject({
+    reason: 'TOKEN_EXPIRED',
+  });
+});
+
+it('a revoked agent is told so, and whoever guesses its name is not', () => {
+  const farm = farmWithTokens();
+  const access = farmAccess({ farmToken: FARM_TOKEN, farm, wallMs: () => 1 });
+  revokeAgent(farm, enlistAgent(farm, 'den-1'), {
+    type: 'AgentRevoked',
+    agentId: 'den-1',
+    atMs: 2,
+  });
+  const decide = (token: string) =>
+    access.authorise({ authorization: `Bearer ${token}` }, 'serve-as-agent');
+  expect(decide(KEY)).toMatchObject({ reason: 'AGENT_REVOKED' });
+  const guess = formatSecret('agent-key', 'den-1', newSecret());
+  expect(decide(guess)).toMatchObject({ reason: 'AGENT_NOT_JOINED' });
 });

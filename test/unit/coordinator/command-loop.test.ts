@@ -198,7 +198,8 @@ function beat(over: Partial<Beat> = {}): Beat {
 /** An agent that is known and has beaten once; nothing is in flight afterwards. */
 async function enrol(): Promise<void> {
   const machineFingerprint = 'm';
-  ask({ type: 'EnrolAgent', agentId: 'a1', name: 'box', version: '1', machineFingerprint });
+  const versions = { version: '1.0.0', coordinatorVersion: '1.0.0' };
+  ask({ type: 'EnrolAgent', agentId: 'a1', name: 'box', machineFingerprint, ...versions });
   await idle();
   await journal.commit();
   loop.beat(beat());
@@ -281,6 +282,19 @@ describe('nothing is said before its commit', () => {
     expect(effects.stops).toMatchObject([{ agentId: 'a1' }]);
   });
 });
+
+test.each([true, false])(
+  'an agent is told at once, after the commit: draining %s',
+  async (draining) => {
+    await enrol();
+    apply(farm, { type: 'AgentDrainChanged', agentId: 'a1', draining: !draining, atMs: 0 });
+    ask({ type: 'DrainAgent', agent: 'a1', draining });
+    await idle();
+    expect(effects.stops).toEqual([]);
+    await journal.commit();
+    expect(effects.stops).toEqual([{ agentId: 'a1', tokens: [] }]);
+  },
+);
 
 describe('refusals that destroy work', () => {
   test('STALE waits for a commit that began after the question, empty if need be', async () => {

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { FarmSeen, seenFile } from '../../../agent/farm-seen.ts';
+import { FARM_SEEN_FILE, FarmSeen } from '../../../agent/farm-seen.ts';
+import { stateFile } from '../../../agent/state-file.ts';
 import { OutboxLog } from '../../../agent/outbox-log.ts';
 import { ProcessRecords } from '../../../agent/process/process-records.ts';
 import { readCoordinatorConfig } from '../../../coordinator/config.ts';
@@ -79,7 +80,7 @@ test(
     mkdirSync(at('agent'));
     const seen = { farmId: 'f', epoch: 1, place: { farmId: 'f', epoch: 1, sequence: 4 } };
     await readsOrRefuses(damagedJson(seen), join(at('agent'), 'farm-seen.json'), () => {
-      return new FarmSeen(seenFile(at('agent')), log, () => 0).place;
+      return new FarmSeen(stateFile(at('agent'), FARM_SEEN_FILE), log, () => 0).place;
     });
   },
   FUZZ_TIMEOUT_MS,

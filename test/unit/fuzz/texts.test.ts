@@ -113,11 +113,11 @@ test(
 
 type Answer = Parameters<typeof announcementsIn>[0][number];
 
-const [farmId, farmAddress] = ['farm-1', '192.168.1.5:7400'];
+const [farmId, farmAddress, caSha256] = ['farm-1', '192.168.1.5:7400', '0f'.repeat(32)];
 
 test('announcements on the network: none passes for proven that was tampered with', () => {
   const [pointer, service, text, address] = answersFor(
-    { farmId, address: farmAddress },
+    { farmId, address: farmAddress, caSha256 },
     token,
     120,
   );
@@ -138,7 +138,8 @@ test('announcements on the network: none passes for proven that was tampered wit
     packets,
     (answers) => {
       for (const each of announcementsIn(answers, token)) {
-        const isOurs = each.farmId === farmId && each.address === farmAddress;
+        const isOurs =
+          each.farmId === farmId && each.address === farmAddress && each.caSha256 === caSha256;
         expect(each.isProven && !isOurs).toBe(false);
       }
     },

@@ -8,7 +8,11 @@ import {
 
 const TOKEN = 'a'.repeat(43);
 const OTHER = 'b'.repeat(43);
-const FARM = { farmId: '0c9f1f4e-6d0b-4a36-9a9e-2f6e5b8d7a11', address: '192.168.1.5:7400' };
+const FARM = {
+  farmId: '0c9f1f4e-6d0b-4a36-9a9e-2f6e5b8d7a11',
+  address: '192.168.1.5:7400',
+  caSha256: 'c'.repeat(64),
+};
 /** Multicast that stays on this machine, beside the port of those who mean it. */
 const NETWORK = { port: 20_000 + (process.pid % 10_000), interface: '127.0.0.1' };
 const noTrouble = (message: string): never => {
@@ -25,8 +29,8 @@ test('what is announced is read back, proven for whoever has the token', () => {
 test('an announcement of another address or farm is not proven by one that was heard', () => {
   const [, , txt] = answersFor(FARM, TOKEN, 120);
   const data = (txt as { data: string[] }).data;
-  for (const lie of ['grpc=192.168.1.66:7400', 'farm=another']) {
-    const key = lie.slice(0, 5);
+  for (const lie of ['grpc=192.168.1.66:7400', 'farm=another', `ca=${'d'.repeat(64)}`]) {
+    const key = lie.slice(0, lie.indexOf('=') + 1);
     const told = data.map((entry) => (entry.startsWith(key) ? lie : entry));
     const [found] = announcementsIn([{ ...txt!, data: told } as never], TOKEN);
     expect(found?.isProven).toBe(false);
@@ -48,7 +52,7 @@ test('what is no announcement of a farm is passed over, and so is a goodbye', ()
 
 test('a farm is found over real multicast, and not after its goodbye', async () => {
   const standby = { ...FARM, address: 'nas.local:7400' };
-  const stranger = { farmId: 'stranger', address: '192.168.1.66:7400' };
+  const stranger = { ...FARM, farmId: 'stranger', address: '192.168.1.66:7400' };
   const stops = [
     announceFarm(FARM, TOKEN, NETWORK, noTrouble),
     announceFarm(standby, TOKEN, NETWORK, noTrouble),

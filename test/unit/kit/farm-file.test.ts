@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { readFarmFile, writeFarmFile, type FarmFile } from '../../../kit/furrow-home.ts';
+import { PLAINTEXT } from '../../../kit/trust.ts';
+import { OLD_FARM } from '../../support/old-farm.ts';
 
 const FARM: FarmFile = {
   grpc: '127.0.0.1:7400',
@@ -33,6 +35,15 @@ describe('farm.json', () => {
     expect(await readFarmFile(path)).toEqual({ ...FARM, peers: [] });
   });
 
+  it('of 0.1.0 says nothing of TLS, which that farm does not speak', async () => {
+    const path = await farmFile();
+    await writeFile(path, JSON.stringify(OLD_FARM.farmFile));
+    expect(await readFarmFile(path)).toMatchObject({
+      grpc: OLD_FARM.farmFile.grpc,
+      trust: PLAINTEXT,
+    });
+  });
+
   it.each([
     '',
     'null',
@@ -43,6 +54,8 @@ describe('farm.json', () => {
     JSON.stringify({ ...FARM, pid: 0 }),
     JSON.stringify({ ...FARM, pid: '7' }),
     JSON.stringify({ ...FARM, peers: 'x' }),
+    JSON.stringify({ ...FARM, trust: {} }),
+    JSON.stringify({ ...FARM, trust: null }),
   ])('is refused with its name and what to do: %s', async (text) => {
     const path = await farmFile();
     await writeFile(path, text);

@@ -20,12 +20,13 @@ NMI:          0          0   Non-maskable interrupts
 
 let root: string;
 let wallMs: number;
+let monotonicMs: number;
 let asked: string[];
 
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'furrow-input-'));
   mkdirSync(join(root, 'pts'));
-  wallMs = NOW_MS;
+  [wallMs, monotonicMs] = [NOW_MS, 5_000];
   asked = [];
 });
 
@@ -45,6 +46,7 @@ function reader(
     platform,
     environment,
     wallMs: () => wallMs,
+    monotonicMs: () => monotonicMs,
     devices: root,
     interrupts: join(root, 'interrupts'),
     run: async (program, args) => {
@@ -77,10 +79,43 @@ test('a keyboard counts from the first look on, and anew with each key', async (
   writeFileSync(join(root, 'interrupts'), INTERRUPTS);
   const input = reader();
   expect(await input.read()).toBe(0);
-  wallMs += 20_000;
+  monotonicMs += 20_000;
   expect(await input.read()).toBe(20_000);
   writeFileSync(join(root, 'interrupts'), INTERRUPTS.replace('4321', '4322'));
   expect(await input.read()).toBe(0);
+});
+
+test.each([-3 * 3_600_000, 3 * 3_600_000])(
+  'a clock that is set by %i ms tells nothing about the owner',
+  async (setMs) => {
+    terminal('pts/0', 30_000);
+    writeFileSync(join(root, 'interrupts'), INTERRUPTS);
+    const input = reader();
+    monotonicMs += 60_000;
+    wallMs += 60_000;
+    expect(await input.read()).toBe(0);
+    wallMs += setMs;
+    for (const passedMs of [30_000, 30_000]) {
+      monotonicMs += passedMs;
+      wallMs += passedMs;
+      await input.read();
+    }
+    expect(await input.read()).toBe(60_000);
+    // Whoever types now is there, whatever the clock says.
+    utimesSync(join(root, 'pts/0'), wallMs / 1000, NOW_MS / 1000);
+    expect(await input.read()).toBe(0);
+  },
+);
+
+test('sessions whose time lies in the future: a clock was set back, and nobody is there', async () => {
+  const answers = {
+    'loginctl list-sessions': '2 1000 ann seat0\n',
+    'loginctl show-session': `Type=wayland\nState=active\nIdleHint=yes\nIdleSinceHint=${(NOW_MS + 3_600_000) * 1000}\n`,
+  };
+  const input = reader(answers, 'linux', {});
+  expect(await input.read()).toBe(0);
+  monotonicMs += 20_000;
+  expect(await input.read()).toBe(20_000);
 });
 
 test('interrupts: those of the i8042, of all processors', () => {

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { OwnerWatch } from '../../../../agent/owner/owner-watch.ts';
+import { parseHours } from '../../../../kit/weekly-hours.ts';
 import type { UseReading } from '../../../../agent/owner/use-watch.ts';
 import { Capacity } from '../../../../proto/gen/furrow/v1/agent_service.ts';
 import { OPEN_TERMS, type PolicyTerms } from '../../../../proto/agent-policy.ts';
@@ -13,6 +14,8 @@ class Bench {
   reading: UseReading = { inputIdleMs: 3_600_000, loadPercent: 0, gpuPercent: undefined };
   readings = 0;
   readonly watch: OwnerWatch;
+  /** By how much somebody set the wall clock. */
+  wallSetMs = 0;
   #nowMs = 0;
   #timer: { readonly atMs: number; readonly callback: () => void } | undefined;
 
@@ -20,7 +23,7 @@ class Bench {
     this.watch = new OwnerWatch({
       clock: {
         monotonicMs: () => this.#nowMs,
-        wallMs: () => 1_800_000_000_000 + this.#nowMs,
+        wallMs: () => 1_800_000_000_000 + this.wallSetMs + this.#nowMs,
         after: (delayMs, callback) => {
           this.#timer = { atMs: this.#nowMs + delayMs, callback };
           return () => (this.#timer = undefined);
@@ -101,6 +104,20 @@ test('the farm cannot open what its owner closed', async () => {
   await bench.pass(60_000);
   expect(bench.closedReason).toBe(NEVER);
   expect(bench.orders).toEqual([`close: ${NEVER}`]);
+});
+
+test('hours follow a clock that is set, within one look', async () => {
+  // It is eight in the morning.
+  const bench = new Bench({ hours: parseHours('07:00-10:00'), timeZone: 'UTC' });
+  await bench.pass(10_000);
+  expect(bench.orders).toEqual([]);
+  bench.wallSetMs = 5 * 3_600_000;
+  await bench.pass(5_000);
+  expect(bench.closedReason).toBe('it is outside its hours until 07:00');
+  bench.wallSetMs = -3_600_000;
+  await bench.pass(5_000);
+  expect(bench.closedReason).toBeUndefined();
+  expect(bench.orders).toHaveLength(2);
 });
 
 test('idle: closed until the first look, then as the owner comes and goes', async () => {

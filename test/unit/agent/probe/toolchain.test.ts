@@ -81,7 +81,6 @@ test('what works is an attribute, what does not is told with the tool’s own wo
   });
   expect(current.attributes).toEqual(
     expect.arrayContaining([
-      'tool:command',
       'tool:ffmpeg',
       'ffmpeg:6.1.1-3ubuntu5',
       'encoder:libx264',

@@ -69,6 +69,31 @@ test('tells exit code, lines of both streams and the last of standard error', as
   expect(records()).toEqual([]);
 });
 
+test('a signal of its own ends it and what it started, and its result says so', async () => {
+  const own = new AbortController();
+  const running = run({
+    ...shell('sleep 600 & echo $! > child; wait'),
+    signal: own.signal,
+  });
+  const child = await pidIn('child');
+  own.abort();
+  expect(await running).toMatchObject({ exitCode: null, signal: 'SIGTERM' });
+  expect(readProcess(child)).toBeNull();
+  expect(records()).toEqual([]);
+});
+
+test.skipIf(process.platform !== 'linux')('gets no more memory than it may have', async () => {
+  const take = (bytes: number): Pick<ProcessRequest, 'program' | 'args'> => ({
+    program: 'python3',
+    args: ['-c', `x = bytearray(${bytes}); print(len(x))`],
+  });
+  const memoryBytes = 256 * 1024 ** 2;
+  expect(await run({ ...take(1024 ** 2), memoryBytes })).toMatchObject({ exitCode: 0 });
+  const refused = await run({ ...take(512 * 1024 ** 2), memoryBytes });
+  expect(refused.exitCode).toBe(1);
+  expect(refused.stderrTail.join()).toContain('MemoryError');
+});
+
 test('names the signal that ended it', async () => {
   expect(await run(shell('kill -SEGV $$'))).toMatchObject({ exitCode: null, signal: 'SIGSEGV' });
 });
@@ -106,8 +131,19 @@ test('a missing program is named', async () => {
 });
 
 test('sees how much memory it takes', async () => {
-  const hog = 'const b = Buffer.alloc(150e6, 1); setTimeout(() => b.length, 2500)';
-  const { peakRamBytes } = await run({ program: process.execPath, args: ['-e', hog] });
+  let looks = 0;
+  host = { ...host, sampler: new MemorySampler({ bytesOf: () => (looks += 1) }) };
+  const hog = `const { existsSync, writeFileSync } = require('node:fs');
+    const b = Buffer.alloc(150e6, 1);
+    writeFileSync('full', '');
+    setInterval(() => existsSync('seen') && process.exit(b.length && 0), 20);`;
+  const running = run({ program: process.execPath, args: ['-e', hog] });
+  const patience = { timeout: 30_000 };
+  await vi.waitFor(() => expect(existsSync(join(folder, 'full'))).toBe(true), patience);
+  const before = looks;
+  await vi.waitFor(() => expect(looks).toBeGreaterThan(before + 1), patience);
+  writeFileSync(join(folder, 'seen'), '');
+  const { peakRamBytes } = await running;
   expect(peakRamBytes).toBeGreaterThan(150e6);
   expect(peakRamBytes).toBeLessThan(400e6);
 });

@@ -26,6 +26,12 @@ const agent: Agent = {
     encoderSessions: 8,
     attributes: ['tool:ffmpeg', 'encoder:h264_nvenc'],
     toolchain: { node: '20.20.2', ffmpeg: '6.1' },
+    isolation: {
+      level: 'bwrap',
+      detail: 'programs have their own folder, the system read-only, and no network',
+      allowedCommands: ['blender', 'ffmpeg'],
+      allowsNetwork: false,
+    },
     faults: [{ attribute: 'encoder:av1_nvenc', reason: 'No capable devices found' }],
     gpus: [
       Gpu.fromPartial({
@@ -64,6 +70,7 @@ test('an agent in full', () => {
     'encoders 8 hardware sessions for units',
     'can      tool:ffmpeg, encoder:h264_nvenc',
     'versions ffmpeg 6.1, node 20.20.2',
+    'commands blender, ffmpeg; bwrap: programs have their own folder, the system read-only, and no network',
     'cannot   encoder:av1_nvenc: No capable devices found',
     '',
     'GPU       STATE       VRAM   FREE  UNITS  OTHERS  BUSY  ENCODERS   TEMP  POWER  DRIVER  ID',
@@ -81,4 +88,20 @@ test('one that was never heard of has nothing to show', () => {
 
 test('the list names GPUs that are ill, and not those that are never used', () => {
   expect(illGpuLines([agent], PLAIN_STYLE)).toEqual(['den: RTX 3090 cannot be used: GPU is lost']);
+});
+
+test.each([
+  [undefined, 'any; its version knows no rules for programs'],
+  [
+    { level: 'none', detail: 'programs run as mia', allowedCommands: ['*'], allowsNetwork: false },
+    'any; no sandbox: programs run as mia',
+  ],
+  [
+    { level: 'bwrap', detail: 'own folder', allowedCommands: [], allowsNetwork: false },
+    'none allowed; bwrap: own folder',
+  ],
+])('which commands it runs, and how: %j', (isolation, words) => {
+  const capacity = { ...agent.capacity!, isolation };
+  const lines = agentDetails({ ...agent, capacity }, PLAIN_STYLE, undefined);
+  expect(lines).toContain(`commands ${words}`);
 });

@@ -4,6 +4,8 @@ import { NO_DEMAND } from '../../../../coordinator/domain/demand.ts';
 import type { Input, StepSpec } from '../../../../coordinator/domain/task.ts';
 import { countOf, fileNamed, forEach, step } from '../../../support/farm-driver.ts';
 
+const ROUNDS = 20;
+
 function input(kind: Input['kind']): StepSpec['inputs'] {
   return [{ kind }];
 }
@@ -40,10 +42,15 @@ test('a job’s time to check grows with its dependencies, not with their square
     expect(faultOfSteps(steps)).toBeUndefined();
     return performance.now() - startedMs;
   };
-  const few = everyPair(250);
-  timeOf(few);
+  const [few, many] = [everyPair(250), everyPair(1_000)];
+  // Whatever else the machine does only adds to a time: the shortest of several is what the work takes.
+  let [fewMs, manyMs] = [Infinity, Infinity];
+  for (let round = 0; round < ROUNDS && !(manyMs / fewMs < 28); round += 1) {
+    for (let time = 0; time < 4; time += 1) fewMs = Math.min(fewMs, timeOf(few));
+    manyMs = Math.min(manyMs, timeOf(many));
+  }
   // Sixteen times the dependencies; it was over thirty times the time.
-  expect(timeOf(everyPair(1_000)) / Math.max(timeOf(few), timeOf(few))).toBeLessThan(28);
+  expect(manyMs / fewMs).toBeLessThan(28);
 });
 
 const WRONG: readonly [string, readonly StepSpec[], string][] = [
@@ -93,6 +100,34 @@ const WRONG: readonly [string, readonly StepSpec[], string][] = [
     'leaves its directory',
   ],
   ['two inputs of one name', [step('a', { inputs: files('x', 'y', 'x') })], 'two inputs named "x"'],
+  [
+    'inputs that some disks take for one',
+    [step('a', { inputs: files('Frame', 'fRAME') })],
+    '"Frame" and "fRAME", which some disks take for one',
+  ],
+  [
+    'a folder that some disks take for a file',
+    [step('a', { inputs: files('a/b', 'A') })],
+    'where another needs',
+  ],
+  [
+    'a film that leaves its directory',
+    [
+      step('a', {
+        task: { kind: { $case: 'concat', value: { source: 'a.mov', film: '../b.mp4' } } },
+      }),
+    ],
+    'leaves its directory',
+  ],
+  [
+    'a source that is elsewhere',
+    [
+      step('a', {
+        task: { kind: { $case: 'split', value: { source: '/etc/passwd', pieceMs: 1 } } },
+      }),
+    ],
+    'is absolute',
+  ],
   ['a file and a folder', [step('a', { inputs: files('x', 'x/y') })], '"x" where another needs'],
   ['a folder and a file', [step('a', { inputs: files('x/y/z', 'x') })], '"x" where another needs'],
   [

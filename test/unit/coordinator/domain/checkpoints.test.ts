@@ -102,9 +102,15 @@ describe('it is not taken', () => {
     driver.record(driver.copyOf(lease(), 'a2'));
     const [copy] = driver.leasesOf('a2');
     const { token } = copy!;
-    expect(save(files, { token })).toMatchObject(verdict('none'));
+    const ofCopy = { token, agentId: 'a2' };
+    expect(save(files, ofCopy)).toMatchObject(verdict('none'));
     driver.report([lease()], failed('failed'));
-    expect(save(files, { token })).toMatchObject(verdict('accepted'));
+    expect(save(files, ofCopy)).toMatchObject(verdict('accepted'));
+  });
+  test('by another agent than the one that holds the lease', () => {
+    driver.enrol('a2');
+    expect(save(files, { agentId: 'a2' })).toMatchObject(verdict('stale'));
+    expect(newest()).toBeUndefined();
   });
   test('of a job that is not there', () => {
     expect(save(files, { job: 7, token: lease().token })).toMatchObject(verdict('stale'));

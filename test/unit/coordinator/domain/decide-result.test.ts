@@ -63,6 +63,29 @@ describe('a result', () => {
     expect(decision.facts).toEqual([]);
   });
 
+  // Tokens can be guessed.
+  test.each(['running', 'expired', 'accepted'])(
+    'of a lease of another agent is stale, %s or not',
+    (state) => {
+      const [lease] = driver.leasesOf('a1');
+      driver.enrol('thief');
+      if (state === 'expired') driver.pass(LEASE_TTL_MS);
+      if (state === 'accepted') driver.report([lease!]);
+      const { token, unit, session } = lease!;
+      const outcome = { state: 'succeeded', outputs: [] } as const;
+      const peak = { ramBytes: 0, vramBytes: 0 };
+      const result = { token, job: 1, step: 'work', unit, outcome, runMs: 1, peak };
+      const decision = driver.decide({
+        type: 'ReportResults',
+        agentId: 'thief',
+        session,
+        results: [{ ...result, missingBlobs: [] }],
+      });
+      expect(decision.answer).toEqual({ kind: 'verdicts', verdicts: [{ kind: 'stale' }] });
+      expect(decision.facts).toEqual([]);
+    },
+  );
+
   test('of a later reign gets no answer', () => {
     const [lease] = driver.leasesOf('a1');
     expect(driver.report([{ ...lease!, token: tokenOf(2, 1) }])).toEqual([{ kind: 'none' }]);

@@ -12,6 +12,7 @@ import { wordsOf } from '../../../../coordinator/domain/explanation-words.ts';
 import type { Job } from '../../../../coordinator/domain/farm.ts';
 import type { Seen } from '../../../../coordinator/domain/estimates.ts';
 import type { Demand } from '../../../../coordinator/domain/task.ts';
+import { MAX_DELAY_MS } from '../../../../coordinator/domain/unit-table.ts';
 import {
   CAPACITY,
   countOf,
@@ -169,6 +170,30 @@ describe('an agent’s first reason, with figures', () => {
       0,
       'lacks',
       'lacks encoder:h264_nvenc, tool:blender',
+    ],
+    [
+      'a program, of those allowed',
+      { attributes: ['command:echo'] },
+      { programs: { allowed: ['blender', 'ffmpeg'], network: false } },
+      0,
+      'lacks',
+      'does not run echo: its owner allows only blender, ffmpeg (--allow-commands)',
+    ],
+    [
+      'any program',
+      { attributes: ['command:echo', 'network'] },
+      { programs: { allowed: [], network: false } },
+      0,
+      'lacks',
+      'runs no commands: its owner allows none (--allow-commands)',
+    ],
+    [
+      'the network',
+      { attributes: ['command:echo', 'network'] },
+      { programs: { allowed: ['*'], network: false } },
+      0,
+      'lacks',
+      'lets no program use the network: its owner did not allow it (--allow-network)',
     ],
     ['a limit', {}, { maxUnits: 2 }, 2, 'busy', 'holds 2 units, the most it takes'],
   ])('%s', (_what, demand, capacity, busyWith, state, reason) => {
@@ -552,6 +577,34 @@ describe('what holds a unit before any agent is asked', () => {
     expect(unitOf(job, 'work', 0).standing.state).toBe('waiting');
     expect(driver.place()).toHaveLength(1);
   });
+
+  test('a clock that was set back by a day: nothing waits until tomorrow, and nobody says so', () => {
+    driver.enrol('den');
+    const job = driver.submit([step('work', { parameters: countOf(2) })]);
+    driver.place();
+    driver.beatHolding('den');
+    driver.report(driver.leasesOf('den'), failed('failed'));
+    expect(stateOf(job)).toBe('retrying');
+    driver.wallSetMs = -24 * 3_600_000;
+    expect(stateOf(job)).toBe('waiting');
+    expect(explainJob(seen(), job).map(({ standing }) => standing.state)).toEqual(['waiting']);
+    expect(driver.place()).toHaveLength(1);
+  });
+
+  test('a clock that was set back by a little: a retry waits for no longer than the longest pause', () => {
+    driver.enrol('den');
+    const job = driver.submit([step('work')]);
+    driver.place();
+    driver.beatHolding('den');
+    driver.report(driver.leasesOf('den'), failed('failed'));
+    driver.wallSetMs = -4 * 60_000;
+    expect(stateOf(job)).toBe('retrying');
+    driver.nowMs += MAX_DELAY_MS;
+    driver.beatHolding('den');
+    expect(driver.place()).toHaveLength(1);
+  });
+
+  const stateOf = (job: Job): string => unitOf(job, 'work', 0).standing.state;
 });
 
 describe('what is held, and what has ended', () => {

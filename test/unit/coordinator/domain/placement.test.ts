@@ -147,7 +147,8 @@ describe('an agent gets nothing new', () => {
       type: 'EnrolAgent',
       agentId: 'a1',
       name: 'a1',
-      version: '1',
+      version: '1.0.0',
+      coordinatorVersion: '1.0.0',
       machineFingerprint: 'm',
     });
     driver.submit([step('work')]);

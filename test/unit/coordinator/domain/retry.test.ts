@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { EndKind, LeaseEnded } from '../../../../coordinator/domain/facts.ts';
+import { MAX_DELAY_MS } from '../../../../coordinator/domain/unit-table.ts';
 import { viewOfUnits } from '../../../../coordinator/domain/views.ts';
 import { countOf, FarmDriver, failed, LEASE_TTL_MS, step } from '../../../support/farm-driver.ts';
 
@@ -80,6 +81,15 @@ describe('back-off', () => {
     driver.nowMs += pauses.at(-1) ?? 0;
     driver.beat('a1');
     expect(driver.place()).toHaveLength(1);
+  });
+
+  test('is never longer than a unit waits for a clock that was set', () => {
+    driver.submit([step('work', { limits: { ...LIMITS, maxAttempts: 100 } })]);
+    for (let attempt = 1; attempt < 40; attempt += 1) {
+      const end = endOnce('failed');
+      if (end?.next.kind !== 'queued') throw new Error('not queued again');
+      expect(end.next.notBeforeMs - driver.now.wallMs).toBeLessThan(MAX_DELAY_MS);
+    }
   });
 
   test('prefers another agent', () => {

@@ -240,7 +240,7 @@ describe('tickets', () => {
     expect(driver.farm.tickets.size).toBe(0);
   });
 
-  test('of a lost agent are given on', () => {
+  test('of a silent agent are kept for a while, because it may run on, and then given on', () => {
     driver.submit(work(4, { demand: needing({ nuke: 3 }) }));
     driver.place();
     const [agentId = ''] = [...driver.farm.leases.values()].map((lease) => lease.agentId);
@@ -249,6 +249,13 @@ describe('tickets', () => {
     driver.nowMs += LEASE_TTL_MS;
     driver.beat(other);
     driver.pass(0);
+    expect(driver.farm.leases.size).toBe(0);
+    expect(driver.place()).toEqual([]);
+    expect(whyHeld(1)).toBe(
+      `it needs 3 of ticket nuke, of which 0 of 3 are free; ${agentId}-box is silent and may still use some, for 2 min more`,
+    );
+    driver.nowMs += 2 * 60_000 - LEASE_TTL_MS;
+    driver.beat(other);
     expect(driver.place()).toMatchObject([{ agentId: other, units: [0] }]);
     expect(driver.farm.tickets.get('nuke')).toMatchObject({ used: 3, excused: 0 });
     // What it still runs holds them too, now that it is heard: nobody else gets any.
@@ -256,6 +263,17 @@ describe('tickets', () => {
     driver.beat(agentId, { inventory: [{ token: running!, state: 'ending', progress: 1 }] });
     reportAll(other);
     expect(driver.place()).toEqual([]);
+    driver.beat(agentId, { inventory: [] });
+    expect(driver.place()).toHaveLength(1);
+  });
+
+  test('of an agent that was silent and does not run it any more are free at once', () => {
+    driver.submit(work(4, { demand: needing({ nuke: 3 }) }));
+    driver.place();
+    const [agentId = ''] = [...driver.farm.leases.values()].map((lease) => lease.agentId);
+    driver.beatHolding(agentId);
+    driver.nowMs += LEASE_TTL_MS;
+    driver.pass(0);
     driver.beat(agentId, { inventory: [] });
     expect(driver.place()).toHaveLength(1);
   });

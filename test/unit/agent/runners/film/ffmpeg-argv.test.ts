@@ -62,6 +62,13 @@ describe('arguments for ffmpeg', () => {
     expect(options[options.indexOf('-threads') + 1]).toBe('2');
   });
 
+  test('no block of memory is larger than a picture and an index need', () => {
+    const first = argv.indexOf('-i');
+    expect(argv.indexOf('-max_alloc')).toBeGreaterThan(0);
+    expect(argv.indexOf('-max_alloc')).toBeLessThan(first);
+    expect(ffprobeArgv('x.mp4', [])).toContain('-max_alloc');
+  });
+
   test('ffprobe is fenced as well', () => {
     expect(ffprobeArgv('x.mp4', ['-show_streams']).slice(-3)).toEqual([
       '-show_streams',

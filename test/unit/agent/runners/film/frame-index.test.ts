@@ -3,6 +3,7 @@ import {
   frameTimes,
   isSteady,
   parsePacket,
+  refuseEndless,
 } from '../../../../../agent/runners/film/frame-index.ts';
 
 const rows = (lines: readonly string[]) => lines.map((line) => parsePacket(line)!);
@@ -42,5 +43,38 @@ describe('packets as ffprobe prints them', () => {
 
   test('lines that are no packets are passed over', () => {
     expect(parsePacket('time_base=1/25')).toBeUndefined();
+  });
+});
+
+describe('films that cannot be', () => {
+  const base = { num: 1, den: 1000 };
+  const fault = (times: readonly number[]): string | undefined => {
+    try {
+      refuseEndless('film.mkv', times, base);
+      return undefined;
+    } catch (error) {
+      return (error as Error).message;
+    }
+  };
+  const steps = (count: number, stepMs: number): number[] =>
+    Array.from({ length: count }, (_, i) => i * stepMs);
+
+  test('as long as two days, and no longer', () => {
+    expect(fault([5000, 5000 + 48 * 3_600_000])).toBeUndefined();
+    expect(fault([5000, 5001 + 48 * 3_600_000])).toBe(
+      'film.mkv has frames over 48:00:00.001, at most 48:00:00.000 is taken; cut it first',
+    );
+  });
+
+  test('a thousand frames a second, and no more', () => {
+    expect(fault(steps(1000, 1.01))).toBeUndefined();
+    expect(fault(steps(1000, 0.5))).toBe(
+      'film.mkv has 1000 frames in 00:00:00.500, at most 1000 a second are taken',
+    );
+  });
+
+  test('a few frames may lie as they lie', () => {
+    expect(fault([0])).toBeUndefined();
+    expect(fault(steps(99, 0.1))).toBeUndefined();
   });
 });

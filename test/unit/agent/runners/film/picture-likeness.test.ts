@@ -1,5 +1,9 @@
-import { describe, expect, test } from 'vitest';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { compareThumbs, THUMB_BYTES } from '../../../../../agent/runners/film/picture-likeness.ts';
+import { compareThumbFiles } from '../../../../../agent/runners/film/thumb-files.ts';
 
 /** A bright bar that moves by one column with each frame, and some noise. */
 function thumbs(frames: readonly number[], noise = 0): Uint8Array {
@@ -41,5 +45,35 @@ describe('likeness of frames', () => {
 
   test('a still is like itself', () => {
     expect(compareThumbs(thumbs([4, 4, 4]), thumbs([4, 4, 4], 2)).fault).toBeUndefined();
+  });
+});
+
+describe('stretch by stretch', () => {
+  let directory: string;
+  beforeEach(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'furrow-thumbs-'));
+  });
+  afterEach(() => rm(directory, { recursive: true, force: true }));
+
+  test.each([1, 2, 3, 7, 100])('of %i frames, it finds what one look finds', async (stretch) => {
+    const source = thumbs([0, 1, 2, 3, 4, 5, 6]);
+    const [one, two] = [join(directory, 'one'), join(directory, 'two')];
+    await writeFile(one, source);
+    for (const frames of [
+      [0, 1, 2, 3, 4, 5, 6],
+      [0, 1, 1, 2, 3, 4, 5],
+      [0, 1, 3, 4, 5, 6, 6],
+      [0, 1, 2, 3, 4, 6, 5],
+      [0, 1, 2, 20, 4, 5, 6],
+    ]) {
+      const encoded = thumbs(frames, 2);
+      await writeFile(two, encoded);
+      const whole = compareThumbs(source, encoded);
+      const found = await compareThumbFiles(one, two, frames.length, stretch);
+      expect(found).toEqual({
+        ...whole,
+        meanDifference: expect.closeTo(whole.meanDifference, 9) as number,
+      });
+    }
   });
 });

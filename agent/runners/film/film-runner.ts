@@ -1,0 +1,39 @@
+/** What the film runners share: what they work with, and how a FilmFault becomes a RunOutcome. */
+import type { Runner, RunnerContext, RunOutcome, UnitWork } from '../runner.ts';
+import { FilmFault } from './film-fault.ts';
+import { MediaProcess } from './media-process.ts';
+
+/** Everything a film runner works with. */
+export interface FilmAttempt<Value> {
+  readonly work: UnitWork;
+  readonly task: Value;
+  readonly context: RunnerContext;
+  readonly media: MediaProcess;
+}
+
+type TaskKind = NonNullable<UnitWork['task']['kind']>;
+type TaskValue<Kind extends TaskKind['$case']> = Extract<TaskKind, { $case: Kind }>['value'];
+
+/** A runner for one kind of task; `run` returns on success and throws FilmFault otherwise. */
+export function filmRunner<Kind extends TaskKind['$case']>(
+  kind: Kind,
+  run: (attempt: FilmAttempt<TaskValue<Kind>>) => Promise<void>,
+): Runner {
+  return {
+    kind,
+    async run(work, context): Promise<RunOutcome> {
+      if (work.task.kind?.$case !== kind) throw new Error(`not a task of kind ${kind}`);
+      const task = work.task.kind.value as TaskValue<Kind>;
+      const media = new MediaProcess(work, context);
+      try {
+        await run({ work, task, context, media });
+        return { state: 'succeeded' };
+      } catch (error) {
+        if (!(error instanceof FilmFault)) throw error;
+        return { state: 'failed', kind: error.kind, message: error.message };
+      } finally {
+        await media.close();
+      }
+    },
+  };
+}

@@ -1,0 +1,48 @@
+/** What the private nats-server shows and whom it lets in; its certificate is renewed while it runs. */
+import { join } from 'node:path';
+import { ensureFarmCa, ensureServerIdentity } from '../../kit/farm-ca.ts';
+import type { FurrowHome } from '../../kit/furrow-home.ts';
+import { coordinatorAuth, ensureNatsKeys, natsAccounts } from '../../kit/nats-keys.ts';
+import { FARM_SERVER_NAME } from '../../kit/trust.ts';
+import type { NatsServer, NatsServerOptions } from './nats-server.ts';
+
+const LOOK_EVERY_MS = 12 * 60 * 60 * 1000;
+
+/** `hosts`: how it is reached besides by this machine's own names. */
+export async function natsIdentity(
+  home: FurrowHome,
+  hosts: readonly string[],
+): Promise<Pick<NatsServerOptions, 'auth' | 'own'>> {
+  const { keysDir } = home;
+  const keys = await ensureNatsKeys(keysDir);
+  const ca = await ensureFarmCa(keysDir);
+  await ensureServerIdentity(keysDir, ca, withoutWildcards(hosts));
+  // Whoever was shut out is told by the coordinator, which knows.
+  const accounts = await natsAccounts(keys, new Map());
+  return {
+    auth: { kind: 'accounts', accounts, certificateFile: join(keysDir, 'server.pem') },
+    own: {
+      auth: await coordinatorAuth(keys),
+      trust: { state: 'tls', ca: ca.certificate, serverName: FARM_SERVER_NAME },
+    },
+  };
+}
+
+/** Ends when told. What fails is tried at the next look: the old certificate serves on, for months. */
+export function keepCertificate(
+  home: FurrowHome,
+  hosts: readonly string[],
+  server: () => NatsServer | undefined,
+): () => void {
+  const look = async (): Promise<void> => {
+    const ca = await ensureFarmCa(home.keysDir);
+    await ensureServerIdentity(home.keysDir, ca, withoutWildcards(hosts));
+    server()?.reload();
+  };
+  const timer = setInterval(() => void look().catch(() => undefined), LOOK_EVERY_MS);
+  return () => clearInterval(timer);
+}
+
+function withoutWildcards(hosts: readonly string[]): string[] {
+  return hosts.filter((host) => host !== '0.0.0.0' && host !== '::');
+}

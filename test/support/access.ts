@@ -1,0 +1,7 @@
+/** A farm that knows its own token and nobody else. */
+import { type Access, farmAccess } from '../../coordinator/access.ts';
+import { emptyFarm } from '../../coordinator/domain/farm.ts';
+
+export function tokenAccess(farmToken: string): Access {
+  return farmAccess({ farmToken, farm: emptyFarm(), wallMs: () => 0 });
+}
