@@ -6,6 +6,7 @@ import * as fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { FARM_SEEN_FILE, FarmSeen } from '../../../agent/farm-seen.ts';
 import { stateFile } from '../../../agent/state-file.ts';
+import { joinedFile, readJoined } from '../../../agent/joined.ts';
 import { OutboxLog } from '../../../agent/outbox-log.ts';
 import { ProcessRecords } from '../../../agent/process/process-records.ts';
 import { readCoordinatorConfig } from '../../../coordinator/config.ts';
@@ -103,6 +104,24 @@ test(
     const settings = { nats: ['nats://127.0.0.1:7402'], grpcPort: 7400, plaintext: false };
     await readsOrRefuses(damagedJson(settings), join(at('coordinator'), 'config.json'), () =>
       readCoordinatorConfig(['--home', folder], {}),
+    );
+  },
+  FUZZ_TIMEOUT_MS,
+);
+
+test(
+  'what an agent was given when it joined',
+  async () => {
+    mkdirSync(at('joined'));
+    const joined = {
+      farmId: 'f',
+      farm: '127.0.0.1:7400',
+      key: 'k',
+      natsSeed: 's',
+      trust: { state: 'plaintext' },
+    };
+    await readsOrRefuses(damagedJson(joined), joinedFile(at('joined')), () =>
+      readJoined(at('joined')),
     );
   },
   FUZZ_TIMEOUT_MS,
