@@ -57,6 +57,14 @@ export const COORDINATOR_USAGE = `furrow coordinator: decides what runs where
   --s3-endpoint URL        where that service is (default: AWS)
   --s3-region REGION       default: AWS_REGION, else us-east-1 at an endpoint of your own
   --s3-path-style BOOL     URL/BUCKET instead of BUCKET.host (default: true with --s3-endpoint)
+  --max-connections N      connections that may be open, gRPC and HTTP together (default: four fifths of
+                           the files that may be)
+  --max-connections-per-address N
+                           of them from one address other than this machine's (default: a quarter)
+  --max-requests-per-second N
+                           requests from one address (default 10000)
+  --failed-login-pause-ms MS
+                           longest pause before the answer to one of many failed logins (default 10000)
   --accept-restored-store  go on although the NATS store is older than what was seen of it
   --home DIR               state folder (default $FURROW_HOME, else ~/.furrow)
   --log-level LEVEL        trace, debug, info, warn, error (default info)
@@ -124,6 +132,10 @@ const settings = z.strictObject({
   s3Endpoint: z.url({ protocol: /^https?$/ }).optional(),
   s3Region: z.string().min(1).optional(),
   s3PathStyle: z.stringbool().or(z.boolean()).optional(),
+  maxConnections: z.coerce.number().int().min(16).max(10_000_000).optional(),
+  maxConnectionsPerAddress: z.coerce.number().int().min(1).max(10_000_000).optional(),
+  maxRequestsPerSecond: z.coerce.number().int().min(1).max(10_000_000).optional(),
+  failedLoginPauseMs: z.coerce.number().int().min(0).max(60_000).optional(),
   minFreeBytes: z.coerce.number().int().min(0).optional(),
   acceptRestoredStore: z.stringbool().or(z.boolean()).default(false),
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
@@ -172,6 +184,10 @@ const FLAGS = {
   'max-units': { type: 'string' },
   'max-ended-jobs': { type: 'string' },
   'output-retention-ms': { type: 'string' },
+  'max-connections': { type: 'string' },
+  'max-connections-per-address': { type: 'string' },
+  'max-requests-per-second': { type: 'string' },
+  'failed-login-pause-ms': { type: 'string' },
   'min-free-bytes': { type: 'string' },
   blobs: { type: 'string' },
   's3-endpoint': { type: 'string' },

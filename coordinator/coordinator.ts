@@ -40,7 +40,9 @@ import { natsTrouble } from './journal/nats-trouble.ts';
 import { SnapshotStore } from './journal/snapshot-store.ts';
 import { JobArchive } from './job-archive.ts';
 import { KnownJobs } from './known-jobs.ts';
+import { NetworkLimits } from './limits/network-limits.ts';
 import { Office } from './office.ts';
+import { mostOpenFiles } from './open-files.ts';
 import type { BlobStore, Committed } from './ports.ts';
 import { ReadModel } from './read-model.ts';
 import { beginReign, type Reign } from './reign.ts';
@@ -154,6 +156,7 @@ class Coordinator {
   readonly #fold: CommitFold;
   #grpc: GrpcServer | undefined;
   #http: HttpServer | undefined;
+  #limits: NetworkLimits | undefined;
   #key: LeaderKey | undefined;
   /** Undefined while it is not announced. */
   #endAnnouncing: (() => Promise<void>) | undefined;
@@ -223,6 +226,8 @@ class Coordinator {
     const { nats, natsAccess, token, store, identity } = this.#foundation;
     const [config, log, office] = [this.#config, this.#log, this.#office];
     await this.#surroundings.start();
+    const limits = new NetworkLimits({ ...config, mostOpenFiles: await mostOpenFiles() }, log);
+    this.#limits = limits;
     const access = farmAccess({
       farmToken: token,
       farm: office.farm,
@@ -237,6 +242,7 @@ class Coordinator {
       blobAccess: this.#blobAccess,
       store,
       access,
+      limits,
       log,
       mustLead: () => office.mustLead(),
       health: () => {
@@ -248,6 +254,8 @@ class Coordinator {
       host: config.listen,
       port: config.grpcPort,
       identity: identity.server,
+      access,
+      limits,
       protoDirectory: join(PACKAGE_ROOT, 'proto'),
       services: servicesOf({
         config,
@@ -350,6 +358,7 @@ class Coordinator {
     await this.#follower.stop();
     await this.#grpc?.close(CLOSE_GRACE_MS);
     await this.#http?.close(CLOSE_GRACE_MS);
+    this.#limits?.close();
     await this.#foundation.journal.close();
     await released;
     await this.#foundation.nats.close();

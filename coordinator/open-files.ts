@@ -10,14 +10,20 @@ const MOST_IN_USE = 0.8;
 /** One line with the remedy, or undefined when there is room, or where it cannot be known. */
 export async function openFilesTrouble(): Promise<string | undefined> {
   try {
-    const limits = await readFile('/proc/self/limits', 'utf8');
-    // Node raises its own limit to the hard one at its start.
-    const most = Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? Infinity);
+    const most = (await mostOpenFiles()) ?? Infinity;
     return openFilesWarning((await readdir('/proc/self/fd')).length, most);
   } catch {
     // No Linux.
     return undefined;
   }
+}
+
+/** Undefined where it cannot be known, or nothing limits it. */
+export async function mostOpenFiles(): Promise<number | undefined> {
+  const limits = await readFile('/proc/self/limits', 'utf8').catch(() => '');
+  // Node raises its own limit to the hard one at its start.
+  const most = /^Max open files\s+(\d+)/m.exec(limits)?.[1];
+  return most === undefined ? undefined : Number(most);
 }
 
 export function openFilesWarning(open: number, most: number): string | undefined {

@@ -2,7 +2,7 @@
  * Which of a farm's coordinators to ask: whoever asks says when the one that was asked did not serve,
  * and learns where to turn. The network is none of its business.
  */
-import { FurrowError } from './furrow-error.ts';
+import { FurrowError, TOO_MANY_REQUESTS } from './furrow-error.ts';
 
 /** Reason of the refusal of a coordinator that stands by; its details may name the leader's address. */
 export const NOT_LEADER = 'NOT_LEADER';
@@ -14,7 +14,7 @@ export const LEADER_URL_DETAIL = 'leader-url';
 /**
  * Whether the same call is worth another try.
  * - `now`: at another coordinator, which was not asked yet.
- * - `soon`: after a pause: a standby lives, and leads before long if nobody else does.
+ * - `soon`: after a pause: a standby lives, and leads before long if nobody else does; or it was asked too much.
  * - `no`: the error is the answer, or nobody is there.
  */
 export type NextTry = 'now' | 'soon' | 'no';
@@ -51,6 +51,8 @@ export class CoordinatorRoute {
   /** A call to this address failed: turns to where the next one should go. */
   failed(error: unknown, address: string): NextTry {
     if (!(error instanceof FurrowError) || !error.retryable) return 'no';
+    // Another coordinator would only be asked too much as well.
+    if (error.reason === TOO_MANY_REQUESTS) return 'soon';
     // Another call has turned away from there before.
     if (address !== this.#current) return 'now';
     this.#asked.add(this.#current);

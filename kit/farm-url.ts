@@ -23,10 +23,12 @@ export function isFarmUrl(text: string): boolean {
 export function parseFarmUrl(text: string): FarmUrl {
   const [at = '', query = ''] = text.slice(SCHEME.length).split('?', 2);
   if (!isFarmUrl(text)) throw malformed('it does not begin with furrow://');
-  const address = at.replace(/\/$/, '').split(',').map(parseFarmAddress).join(',');
+  const address = at.replace(/\/$/, '').split(',').map(addressIn).join(',');
   const said = new URLSearchParams(query);
   for (const name of said.keys()) {
-    if (name !== 'ca' && name !== 'token') throw malformed(`nobody knows its '${name}'`);
+    if (name === 'ca' || name === 'token') continue;
+    // What is longer may be the secret, where a shell or a mail took the line apart.
+    throw malformed(name.length < 16 ? `nobody knows its '${name}'` : 'it is torn or mistyped');
   }
   const ca = said.get('ca') ?? undefined;
   const caSha256 = ca === undefined ? undefined : /^sha256:([0-9a-f]{64})$/i.exec(ca)?.[1];
@@ -55,6 +57,15 @@ export function parseFarmAddress(text: string): string {
     throw new FurrowError('invalid', 'FARM_ADDRESS_MALFORMED', message);
   }
   return text;
+}
+
+/** The error of an address repeats it, and where a `?` is missing that is the whole line. */
+function addressIn(text: string): string {
+  try {
+    return parseFarmAddress(text);
+  } catch {
+    throw malformed('what stands for its address is not HOST:PORT');
+  }
 }
 
 function malformed(why: string): FurrowError {

@@ -19,6 +19,9 @@ export type ErrorCode =
 
 const RETRYABLE: ReadonlySet<ErrorCode> = new Set(['unavailable', 'timed-out']);
 
+/** Reason of the one refusal for lack of room that passes within a second. */
+export const TOO_MANY_REQUESTS = 'TOO_MANY_REQUESTS';
+
 /** For programs, beside `reason`: such as the address to ask instead. */
 export type ErrorDetails = Readonly<Record<string, string>>;
 
@@ -39,7 +42,7 @@ export class FurrowError extends Error {
     super(message, options);
     this.code = code;
     this.reason = reason;
-    this.retryable = RETRYABLE.has(code);
+    this.retryable = RETRYABLE.has(code) || reason === TOO_MANY_REQUESTS;
     this.details = details;
   }
 }

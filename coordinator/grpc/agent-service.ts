@@ -22,6 +22,7 @@ import type { Token } from '../domain/token.ts';
 import type { Office } from '../office.ts';
 import { asFurrowError, statusOf } from './errors.ts';
 import { bidiStreaming, type Gate, unary } from './handlers.ts';
+import { say } from './say.ts';
 import { beatFromWire, sightingFromWire, tokenToWire, unlessRefused } from './wire.ts';
 
 export interface AgentServiceOptions {
@@ -62,7 +63,8 @@ export class AgentStreams {
   }
 
   send(agentId: string, response: AdvertiseResponse): void {
-    this.#streams.get(agentId)?.write(response);
+    const stream = this.#streams.get(agentId);
+    if (stream !== undefined) say(stream, response);
   }
 
   /** The agent opens another, and says anew who it is and what it has. */
@@ -182,7 +184,7 @@ function serve(
       told = policy;
       streams.attach(request.agentId, stream);
       if (request.capacity !== undefined) streams.noteCapacity(request.agentId, request.capacity);
-      stream.write(reply);
+      say(stream, reply);
     } catch (thrown) {
       const error = asFurrowError(thrown);
       gate.log.warn({ agent: request.agentId, reason: error.reason }, 'heartbeat refused');

@@ -13,6 +13,7 @@ import type {
 import { FurrowError } from '../../kit/furrow-error.ts';
 import { isSha256 } from '../../kit/sha256-file.ts';
 import type { BlobAccess } from '../blob-access.ts';
+import { atPace } from '../limits/at-pace.ts';
 import type { BlobStore } from '../ports.ts';
 import { clientStreaming, serverStreaming, unary, type Gate, type Send } from './handlers.ts';
 
@@ -68,15 +69,28 @@ async function findMissing(store: BlobStore, hashes: readonly string[]): Promise
 
 async function upload(store: BlobStore, stream: Readable): Promise<UploadBlobResponse> {
   // Pulled message by message: a sender is never faster than the disk.
-  const messages = stream.iterator({ destroyOnReturn: false }) as AsyncIterator<UploadBlobRequest>;
+  const sent = stream.iterator({ destroyOnReturn: false }) as AsyncIterator<UploadBlobRequest>;
+  const messages = atPace(sent, ({ part }) => (part?.$case === 'chunk' ? part.value.length : 0));
   const header = await readHeader(messages);
   const blob = { sha256: header.sha256, sizeBytes: header.sizeBytes };
-  await store.receive(blob, Readable.from(chunksOf(messages), { objectMode: false }), 'client');
+  try {
+    await store.receive(blob, Readable.from(chunksOf(messages), { objectMode: false }), 'client');
+  } catch (error) {
+    throw stream.destroyed && !(error instanceof FurrowError) ? callerLeft(error) : error;
+  }
   return blob;
 }
 
+/** Nobody is there to be told, and nothing of ours went wrong. */
+function callerLeft(cause: unknown): FurrowError {
+  const message = 'the caller left before the blob was whole';
+  return new FurrowError('aborted', 'CALLER_LEFT', message, { cause });
+}
+
 async function readHeader(messages: AsyncIterator<UploadBlobRequest>): Promise<BlobHeader> {
-  const first = await messages.next();
+  const first = await messages.next().catch((error: unknown) => {
+    throw error instanceof FurrowError ? error : callerLeft(error);
+  });
   const part = first.done === true ? undefined : first.value.part;
   if (part?.$case !== 'header') {
     throw new FurrowError('invalid', 'HEADER_MISSING', 'the first message must be the header');

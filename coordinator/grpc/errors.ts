@@ -12,5 +12,7 @@ export function asFurrowError(thrown: unknown): FurrowError {
 export function statusOf(error: FurrowError): StatusObject {
   const metadata = new Metadata();
   metadata.set(ERROR_DETAILS_KEY, encodeErrorDetails(error));
-  return { code: GRPC_STATUS[error.code], details: error.message, metadata };
+  // grpc-js cannot send half of a surrogate pair, and would end the process over it.
+  const details = Buffer.from(error.message).toString();
+  return { code: GRPC_STATUS[error.code], details, metadata };
 }

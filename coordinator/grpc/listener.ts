@@ -12,6 +12,8 @@ import {
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls';
 import { FurrowError, messageOf } from '../../kit/furrow-error.ts';
 import type { ServerIdentity } from '../../kit/farm-ca.ts';
+import { type FrontDoor, guardConnections } from '../limits/front-door.ts';
+import { peerOf } from '../limits/peer.ts';
 
 export interface ListenerOptions {
   readonly host: string;
@@ -19,10 +21,16 @@ export interface ListenerOptions {
   readonly port: number;
   /** Undefined: plain text. */
   readonly identity?: ServerIdentity | undefined;
+  readonly door: FrontDoor;
   readonly onConnection: (socket: Socket) => void;
 }
 
 const HANDSHAKE_LIMIT_MS = 10_000;
+/** The client's preface and the head of its first frame. */
+const PREFACE_BYTES = 24 + 9;
+const PREFACE_LIMIT_MS = 10_000;
+/** Who watches the health of the farm without a token connects anew so often. */
+const STRANGER_LIMIT_MS = 2 * 60_000;
 
 export class GrpcListener {
   readonly #server: Server;
@@ -30,7 +38,11 @@ export class GrpcListener {
 
   private constructor(options: ListenerOptions) {
     this.#options = options;
-    const { identity, onConnection } = options;
+    const { identity, door } = options;
+    const onConnection = (socket: Socket): void => {
+      limitStranger(socket, door);
+      options.onConnection(socket);
+    };
     if (identity === undefined) this.#server = createPlainServer({ noDelay: true }, onConnection);
     else {
       const server = createTlsServer({
@@ -46,6 +58,7 @@ export class GrpcListener {
       server.on('tlsClientError', (_error, socket) => socket.destroy());
       this.#server = server;
     }
+    guardConnections(this.#server, door);
   }
 
   /** FurrowError: failed-precondition PORT_IN_USE. */
@@ -83,4 +96,19 @@ export class GrpcListener {
   close(): void {
     this.#server.close();
   }
+}
+
+/** Cuts a connection that does not begin to speak HTTP/2, and later one that has shown no token. */
+function limitStranger(socket: Socket, door: FrontDoor): void {
+  const peer = peerOf(socket);
+  let timer = setTimeout(() => {
+    if (socket.bytesRead < PREFACE_BYTES) {
+      socket.destroy();
+      return;
+    }
+    timer = setTimeout(() => {
+      if (door.isStranger(peer)) socket.destroy();
+    }, STRANGER_LIMIT_MS).unref();
+  }, PREFACE_LIMIT_MS).unref();
+  socket.once('close', () => clearTimeout(timer));
 }

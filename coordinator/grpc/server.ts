@@ -9,6 +9,9 @@ import { loadSync } from '@grpc/proto-loader';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation, protoPath as healthProtoPath } from 'grpc-health-check';
 import type { ServerIdentity } from '../../kit/farm-ca.ts';
+import type { Access } from '../access.ts';
+import type { NetworkLimits } from '../limits/network-limits.ts';
+import { grpcGuard, measured } from './guard.ts';
 import { GrpcListener } from './listener.ts';
 
 export interface GrpcServerOptions {
@@ -17,6 +20,8 @@ export interface GrpcServerOptions {
   readonly port: number;
   /** Undefined: plain text. */
   readonly identity?: ServerIdentity | undefined;
+  readonly access: Access;
+  readonly limits: NetworkLimits;
   /** Folder that holds furrow/v1/*.proto: what reflection tells is read from there. */
   readonly protoDirectory: string;
   readonly services: readonly {
@@ -39,6 +44,14 @@ export interface GrpcServer {
 }
 
 const MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
+/** What our own clients take. */
+const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
+/** A service may watch hundreds of jobs over one connection. */
+const MAX_STREAMS = 1_000;
+/** Of what HTTP/2 itself keeps for a connection. */
+const MAX_SESSION_MIB = 128;
+/** Clients open another when they need one. */
+const MAX_IDLE_MS = 5 * 60_000;
 /** Agents tell by their beats that they live: this is for clients that only listen, and costs each of both. */
 const KEEPALIVE_MS = 120_000;
 const KEEPALIVE_TIMEOUT_MS = 5_000;
@@ -47,7 +60,12 @@ const MIN_CLIENT_PING_MS = 5_000;
 /** FurrowError: failed-precondition PORT_IN_USE. */
 export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcServer> {
   const server = new Server({
+    interceptors: [grpcGuard(options.access, options.limits)],
     'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
+    'grpc.max_send_message_length': MAX_ANSWER_BYTES,
+    'grpc.max_concurrent_streams': MAX_STREAMS,
+    'grpc-node.max_session_memory': MAX_SESSION_MIB,
+    'grpc.max_connection_idle_ms': MAX_IDLE_MS,
     'grpc.keepalive_time_ms': KEEPALIVE_MS,
     'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
     'grpc.http2.min_ping_interval_without_data_ms': MIN_CLIENT_PING_MS,
@@ -56,7 +74,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
     'grpc.enable_channelz': 0,
   });
   for (const { definition, implementation } of options.services) {
-    server.addService(definition, implementation);
+    server.addService(measured(definition), implementation);
   }
   const health = healthOf(options.services);
   health.addToServer(server);
@@ -65,6 +83,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   const listener = await GrpcListener.open({
     ...options,
+    door: options.limits.door,
     onConnection: (socket) => injector.injectConnection(socket),
   });
   return {

@@ -1,6 +1,11 @@
 /** FurrowError → HTTP: one table, one line of JSON. */
 import type { ServerResponse } from 'node:http';
-import { FurrowError, messageOf, type ErrorCode } from '../../kit/furrow-error.ts';
+import {
+  FurrowError,
+  messageOf,
+  TOO_MANY_REQUESTS,
+  type ErrorCode,
+} from '../../kit/furrow-error.ts';
 
 const STATUS: Readonly<Record<ErrorCode, number>> = {
   invalid: 400,
@@ -17,8 +22,14 @@ const STATUS: Readonly<Record<ErrorCode, number>> = {
   internal: 500,
 };
 
-/** tus's own status for bytes that do not match their checksum. */
-const CHECKSUM_MISMATCH = 460;
+/** Reasons that HTTP has a status of its own for; 460 is tus's, for bytes that do not match their checksum. */
+const STATUS_OF_REASON: Readonly<Record<string, number>> = {
+  DIGEST_MISMATCH: 460,
+  BODY_TOO_LARGE: 413,
+  [TOO_MANY_REQUESTS]: 429,
+  TOO_MANY_FAILED_LOGINS: 429,
+};
+const RETRY_AFTER_S = 1;
 
 export function toFurrowError(thrown: unknown): FurrowError {
   if (thrown instanceof FurrowError) return thrown;
@@ -26,7 +37,7 @@ export function toFurrowError(thrown: unknown): FurrowError {
 }
 
 export function statusOf(error: FurrowError): number {
-  return error.reason === 'DIGEST_MISMATCH' ? CHECKSUM_MISMATCH : STATUS[error.code];
+  return STATUS_OF_REASON[error.reason] ?? STATUS[error.code];
 }
 
 /** `{"code","reason","message"}`, `details` where there are any, and a newline. */
@@ -43,7 +54,9 @@ export function sendError(response: ServerResponse, error: FurrowError): void {
     return;
   }
   if (error.code === 'unauthenticated') response.setHeader('WWW-Authenticate', 'Bearer');
-  sendText(response, statusOf(error), 'application/json', bodyOf(error));
+  const status = statusOf(error);
+  if (status === 429 || status === 503) response.setHeader('Retry-After', RETRY_AFTER_S);
+  sendText(response, status, 'application/json', bodyOf(error));
 }
 
 export function sendJson(response: ServerResponse, status: number, value: unknown): void {

@@ -10,14 +10,21 @@ import {
   type ServerResponse,
 } from 'node:http';
 import { createServer as createSecureServer, type Server as SecureServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { SecureContextOptions } from 'node:tls';
 import type { ServerIdentity } from '../../kit/farm-ca.ts';
+import { systemClock } from '../../kit/clock.ts';
 import { FurrowError } from '../../kit/furrow-error.ts';
 import type { Logger } from '../../kit/log.ts';
 import type { Access, Principal } from '../access.ts';
 import { type Action, HTTP_DOORS } from '../doors.ts';
 import type { BlobAccess } from '../blob-access.ts';
+import { guardConnections } from '../limits/front-door.ts';
+import type { NetworkLimits } from '../limits/network-limits.ts';
+import { PaceWatch } from '../limits/pace-watch.ts';
+import { addressOf, isLoopbackPeer, peerOf } from '../limits/peer.ts';
+import { Places } from '../limits/places.ts';
+import { tooManyRequests } from '../limits/request-rate.ts';
 import type { BlobStore } from '../ports.ts';
 import { blobRoutes } from './blob-routes.ts';
 import { sendError, sendJson, toFurrowError } from './http-error.ts';
@@ -38,6 +45,7 @@ export interface HttpServerOptions {
   readonly identity?: ServerIdentity | undefined;
   readonly store: BlobStore;
   readonly access: Access;
+  readonly limits: NetworkLimits;
   /** Default: a role is all that counts. */
   readonly blobAccess?: BlobAccess;
   readonly log: Logger;
@@ -47,6 +55,12 @@ export interface HttpServerOptions {
   readonly extraRoutes?: readonly Route[];
   /** A connection on which no byte moved for so long is cut. Default 60 s. */
   readonly idleTimeoutMs?: number;
+  /** A request of which less than that moves in a window is cut. Default 30 KiB in 60 s. */
+  readonly pace?: { readonly windowMs: number; readonly leastBytes: number };
+  /** Uploads that have begun and not ended. Default 10,000. */
+  readonly mostHalfMadeUploads?: number;
+  /** Bodies that are received at once. Default 1024, of one address 256. */
+  readonly bodies?: { readonly inAll: number; readonly perAddress: number };
 }
 
 export interface HttpServer {
@@ -60,11 +74,20 @@ export interface HttpServer {
 
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 const HEADERS_TIMEOUT_MS = 10_000;
+const LOOK_FOR_SLOW_HEADERS_MS = 1_000;
+const MAX_HEADERS = 100;
+const LEAST_PACE = { windowMs: 60_000, leastBytes: 30 * 1024 };
+const MOST_BODIES = { inAll: 1_024, perAddress: 256 };
 const IDLE_TIMEOUT_MS = 60_000;
 const CLOSE_GRACE_MS = 5_000;
 
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
-  const uploads = await openUploads(options.store, options.log, options.blobAccess);
+  const uploads = await openUploads(
+    options.store,
+    options.log,
+    options.blobAccess,
+    options.mostHalfMadeUploads,
+  );
   const health: Route = {
     door: 'GET /healthz',
     path: '/healthz',
@@ -79,11 +102,17 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     ...uploads.routes,
     ...(options.extraRoutes ?? []),
   ];
+  const monotonicMs = (): number => systemClock.monotonicMs();
+  const pace = new PaceWatch({ ...(options.pace ?? LEAST_PACE), monotonicMs });
+  const bodies = new Places(options.bodies ?? MOST_BODIES);
   const server = serverFor(options.identity, (request, response) => {
-    void answer(routes, options, request, response);
+    pace.watch(request, response);
+    void answer({ ...options, routes, places: bodies }, request, response);
   });
   server.timeout = options.idleTimeoutMs ?? IDLE_TIMEOUT_MS;
-  server.on('clientError', (_error, socket) => socket.destroy());
+  server.maxHeadersCount = MAX_HEADERS;
+  server.on('clientError', refuseUnread);
+  guardConnections(server, options.limits.door);
   await listen(server, options.host, options.port);
   const { address, port, family } = server.address() as AddressInfo;
   const host = family === 'IPv6' ? `[${address}]` : address;
@@ -95,6 +124,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     },
     close: async (graceMs = CLOSE_GRACE_MS) => {
       uploads.close();
+      pace.close();
       await closeServer(server, graceMs);
     },
   };
@@ -105,6 +135,7 @@ function serverFor(identity: ServerIdentity | undefined, listener: RequestListen
   const limits = {
     headersTimeout: HEADERS_TIMEOUT_MS,
     requestTimeout: 0,
+    connectionsCheckingInterval: LOOK_FOR_SLOW_HEADERS_MS,
     keepAliveTimeout: 15_000,
   };
   if (identity === undefined) return createServer(limits, listener);
@@ -116,21 +147,39 @@ function tlsOf({ key, certificate }: ServerIdentity): SecureContextOptions {
   return { key, cert: certificate, minVersion: 'TLSv1.2' };
 }
 
+/** What cannot be read as HTTP, or does not come whole. */
+function refuseUnread(error: NodeJS.ErrnoException, socket: Socket): void {
+  const status = UNREAD_STATUS[error.code ?? ''] ?? '400 Bad Request';
+  if (socket.writable) socket.write(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`);
+  socket.destroy();
+}
+
+const UNREAD_STATUS: Readonly<Record<string, string>> = {
+  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
+  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
+};
+
+interface Answering extends HttpServerOptions {
+  readonly routes: readonly Route[];
+  readonly places: Places;
+}
+
 async function answer(
-  routes: readonly Route[],
-  options: HttpServerOptions,
+  options: Answering,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
   try {
     const path = (request.url ?? '/').split('?', 1)[0] ?? '/';
-    const route = findRoute(routes, request.method ?? '', path);
+    const route = findRoute(options.routes, request.method ?? '', path);
+    if (!options.limits.rate.take(addressOf(request.socket))) throw tooManyRequests();
     // A caller without a token is not told what exists.
     const action = route.state === 'found' ? HTTP_DOORS[route.route.door] : 'read-farm';
-    const principal = action === 'open' ? undefined : admit(options, request, action);
+    const principal = action === 'open' ? undefined : await letIn(options, request, action);
     switch (route.state) {
       case 'found':
         if (route.route.isLeaders === true) options.mustLead();
+        takePlace(options.places, request, response);
         await route.route.handle(request, response, path, principal);
         return;
       case 'other-method':
@@ -145,24 +194,60 @@ async function answer(
         throw new FurrowError('not-found', 'NO_SUCH_PATH', 'there is nothing at this path');
     }
   } catch (thrown) {
-    // The other end is gone: nobody to tell, and nothing of ours went wrong.
-    if (request.socket.destroyed) return;
-    const error = toFurrowError(thrown);
-    if (error.code === 'internal') {
-      options.log.error({ err: thrown, method: request.method }, 'request failed');
-    }
-    sendError(response, error);
+    refuse(options.log, request, response, thrown);
   }
 }
 
-function admit(
-  { access }: HttpServerOptions,
-  { headers: { authorization } }: IncomingMessage,
+/** Refusals of those who show no token come later and later. */
+async function letIn(
+  { access, limits }: HttpServerOptions,
+  request: IncomingMessage,
   action: Action,
-): Principal {
+): Promise<Principal> {
+  const { authorization } = request.headers;
   const decision = access.authorise({ authorization }, action);
+  if (decision.state === 'allowed' || decision.code !== 'unauthenticated') {
+    limits.door.know(peerOf(request.socket));
+  }
   if (decision.state === 'allowed') return decision.principal;
-  throw new FurrowError(decision.code, decision.reason, decision.message);
+  const refusal = new FurrowError(decision.code, decision.reason, decision.message);
+  if (decision.code !== 'unauthenticated') throw refusal;
+  throw await limits.logins.failed(addressOf(request.socket), refusal);
+}
+
+/** A body that comes has a place until it has been answered. */
+function takePlace(places: Places, request: IncomingMessage, response: ServerResponse): void {
+  if (!hasBody(request)) return;
+  // Agents and services by the thousand may share this machine's address.
+  const address = addressOf(request.socket);
+  const leave = places.take(isLoopbackPeer(address) ? peerOf(request.socket) : address);
+  if (leave === undefined) {
+    const message = 'as many uploads as this coordinator takes are under way: try again later';
+    throw new FurrowError('unavailable', 'UPLOADS_BUSY', message);
+  }
+  response.once('close', leave);
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+}
+
+function refuse(
+  log: Logger,
+  request: IncomingMessage,
+  response: ServerResponse,
+  thrown: unknown,
+): void {
+  // The other end is gone: nobody to tell, and nothing of ours went wrong.
+  if (request.socket.destroyed) return;
+  const error = toFurrowError(thrown);
+  if (error.code === 'internal')
+    log.error({ err: thrown, method: request.method }, 'request failed');
+  // A refusal leaves a body behind that nobody reads.
+  if (hasBody(request) && !request.complete && !response.headersSent) {
+    response.setHeader('Connection', 'close');
+  }
+  sendError(response, error);
 }
 
 type FoundRoute =

@@ -17,6 +17,7 @@ import type { HttpDoor } from '../doors.ts';
 import type { BlobStore } from '../ports.ts';
 import { bodyOf, statusOf, toFurrowError } from './http-error.ts';
 import { appendToUpload } from './append-to-upload.ts';
+import { HalfMadeUploads } from './half-made-uploads.ts';
 import type { Route } from './route.ts';
 import { blobOf, UploadFiles } from './upload-files.ts';
 import { whileSilent } from './while-silent.ts';
@@ -33,6 +34,7 @@ export async function openUploads(
   store: BlobStore,
   log: Logger,
   access: BlobAccess | undefined,
+  mostHalfMade?: number,
 ): Promise<Uploads> {
   // In the store's own folder, and so on its disk: a finished upload is renamed, not copied.
   const directory = join(store.directory, 'uploads');
@@ -44,7 +46,7 @@ export async function openUploads(
     locker,
     relativeLocation: true,
     allowedOrigins: [],
-    ...hooks(store, files),
+    ...hooks(store, files, new HalfMadeUploads(directory, mostHalfMade)),
   });
   const clean = (): void => {
     deleteStale(directory, KEEP_UNFINISHED_MS).catch((error: unknown) => {
@@ -90,7 +92,7 @@ type Hooks = Pick<
   'onUploadCreate' | 'onUploadFinish' | 'onIncomingRequest' | 'onResponseError'
 >;
 
-function hooks(store: BlobStore, files: UploadFiles): Hooks {
+function hooks(store: BlobStore, files: UploadFiles, halfMade: HalfMadeUploads): Hooks {
   return {
     onUploadCreate: async (request, upload) => {
       const blob = blobOf(upload.metadata?.['sha256'], upload.size);
@@ -99,6 +101,7 @@ function hooks(store: BlobStore, files: UploadFiles): Hooks {
       }
       const purpose = purposeOf(request.headers.get(PURPOSE_HEADER));
       (await store.space.admit(blob.sizeBytes, purpose)).end();
+      await halfMade.admit();
       return { metadata: { sha256: blob.sha256, purpose } };
     },
     // A crash or a failing disk may have come between an upload's last byte and its place in the store.

@@ -74,13 +74,16 @@ export function decodeSnapshot(bytes: Uint8Array): SnapshotAtTail {
     const message = 'a snapshot cannot be read: its checksum is another';
     throw new FurrowError('data-loss', 'SNAPSHOT_DAMAGED', message);
   }
-  let wire: Snapshot;
   try {
-    wire = Snapshot.decode(content);
+    return snapshotFrom(Snapshot.decode(content));
   } catch (error) {
+    if (error instanceof FurrowError) throw error;
     const message = `a snapshot cannot be read: ${messageOf(error)}`;
     throw new FurrowError('data-loss', 'SNAPSHOT_DAMAGED', message, { cause: error });
   }
+}
+
+function snapshotFrom(wire: Snapshot): SnapshotAtTail {
   const { farmId, epoch, lastCounter, lastJob, reigns, snapshots, tickets, owners } = wire;
   return {
     farm: {

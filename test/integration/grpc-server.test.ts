@@ -49,7 +49,7 @@ beforeAll(async () => {
   nats = await startTestNats();
   home = await mkdtemp(join(tmpdir(), 'furrow-grpc-'));
   await writeFile(join(home, 'token'), nats.token, { mode: 0o600 });
-  const ports = ['--grpc-port', '0', '--http-port', '0'];
+  const ports = ['--grpc-port', '0', '--http-port', '0', '--failed-login-pause-ms', '0'];
   const argv = ['--home', home, '--nats', nats.url, '--plaintext', ...ports];
   const log = pino({ level: 'silent' });
   coordinator = await startCoordinator(readCoordinatorConfig(argv, {}), log);

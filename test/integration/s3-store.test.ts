@@ -14,6 +14,7 @@ import {
   type S3StoreOptions,
 } from '../../coordinator/blobs/s3-store.ts';
 import { startHttpServer } from '../../coordinator/http/server.ts';
+import { NetworkLimits } from '../../coordinator/limits/network-limits.ts';
 import { downloadBlob, findMissing, uploadBlob } from '../../kit/blob-transfer.ts';
 import { type Clock, systemClock } from '../../kit/clock.ts';
 import {
@@ -323,6 +324,7 @@ async function serve(store: S3Store, idleTimeoutMs = 60_000) {
     host: '127.0.0.1',
     port: 0,
     access: tokenAccess(TOKEN),
+    limits: new NetworkLimits({}, silentLog),
     log: silentLog,
     health: () => ({ healthy: true }),
     mustLead: () => {},

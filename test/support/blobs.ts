@@ -12,6 +12,7 @@ import {
   type DiskStoreOptions,
 } from '../../coordinator/blobs/disk-store.ts';
 import { startHttpServer, type HttpServerOptions } from '../../coordinator/http/server.ts';
+import { NetworkLimits } from '../../coordinator/limits/network-limits.ts';
 import { systemClock } from '../../kit/clock.ts';
 import type { HttpTarget } from '../../kit/http-request.ts';
 import type { BlobName } from '../../kit/sha256-file.ts';
@@ -92,6 +93,7 @@ export async function startBlobServer(
     host: '127.0.0.1',
     port: 0,
     access: tokenAccess(TOKEN),
+    limits: new NetworkLimits({}, silentLog),
     log: silentLog,
     health: () => ({ healthy: true }),
     mustLead: () => {},

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { CoordinatorRoute, LEADER_DETAIL, NOT_LEADER } from '../../../kit/coordinator-route.ts';
-import { FurrowError } from '../../../kit/furrow-error.ts';
+import { FurrowError, TOO_MANY_REQUESTS } from '../../../kit/furrow-error.ts';
 
 const away = new FurrowError('unavailable', 'FARM_UNREACHABLE', 'away');
 const standsBy = (leader?: string): FurrowError =>
@@ -52,5 +52,12 @@ describe('the way to several coordinators', () => {
     const route = new CoordinatorRoute('a:1');
     expect(fail(route, away)).toBe('no a:1');
     expect(fail(route, standsBy())).toBe('soon a:1');
+  });
+
+  test('asked too much, it asks the same again after a pause', () => {
+    const route = new CoordinatorRoute('a:1,b:1');
+    const refusal = new FurrowError('exhausted', TOO_MANY_REQUESTS, 'too many');
+    expect(refusal.retryable).toBe(true);
+    expect(fail(route, refusal)).toBe('soon a:1');
   });
 });

@@ -1,0 +1,146 @@
+/**
+ * What every RPC passes before its service hears of it. Who shows no token of the farm is refused at the
+ * headers, before a byte of the message is kept; refusals come later and later. Requests are counted, and
+ * messages that do not come whole or answers that are not read cost the connection.
+ */
+import {
+  type Metadata,
+  ServerInterceptingCall,
+  type ServerInterceptingCallInterface,
+  type ServerInterceptor,
+  type ServerListener,
+  type ServerMethodDefinition,
+  type ServiceDefinition,
+} from '@grpc/grpc-js';
+import { FurrowError } from '../../kit/furrow-error.ts';
+import type { Access } from '../access.ts';
+import { RPC_DOORS } from '../doors.ts';
+import type { NetworkLimits } from '../limits/network-limits.ts';
+import { addressOf, peerOf } from '../limits/peer.ts';
+import { tooManyRequests } from '../limits/request-rate.ts';
+import { statusOf } from './errors.ts';
+
+/** Some answer strangers. */
+const DOORS: Readonly<Record<string, string>> = RPC_DOORS;
+
+/** Bytes of the message that was encoded last: grpc-js encodes it while it is handed over. */
+const encoded = { bytes: 0 };
+
+/** The service, with what it answers measured. */
+export function measured(definition: ServiceDefinition): ServiceDefinition {
+  return Object.fromEntries(
+    Object.entries(definition).map(([name, method]) => [
+      name,
+      {
+        ...method,
+        responseSerialize: (message: unknown): Buffer => {
+          const bytes = method.responseSerialize(message);
+          encoded.bytes = bytes.length;
+          return bytes;
+        },
+      },
+    ]),
+  );
+}
+
+export function grpcGuard(access: Access, limits: NetworkLimits): ServerInterceptor {
+  return (method, call) => new GuardedCall(method, call, access, limits);
+}
+
+/** A message on its way: HTTP/2 takes it when the other end has room. */
+interface Sent {
+  isTaken: boolean;
+  release: () => void;
+}
+
+class GuardedCall extends ServerInterceptingCall {
+  readonly #call: ServerInterceptingCallInterface;
+  readonly #method: ServerMethodDefinition<unknown, unknown>;
+  readonly #access: Access;
+  readonly #limits: NetworkLimits;
+  readonly #peer: string;
+  readonly #address: string;
+  readonly #untaken = new Set<Sent>();
+  #whole: () => void = () => {};
+
+  constructor(
+    method: ServerMethodDefinition<unknown, unknown>,
+    call: ServerInterceptingCallInterface,
+    access: Access,
+    limits: NetworkLimits,
+  ) {
+    super(call, { start: (next) => next(this.#listener()) });
+    this.#call = call;
+    this.#method = method;
+    this.#access = access;
+    this.#limits = limits;
+    const ends = call.getConnectionInfo();
+    this.#peer = peerOf(ends);
+    this.#address = addressOf(ends);
+  }
+
+  override sendMessage(message: unknown, callback: () => void): void {
+    encoded.bytes = 0;
+    const sent: Sent = { isTaken: false, release: () => {} };
+    super.sendMessage(message, () => {
+      sent.isTaken = true;
+      sent.release();
+      callback();
+    });
+    if (sent.isTaken) return;
+    const release = this.#limits.unread.add(this.#peer, encoded.bytes);
+    sent.release = () => {
+      this.#untaken.delete(sent);
+      release();
+    };
+    this.#untaken.add(sent);
+  }
+
+  #listener(): ServerListener {
+    return {
+      onReceiveMetadata: (metadata, next) => this.#begin(metadata, next),
+      onReceiveHalfClose: (next) => {
+        this.#whole();
+        next();
+      },
+      onCancel: () => {
+        this.#whole();
+        for (const sent of this.#untaken) sent.release();
+      },
+    };
+  }
+
+  #begin(metadata: Metadata, next: (metadata: Metadata) => void): void {
+    const { door, rate, unfinished, strangersUnfinished } = this.#limits;
+    if (!rate.take(this.#address)) return this.#refuse(tooManyRequests());
+    const isOpen = DOORS[this.#method.path] === 'open';
+    if (!isOpen) {
+      const refusal = this.#refusalOf(metadata);
+      if (refusal !== undefined) return this.#refuseLogin(refusal);
+      door.know(this.#peer);
+    }
+    // What the caller streams is taken message by message, and may take as long as it likes.
+    if (!this.#method.requestStream) {
+      this.#whole = (isOpen ? strangersUnfinished : unfinished).add(this.#peer);
+    }
+    next(metadata);
+  }
+
+  /** Whether he may do what he asks for is the service's to say; here only who he is counts. */
+  #refusalOf(metadata: Metadata): FurrowError | undefined {
+    const authorization = metadata.get('authorization')[0]?.toString();
+    const decision = this.#access.authorise({ authorization }, 'read-farm');
+    if (decision.state === 'allowed' || decision.code !== 'unauthenticated') return undefined;
+    return new FurrowError(decision.code, decision.reason, decision.message);
+  }
+
+  #refuseLogin(refusal: FurrowError): void {
+    void this.#limits.logins
+      .failed(this.#address, refusal)
+      .then((refused) => this.#refuse(refused));
+  }
+
+  #refuse(error: FurrowError): void {
+    this.#call.sendStatus(statusOf(error));
+  }
+}
