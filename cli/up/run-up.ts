@@ -4,6 +4,8 @@ import { delimiter, join, relative } from 'node:path';
 import { systemClock } from '../../kit/clock.ts';
 import { furrowHome } from '../../kit/furrow-home.ts';
 import { isLoopback } from '../../kit/trust.ts';
+import { Role } from '../../proto/gen/furrow/v1/farm_service.ts';
+import { FarmClient } from '../client.ts';
 import type { CommandContext, CommandResult } from '../command.ts';
 import { LOCAL_CONTEXT, readContexts } from '../contexts.ts';
 import { formatDuration } from '../output/format.ts';
@@ -21,6 +23,9 @@ export interface UpCommandOptions {
   readonly httpPort?: number;
   readonly natsPort?: number;
 }
+
+/** How long machines may join by the line that is printed. */
+const INVITATION_MS = 24 * 60 * 60 * 1000;
 
 /** Settles when the farm has ended. FurrowError: as `startFarm`. */
 export async function runUp(
@@ -44,8 +49,9 @@ export async function runUp(
     signal,
     onEvent: (part, event) => out.note(eventLine(part, event)),
   });
-  if (out.json) out.jsonLine({ ...farm.farm, home: home.root, agents });
-  else for (const line of welcome(farm, agents, home.root, context)) out.line(line);
+  const joinUrl = await invitation(farm, signal);
+  if (out.json) out.jsonLine({ ...farm.farm, home: home.root, agents, joinUrl });
+  else for (const line of welcome(farm, agents, home.root, joinUrl, context)) out.line(line);
   const contexts = await readContexts(home).catch(() => undefined);
   if (contexts !== undefined && contexts.current !== LOCAL_CONTEXT) {
     out.note(
@@ -56,6 +62,27 @@ export async function runUp(
   out.note('');
   await farm.stop((part) => out.note(`stopping ${part}`));
   return {};
+}
+
+/** For other machines, where they can reach this one. */
+async function invitation(
+  { farm, token }: RunningFarm,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  if (isLoopback(hostOf(farm.grpc))) return undefined;
+  const { grpc: address, trust } = farm;
+  const client = new FarmClient({ address, trust, token }, signal);
+  try {
+    const { url } = await client.call(client.farm.createToken.bind(client.farm), {
+      role: Role.ROLE_AGENT,
+      owner: '',
+      label: 'furrow up',
+      expiresAtMs: Date.now() + INVITATION_MS,
+    });
+    return url;
+  } finally {
+    client.close();
+  }
 }
 
 const hostOf = (address: string): string => address.slice(0, address.lastIndexOf(':'));
@@ -75,6 +102,7 @@ function welcome(
   { farm, natsVersion }: RunningFarm,
   agents: readonly string[],
   root: string,
+  joinUrl: string | undefined,
   { out, environment }: CommandContext,
 ): string[] {
   const { bold, dim } = out.style;
@@ -86,9 +114,9 @@ function welcome(
     `${dim('coordinator')}  ${farm.grpc} (gRPC), ${farm.http}`,
     `${dim('nats-server')}  ${farm.nats.join(', ')} (${natsVersion})`,
     `${dim('agents     ')}  ${agents.join(', ') || 'none'}`,
-    ...(isLoopback(hostOf(farm.grpc))
+    ...(joinUrl === undefined
       ? []
-      : ['', 'Other machines join with the line that this prints:', `  ${furrow} agent invite`]),
+      : ['', 'Other machines join within the next 24 hours with:', `  furrow join '${joinUrl}'`]),
     '',
     'Try next, in another terminal:',
     ...(isDefaultHome ? [] : [`  export FURROW_HOME=${root}`]),

@@ -1,9 +1,10 @@
 /** A farm as it is from its first start: what an agent's credentials open, by raw NATS and HTTP, and until when. */
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { spawn } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Metadata } from '@grpc/grpc-js';
 import { connect, Events, type NatsConnection } from 'nats';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
@@ -21,14 +22,20 @@ import { startUpFarm, type UpFarm } from '../support/up-farm.ts';
 
 const CLI = join(import.meta.dirname, '..', '..', 'dist', 'cli', 'main.js');
 
+const CREDENTIALS_MS = 20_000;
+
 let farm: UpFarm;
+let startedMs: number;
 let den: string;
 let joined: Joined;
 /** Of the agent that `furrow up` runs. */
 let otherId: string;
 
 beforeAll(async () => {
-  farm = await startUpFarm({ agents: 1 });
+  // As short as they may be: they are renewed several times while these tests run.
+  const settings = { FURROW_AGENT_CREDENTIALS_MS: String(CREDENTIALS_MS) };
+  startedMs = performance.now();
+  farm = await startUpFarm({ agents: 1, environment: settings });
   den = mkdtempSync(join(tmpdir(), 'furrow-den-'));
   const { stdout } = await farm.cli(['--json', 'agent', 'invite']);
   const { url } = JSON.parse(stdout) as { url: string };
@@ -245,4 +252,16 @@ test('credentials that were issued before a revocation open NATS no more', async
   expect((await farm.cli(['agent', 'revoke', 'den'])).exitCode).toBe(0);
   await closed;
   await expect(rawNats(enrolment)).rejects.toThrow(/authorization|revoked/i);
+});
+
+test('credentials for NATS are renewed before they end, and nobody notices', async () => {
+  const leftMs = startedMs + CREDENTIALS_MS * 1.5 - performance.now();
+  await sleep(Math.max(0, leftMs));
+  const run = await farm.cli(['submit', 'command', '-w', '--', 'true']);
+  expect(run.exitCode).toBe(0);
+  const [name = ''] = readdirSync(join(farm.home, 'agents'));
+  const log = readFileSync(join(farm.home, 'agents', name, 'agent.log'), 'utf8');
+  expect(log).not.toMatch(/expired|closed the connection/i);
+  const nats = readFileSync(join(farm.home, 'nats', 'nats-server.log'), 'utf8');
+  expect(nats).not.toMatch(/authentication expired/i);
 });
