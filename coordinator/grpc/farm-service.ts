@@ -233,11 +233,7 @@ function agentToWire(options: FarmServiceOptions, view: AgentView): Agent {
   const { liveness } = office;
   const live = liveness.agents.get(view.id);
   const nowMs = clock.monotonicMs();
-  const state =
-    // Agents talk to the leader: a standby does not hear them.
-    office.duty.state === 'standby'
-      ? AgentState.AGENT_STATE_UNSPECIFIED
-      : stateOf(liveness, view, live, nowMs);
+  const state = stateSeen(options, view, live, nowMs);
   return {
     id: view.id,
     name: view.name,
@@ -266,6 +262,18 @@ function closedReason(
   if (!isOnline || live === undefined || record === undefined) return undefined;
   const now = { monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() };
   return whyClosed(office.liveness, live, record, now);
+}
+
+function stateSeen(
+  { office }: FarmServiceOptions,
+  view: AgentView,
+  live: AgentLiveness | undefined,
+  nowMs: number,
+): AgentState {
+  if (view.isRevoked) return AgentState.AGENT_STATE_REVOKED;
+  // Agents talk to the leader: a standby does not hear them.
+  if (office.duty.state === 'standby') return AgentState.AGENT_STATE_UNSPECIFIED;
+  return stateOf(office.liveness, view, live, nowMs);
 }
 
 function stateOf(

@@ -234,6 +234,7 @@ test('a revoked agent is cut off from everything within seconds, and nobody else
   const target = { url: farm.http, token: joined.key, trust: joined.trust };
   const get = await sendRequest(target, { method: 'GET', path: `/blobs/${'a'.repeat(64)}` });
   expect(get.statusCode).toBe(401);
+  expect(await stateOf('den')).toBe('revoked');
   const { stdout } = await farm.cli(['agents', '--json']);
   expect(stdout).toContain(otherId);
 });

@@ -47,7 +47,8 @@ beforeAll(async () => {
   home = await mkdtemp(join(tmpdir(), 'furrow-doors-'));
   const { tokenFile, farmFile } = furrowHome(home, {});
   await writeFile(tokenFile, nats.token, { mode: 0o600 });
-  const argv = ['--home', home, '--nats', nats.url, '--grpc-port', '0', '--http-port', '0'];
+  const ports = ['--grpc-port', '0', '--http-port', '0', '--failed-login-pause-ms', '0'];
+  const argv = ['--home', home, '--nats', nats.url, ...ports];
   coordinator = await startCoordinator(readCoordinatorConfig(argv, {}), pino({ level: 'silent' }));
   farm = (await readFarmFile(farmFile))!;
   const [credentials, options] = [
