@@ -26,7 +26,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'furrow-user-'));
   const [started] = await Promise.all([startUpFarm(), makeSources()]);
   farm = started;
-  grpc = new GrpcCaller(farm.grpc, farm.token);
+  grpc = new GrpcCaller(farm.grpc, farm.token, farm.trust);
 });
 
 afterAll(async () => {

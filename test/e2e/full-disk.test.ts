@@ -21,7 +21,7 @@ describe('the coordinator’s disk', () => {
     // No disk has so much free: as if what is there were full.
     const environment = { FURROW_MIN_FREE_BYTES: String(2 ** 52) };
     farm = await startUpFarm({ agents: 0, environment });
-    grpc = new GrpcCaller(farm.grpc, farm.token);
+    grpc = new GrpcCaller(farm.grpc, farm.token, farm.trust);
   });
   afterAll(async () => {
     grpc.close();
@@ -101,7 +101,7 @@ test('an agent’s disk: its units end as infrastructure and move to the other a
   expect(job).toMatchObject({ state: JobState.JOB_STATE_SUCCEEDED });
   const units = await listUnits(farm, jobId);
   expect(new Set(units.map(({ agentName }) => agentName))).toEqual(new Set(['large']));
-  const grpc = new GrpcCaller(`127.0.0.1:${farm.grpcPort}`, farm.nats.token);
+  const grpc = new GrpcCaller(`127.0.0.1:${farm.grpcPort}`, farm.nats.token, farm.trust);
   const history = await grpc.all(grpc.jobs.watchJob.bind(grpc.jobs), {
     jobId,
     cursor: '0',

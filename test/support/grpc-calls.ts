@@ -1,6 +1,5 @@
 /** Calls as a service makes them, without any of the CLI's comforts: raw statuses and their ErrorInfo. */
 import {
-  credentials,
   makeGenericClientConstructor,
   Metadata,
   type CallOptions,
@@ -10,7 +9,7 @@ import {
 } from '@grpc/grpc-js';
 import { service as healthService } from 'grpc-health-check';
 import { channelCredentialsFor, channelOptionsFor } from '../../kit/channel-trust.ts';
-import type { Trust } from '../../kit/trust.ts';
+import { PLAINTEXT, type Trust } from '../../kit/trust.ts';
 import { decodeErrorDetails, ERROR_DETAILS_KEY } from '../../kit/error-details.ts';
 import { BlobServiceClient } from '../../proto/gen/furrow/v1/blob_service.ts';
 import { FarmServiceClient } from '../../proto/gen/furrow/v1/farm_service.ts';
@@ -52,11 +51,12 @@ export class GrpcCaller {
   readonly metadata = new Metadata();
 
   /** Without a token, calls carry none. */
-  constructor(address: string, token?: string) {
-    const options = { 'grpc.max_send_message_length': -1 };
-    this.jobs = new JobServiceClient(address, credentials.createInsecure(), options);
-    this.blobs = new BlobServiceClient(address, credentials.createInsecure(), options);
-    this.farm = new FarmServiceClient(address, credentials.createInsecure(), options);
+  constructor(address: string, token?: string, trust: Trust = PLAINTEXT) {
+    const options = { 'grpc.max_send_message_length': -1, ...channelOptionsFor(trust, address) };
+    const channel = channelCredentialsFor(trust);
+    this.jobs = new JobServiceClient(address, channel, options);
+    this.blobs = new BlobServiceClient(address, channel, options);
+    this.farm = new FarmServiceClient(address, channel, options);
     if (token !== undefined) this.metadata.set('authorization', `Bearer ${token}`);
   }
 

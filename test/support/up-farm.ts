@@ -1,4 +1,5 @@
 /** A real farm, as a user starts it: `furrow up` on free ports in a folder of its own, and its CLI. */
+import type { Trust } from '../../kit/trust.ts';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -35,6 +36,7 @@ export interface UpFarm {
   /** HOST:PORT. */
   readonly grpc: string;
   readonly http: string;
+  readonly trust: Trust;
   readonly token: string;
   /** Of `furrow up` itself. */
   readonly pid: number;
@@ -62,12 +64,13 @@ export async function startUpFarm(options: UpFarmOptions = {}): Promise<UpFarm> 
     await rm(home, { recursive: true, force: true });
   };
   try {
-    const { grpc, http } = await firstLine(child);
+    const { grpc, http, trust } = await firstLine(child);
     const token = (await readFile(join(home, 'token'), 'utf8')).trim();
     return {
       home,
       grpc,
       http,
+      trust,
       token,
       pid: child.pid ?? 0,
       environment,
@@ -80,9 +83,9 @@ export async function startUpFarm(options: UpFarmOptions = {}): Promise<UpFarm> 
   }
 }
 
-async function firstLine(child: ChildProcess): Promise<{ grpc: string; http: string }> {
+async function firstLine(child: ChildProcess): Promise<Pick<UpFarm, 'grpc' | 'http' | 'trust'>> {
   for await (const line of createInterface({ input: child.stdout! })) {
-    return JSON.parse(line) as { grpc: string; http: string };
+    return JSON.parse(line) as Pick<UpFarm, 'grpc' | 'http' | 'trust'>;
   }
   throw new Error('furrow up ended without a word');
 }
