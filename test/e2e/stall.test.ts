@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Metadata } from '@grpc/grpc-js';
+import { VERSION } from '../../kit/version.ts';
 import { channelCredentialsFor, channelOptionsFor } from '../../kit/channel-trust.ts';
 import { expect, onTestFinished, test } from 'vitest';
 import {
@@ -29,7 +30,7 @@ function startDeafAgent(farm: TestFarm): { readonly streams: () => number } {
   let isOver = false;
   const open = (): void => {
     if (isOver) return;
-    client.enrolAgent({ ...identity, name: 'deaf', version: '1' }, metadata, (error) => {
+    client.enrolAgent({ ...identity, name: 'deaf', version: VERSION }, metadata, (error) => {
       if (error !== null) return;
       streams += 1;
       const stream = client.advertise(metadata);

@@ -7,28 +7,28 @@ export function ownerOf(
   port: number,
   candidates: Iterable<number>,
 ): number | undefined {
-  const inode = inodeOf(address, port);
-  if (inode === undefined) return undefined;
-  const wanted = `socket:[${inode}]`;
+  const wanted = new Set(inodesOf(address, port).map((inode) => `socket:[${inode}]`));
+  if (wanted.size === 0) return undefined;
   for (const pid of candidates) if (holds(pid, wanted)) return pid;
   return undefined;
 }
 
-function inodeOf(address: string, port: number): string | undefined {
+/** Several connections to different places may share a port; those that are over have no inode. */
+function inodesOf(address: string, port: number): string[] {
   // As the kernel prints it: the address in the machine's byte order.
   const bytes = address.split('.').map((part) => Number(part).toString(16).padStart(2, '0'));
   const local = `${bytes.reverse().join('')}:${port.toString(16).padStart(4, '0')}`.toUpperCase();
-  for (const line of read('/proc/net/tcp').split('\n')) {
-    const fields = line.trim().split(/\s+/);
-    if (fields[1] === local) return fields[9];
-  }
-  return undefined;
+  return read('/proc/net/tcp')
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
+    .filter((fields) => fields[1] === local && fields[9] !== '0')
+    .map((fields) => fields[9] ?? '');
 }
 
-function holds(pid: number, wanted: string): boolean {
+function holds(pid: number, wanted: ReadonlySet<string>): boolean {
   const folder = `/proc/${pid}/fd`;
   try {
-    return readdirSync(folder).some((fd) => linkOf(`${folder}/${fd}`) === wanted);
+    return readdirSync(folder).some((fd) => wanted.has(linkOf(`${folder}/${fd}`)));
   } catch {
     return false;
   }

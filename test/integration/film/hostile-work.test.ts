@@ -81,7 +81,7 @@ describe('what another agent made', () => {
     const outcome = await unit(concatRunner, film, () => Promise.resolve());
     expect(outcome).toMatchObject({ state: 'failed', kind: 'invalid-input' });
     expect(outcome).toMatchObject({
-      message: expect.stringMatching(/^\.\.\/out\.mp4 cannot name/),
+      message: expect.stringMatching(/^the task names a file "\.\.\/out\.mp4"/),
     });
   });
 });

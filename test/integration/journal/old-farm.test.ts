@@ -87,7 +87,10 @@ test('jobs, leases and an unreported result are where they were, and the farm go
   await grpc.call(grpc.jobs.cancelJob.bind(grpc.jobs), { jobId: 'j6', reason: '' });
 
   const at = ['--home', home, '--name', 'box', '--farm', coordinator.grpcAddress, '--plaintext'];
-  const config = await readAgentConfig([...at, '--log-level', 'silent'], {});
+  const config = await readAgentConfig(
+    [...at, '--allow-commands', 'all', '--log-level', 'silent'],
+    {},
+  );
   const agent = new Agent(config, log);
   const done = agent.run();
   onTestFinished(async () => {

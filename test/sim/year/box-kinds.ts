@@ -139,5 +139,6 @@ function capacityOf(cpus: number, ramGib: number, vramGib: readonly number[]): C
     encoderSessions: vramGib.length * 3,
     // Units take minutes: none is worth a place in a queue of its own.
     maxWaiting: 0,
+    isolation: { level: 'none', detail: '', allowedCommands: ['*'], allowsNetwork: true },
   };
 }
