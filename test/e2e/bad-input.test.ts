@@ -204,7 +204,7 @@ describe('refused at the door', () => {
     await refused(['--token-file', path, 'submit', 'good.mp4'], {
       exitCode: EXIT.refused,
       reason: 'TOKEN_WRONG',
-      says: /not the token of this farm/,
+      says: /not a token of this farm/,
     });
     await rm(path);
   });
