@@ -90,13 +90,14 @@ export async function ensureServerIdentity(
   directory: string,
   ca: FarmCa,
   hosts: readonly string[],
+  { file, days } = { file: 'server.pem', days: SERVER_DAYS },
 ): Promise<ServerIdentity> {
-  const path = join(directory, 'server.pem');
+  const path = join(directory, file);
   const wanted = [...new Set([FARM_SERVER_NAME, ...hosts, ...ownHosts()])];
   const known = await readFile(path, 'utf8').catch(() => '');
   const found = identityIn(known, ca, wanted);
   if (found !== undefined) return found;
-  const made = await makeServerIdentity(ca, wanted);
+  const made = await makeServerIdentity(ca, wanted, days);
   await writePrivateFile(path, `${made.key}${made.certificate}`);
   return made;
 }
@@ -133,7 +134,11 @@ function isNamed(certificate: X509Certificate, host: string): boolean {
   return named !== undefined;
 }
 
-async function makeServerIdentity(ca: FarmCa, hosts: readonly string[]): Promise<ServerIdentity> {
+async function makeServerIdentity(
+  ca: FarmCa,
+  hosts: readonly string[],
+  days: number,
+): Promise<ServerIdentity> {
   const signer = new x509.X509Certificate(ca.certificate);
   const keys = await webcrypto.subtle.generateKey(KEY_KIND, true, ['sign', 'verify']);
   const names = hosts.map((host) => ({
@@ -145,7 +150,7 @@ async function makeServerIdentity(ca: FarmCa, hosts: readonly string[]): Promise
     issuer: signer.subject,
     subject: [{ CN: [FARM_SERVER_NAME] }],
     notBefore: new Date(Date.now() - BACKDATED_MS),
-    notAfter: new Date(Date.now() + SERVER_DAYS * DAY_MS),
+    notAfter: new Date(Date.now() + days * DAY_MS),
     signingAlgorithm: SIGNATURE,
     publicKey: keys.publicKey,
     signingKey: await importKey(ca.keyPem),

@@ -17,6 +17,7 @@ import { cancel, pause, remove, resume, retry } from './steer.ts';
 import { command } from './submit/command.ts';
 import { steps } from './submit/steps.ts';
 import { transcode } from './submit/transcode.ts';
+import { natsConfig } from './nats-config.ts';
 import { createToken, invite, listTokens, revokeAgent, revokeToken } from './tokens.ts';
 import { units } from './units.ts';
 import { up } from './up.ts';
@@ -89,6 +90,7 @@ export const COMMANDS: readonly (Command | CommandGroup)[] = [
   token,
   context,
   config,
+  natsConfig,
   coordinator,
   join,
   agent,

@@ -57,13 +57,21 @@ export type ServerAuth =
 
 function authLines(auth: ServerAuth, directory: string): string[] {
   if (auth.kind === 'token') return [`authorization { token: ${JSON.stringify(auth.token)} }`];
-  const { operatorJwt, systemAccount, preload } = auth.accounts;
-  const file = JSON.stringify(auth.certificateFile);
+  return accountLines(auth.accounts, auth.certificateFile, `${directory}/accounts`);
+}
+
+/** TLS, and users of the farm's accounts alone. */
+export function accountLines(
+  { operatorJwt, systemAccount, preload }: NatsAccounts,
+  certificateFile: string,
+  directory: string,
+): string[] {
+  const file = JSON.stringify(certificateFile);
   return [
     `tls { cert_file: ${file}, key_file: ${file}, min_version: "1.2", timeout: 5 }`,
     `operator: ${operatorJwt}`,
     `system_account: ${systemAccount}`,
-    `resolver { type: full, dir: ${JSON.stringify(`${directory}/accounts`)}, allow_delete: false }`,
+    `resolver { type: full, dir: ${JSON.stringify(directory)}, allow_delete: false }`,
     'resolver_preload {',
     ...Object.entries(preload).map(([key, jwt]) => `  ${key}: ${jwt}`),
     '}',

@@ -4,8 +4,11 @@ import { ensureFarmCa, ensureServerIdentity } from '../../kit/farm-ca.ts';
 import type { FurrowHome } from '../../kit/furrow-home.ts';
 import { coordinatorAuth, ensureNatsKeys, natsAccounts } from '../../kit/nats-keys.ts';
 import { FARM_SERVER_NAME } from '../../kit/trust.ts';
+import { accountLines } from './nats-config.ts';
 import type { NatsServer, NatsServerOptions } from './nats-server.ts';
 
+/** Nobody renews it. */
+const CLUSTER_CERTIFICATE = { file: 'nats-server.pem', days: 10 * 365 };
 const LOOK_EVERY_MS = 12 * 60 * 60 * 1000;
 
 /** `hosts`: how it is reached besides by this machine's own names. */
@@ -26,6 +29,19 @@ export async function natsIdentity(
       trust: { state: 'tls', ca: ca.certificate, serverName: FARM_SERVER_NAME },
     },
   };
+}
+
+/** For servers that are not ours: what lets this farm in. Makes its keys where there are none. */
+export async function clusterConfig(
+  { keysDir }: FurrowHome,
+  where: { readonly certificate: string | undefined; readonly accounts: string },
+): Promise<string> {
+  const keys = await ensureNatsKeys(keysDir);
+  const ca = await ensureFarmCa(keysDir);
+  await ensureServerIdentity(keysDir, ca, [], CLUSTER_CERTIFICATE);
+  const accounts = await natsAccounts(keys, new Map());
+  const { certificate = join(keysDir, CLUSTER_CERTIFICATE.file), accounts: directory } = where;
+  return `${accountLines(accounts, certificate, directory).join('\n')}\n`;
 }
 
 /** Ends when told. What fails is tried at the next look: the old certificate serves on, for months. */

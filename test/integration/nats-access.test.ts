@@ -21,7 +21,9 @@ import { pino } from 'pino';
 import { expect, onTestFinished, test } from 'vitest';
 import { readCoordinatorConfig } from '../../coordinator/config.ts';
 import { openNatsAccess } from '../../coordinator/work/nats-access.ts';
+import { clusterConfig } from '../../cli/up/nats-identity.ts';
 import { ensureFarmCa, ensureServerIdentity } from '../../kit/farm-ca.ts';
+import { furrowHome } from '../../kit/furrow-home.ts';
 import { natsAuthOptions } from '../../kit/nats-auth.ts';
 import { until } from '../support/farm.ts';
 import { natsServerOf } from '../support/nats-server.ts';
@@ -130,4 +132,39 @@ test('what is no credentials file is refused in one line', async () => {
   expect(() => readCoordinatorConfig(['--nats-creds', 'x'], {})).toThrow(
     '--nats-creds and --nats-account-key go together',
   );
+});
+
+test('servers of our own, as furrow nats-config says: each agent its credentials, until it is shut out', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'furrow-own-nats-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const home = furrowHome(join(folder, 'home'), {});
+  const accounts = join(folder, 'accounts');
+  const port = await freePort();
+  const config = [
+    `listen: "127.0.0.1:${port}"`,
+    `jetstream { store_dir: ${JSON.stringify(join(folder, 'store'))} }`,
+    await clusterConfig(home, { certificate: undefined, accounts }),
+  ];
+  await writeFile(join(folder, 'nats.conf'), config.join('\n'));
+  const { path } = await natsServerOf('newest');
+  const server = spawn(path, ['-c', join(folder, 'nats.conf')], { stdio: 'ignore' });
+  onTestFinished(() => void server.kill('SIGKILL'));
+  const flags = ['--home', home.root, '--nats', `tls://127.0.0.1:${port}`, '--nats-private'];
+  const access = await openNatsAccess(readCoordinatorConfig(flags, {}), 'unused', silent);
+  const options = { servers: [`tls://127.0.0.1:${port}`], reconnect: false };
+  const coordinator = await until('the server', () =>
+    connect({ ...natsAuthOptions(access.auth, access.trust), ...options }).catch(() => undefined),
+  );
+  onTestFinished(() => coordinator.close());
+  const pair = createUser();
+  const { natsJwt } = await access.forAgent('den-1', pair.getPublicKey());
+  const auth = { kind: 'jwt', jwt: () => natsJwt, seed: seedOf(pair) } as const;
+  const agent = await connect({ ...natsAuthOptions(auth, access.trust), ...options });
+  const closed = agent.closed();
+  await access.shutOut(new Map([[pair.getPublicKey(), Date.now()]]));
+  await closed;
+  await expect(connect({ ...natsAuthOptions(auth, access.trust), ...options })).rejects.toThrow(
+    /authorization/i,
+  );
+  await coordinator.flush();
 });
