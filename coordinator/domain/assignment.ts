@@ -105,20 +105,30 @@ export function inputBlobs(steps: readonly StepSpec[]): string[] {
   return [...new Set(hashes)];
 }
 
-/** By step, once all that it is given is there and stays. */
-const commonHashes = new WeakMap<StepRun, ReadonlySet<string>>();
+/** By step: what it is given grows only when another unit of its producers is accepted. */
+const commonHashes = new WeakMap<StepRun, { hashes: ReadonlySet<string>; accepted: number }>();
 
 /** SHA-256 of every file that the lease's unit is given. */
 export function leaseInputs(farm: Farm, lease: LeaseRecord): ReadonlySet<string> {
   const job = farm.jobs.get(lease.job);
   const step = job?.steps[lease.step];
   if (job === undefined || step === undefined) return new Set();
-  const common = commonHashes.get(step) ?? new Set(commonInputs(job, step).map(hashOf));
-  // A leased unit's producers have ended: what they left does not change any more.
-  commonHashes.set(step, common);
+  const common = commonHashesOf(job, step);
   const own = [step.items[lease.unit], ...(step.units?.checkpoints.get(lease.unit) ?? NO_FILES)];
   const hashes = own.flatMap((file) => (file === undefined ? [] : [file.sha256]));
   return hashes.length === 0 ? common : new Set([...common, ...hashes]);
+}
+
+function commonHashesOf(job: Job, step: StepRun): ReadonlySet<string> {
+  const accepted = step.dependencies.reduce(
+    (sum, index) => sum + (job.steps[index]?.units?.counts.accepted ?? 0),
+    0,
+  );
+  const known = commonHashes.get(step);
+  if (known?.accepted === accepted) return known.hashes;
+  const hashes = new Set(commonInputs(job, step).map(hashOf));
+  commonHashes.set(step, { hashes, accepted });
+  return hashes;
 }
 
 const hashOf = ({ sha256 }: File): string => sha256;

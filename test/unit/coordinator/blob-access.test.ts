@@ -2,7 +2,7 @@ import { beforeEach, expect, test } from 'vitest';
 import type { Principal } from '../../../coordinator/access.ts';
 import { BlobAccess } from '../../../coordinator/blob-access.ts';
 import { viewOfJob } from '../../../coordinator/domain/views.ts';
-import { FarmDriver, LEASE_TTL_MS, step } from '../../support/farm-driver.ts';
+import { failed, FarmDriver, LEASE_TTL_MS, step } from '../../support/farm-driver.ts';
 
 const film = { name: 'film.mov', sha256: 'a'.repeat(64), sizeBytes: 1 };
 const piece = { name: 'piece-1', sha256: 'b'.repeat(64), sizeBytes: 1 };
@@ -72,6 +72,40 @@ test('an agent reads what its leases name, while it holds them', async () => {
   expect(await reads(agent('a1'), film.sha256)).toBe(false);
   driver.place();
   expect(await reads(agent('a1'), piece.sha256)).toBe(true);
+});
+
+test('what a retry adds to the inputs of a step is named, too', async () => {
+  const part = (letter: string) => ({ name: letter, sha256: letter.repeat(64), sizeBytes: 1 });
+  driver.submit(
+    [
+      step('make', {
+        parameters: { kind: { $case: 'count', value: 2 } },
+        outputs: [{ pattern: '*', keep: false, optional: false }],
+        limits: { maxAttempts: 1, runTimeoutMs: 0, stallTimeoutMs: 0 },
+      }),
+      step('join', {
+        inputs: [{ kind: { $case: 'outputs', value: { step: 'make', pattern: '*' } } }],
+        limits: { maxAttempts: 1, runTimeoutMs: 0, stallTimeoutMs: 0 },
+      }),
+    ],
+    { failures: { maxFailedUnits: 1, keepGoing: true } },
+  );
+  const leaseOf = (name: string) => {
+    driver.place();
+    return driver
+      .leasesOf('a1')
+      .find(({ job, step: at }) => job === 2 && driver.job(2).steps[at]?.spec.name === name)!;
+  };
+  driver.report([leaseOf('make')], { state: 'succeeded', outputs: [part('1')] });
+  driver.report([leaseOf('make')], failed('failed'));
+  const join = leaseOf('join');
+  expect(await reads(agent('a1'), part('1').sha256)).toBe(true);
+  driver.report([join], failed('failed'));
+  expect(driver.job(2).end?.state).toBe('failed');
+  driver.ask({ type: 'RetryJob', job: 2, reason: '', missingBlobs: [] });
+  driver.report([leaseOf('make')], { state: 'succeeded', outputs: [part('2')] });
+  expect(leaseOf('join')).toBeDefined();
+  expect(await reads(agent('a1'), part('2').sha256)).toBe(true);
 });
 
 test('an agent hands in while it holds a lease, or one that lapsed', () => {
