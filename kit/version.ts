@@ -5,9 +5,9 @@ import { fileURLToPath } from 'node:url';
 /** Folder of package.json, and the program's version as it says. */
 export const { root: PACKAGE_ROOT, version: VERSION } = findPackage();
 
-/** From the source tree the package is one folder up, from dist two. */
+/** From the source tree the package is one folder up, from dist two, from the bench's own build three. */
 function findPackage(): { root: string; version: string } {
-  for (const up of ['../', '../../']) {
+  for (const up of ['../', '../../', '../../../']) {
     const root = new URL(up, import.meta.url);
     try {
       const { name, version } = JSON.parse(readFileSync(new URL('package.json', root), 'utf8'));
