@@ -3,30 +3,16 @@
  * from them: the compiler checks at each border that they still fit, and the domain stays free of
  * generated code.
  */
+import type { FilmTaskKind } from './film-tasks.ts';
+
+export type { AudioEncoding, VideoEncoding } from './film-tasks.ts';
+
 export interface File {
   /** Relative: no `..`, no leading slash, no control characters. */
   readonly name: string;
   /** 64 lower-case hexadecimal digits. */
   readonly sha256: string;
   readonly sizeBytes: number;
-}
-
-export interface VideoEncoding {
-  readonly encoder: string;
-  readonly crf: number;
-  readonly preset: string;
-  /** Pixels; 0 keeps the source's shape. */
-  readonly width: number;
-  /** Pixels; 0 keeps the source's shape. */
-  readonly height: number;
-  /** 0 takes the unit's CPUs. */
-  readonly threads: number;
-}
-
-export interface AudioEncoding {
-  readonly encoder: string;
-  /** Bits a second for each track; 0 takes the encoder's default. */
-  readonly bitrateBps: number;
 }
 
 export type TaskKind =
@@ -43,20 +29,7 @@ export type TaskKind =
     }
   // eslint-disable-next-line typescript/no-generated-empty-object-type -- the message has no fields
   | { readonly $case: 'noop'; readonly value: Record<never, never> }
-  | {
-      readonly $case: 'split';
-      readonly value: { readonly source: string; readonly pieceMs: number };
-    }
-  | { readonly $case: 'encode'; readonly value: { readonly video: VideoEncoding | undefined } }
-  | {
-      readonly $case: 'audio';
-      readonly value: { readonly source: string; readonly audio: AudioEncoding | undefined };
-    }
-  | { readonly $case: 'concat'; readonly value: { readonly source: string; readonly film: string } }
-  | {
-      readonly $case: 'proveFilm';
-      readonly value: { readonly source: string; readonly film: string };
-    };
+  | FilmTaskKind;
 
 /** How many failed units a job bears. */
 export interface FailureRule {

@@ -2,8 +2,8 @@
 import { FurrowError } from '../../kit/furrow-error.ts';
 import type { EveryUnit, SubmitJobRequest } from '../../proto/gen/furrow/v1/job_service.ts';
 import { NO_DEMAND } from '../domain/demand.ts';
-import type { File, Input, StepSpec } from '../domain/task.ts';
-import { transcodeSteps } from '../recipes/transcode.ts';
+import type { File, StepSpec } from '../domain/task.ts';
+import { planOf } from './recipes.ts';
 
 export interface RequestedJob {
   readonly recipe: string;
@@ -33,51 +33,32 @@ function withDemandOf({ attributes, tickets }: EveryUnit, step: StepSpec): StepS
   };
 }
 
-function withoutEveryUnit(request: SubmitJobRequest): RequestedJob {
-  switch (request.work?.$case) {
-    case 'steps':
-      return { recipe: 'steps', name: request.name || 'job', steps: request.work.value.steps };
-    case 'transcode': {
-      const plan = transcodeSteps(request.work.value);
-      if (plan.state === 'invalid') throw new FurrowError('invalid', 'INVALID_JOB', plan.message);
-      const name = request.name || (request.work.value.source?.name ?? 'transcode');
-      return { recipe: 'transcode', name, steps: plan.steps };
-    }
-    case undefined:
-      throw new FurrowError(
-        'invalid',
-        'INVALID_JOB',
-        'the request has no work: give steps or a recipe',
-      );
+function withoutEveryUnit({ work, name }: SubmitJobRequest): RequestedJob {
+  if (work === undefined) {
+    const message = 'the request has no work: give steps or a recipe';
+    throw new FurrowError('invalid', 'INVALID_JOB', message);
   }
+  if (work.$case === 'steps') {
+    return { recipe: 'steps', name: name || 'job', steps: work.value.steps };
+  }
+  const { plan, usualName } = planOf(work);
+  if (plan.state === 'invalid') throw new FurrowError('invalid', 'INVALID_JOB', plan.message);
+  return { recipe: work.$case, name: name || usualName, steps: plan.steps };
 }
 
 const STAND_IN_SHA256 = '0'.repeat(64);
 
 /** The request as it may be once its files are uploaded: those without a hash get one. */
 export function withStandInHashes(request: SubmitJobRequest): SubmitJobRequest {
-  const { work } = request;
-  switch (work?.$case) {
-    case undefined:
-      return request;
-    case 'transcode': {
-      const { source } = work.value;
-      const value = { ...work.value, source: source && standIn(source) };
-      return { ...request, work: { ...work, value } };
-    }
-    case 'steps': {
-      const steps = work.value.steps.map((step) => ({
-        ...step,
-        inputs: step.inputs.map((input): Input => {
-          if (input.kind?.$case !== 'file') return input;
-          return { kind: { $case: 'file', value: standIn(input.kind.value) } };
-        }),
-      }));
-      return { ...request, work: { ...work, value: { steps } } };
-    }
-  }
+  return { ...request, work: withStandIns(request.work) };
 }
 
-function standIn(file: File): File {
-  return file.sha256 === '' ? { ...file, sha256: STAND_IN_SHA256 } : file;
+/** Files are told by their fields, wherever in a request they stand. */
+function withStandIns<Value>(value: Value): Value {
+  if (Array.isArray(value)) return value.map((item) => withStandIns<unknown>(item)) as Value;
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return value;
+  const fields = Object.entries(value).map(([name, field]) => [name, withStandIns<unknown>(field)]);
+  const copy = Object.fromEntries(fields) as Value & Partial<File>;
+  const isUnsent = copy.sha256 === '' && 'sizeBytes' in copy && 'name' in copy;
+  return isUnsent ? { ...copy, sha256: STAND_IN_SHA256 } : copy;
 }

@@ -3,17 +3,19 @@
  * steps or the first fault out. Nothing here looks at the film; that is the split unit's work.
  */
 import { faultOfName } from '../domain/names.ts';
-import type {
-  AudioEncoding,
-  Demand,
-  File,
-  Input,
-  Limits,
-  OutputPattern,
-  StepSpec,
-  VideoEncoding,
-} from '../domain/task.ts';
+import type { AudioEncoding, File, VideoEncoding } from '../domain/task.ts';
 import { AUDIO_ENCODERS, containerOf, ENCODERS, type Container } from './codings.ts';
+import { type ChunkStep, filmChain, pieceScratchBytes, RESERVED } from './film-chain.ts';
+import {
+  baseName,
+  demand,
+  invalid,
+  isWhole,
+  MIB,
+  quote,
+  type RecipePlan,
+  stallsAfter,
+} from './recipe.ts';
 
 /** What a user asks for; absent, empty and zero fields take the defaults. */
 export interface TranscodeRequest {
@@ -26,13 +28,6 @@ export interface TranscodeRequest {
   /** Pieces may be encoded by different versions of ffmpeg. */
   readonly mixedEncoders?: boolean | undefined;
 }
-
-export type TranscodePlan =
-  | { readonly state: 'ok'; readonly steps: readonly StepSpec[] }
-  /** `message` is one line that names the field and what it may be. */
-  | { readonly state: 'invalid'; readonly message: string };
-
-const MIB = 1024 ** 2;
 
 const DEFAULT_PIECE_MS = 10_000;
 const MIN_PIECE_MS = 500;
@@ -47,11 +42,7 @@ const MAX_THREADS = 64;
  */
 const DEFAULT_THREADS = 1;
 
-/** Names that the runners use in a unit's directory. */
-const RESERVED =
-  /^(plan\.json|proof\.json|chunks\.ffconcat|(piece|chunk|seal|audio|thumbs|packets)[-.].*)$/;
-
-export function transcodeSteps(request: TranscodeRequest): TranscodePlan {
+export function transcodeSteps(request: TranscodeRequest): RecipePlan {
   const { source } = request;
   if (source === undefined) return invalid('source is missing: name an uploaded file');
   const sourceFault = faultOfName(source.name);
@@ -70,21 +61,21 @@ export function transcodeSteps(request: TranscodeRequest): TranscodePlan {
   const fault =
     faultOfVideo(video, container) ?? faultOfAudio(audio, container) ?? faultOfPieceMs(pieceMs);
   if (fault !== undefined) return invalid(fault);
-  return {
-    state: 'ok',
-    steps: buildSteps({
-      source,
-      film,
-      video,
-      audio,
-      pieceMs,
-      isMixed: request.mixedEncoders === true,
-    }),
-  };
+  const chunks = encodeStep(source, video, request.mixedEncoders === true);
+  return { state: 'ok', steps: filmChain({ source, film, audio, pieceMs, chunks }) };
 }
 
-function invalid(message: string): TranscodePlan {
-  return { state: 'invalid', message };
+function encodeStep(source: File, video: VideoEncoding, isMixed: boolean): ChunkStep {
+  const attributes = ['tool:ffmpeg', `encoder:${video.encoder}`];
+  return {
+    name: 'encode',
+    task: { $case: 'encode', value: { video } },
+    inputs: [],
+    demand: demand(video.threads * 1000, ramFor(video), pieceScratchBytes(source), attributes),
+    limits: stallsAfter(300_000),
+    // What two versions made can seldom be joined.
+    ...(isMixed ? {} : { uniform: 'ffmpeg' }),
+  };
 }
 
 function withVideoDefaults(video: VideoEncoding | undefined, container: Container): VideoEncoding {
@@ -162,156 +153,14 @@ function faultOfFilm(film: string): string | undefined {
   return RESERVED.test(film) ? 'is one that the farm itself uses: choose another' : undefined;
 }
 
-interface Wanted {
-  readonly source: File;
-  readonly film: string;
-  readonly video: VideoEncoding;
-  readonly audio: AudioEncoding;
-  readonly pieceMs: number;
-  readonly isMixed: boolean;
-}
-
-function buildSteps(wanted: Wanted): readonly StepSpec[] {
-  const { film, video, audio, pieceMs } = wanted;
-  const size = wanted.source.sizeBytes;
-  // Failures name it: only where the film lies beside it must it give way.
-  const source = sourceBeside(wanted.source);
-  const sourceByFilm = sourceBeside(wanted.source, film);
-  const ffmpeg = ['tool:ffmpeg'];
-  const oneUnit = { parameters: undefined, limits: stallsAfter(600_000) };
-  const sourceFile: Input = { kind: { $case: 'file', value: source } };
-  const sourceFileByFilm: Input = { kind: { $case: 'file', value: sourceByFilm } };
-  // A piece is a fraction of the source, except where the film cannot be cut at all.
-  const pieceScratch = Math.min(size, 1024 * MIB) * 2;
-  return [
-    {
-      ...oneUnit,
-      name: 'split',
-      dependsOn: [],
-      task: { kind: { $case: 'split', value: { source: source.name, pieceMs } } },
-      inputs: [sourceFile],
-      outputs: [output('plan.json'), output('piece-*')],
-      demand: demand(1000, 256 * MIB, size * 2, ffmpeg),
-    },
-    {
-      limits: stallsAfter(300_000),
-      // What two versions made can seldom be joined.
-      ...(wanted.isMixed ? {} : { uniform: 'ffmpeg' }),
-      name: 'encode',
-      dependsOn: ['split'],
-      parameters: { kind: { $case: 'forEach', value: { step: 'split', pattern: 'piece-*' } } },
-      task: { kind: { $case: 'encode', value: { video } } },
-      inputs: [{ kind: { $case: 'item', value: true } }, outputsOf('split', 'plan.json')],
-      outputs: [output('chunk-*'), output('seal-*')],
-      demand: demand(video.threads * 1000, ramFor(video), pieceScratch, [
-        ...ffmpeg,
-        `encoder:${video.encoder}`,
-      ]),
-    },
-    {
-      ...oneUnit,
-      name: 'audio',
-      dependsOn: [],
-      task: { kind: { $case: 'audio', value: { source: source.name, audio } } },
-      inputs: [sourceFile],
-      outputs: [{ ...output('audio.*'), optional: true }],
-      demand: demand(1000, 256 * MIB, size * 2, ffmpeg),
-    },
-    {
-      ...oneUnit,
-      name: 'concat',
-      dependsOn: ['split', 'encode', 'audio'],
-      task: { kind: { $case: 'concat', value: { source: sourceByFilm.name, film } } },
-      inputs: [
-        sourceFileByFilm,
-        outputsOf('split', 'plan.json'),
-        outputsOf('encode', 'chunk-*'),
-        outputsOf('encode', 'seal-*'),
-        outputsOf('audio', 'audio.*'),
-      ],
-      outputs: [{ ...output(film), keep: true }],
-      // Source, chunks and film; moving the index to the front rewrites the film in place.
-      demand: demand(1000, 512 * MIB, size * 3, ffmpeg),
-    },
-    {
-      ...oneUnit,
-      name: 'proof',
-      dependsOn: ['split', 'encode', 'audio', 'concat'],
-      task: { kind: { $case: 'proveFilm', value: { source: sourceByFilm.name, film } } },
-      inputs: [
-        sourceFileByFilm,
-        outputsOf('split', 'plan.json'),
-        outputsOf('encode', 'seal-*'),
-        outputsOf('audio', 'audio.json'),
-        outputsOf('concat', film),
-      ],
-      outputs: [{ ...output('proof.json'), keep: true }],
-      demand: demand(1000, 512 * MIB, size * 2, ffmpeg),
-    },
-  ];
-}
-
-/** The source in the directory of a unit: it shares no name with what else is there. */
-function sourceBeside(source: File, film?: string): File {
-  const name = baseName(source.name);
-  const taken = name === film || RESERVED.test(name);
-  return { ...source, name: taken ? `source-${name}` : name };
-}
-
 function ramFor(video: VideoEncoding): number {
   const base = ENCODERS.get(video.encoder)?.ramBytes ?? 1024 * MIB;
   // More threads hold more pictures at once.
   return base + (video.threads - 1) * 64 * MIB;
 }
 
-function demand(
-  cpuMillis: number,
-  ramBytes: number,
-  scratchBytes: number,
-  attributes: readonly string[],
-): Demand {
-  return {
-    cpuMillis,
-    ramBytes,
-    gpus: 0,
-    vramBytes: 0,
-    scratchBytes: scratchBytes + 64 * MIB,
-    encoderSessions: 0,
-    attributes,
-    tickets: {},
-  };
-}
-
-/**
- * Longer than the farm's default: moving an index to a large film's front, or the first frame of a
- * slow encoder with a long look-ahead, takes minutes without a sign.
- */
-function stallsAfter(stallTimeoutMs: number): Limits {
-  return { maxAttempts: 0, runTimeoutMs: 0, stallTimeoutMs };
-}
-
-function output(pattern: string): OutputPattern {
-  return { pattern, keep: false, optional: false };
-}
-
-function outputsOf(step: string, pattern: string): Input {
-  return { kind: { $case: 'outputs', value: { step, pattern } } };
-}
-
 /** `clips/holiday.mov` → `holiday.mp4`. */
 function filmNameOf(source: string): string {
   const base = baseName(source).replaceAll('*', '_');
   return `${base.replace(/(.)\.[^.]*$/, '$1')}.mp4`;
-}
-
-function baseName(path: string): string {
-  return path.slice(path.lastIndexOf('/') + 1);
-}
-
-function isWhole(value: number, from: number, to: number): boolean {
-  return Number.isInteger(value) && value >= from && value <= to;
-}
-
-function quote(text: string): string {
-  return JSON.stringify(text);
 }

@@ -1,0 +1,146 @@
+/**
+ * The steps that every film made of a film goes through: split → make each chunk → join with the audio →
+ * prove. Recipes differ in what makes a chunk of a piece.
+ */
+import type {
+  AudioEncoding,
+  Demand,
+  File,
+  Input,
+  Limits,
+  StepSpec,
+  TaskKind,
+} from '../domain/task.ts';
+import {
+  baseName,
+  demand,
+  fileInput,
+  keptOutput,
+  MIB,
+  output,
+  outputsOf,
+  stallsAfter,
+} from './recipe.ts';
+
+/** Names that the runners use in a unit's directory. */
+export const RESERVED =
+  /^(plan\.json|proof\.json|chunks\.ffconcat|(piece|chunk|seal|audio|thumbs|packets)[-.].*)$/;
+
+const FFMPEG = ['tool:ffmpeg'];
+
+export interface FilmChain {
+  readonly source: File;
+  /** Name of the film; its extension chooses the container. */
+  readonly film: string;
+  readonly audio: AudioEncoding;
+  /** Wanted length of a piece. */
+  readonly pieceMs: number;
+  readonly chunks: ChunkStep;
+}
+
+/** What makes `chunk-*` and `seal-*` of the piece that is its item; `plan.json` lies beside it. */
+export interface ChunkStep {
+  readonly name: string;
+  readonly task: TaskKind;
+  readonly demand: Demand;
+  readonly limits: Limits;
+  /** Beyond the piece and the plan. */
+  readonly inputs: readonly Input[];
+  readonly uniform?: string | undefined;
+}
+
+export function filmChain(chain: FilmChain): readonly StepSpec[] {
+  return [splitStep(chain), chunkStep(chain.chunks), audioStep(chain), ...joinSteps(chain)];
+}
+
+/** Bytes that a piece and what is made of it may take; for a chunk step's demand. */
+export function pieceScratchBytes(source: File): number {
+  // A piece is a fraction of the source, except where the film cannot be cut at all.
+  return Math.min(source.sizeBytes, 1024 * MIB) * 2;
+}
+
+const oneUnit = { parameters: undefined, limits: stallsAfter(600_000) };
+
+function splitStep({ source, pieceMs }: FilmChain): StepSpec {
+  const beside = sourceBeside(source);
+  return {
+    ...oneUnit,
+    name: 'split',
+    dependsOn: [],
+    task: { kind: { $case: 'split', value: { source: beside.name, pieceMs } } },
+    inputs: [fileInput(beside)],
+    outputs: [output('plan.json'), output('piece-*')],
+    demand: demand(1000, 256 * MIB, source.sizeBytes * 2, FFMPEG),
+  };
+}
+
+function chunkStep({ task, inputs, uniform, ...rest }: ChunkStep): StepSpec {
+  return {
+    ...rest,
+    ...(uniform !== undefined && { uniform }),
+    dependsOn: ['split'],
+    parameters: { kind: { $case: 'forEach', value: { step: 'split', pattern: 'piece-*' } } },
+    task: { kind: task },
+    inputs: [{ kind: { $case: 'item', value: true } }, outputsOf('split', 'plan.json'), ...inputs],
+    outputs: [output('chunk-*'), output('seal-*')],
+  };
+}
+
+function audioStep({ source, audio }: FilmChain): StepSpec {
+  const beside = sourceBeside(source);
+  return {
+    ...oneUnit,
+    name: 'audio',
+    dependsOn: [],
+    task: { kind: { $case: 'audio', value: { source: beside.name, audio } } },
+    inputs: [fileInput(beside)],
+    outputs: [{ ...output('audio.*'), optional: true }],
+    demand: demand(1000, 256 * MIB, source.sizeBytes * 2, FFMPEG),
+  };
+}
+
+function joinSteps({ source, film, chunks }: FilmChain): readonly StepSpec[] {
+  // Failures name it: only where the film lies beside it must it give way.
+  const beside = sourceBeside(source, film);
+  const size = source.sizeBytes;
+  return [
+    {
+      ...oneUnit,
+      name: 'concat',
+      dependsOn: ['split', chunks.name, 'audio'],
+      task: { kind: { $case: 'concat', value: { source: beside.name, film } } },
+      inputs: [
+        fileInput(beside),
+        outputsOf('split', 'plan.json'),
+        outputsOf(chunks.name, 'chunk-*'),
+        outputsOf(chunks.name, 'seal-*'),
+        outputsOf('audio', 'audio.*'),
+      ],
+      outputs: [keptOutput(film)],
+      // Source, chunks and film; moving the index to the front rewrites the film in place.
+      demand: demand(1000, 512 * MIB, size * 3, FFMPEG),
+    },
+    {
+      ...oneUnit,
+      name: 'proof',
+      dependsOn: ['split', chunks.name, 'audio', 'concat'],
+      task: { kind: { $case: 'proveFilm', value: { source: beside.name, film } } },
+      inputs: [
+        fileInput(beside),
+        outputsOf('split', 'plan.json'),
+        outputsOf(chunks.name, 'seal-*'),
+        outputsOf('audio', 'audio.json'),
+        outputsOf('concat', film),
+      ],
+      outputs: [keptOutput('proof.json')],
+      demand: demand(1000, 512 * MIB, size * 2, FFMPEG),
+    },
+  ];
+}
+
+/** The source in the directory of a unit: it shares no name with what else is there. */
+function sourceBeside(source: File, film?: string): File {
+  const name = baseName(source.name);
+  const taken = name === film || RESERVED.test(name);
+  return { ...source, name: taken ? `source-${name}` : name };
+}
