@@ -6,6 +6,10 @@ import { encodeRunner } from './film/encode.ts';
 import { proveFilmRunner } from './film/prove-film.ts';
 import { splitRunner } from './film/split.ts';
 import { noopRunner } from './noop.ts';
+import { filmFramesRunner } from './render/film-frames.ts';
+import { proveRenderRunner } from './render/prove-render.ts';
+import { renderFramesRunner } from './render/render-frames.ts';
+import { scanSceneRunner } from './render/scan-scene.ts';
 import type { Runner } from './runner.ts';
 
 export type RunnerRegistry = ReadonlyMap<Runner['kind'], Runner>;
@@ -18,6 +22,10 @@ const RUNNERS: readonly Runner[] = [
   audioRunner,
   concatRunner,
   proveFilmRunner,
+  scanSceneRunner,
+  renderFramesRunner,
+  filmFramesRunner,
+  proveRenderRunner,
 ];
 
 export const runnerRegistry: RunnerRegistry = new Map(

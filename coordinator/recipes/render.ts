@@ -254,6 +254,7 @@ function renderDemand({ cpus, gpus, ramBytes, vramBytes }: Wanted): Demand {
 
 function filmStep(wanted: Wanted): StepSpec {
   const { film, frameRate } = wanted;
+  const cpus = wanted.cpus || DEFAULT_CPUS;
   const video = videoOf(wanted);
   return {
     name: 'film',
@@ -263,7 +264,7 @@ function filmStep(wanted: Wanted): StepSpec {
     task: { kind: { $case: 'filmFrames', value: { film, video, frameRate } } },
     inputs: [outputsOf('scan', 'scene.json'), outputsOf('render', 'frame-*')],
     outputs: [keptOutput(film), output('seal-film.json')],
-    demand: demand(2000, 1024 * MIB, 1024 * MIB, [...FFMPEG, `encoder:${video.encoder}`]),
+    demand: demand(cpus * 1000, 1024 * MIB, 1024 * MIB, [...FFMPEG, `encoder:${video.encoder}`]),
   };
 }
 

@@ -3,11 +3,12 @@ import type { RenderSettings } from '../../../proto/gen/furrow/v1/task_render.ts
 import type { ProcessResult, RunOutcome } from '../runner.ts';
 import { FAULT_MARK, SCENE_SCRIPT, SCRIPT_FAILED, SETTINGS_VARIABLE } from './scene-script.ts';
 
-const FORMATS: Readonly<Record<string, { readonly blender: string; readonly extension: string }>> = {
-  png: { blender: 'PNG', extension: 'png' },
-  jpeg: { blender: 'JPEG', extension: 'jpg' },
-  exr: { blender: 'OPEN_EXR', extension: 'exr' },
-};
+const FORMATS: Readonly<Record<string, { readonly blender: string; readonly extension: string }>> =
+  {
+    png: { blender: 'PNG', extension: 'png' },
+    jpeg: { blender: 'JPEG', extension: 'jpg' },
+    exr: { blender: 'OPEN_EXR', extension: 'exr' },
+  };
 
 /** `frame-000012.png`. Undefined for a format that is none. */
 export function frameName(frame: number, format: string): string | undefined {
@@ -68,6 +69,9 @@ export function parseLine(line: string): BlenderLine {
   };
 }
 
+const UNREADABLE =
+  /^Error: (File format is not supported|Failed to read blend file|Cannot (read|open) file)/;
+
 /** Why a run of Blender failed; undefined where it did not. `fault`: what the script refused, if it did. */
 export function blenderFault(
   file: string,
@@ -75,15 +79,23 @@ export function blenderFault(
   fault: string | undefined,
 ): (RunOutcome & { readonly state: 'failed' }) | undefined {
   if (fault !== undefined) {
-    return { state: 'failed', kind: 'invalid-input', message: `${file}: ${fault}${remedyOf(fault)}` };
+    return {
+      state: 'failed',
+      kind: 'invalid-input',
+      message: `${file}: ${fault}${remedyOf(fault)}`,
+    };
   }
   const lines = [...result.stdoutTail, ...result.stderrTail];
-  const broken = lines.find((line) => /cannot read file|Failed to read blend file|not a blend file|Cannot open file/i.test(line));
-  if (broken !== undefined && result.exitCode !== 0) {
-    return { state: 'failed', kind: 'invalid-input', message: `${file} is no Blender file that this Blender can open: ${broken.trim()}` };
+  if (result.exitCode !== 0 && lines.some((line) => UNREADABLE.test(line))) {
+    return {
+      state: 'failed',
+      kind: 'invalid-input',
+      message: `${file} is damaged, or no Blender file that this Blender can open`,
+    };
   }
   if (result.exitCode === 0) return undefined;
-  const how = result.signal === null ? `exited with ${result.exitCode}` : `was ended by ${result.signal}`;
+  const how =
+    result.signal === null ? `exited with ${result.exitCode}` : `was ended by ${result.signal}`;
   const word = lines.findLast((line) => /error|unable|fail/i.test(line))?.trim();
   return {
     state: 'failed',

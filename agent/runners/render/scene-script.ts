@@ -104,7 +104,8 @@ def main():
     if wanted['scene'] and scene.name != wanted['scene']:
         names = ', '.join(s.name for s in bpy.data.scenes)
         refuse('it has no scene %s: there is %s' % (json.dumps(wanted['scene'], ensure_ascii=False), names))
-    if scene.camera is None and not scene.render.use_sequencer:
+    strips = scene.sequence_editor.sequences_all if scene.sequence_editor else []
+    if scene.camera is None and not (scene.render.use_sequencer and strips):
         refuse('its scene %s has no camera' % scene.name)
     check_files()
     silence_writers()
