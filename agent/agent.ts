@@ -30,6 +30,7 @@ import { whyNotFitting } from './fits.ts';
 import type { Joined } from './joined.ts';
 import { natsWay } from './nats-way.ts';
 import { OutboxLog } from './outbox-log.ts';
+import { heardTerms } from './owner/heard-terms.ts';
 import { OwnerWatch } from './owner/owner-watch.ts';
 import { useReader } from './owner/read-use.ts';
 import { CapacityProbe } from './probe/capacity-probe.ts';
@@ -39,11 +40,10 @@ import { ProcessRecords } from './process/process-records.ts';
 import { VramUse } from './process/vram-use.ts';
 import { runnerRegistry } from './runners/registry.ts';
 import { isolationOf, type UnitIsolation } from './sandbox/isolation.ts';
-import { CHANNEL_OPTIONS, type Session } from './session.ts';
+import { CHANNEL_OPTIONS, heartbeatMsOf, type Session } from './session.ts';
 import { SESSION_START_FILE, sessionStart } from './session-start.ts';
 import { stateFile } from './state-file.ts';
 import { VERSION } from '../kit/version.ts';
-import { termsOfPolicy } from '../proto/agent-policy.ts';
 import { openUnitMemory, type UnitMemory } from './unit-memory.ts';
 import { WorkPlane } from './work-plane.ts';
 
@@ -201,7 +201,7 @@ export class Agent {
     probe: CapacityProbe,
     { joined, isolation }: { readonly joined: Joined; readonly isolation: UnitIsolation },
   ): Promise<void> {
-    const { farmId, natsUrls, heartbeatMs } = enrolment;
+    const { farmId, natsUrls } = enrolment;
     const natsJwt = { now: enrolment.natsJwt };
     this.#log.info({ farmId, capacity: probe.current }, 'enrolled');
     this.#seen.note(enrolment.place);
@@ -228,7 +228,7 @@ export class Agent {
     const parts = { session, probe, owner, workPlane, blobs, storage, files };
     const core = await this.#openCore(enrolment, parts, isolation);
     this.#lookAgain = () => void this.#refresh(probe, session, core);
-    const refresh = setInterval(() => this.#lookAgain(), heartbeatMs || 3_000);
+    const refresh = setInterval(() => this.#lookAgain(), heartbeatMsOf(enrolment));
     const end = new AbortController();
     owner.start({
       close: (reason) => core.close(reason),
@@ -252,7 +252,7 @@ export class Agent {
         nextBeat: () => core.nextBeat(),
         beatAnswered: (response) => {
           // First: what it may start depends on it.
-          if (response.policy !== undefined) owner.heard(termsOfPolicy(response.policy));
+          if (response.policy !== undefined) owner.heard(heardTerms(response.policy, this.#log));
           const taken = core.beatAnswered(response);
           if (taken.state === 'taken') this.#seen.note(response.place);
           if (taken.state === 'taken' && response.probeAgain === true) {
