@@ -27,7 +27,7 @@ import { FailureStreak } from './failure-streak.ts';
 import { FARM_SEEN_FILE, FarmSeen } from './farm-seen.ts';
 import { whyNotFitting } from './fits.ts';
 
-import type { Joined } from './joined.ts';
+import { forgetJoined, type Joined } from './joined.ts';
 import { natsWay } from './nats-way.ts';
 import { OutboxLog } from './outbox-log.ts';
 import { heardTerms } from './owner/heard-terms.ts';
@@ -152,6 +152,9 @@ export class Agent {
       const [{ session, enrolment, joined }, probe] = await Promise.all([entering, probing]);
       await this.#serve(session, enrolment, probe, { joined, isolation });
     } catch (error) {
+      if (error instanceof FurrowError && error.reason === 'AGENT_REVOKED') {
+        await forgetJoined(this.#config.stateDirectory);
+      }
       // Asked to leave before it had joined: there is nothing to hand back.
       if (error !== this.#leave.signal.reason) throw error;
     } finally {

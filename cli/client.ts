@@ -12,9 +12,11 @@ import {
   type ServiceError,
 } from '@grpc/grpc-js';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { CLIENT_VERSION_KEY } from '../kit/client-version.ts';
 import { CoordinatorChannel } from '../kit/coordinator-channel.ts';
 import { decodeErrorDetails, ERROR_DETAILS_KEY, errorCodeOf } from '../kit/error-details.ts';
 import { FurrowError, messageOf } from '../kit/furrow-error.ts';
+import { VERSION } from '../kit/version.ts';
 import { FarmServiceClient } from '../proto/gen/furrow/v1/farm_service.ts';
 import { JobServiceClient } from '../proto/gen/furrow/v1/job_service.ts';
 import type { Trust } from '../kit/trust.ts';
@@ -170,6 +172,7 @@ export class FarmClient {
   #metadata(): Metadata {
     const metadata = new Metadata();
     metadata.set('authorization', `Bearer ${this.token}`);
+    metadata.set(CLIENT_VERSION_KEY, VERSION);
     return metadata;
   }
 }

@@ -14,6 +14,7 @@ import {
 } from 'vitest';
 import { Agent } from '../../../agent/agent.ts';
 import { readAgentConfig, type AgentConfig } from '../../../agent/config.ts';
+import { readJoined } from '../../../agent/joined.ts';
 import { OutboxLog } from '../../../agent/outbox-log.ts';
 import { FurrowError } from '../../../kit/furrow-error.ts';
 import { createLog } from '../../../kit/log.ts';
@@ -241,6 +242,17 @@ test.each([
   const agent = new Agent(config, createLog({ role: 'agent', level: 'silent' }));
   const { code, reason, message } = refusal;
   await expect(agent.run()).rejects.toMatchObject({ code, reason, message });
+});
+
+test('one that was revoked forgets what it joined with: furrow join may begin anew', async () => {
+  const { done } = await startAgent();
+  const state = join(folder, 'state');
+  expect(await readJoined(state)).toMatchObject({ farmId: 'farm-1' });
+  const revoked = new FurrowError('unauthenticated', 'AGENT_REVOKED', 'agent test was revoked');
+  coordinator.beatRefusal = revoked;
+  coordinator.enrolRefusal = revoked;
+  await expect(done).rejects.toMatchObject({ reason: 'AGENT_REVOKED' });
+  expect(await readJoined(state)).toBeUndefined();
 });
 
 test('goes to the leader that announces itself, though the one at hand goes on answering', async () => {
