@@ -65,13 +65,26 @@ function namesIn(task: TaskKind): readonly string[] {
   switch (task.$case) {
     case 'split':
     case 'audio':
+    case 'takeThumbnails':
       return [task.value.source];
+    case 'extractSound':
+      return [task.value.source, task.value.sound];
+    case 'surveyClips':
+      return task.value.clips.map(({ source }) => source);
     case 'concat':
     case 'proveFilm':
-      return [task.value.source, task.value.film];
+      // One that is made of many has no one source.
+      return [task.value.source, task.value.film].filter((name) => name !== '');
     case 'command':
     case 'noop':
     case 'encode':
+    case 'encodeProxy':
+    case 'detectMotion':
+    case 'smoothMotion':
+    case 'proveThumbnails':
+    case 'proveSound':
+    case 'normaliseClip':
+    case 'joinSounds':
       return [];
   }
 }

@@ -22,13 +22,139 @@ export type FilmTaskKind =
       readonly $case: 'split';
       readonly value: { readonly source: string; readonly pieceMs: number };
     }
-  | { readonly $case: 'encode'; readonly value: { readonly video: VideoEncoding | undefined } }
+  | {
+      readonly $case: 'encode';
+      readonly value: {
+        readonly video: VideoEncoding | undefined;
+        /** Held still by `moves.json`. */
+        readonly steady?: boolean | undefined;
+      };
+    }
   | {
       readonly $case: 'audio';
       readonly value: { readonly source: string; readonly audio: AudioEncoding | undefined };
     }
-  | { readonly $case: 'concat'; readonly value: { readonly source: string; readonly film: string } }
+  | {
+      readonly $case: 'concat';
+      readonly value: {
+        readonly source: string;
+        readonly film: string;
+        readonly timecode?: boolean | undefined;
+      };
+    }
   | {
       readonly $case: 'proveFilm';
-      readonly value: { readonly source: string; readonly film: string };
+      readonly value: {
+        readonly source: string;
+        readonly film: string;
+        readonly timecode?: boolean | undefined;
+      };
+    }
+  | SteadyTaskKind
+  | PictureTaskKind
+  | SoundTaskKind
+  | ClipTaskKind
+  | {
+      readonly $case: 'encodeProxy';
+      readonly value: { readonly format: string; readonly longestSide: number };
+    };
+
+type SteadyTaskKind =
+  | { readonly $case: 'detectMotion'; readonly value: { readonly shakiness: number } }
+  | {
+      readonly $case: 'smoothMotion';
+      readonly value: {
+        readonly smoothingMs: number;
+        readonly zoomMilliPercent: number;
+        readonly crop: boolean;
+        readonly shakiness: number;
+      };
+    };
+
+export interface ContactSheet {
+  readonly columns: number;
+  readonly rows: number;
+  /** Pixels of each picture. */
+  readonly width: number;
+  readonly withoutTimes: boolean;
+}
+
+export interface Sprites {
+  readonly intervalMs: number;
+  /** Pixels of each picture. */
+  readonly width: number;
+  readonly columns: number;
+  readonly rows: number;
+}
+
+export interface Poster {
+  readonly atMs?: number | undefined;
+}
+
+type PictureTaskKind =
+  | {
+      readonly $case: 'takeThumbnails';
+      readonly value: {
+        readonly source: string;
+        readonly format: string;
+        readonly sheet?: ContactSheet | undefined;
+        readonly sprites?: Sprites | undefined;
+        readonly poster?: Poster | undefined;
+      };
+    }
+  | { readonly $case: 'proveThumbnails'; readonly value: { readonly source: string } };
+
+export interface Loudness {
+  readonly targetLufs: number;
+  readonly truePeakDbtp: number;
+}
+
+export interface SoundCoding {
+  readonly encoder: string;
+  /** 0 takes the encoder's default. */
+  readonly bitrateBps: number;
+  /** 0 keeps the source's. */
+  readonly channels: number;
+  /** 0 keeps the source's. */
+  readonly sampleRate: number;
+  readonly loudness?: Loudness | undefined;
+}
+
+type SoundTaskKind =
+  | {
+      readonly $case: 'extractSound';
+      readonly value: {
+        readonly source: string;
+        readonly sound: string;
+        readonly coding: SoundCoding | undefined;
+        /** From 1. */
+        readonly tracks: readonly number[];
+      };
+    }
+  | { readonly $case: 'proveSound'; readonly value: { readonly source: string } };
+
+type ClipTaskKind =
+  | {
+      readonly $case: 'surveyClips';
+      readonly value: {
+        readonly clips: readonly { readonly source: string; readonly name: string }[];
+        readonly width: number;
+        readonly height: number;
+        readonly frameRate: string;
+        readonly sampleRate: number;
+        readonly channels: number;
+      };
+    }
+  | {
+      readonly $case: 'normaliseClip';
+      readonly value: {
+        readonly encoder: string;
+        readonly crf: number;
+        readonly preset: string;
+        readonly threads: number;
+      };
+    }
+  | {
+      readonly $case: 'joinSounds';
+      readonly value: { readonly encoder: string; readonly bitrateBps: number };
     };

@@ -117,7 +117,11 @@ function workOf(kind: NonNullable<StepSpec['task']>['kind'], scratchBytes: numbe
     case 'command':
       return [kind.$case, kind.value.argv[0] ?? ''];
     case 'encode':
-      return [kind.$case, kind.value.video];
+      return [kind.$case, kind.value.video, kind.value.steady === true];
+    case 'encodeProxy':
+    case 'detectMotion':
+    case 'normaliseClip':
+      return [kind.$case, kind.value];
     case 'noop':
       return [kind.$case];
     // These go through the whole film: one of another size takes another time.
@@ -125,6 +129,13 @@ function workOf(kind: NonNullable<StepSpec['task']>['kind'], scratchBytes: numbe
     case 'audio':
     case 'concat':
     case 'proveFilm':
+    case 'smoothMotion':
+    case 'joinSounds':
+    case 'surveyClips':
+    case 'extractSound':
+    case 'proveSound':
+    case 'takeThumbnails':
+    case 'proveThumbnails':
       return [kind.$case, scratchBytes];
   }
 }

@@ -1,6 +1,11 @@
 /** Every recipe, by its field in `SubmitJobRequest.work`. A new one is a case here. */
 import type { SubmitJobRequest } from '../../proto/gen/furrow/v1/job_service.ts';
 import type { RecipePlan } from '../recipes/recipe.ts';
+import { audioSteps } from '../recipes/audio.ts';
+import { concatSteps } from '../recipes/concat.ts';
+import { proxySteps } from '../recipes/proxy.ts';
+import { stabilizeSteps } from '../recipes/stabilize.ts';
+import { thumbnailSteps } from '../recipes/thumbnails.ts';
 import { transcodeSteps } from '../recipes/transcode.ts';
 
 type Work = NonNullable<SubmitJobRequest['work']>;
@@ -19,5 +24,21 @@ export function planOf(work: RecipeWork): RecipeJob {
         plan: transcodeSteps(work.value),
         usualName: work.value.source?.name ?? 'transcode',
       };
+    case 'proxy':
+      return { plan: proxySteps(work.value), usualName: work.value.source?.name ?? 'proxy' };
+    case 'stabilize':
+      return {
+        plan: stabilizeSteps(work.value),
+        usualName: work.value.source?.name ?? 'stabilize',
+      };
+    case 'thumbnails':
+      return {
+        plan: thumbnailSteps(work.value),
+        usualName: work.value.source?.name ?? 'thumbnails',
+      };
+    case 'audio':
+      return { plan: audioSteps(work.value), usualName: work.value.source?.name ?? 'audio' };
+    case 'concat':
+      return { plan: concatSteps(work.value), usualName: work.value.clips[0]?.name ?? 'concat' };
   }
 }

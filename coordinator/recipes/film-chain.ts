@@ -24,7 +24,7 @@ import {
 
 /** Names that the runners use in a unit's directory. */
 export const RESERVED =
-  /^(plan\.json|proof\.json|chunks\.ffconcat|(piece|chunk|seal|audio|thumbs|packets)[-.].*)$/;
+  /^(plan\.json|proof\.json|chunks\.ffconcat|(piece|chunk|seal|audio|thumbs|packets|motion|edge|moves|sound|clips|pictures)[-.].*)$/;
 
 const FFMPEG = ['tool:ffmpeg'];
 
@@ -36,6 +36,8 @@ export interface FilmChain {
   /** Wanted length of a piece. */
   readonly pieceMs: number;
   readonly chunks: ChunkStep;
+  /** The film has a timecode even where the source has none. */
+  readonly timecode?: boolean | undefined;
 }
 
 /** What makes `chunk-*` and `seal-*` of the piece that is its item; `plan.json` lies beside it. */
@@ -99,7 +101,7 @@ function audioStep({ source, audio }: FilmChain): StepSpec {
   };
 }
 
-function joinSteps({ source, film, chunks }: FilmChain): readonly StepSpec[] {
+function joinSteps({ source, film, chunks, timecode }: FilmChain): readonly StepSpec[] {
   // Failures name it: only where the film lies beside it must it give way.
   const beside = sourceBeside(source, film);
   const size = source.sizeBytes;
@@ -108,7 +110,7 @@ function joinSteps({ source, film, chunks }: FilmChain): readonly StepSpec[] {
       ...oneUnit,
       name: 'concat',
       dependsOn: ['split', chunks.name, 'audio'],
-      task: { kind: { $case: 'concat', value: { source: beside.name, film } } },
+      task: { kind: { $case: 'concat', value: { source: beside.name, film, timecode } } },
       inputs: [
         fileInput(beside),
         outputsOf('split', 'plan.json'),
@@ -124,7 +126,7 @@ function joinSteps({ source, film, chunks }: FilmChain): readonly StepSpec[] {
       ...oneUnit,
       name: 'proof',
       dependsOn: ['split', chunks.name, 'audio', 'concat'],
-      task: { kind: { $case: 'proveFilm', value: { source: beside.name, film } } },
+      task: { kind: { $case: 'proveFilm', value: { source: beside.name, film, timecode } } },
       inputs: [
         fileInput(beside),
         outputsOf('split', 'plan.json'),

@@ -6,6 +6,7 @@ import { faultOfName } from '../domain/names.ts';
 import type { AudioEncoding, File, VideoEncoding } from '../domain/task.ts';
 import { AUDIO_ENCODERS, containerOf, ENCODERS, type Container } from './codings.ts';
 import { type ChunkStep, filmChain, pieceScratchBytes, RESERVED } from './film-chain.ts';
+import { withProxy, type WithProxy } from './proxy.ts';
 import {
   baseName,
   demand,
@@ -27,6 +28,7 @@ export interface TranscodeRequest {
   readonly pieceMs: number;
   /** Pieces may be encoded by different versions of ffmpeg. */
   readonly mixedEncoders?: boolean | undefined;
+  readonly withProxy?: WithProxy | undefined;
 }
 
 const DEFAULT_PIECE_MS = 10_000;
@@ -62,7 +64,8 @@ export function transcodeSteps(request: TranscodeRequest): RecipePlan {
     faultOfVideo(video, container) ?? faultOfAudio(audio, container) ?? faultOfPieceMs(pieceMs);
   if (fault !== undefined) return invalid(fault);
   const chunks = encodeStep(source, video, request.mixedEncoders === true);
-  return { state: 'ok', steps: filmChain({ source, film, audio, pieceMs, chunks }) };
+  const steps = filmChain({ source, film, audio, pieceMs, chunks });
+  return withProxy({ state: 'ok', steps }, source, request.withProxy, ['encode']);
 }
 
 function encodeStep(source: File, video: VideoEncoding, isMixed: boolean): ChunkStep {

@@ -16,6 +16,7 @@ import { filmRunner, type FilmAttempt } from './film-runner.ts';
 import { chunkName, readPlan, sealName, type FilmPlan, type SourceTrack } from './film-plan.ts';
 import { readLimitMs } from './media-limits.ts';
 import { containerStartUs, probeMedia, probeSource, tracksOf } from './source-facts.ts';
+import { timecodeOptions, wantedTimecode } from './timecode.ts';
 import { durationsUs, formatUs, unpackTimes } from './timeline.ts';
 
 type ConcatAttempt = FilmAttempt<ConcatTask>;
@@ -40,7 +41,7 @@ async function concat(attempt: ConcatAttempt): Promise<void> {
 
   const tracks = plan.source.tracks ?? tracksOf(await probeSource(media, task.source));
   const audio = await findAudio(work.directory);
-  const sourceBytes = (await media.sizeOf(task.source)) ?? 0;
+  const sourceBytes = task.source === '' ? 0 : ((await media.sizeOf(task.source)) ?? 0);
   if (audio === undefined && plan.source.audioTracks > 0) {
     throw new FilmFault('bad-output', `the audio of ${task.source} is missing`);
   }
@@ -59,7 +60,7 @@ async function concat(attempt: ConcatAttempt): Promise<void> {
     ...(audio === undefined
       ? []
       : [{ name: audio, options: ['-itsoffset', audioStart] } satisfies MediaInput]),
-    { name: task.source },
+    ...(task.source === '' ? [] : [{ name: task.source }]),
   ];
   const run = await media.ffmpeg(
     inputs,
@@ -72,7 +73,8 @@ async function concat(attempt: ConcatAttempt): Promise<void> {
           // frame rate varies; decoders only need them to ascend.
           ['-bsf:v', 'setts=pts=PTS:dts=max(DTS\\,PREV_OUTDTS+1)'],
           audio === undefined ? [] : audioOptions(tracks),
-          carriedOptions(attempt, container, tracks, inputs.length - 1),
+          task.source === '' ? [] : carriedOptions(attempt, container, tracks, inputs.length - 1),
+          timecodeOptions(plan, container, wantedTimecode(plan, task.timecode === true)),
           ['-video_track_timescale', String(plan.timeBase.den), ...muxerOptions(container)],
         ].flat(),
       },

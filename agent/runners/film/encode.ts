@@ -7,6 +7,8 @@ import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MAX_PIXELS } from '../../../kit/film-fence.ts';
 import type { EncodeTask } from '../../../proto/gen/furrow/v1/task.ts';
+import type { UnitWork } from '../runner.ts';
+import type { MediaOutput } from './ffmpeg-argv.ts';
 import { FilmFault, oneLine, processFault } from './film-fault.ts';
 import { filmRunner, type FilmAttempt } from './film-runner.ts';
 import { encoderSettings, knownEncoder, type EncoderSettings } from './encoder-settings.ts';
@@ -31,11 +33,13 @@ import { THUMB_BYTES, THUMB_FILTER, type Likeness } from './picture-likeness.ts'
 import { compareThumbFiles } from './thumb-files.ts';
 import { formatClock, rescale, secondsOf } from './timeline.ts';
 import { writeSeal } from './chunk-seal.ts';
+import { steadyFilters } from './steady.ts';
 import { takeLines } from './list-file.ts';
 import { decodeLimitMs } from './media-limits.ts';
 import { bookedThreads, type MediaRun } from './media-process.ts';
 
 type EncodeAttempt = FilmAttempt<EncodeTask>;
+type ChunkAttempt = FilmAttempt<unknown>;
 
 const SOURCE_THUMBS = 'thumbs-source.gray';
 const CHUNK_THUMBS = 'thumbs-chunk.gray';
@@ -47,14 +51,50 @@ const ENCODE_SHARE = 0.95;
 export const encodeRunner = filmRunner('encode', encode);
 
 async function encode(attempt: EncodeAttempt): Promise<void> {
-  const { work } = attempt;
+  const { work, task } = attempt;
+  const { plan, piece } = await planAndPiece(work);
+  const before = task.steady === true ? await steadyFilters(work.directory, plan, piece) : [];
+  await makeChunk(attempt, plan, piece, { settings: settingsFor(attempt, plan), before });
+}
+
+/** How a chunk is made of its piece. */
+export interface ChunkMaking {
+  readonly settings: EncoderSettings;
+  /** Filters before those of the settings, on the picture as it is stored. */
+  readonly before?: readonly string[];
+  /** Chunks are MP4, but for codecs that only QuickTime carries. */
+  readonly muxer?: 'mp4' | 'mov';
+  /** Where the piece's frames lie; default: as the plan has them. */
+  readonly frames?: PieceFrames;
+  /** Written from the same decoded picture. */
+  readonly besides?: readonly MediaOutput[];
+}
+
+interface PieceFrames {
+  readonly stream: string;
+  readonly inputOptions: readonly string[];
+  /** From decoded frames to those of the piece, the first at 0, in ticks of the plan. */
+  readonly filters: readonly string[];
+}
+
+/** The plan, and the piece of it that is the unit's item. Throws FilmFault. */
+export async function planAndPiece(work: UnitWork): Promise<{ plan: FilmPlan; piece: PlanPiece }> {
   const plan = await readPlan(work.directory);
   const piece = plan.pieces.find((candidate) => candidate.name === work.item);
-  if (piece === undefined) {
-    throw new FilmFault('invalid-input', `${work.item} is not a piece of the plan`);
-  }
-  const settings = settingsFor(attempt, plan);
-  const run = await encodePiece(attempt, plan, piece, settings);
+  if (piece !== undefined) return { plan, piece };
+  throw new FilmFault('invalid-input', `${work.item} is not a piece of the plan`);
+}
+
+/** Writes the piece's `chunk-*` and `seal-*`. Throws FilmFault. */
+export async function makeChunk(
+  attempt: ChunkAttempt,
+  plan: FilmPlan,
+  piece: PlanPiece,
+  making: ChunkMaking,
+): Promise<void> {
+  const { work } = attempt;
+  const { settings } = making;
+  const run = await encodePiece(attempt, plan, piece, making);
   const { header, packets, likeness } = await checkChunk(attempt, plan, piece, run);
   await writeSeal(work.directory, sealName(piece), {
     version: 1,
@@ -88,24 +128,19 @@ function settingsFor({ task, work }: EncodeAttempt, plan: FilmPlan): EncoderSett
 }
 
 async function encodePiece(
-  { media, context }: EncodeAttempt,
+  { media, context }: ChunkAttempt,
   plan: FilmPlan,
   piece: PlanPiece,
-  settings: EncoderSettings,
+  { settings, before = [], muxer = 'mp4', frames, besides = [] }: ChunkMaking,
 ): Promise<MediaRun> {
   const { den } = plan.timeBase;
-  const stream = plan.mode === 'whole' ? plan.source.stream : 'v:0';
+  const { stream, inputOptions, filters } = frames ?? plannedFrames(plan, piece);
   const graph =
-    `[0:${stream}]${[...timeFilters(plan, piece), ...settings.filters].join(',')},split[film][copy];` +
+    `[0:${stream}]${[...filters, ...before, ...settings.filters].join(',')},split[film][copy];` +
     `[copy]${THUMB_FILTER}[thumbs]`;
   const exactTimes = ['-fps_mode', 'passthrough', '-enc_time_base', `1/${den}`];
   const run = await media.ffmpeg(
-    [
-      {
-        name: piece.name,
-        options: ['-noautorotate', ...(plan.mode === 'cut' ? ['-copyts'] : [])],
-      },
-    ],
+    [{ name: piece.name, options: ['-noautorotate', ...inputOptions] }],
     [
       {
         name: { file: chunkName(piece) },
@@ -119,7 +154,7 @@ async function encodePiece(
             '-video_track_timescale',
             String(den),
             '-f',
-            'mp4',
+            muxer,
           ],
         ].flat(),
       },
@@ -127,6 +162,7 @@ async function encodePiece(
         name: { file: SOURCE_THUMBS },
         options: ['-map', '[thumbs]', ...exactTimes, '-f', 'rawvideo'],
       },
+      ...besides,
     ],
     ({ frame, fps }) =>
       context.progress(
@@ -141,8 +177,16 @@ async function encodePiece(
   return run;
 }
 
+function plannedFrames(plan: FilmPlan, piece: PlanPiece): PieceFrames {
+  return {
+    stream: plan.mode === 'whole' ? String(plan.source.stream) : 'v:0',
+    inputOptions: plan.mode === 'cut' ? ['-copyts'] : [],
+    filters: timeFilters(plan, piece),
+  };
+}
+
 /** Exactly the piece's frames, the first at 0, in ticks of 1/den. */
-function timeFilters(plan: FilmPlan, piece: PlanPiece): string[] {
+export function timeFilters(plan: FilmPlan, piece: PlanPiece): string[] {
   const times = pieceTimes(plan, piece);
   const inPiece = (ticks: number): number =>
     rescale(ticks, plan.timeBase, piece.timeBase) + piece.shiftTicks;
@@ -161,7 +205,7 @@ interface CheckedChunk {
 
 /** Decodes the chunk once and holds it against the plan and the source's pictures. */
 async function checkChunk(
-  { media, work, context }: EncodeAttempt,
+  { media, work, context }: ChunkAttempt,
   plan: FilmPlan,
   piece: PlanPiece,
   encoded: MediaRun,

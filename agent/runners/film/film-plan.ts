@@ -72,6 +72,11 @@ const planSchema = z.object({
     audioTracks: count,
     /** Every stream; absent in plans of older versions. */
     tracks: z.array(trackSchema).optional(),
+    /** Of the first frame, such as `01:00:00:00`. */
+    timecode: z
+      .string()
+      .regex(/^[\d:;.]+$/)
+      .optional(),
   }),
   timeBase: timeBaseSchema,
   /** Microseconds from the container's start to the first frame. */

@@ -22,6 +22,7 @@ import { readPlan, sealName, type FilmPlan } from './film-plan.ts';
 import { digestOrder, digestPackets, type PacketHash } from './packet-digest.ts';
 import { writeProof, type Check } from './proof-report.ts';
 import { soundLimitMs } from './media-limits.ts';
+import { timecodeCheck, wantedTimecode } from './timecode.ts';
 import { pictureStream, probeMedia, type MediaFacts, type MediaStream } from './source-facts.ts';
 import { formatClock, parseTimeBase, secondsOf, unpackTimes, type TimeBase } from './timeline.ts';
 
@@ -55,6 +56,8 @@ async function proveFilm(attempt: ProofAttempt): Promise<void> {
     const source = await sourceAudio(attempt, plan);
     checks.push(...audioChecks(source, audio, frameSeconds(plan), leadSeconds));
   }
+  const timecode = wantedTimecode(plan, task.timecode === true);
+  if (timecode !== undefined) checks.push(timecodeCheck(film, timecode));
   await writeProof(work.directory, { name: task.film, ...blob }, picture, plan, checks);
   const fault = checks.find((check) => check.finding !== undefined);
   if (fault !== undefined) {

@@ -41,6 +41,7 @@ const probeSchema = z.object({
       format_name: z.string().optional(),
       start_time: z.string().optional(),
       duration: z.string().optional(),
+      tags: z.record(z.string(), z.string()).optional(),
     })
     .default({}),
 });
@@ -48,10 +49,11 @@ const probeSchema = z.object({
 /** Only these are printed: other tags can be longer than any line that is read. */
 const ENTRIES = [
   `stream=${Object.keys(streamSchema.shape).join(',')}`,
-  'stream_tags=language,title',
+  'stream_tags=language,title,timecode',
   'stream_disposition=attached_pic',
   'stream_side_data',
   'format=format_name,start_time,duration',
+  'format_tags=timecode',
 ].join(':');
 
 /** Some are of the picture, unless it begins late or lies apart from the audio. */

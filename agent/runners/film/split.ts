@@ -27,6 +27,7 @@ import {
   type MediaStream,
 } from './source-facts.ts';
 import { describePicture } from './picture.ts';
+import { timecodeOf } from './timecode.ts';
 import { packTimes, parseTimeBase, pieceStarts, secondsOf, type TimeBase } from './timeline.ts';
 
 type SplitAttempt = FilmAttempt<{ readonly source: string; readonly pieceMs: number }>;
@@ -327,6 +328,7 @@ function commonPlan(
       ...describePicture(picture),
       audioTracks: streamsOf(facts, 'audio').length,
       tracks: tracksOf(facts),
+      timecode: timecodeOf(facts),
     },
     timeBase: base,
     frames: times.length,
