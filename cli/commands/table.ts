@@ -10,6 +10,7 @@ import { explain } from './explain.ts';
 import { fetch } from './fetch.ts';
 import { jobs } from './jobs.ts';
 import { logs } from './logs.ts';
+import { proof } from './proof.ts';
 import { sizes } from './sizes.ts';
 import { listOwners, listTickets, setOwner, setTickets } from './sharing.ts';
 import { status } from './status.ts';
@@ -75,6 +76,7 @@ export const COMMANDS: readonly (Command | CommandGroup)[] = [
   explain,
   logs,
   fetch,
+  proof,
   cancel,
   retry,
   pause,
