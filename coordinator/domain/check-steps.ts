@@ -72,9 +72,9 @@ function namesIn(task: TaskKind): readonly string[] {
     case 'surveyClips':
       return task.value.clips.map(({ source }) => source);
     case 'concat':
+      return namesOf(task.value.source, task.value.film);
     case 'proveFilm':
-      // One that is made of many has no one source.
-      return [task.value.source, task.value.film].filter((name) => name !== '');
+      return namesOf(task.value.source, task.value.film, task.value.report);
     case 'command':
     case 'noop':
     case 'encode':
@@ -87,6 +87,11 @@ function namesIn(task: TaskKind): readonly string[] {
     case 'joinSounds':
       return [];
   }
+}
+
+/** A film that is made of many has no one source. */
+function namesOf(...names: readonly (string | undefined)[]): readonly string[] {
+  return names.filter((name) => name !== undefined && name !== '') as readonly string[];
 }
 
 function faultOfParameters(step: StepSpec, names: ReadonlySet<string>): string | undefined {

@@ -48,6 +48,7 @@ export type FilmTaskKind =
         readonly source: string;
         readonly film: string;
         readonly timecode?: boolean | undefined;
+        readonly report?: string | undefined;
       };
     }
   | SteadyTaskKind

@@ -69,7 +69,7 @@ export function audioSteps(request: AudioRequest): RecipePlan {
   const coding = withDefaults(request.coding, file);
   const fault = faultOfCoding(coding, extension, file) ?? faultOfTracks(tracks);
   if (fault !== undefined) return invalid(fault);
-  const beside = { ...source, name: `film/${baseName(source.name)}` };
+  const beside = sourceBeside(source, sound, extension);
   const size = source.sizeBytes;
   // Uncompressed it may be larger than what it was taken from.
   const scratch = size * 2 + 4096 * MIB;
@@ -104,6 +104,15 @@ export function audioSteps(request: AudioRequest): RecipePlan {
       },
     ],
   };
+}
+
+/** The source in the directory of a unit: a sound may be called as it is, or nearly. */
+function sourceBeside(source: File, sound: string, extension: string): File {
+  const name = baseName(source.name);
+  const stem = sound.slice(0, -extension.length - 1);
+  const isTaken =
+    name === sound || name.startsWith(`${stem}-`) || /^(sound|proof)\.json$/.test(name);
+  return { ...source, name: isTaken ? `film/${name}` : name };
 }
 
 /** `talk.flac`, and where it takes one track only `talk-1.flac`, `talk-2.flac` … */

@@ -11,8 +11,8 @@ import {
   demand,
   invalid,
   isWhole,
+  keptOutput,
   MIB,
-  output,
   quote,
   type RecipePlan,
   stallsAfter,
@@ -117,7 +117,7 @@ export function withProxy(
   const { format, longestSide } = wish;
   const proxy = proxySteps({ source, format, longestSide, film: '', pieceMs: 0 });
   if (proxy.state === 'invalid') return proxy;
-  const first = proxy.steps.map((step) => renamed(step, PREFIX));
+  const first = proxy.steps.map((step) => renamed(withReport(step), PREFIX));
   const then = plan.steps.map((step) =>
     heavy.includes(step.name)
       ? { ...step, dependsOn: [...step.dependsOn, `${PREFIX}encode`] }
@@ -128,7 +128,7 @@ export function withProxy(
 
 /** The same step in a job that has others: all that it names of its own job has the prefix. */
 function renamed(step: StepSpec, prefix: string): StepSpec {
-  const { parameters, inputs, outputs } = step;
+  const { parameters, inputs } = step;
   const kind = parameters?.kind;
   return {
     ...step,
@@ -148,8 +148,18 @@ function renamed(step: StepSpec, prefix: string): StepSpec {
           }
         : input,
     ),
-    // The job's own proof has that name.
-    outputs: outputs.map((each) => (each.pattern === 'proof.json' ? output('proof.json') : each)),
+  };
+}
+
+/** The job's own proof is called `proof.json`. */
+function withReport(step: StepSpec): StepSpec {
+  const kind = step.task?.kind;
+  if (kind?.$case !== 'proveFilm') return step;
+  const report = `${kind.value.film}.proof.json`;
+  return {
+    ...step,
+    task: { kind: { ...kind, value: { ...kind.value, report } } },
+    outputs: [keptOutput(report)],
   };
 }
 

@@ -44,8 +44,10 @@ export function thumbnailSteps(request: ThumbnailsRequest): RecipePlan {
   const { sheet, sprites, poster } = wanted(request);
   const fault = faultOfSheet(sheet) ?? faultOfSprites(sprites);
   if (fault !== undefined) return invalid(fault);
+  const name = baseName(source.name);
   // No name that the pictures have.
-  const beside = { ...source, name: `film/${baseName(source.name)}` };
+  const isTaken = /^(sheet|sprite|poster|thumbnails|pictures|proof)\b/.test(name);
+  const beside = { ...source, name: isTaken ? `film/${name}` : name };
   const limits = stallsAfter(600_000);
   const pictures = [
     ...(sheet === undefined ? [] : [`sheet.${format}`]),
@@ -74,7 +76,7 @@ export function thumbnailSteps(request: ThumbnailsRequest): RecipePlan {
         name: 'proof',
         dependsOn: ['pictures'],
         parameters: undefined,
-        task: { kind: { $case: 'proveThumbnails', value: { source: baseName(source.name) } } },
+        task: { kind: { $case: 'proveThumbnails', value: { source: name } } },
         inputs: [...pictures, 'pictures.json'].map((pattern) => outputsOf('pictures', pattern)),
         outputs: [keptOutput('proof.json')],
         demand: demand(1000, 512 * MIB, 1024 * MIB, FFMPEG),

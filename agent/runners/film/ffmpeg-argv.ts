@@ -7,7 +7,7 @@
  */
 import FluentFfmpeg from 'fluent-ffmpeg';
 import { MEMORY_FENCE } from '../../../kit/film-fence.ts';
-import { untrustedInput } from './untrusted-input.ts';
+import { type InputKind, untrustedInput } from './untrusted-input.ts';
 
 export interface MediaInput {
   /** Name in the working directory; what ffmpeg is told is for `MediaProcess` to choose. */
@@ -16,6 +16,10 @@ export interface MediaInput {
   readonly options?: readonly string[];
   /** An ffconcat list of our own, whose files are opened under the same fence. */
   readonly list?: boolean;
+  /** One picture, in a file of its own. */
+  readonly picture?: boolean;
+  /** It may be a file of sound alone. */
+  readonly sound?: boolean;
 }
 
 export interface MediaOutput {
@@ -53,7 +57,7 @@ export function ffmpegArgv(
     builder.input(`file:${input.name}`);
     // One call with many arguments: fluent-ffmpeg splits a lone argument at its space.
     builder.inputOptions(
-      ...untrustedInput(input.list === true),
+      ...untrustedInput(kindOf(input)),
       '-threads',
       String(options.threads),
       ...(input.options ?? []),
@@ -83,12 +87,22 @@ export function ffmpegArgv(
 }
 
 /** Arguments for ffprobe on one file. One thread: each of a decoder's threads would hold a picture. */
-export function ffprobeArgv(name: string, options: readonly string[]): string[] {
+export function ffprobeArgv(
+  name: string,
+  options: readonly string[],
+  kind: InputKind = 'film',
+): string[] {
   return [
     ['-hide_banner', '-loglevel', 'error', ...MEMORY_FENCE],
-    [...untrustedInput(false), '-threads', '1'],
+    [...untrustedInput(kind), '-threads', '1'],
     [...options, '-i', `file:${name}`],
   ].flat();
+}
+
+function kindOf({ list, picture, sound }: MediaInput): InputKind {
+  if (list === true) return 'list';
+  if (sound === true) return 'sound';
+  return picture === true ? 'picture' : 'film';
 }
 
 function outputName(name: MediaOutput['name']): string {

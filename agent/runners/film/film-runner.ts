@@ -42,11 +42,12 @@ export function filmRunner<Kind extends TaskKind['$case']>(
 
 /** A coordinator checks them; ffmpeg would follow a path wherever it leads. */
 function refuseUnsafeNames(task: object): void {
-  for (const field of ['source', 'film'] as const) {
+  for (const field of ['source', 'film', 'sound', 'report'] as const) {
     if (!(field in task)) continue;
-    const name = String((task as Readonly<Record<typeof field, unknown>>)[field]);
-    // A film that is made of many has no one source.
-    const why = name === '' && field === 'source' ? undefined : unsafeName(name);
+    const value = (task as Readonly<Record<typeof field, unknown>>)[field];
+    const name = value === undefined ? '' : String(value);
+    // A film that is made of many has no one source; who needs a name finds no such file.
+    const why = name === '' ? undefined : unsafeName(name);
     if (why === undefined) continue;
     throw new FilmFault('invalid-input', `the task names a file ${JSON.stringify(name)}: ${why}`);
   }

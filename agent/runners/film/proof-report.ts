@@ -10,6 +10,7 @@ export async function writeProof(
   picture: MediaStream,
   plan: FilmPlan,
   checks: readonly Check[],
+  report?: string,
 ): Promise<void> {
   const facts = {
     film: {
@@ -31,5 +32,10 @@ export async function writeProof(
     frames: plan.frames,
     chunks: plan.pieces.length,
   };
-  await writeReport(directory, { files: [film], checks, facts });
+  await writeReport(directory, {
+    files: [film],
+    checks,
+    facts,
+    ...(report !== undefined && { name: report }),
+  });
 }

@@ -59,7 +59,8 @@ async function proveFilm(attempt: ProofAttempt): Promise<void> {
   }
   const timecode = wantedTimecode(plan, task.timecode === true);
   if (timecode !== undefined) checks.push(timecodeCheck(film, timecode));
-  await writeProof(work.directory, { name: task.film, ...blob }, picture, plan, checks);
+  const report = task.report || undefined;
+  await writeProof(work.directory, { name: task.film, ...blob }, picture, plan, checks, report);
   const fault = checks.find((check) => check.finding !== undefined);
   if (fault !== undefined) {
     throw new FilmFault('bad-output', `${task.film} is not proven: ${fault.finding}`);

@@ -15,7 +15,10 @@ const streamSchema = z.object({
   width: z.number().optional(),
   height: z.number().optional(),
   pix_fmt: z.string().optional(),
+  sample_aspect_ratio: z.string().optional(),
   sample_rate: z.string().optional(),
+  channels: z.number().optional(),
+  bits_per_raw_sample: z.string().optional(),
   time_base: z.string().optional(),
   avg_frame_rate: z.string().optional(),
   r_frame_rate: z.string().optional(),
@@ -85,13 +88,22 @@ export async function probeAndDecode(media: MediaProcess, name: string): Promise
   return facts;
 }
 
+/** `probeSource` of a file that may be of sound alone. */
+export async function probeSound(media: MediaProcess, name: string): Promise<MediaFacts> {
+  const facts = await look(media, name, ENTRIES, [], true);
+  refuseBeyondLimits(name, facts);
+  return facts;
+}
+
 async function look(
   media: MediaProcess,
   name: string,
   entries: string,
   options: readonly string[],
+  sound = false,
 ): Promise<MediaFacts> {
-  const { run, json } = await media.ffprobeJson(name, ['-show_entries', entries, ...options]);
+  const asked = ['-show_entries', entries, ...options];
+  const { run, json } = await media.ffprobeJson(name, asked, { sound });
   const fault = faultSaid(name, run.complaints.join('\n'));
   if (fault !== undefined) throw new FilmFault('invalid-input', fault);
   if (!run.ok) throw unreadable(name, run);

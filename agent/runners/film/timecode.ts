@@ -1,7 +1,7 @@
 /** Timecodes: the number that a camera writes to a film's first frame, by which editors find frames again. */
 import type { Container } from './container.ts';
 import type { FilmPlan } from './film-plan.ts';
-import type { Check } from './proof-report.ts';
+import type { Check } from '../../../kit/proof-report.ts';
 import type { MediaFacts } from './source-facts.ts';
 
 const TIMECODE = /^\d\d:[0-5]\d:[0-5]\d[:;.]\d\d$/;

@@ -4,9 +4,10 @@ import type { File } from '../../../proto/gen/furrow/v1/step.ts';
 import { defineCommand } from '../../command.ts';
 import { checkSource, isFolder } from '../../local-files.ts';
 import { bitsPerSecond, frameSize, integerIn, numberIn, type FrameSize } from '../../options.ts';
+import { PROXY_OPTIONS, withProxy, type ProxyOptions } from '../../proxy-options.ts';
 import { checkOutputOption, SUBMIT_OPTIONS, type SubmitOptions } from '../../submit-options.ts';
 
-interface TranscodeOptions extends SubmitOptions {
+interface TranscodeOptions extends SubmitOptions, ProxyOptions {
   readonly encoder?: string;
   readonly crf?: number;
   readonly preset?: string;
@@ -59,6 +60,7 @@ export const transcode = defineCommand<TranscodeOptions>({
       flags: '--mixed-encoders',
       help: 'let different versions of ffmpeg encode pieces (default: one for the film)',
     },
+    ...PROXY_OPTIONS,
     ...SUBMIT_OPTIONS,
   ],
   examples: [
@@ -83,6 +85,7 @@ export const transcode = defineCommand<TranscodeOptions>({
       film,
       pieceMs: Math.round((options.pieceSeconds ?? 0) * 1000),
       mixedEncoders: options.mixedEncoders,
+      withProxy: withProxy(options),
     };
     const workOf = ([source]: readonly File[]) =>
       ({ $case: 'transcode', value: { source, ...wanted } }) as const;
