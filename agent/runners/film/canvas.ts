@@ -101,6 +101,13 @@ function fill(canvas: Canvas, box: Box, level: number): void {
   }
 }
 
+/** Over all of it, 0 to 255. */
+export function meanGrey({ width, height, planes }: Canvas): number {
+  let sum = 0;
+  for (let i = 0; i < width * height; i += 1) sum += planes[i]!;
+  return sum / (width * height);
+}
+
 /** The picture as a film of one frame, which needs no other words to be read. */
 export function asYuv4Mpeg({ width, height, planes }: Canvas): Uint8Array {
   const head = `YUV4MPEG2 W${width} H${height} F1:1 Ip A1:1 C444 XCOLORRANGE=FULL\nFRAME\n`;

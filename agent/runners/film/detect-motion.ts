@@ -31,12 +31,12 @@ async function detectMotion(attempt: DetectAttempt): Promise<void> {
 }
 
 async function detect(
-  { media, context, task }: DetectAttempt,
+  { media, context, task, work }: DetectAttempt,
   plan: FilmPlan,
   piece: PlanPiece,
 ): Promise<void> {
   const stream = plan.mode === 'whole' ? String(plan.source.stream) : 'v:0';
-  const look = await motionFilter(media, piece.name, motionName(piece), task.shakiness);
+  const look = await motionFilter(context, work.directory, motionName(piece), task.shakiness);
   const { frames } = piece;
   const graph =
     `[0:${stream}]${timeFilters(plan, piece).join(',')},${STEADY_FORMAT},split[all][some];` +

@@ -47,7 +47,8 @@ export async function readTimes(
     ? own
     : await decodedTimes(attempt, name, picture, timeBase, index.packets.length);
   refuseEndless(name, times, timeBase);
-  const said = index.packets.at(-1)!.duration;
+  // Where packets say no times, what they say of their length counts in ticks of another kind.
+  const said = ownClock ? index.packets.at(-1)!.duration : 0;
   return { timeBase, times, lastFrameTicks: said > 0 ? said : typicalStep(times), ownClock };
 }
 

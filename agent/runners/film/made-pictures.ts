@@ -21,6 +21,8 @@ const picturesSchema = z.object({
         name: z.string().regex(/^[a-z]+(-\d+)?\.(jpg|png|webp)$/),
         width: z.number().int().positive(),
         height: z.number().int().positive(),
+        /** Mean of its grey levels before it was coded. */
+        meanGrey: z.number(),
       }),
     )
     .min(1),

@@ -1,8 +1,8 @@
 /** vid.stab's lists of how small fields move from frame to frame, as text: read, joined, never believed. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { RunnerContext } from '../runner.ts';
 import { FilmFault } from './film-fault.ts';
-import type { MediaProcess } from './media-process.ts';
 
 /** A list's own words, and what it says of each frame without the frame's number. */
 export interface MotionList {
@@ -11,25 +11,28 @@ export interface MotionList {
 }
 
 /**
- * The filter that writes the list of `piece` to `result`. Newer filters write bytes of their own unless told
- * not to, older ones do not know the word for it: it is tried on one frame.
+ * The filter that writes its list to `result`. Newer ones write bytes of their own unless told not to, older ones
+ * do not know the word for it.
  */
 export async function motionFilter(
-  media: MediaProcess,
-  piece: string,
+  context: RunnerContext,
+  directory: string,
   result: string,
   shakiness: number,
 ): Promise<string> {
   const degree = Math.min(10, Math.max(1, shakiness || 5));
   const detect = `vidstabdetect=result=${result}:shakiness=${degree}:accuracy=15`;
-  const inText = `${detect}:fileformat=ascii`;
-  const run = await media.ffmpegLines(
-    [{ name: piece }],
-    ['-frames:v', '1', '-vf', `trim=end_frame=1,${inText}`, '-f', 'null'],
-    () => undefined,
-    { look: true },
-  );
-  return run.ok ? inText : detect;
+  let knowsText = false;
+  await context.run({
+    program: 'ffmpeg',
+    args: ['-hide_banner', '-h', 'filter=vidstabdetect'],
+    cwd: directory,
+    quiet: true,
+    onStdoutLine: (line) => {
+      knowsText ||= /^\s*fileformat\s/.test(line);
+    },
+  });
+  return knowsText ? `${detect}:fileformat=ascii` : detect;
 }
 
 /** Throws FilmFault `bad-output` where it is none that we can read. */

@@ -43,7 +43,8 @@ async function normaliseClip(attempt: ClipAttempt): Promise<void> {
       before: pictureFilters(shown, form),
       frames: {
         stream: String(shown.stream.index),
-        inputOptions: [],
+        // ffmpeg turns it upright itself: it would write the turn into the chunk besides.
+        inputOptions: ['-autorotate'],
         filters: rateFilters(piece, form),
       },
       besides: [decodedFrames(shown), ...sound],
@@ -89,7 +90,7 @@ function rateFilters({ frames }: PlanPiece, form: FilmForm): readonly string[] {
 function pictureFilters(shown: ShownPicture, form: FilmForm): readonly string[] {
   const { width, height, left, top } = letterbox(shown, form);
   return [
-    ...shown.filters,
+    ...shown.colours,
     ...(shown.isHdr ? HDR_TO_SDR : []),
     `scale=${width}:${height}:flags=bicubic+accurate_rnd+full_chroma_int:out_color_matrix=bt709:out_range=tv`,
     'format=yuv420p',

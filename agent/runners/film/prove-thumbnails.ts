@@ -17,6 +17,11 @@ type Picture = MadePictures['pictures'][number];
 const SMALL = 'small.gray';
 const LINES = 'picture.txt';
 
+/** The canvas's own grey: full range. */
+const SMALL_GREY = 'scale=64:64:flags=area:out_range=pc,format=gray';
+/** What coding may change in the mean. */
+const MAX_GREY_ERROR = 4;
+
 export const proveThumbnailsRunner = filmRunner('proveThumbnails', async (attempt) => {
   const { work, task, context } = attempt;
   const made = await readMadePictures(work.directory);
@@ -44,14 +49,14 @@ export const proveThumbnailsRunner = filmRunner('proveThumbnails', async (attemp
 
 async function pictureChecks(
   { media, work }: FilmAttempt<unknown>,
-  { name, width, height }: Picture,
+  { name, width, height, meanGrey }: Picture,
 ): Promise<Check[]> {
   const run = await media.ffmpeg(
     [{ name, picture: true }],
     [
       {
         name: { file: SMALL },
-        options: ['-map', '0:v', '-vf', 'scale=64:64:flags=area,format=gray', '-f', 'rawvideo'],
+        options: ['-map', '0:v', '-vf', SMALL_GREY, '-f', 'rawvideo'],
       },
       { name: { file: LINES }, options: ['-map', '0:v', '-f', 'framecrc'] },
     ],
@@ -62,7 +67,8 @@ async function pictureChecks(
   const small = await take(work.directory, SMALL);
   const size = /^#dimensions 0: (\d+x\d+)$/m.exec(lines.toString('latin1'))?.[1] ?? 'none';
   const complaint = run.complaints[0] ?? (run.ok ? undefined : 'ffmpeg failed');
-  const levels = small.length === 0 ? 0 : Math.max(...small) - Math.min(...small);
+  const mean = small.reduce((sum, level) => sum + level, 0) / Math.max(1, small.length);
+  const isLike = Math.abs(mean - meanGrey) <= MAX_GREY_ERROR;
   return [
     {
       check: `size of ${name}`,
@@ -75,8 +81,13 @@ async function pictureChecks(
             ? undefined
             : `${name} is ${size}, not ${width}x${height}`,
     },
-    // A film may be black at the time; then its picture is, and that is no fault of ours.
-    { check: `grey levels in ${name}`, expected: 'any', found: levels },
+    // A film may be black at the time; a picture must be what was put together.
+    {
+      check: `mean grey level of ${name}`,
+      expected: `${meanGrey.toFixed(1)} ±${MAX_GREY_ERROR}`,
+      found: Number(mean.toFixed(1)),
+      finding: isLike ? undefined : `${name} is not the picture that was put together`,
+    },
   ];
 }
 

@@ -11,8 +11,10 @@ export interface ShownPicture {
   /** Pixels as it is shown, before any scaling: turned upright, and of square pixels. */
   readonly width: number;
   readonly height: number;
-  /** From the stored picture to an upright one, with the colours that its container says. */
-  readonly filters: readonly string[];
+  /** The colours that its container says, or that are likely. */
+  readonly colours: readonly string[];
+  /** From the stored picture to an upright one. */
+  readonly upright: readonly string[];
   /** Brighter than a usual screen: PQ or HLG. */
   readonly isHdr: boolean;
 }
@@ -36,7 +38,8 @@ export function shownPicture(name: string, facts: MediaFacts): ShownPicture {
     stream,
     width: isTurned ? height : wide,
     height: isTurned ? wide : height,
-    filters: [...colourTags(colour, height), ...uprightFilters(orientation)],
+    colours: colourTags(colour, height),
+    upright: uprightFilters(orientation),
     isHdr,
   };
 }

@@ -65,7 +65,7 @@ async function measureBorders(
   let look: string | undefined;
   for (const [i, piece] of plan.pieces.slice(1).entries()) {
     const before = plan.pieces[i]!;
-    look ??= await motionFilter(media, edgeName(piece), BORDER, task.shakiness);
+    look ??= await motionFilter(context, work.directory, BORDER, task.shakiness);
     const last = before.frames > 1 ? 1 : 0;
     const graph =
       `[0:v]trim=start_frame=${last},setpts=0[a];[1:v]trim=end_frame=1,setpts=0[b];` +

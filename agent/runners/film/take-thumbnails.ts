@@ -6,7 +6,15 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MAX_PIXELS } from '../../../kit/film-fence.ts';
 import type { Sprites, TakeThumbnailsTask } from '../../../proto/gen/furrow/v1/task_film.ts';
-import { asYuv4Mpeg, newCanvas, place, textSize, writeText, type Canvas } from './canvas.ts';
+import {
+  asYuv4Mpeg,
+  meanGrey,
+  newCanvas,
+  place,
+  textSize,
+  writeText,
+  type Canvas,
+} from './canvas.ts';
 import { readTimes, type FilmTimes } from './film-clock.ts';
 import { FilmFault, processFault } from './film-fault.ts';
 import { filmRunner, type FilmAttempt } from './film-runner.ts';
@@ -142,7 +150,8 @@ function shapeOf({ shown }: Film, width: number, height: number): FrameShape {
     width,
     height,
     filters: [
-      ...shown.filters,
+      ...shown.colours,
+      ...shown.upright,
       ...tone,
       `scale=${width}:${height}:flags=area+accurate_rnd+full_chroma_int:out_color_matrix=bt601:out_range=pc`,
       'format=yuv444p',
@@ -256,5 +265,5 @@ async function code(
   await rm(join(work.directory, CANVAS));
   if (!run.ok) throw processFault(run, `coding ${name}`);
   const { width, height } = canvas;
-  return { name, width, height };
+  return { name, width, height, meanGrey: meanGrey(canvas) };
 }
