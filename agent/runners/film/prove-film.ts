@@ -14,6 +14,7 @@ import {
   AudioSpanReader,
   type AudioSpan,
 } from './audio-span.ts';
+import { carriedChecks } from './carried-proof.ts';
 import { readSeal, type ChunkSeal } from './chunk-seal.ts';
 import { containerOf } from './container.ts';
 import { readFilm } from './decode-proof.ts';
@@ -56,6 +57,7 @@ async function proveFilm(attempt: ProofAttempt): Promise<void> {
     const source = await sourceAudio(attempt, plan);
     checks.push(...audioChecks(source, audio, frameSeconds(plan), leadSeconds));
   }
+  checks.push(...(await carriedChecks(attempt, plan, film)));
   await writeProof(work.directory, { name: task.film, ...blob }, picture, plan, checks);
   const fault = checks.find((check) => check.finding !== undefined);
   if (fault !== undefined) {
