@@ -11,7 +11,10 @@ export const AUDIO_FRAMES_OPTIONS = ['-map', '0:a', '-c:a', 'pcm_s16le', '-f', '
 export function audioFramesOptions(streams: readonly number[]): readonly string[] {
   return [
     ...streams.flatMap((stream) => ['-map', `0:${stream}`]),
-    ...['-c:a', 'pcm_s16le', '-f', 'framecrc'],
+    '-c:a',
+    'pcm_s16le',
+    '-f',
+    'framecrc',
   ];
 }
 

@@ -40,7 +40,7 @@ export async function carriedChecks(
     ...subtitleLabels(container, carried, found),
     ...(await subtitleEvents(media, task, carried, found)),
     ...attachmentCheck(carried, found),
-    ...(await chapterCheck(media, task, containerStartUs(source))),
+    ...(await chapterCheck(media, task, container, containerStartUs(source))),
   ];
 }
 
@@ -195,6 +195,7 @@ const CHAPTER_TICK_SECONDS = 0.001;
 async function chapterCheck(
   media: MediaProcess,
   { source, film }: ProveFilmTask,
+  container: Container,
   sourceStartUs: number,
 ): Promise<readonly Check[]> {
   const [before, after] = await Promise.all([chaptersOf(media, source), chaptersOf(media, film)]);
@@ -202,6 +203,15 @@ async function chapterCheck(
   const wanted = before
     .filter(({ endSeconds }) => endSeconds > sourceStartUs / 1e6)
     .map(({ startSeconds }) => Math.max(0, startSeconds - sourceStartUs / 1e6));
+  // Chapters of MP4 leave no gap: its first begins with the film.
+  if (
+    container !== 'mkv' &&
+    container !== 'webm' &&
+    after[0]?.startSeconds === 0 &&
+    wanted.length > 0
+  ) {
+    wanted[0] = 0;
+  }
   const off = wanted.map((start, i) => Math.abs((after[i]?.startSeconds ?? Infinity) - start));
   const worst = Math.max(0, ...off);
   const hasAll = wanted.length === after.length;

@@ -75,9 +75,15 @@ export function carriedOptions(
   return [
     ...(audio === undefined ? [] : ['-map', `${audio}:a`]),
     ...carried.audio.flatMap((track, i) => labelsOf(track, container, `a:${i}`)),
-    ...['-map_metadata', String(source), '-map_chapters', String(source)],
+    '-map_metadata',
+    String(source),
+    '-map_chapters',
+    String(source),
     ...carried.subtitles.flatMap(({ track, codec }, i) => [
-      ...['-map', `${source}:${track.index}`, `-c:s:${i}`, codec],
+      '-map',
+      `${source}:${track.index}`,
+      `-c:s:${i}`,
+      codec,
       ...labelsOf(track, container, `s:${i}`),
     ]),
     ...(carried.attachments.length > 0 ? ['-map', `${source}:t`] : []),
@@ -97,7 +103,8 @@ function labelsOf(
   if (title !== undefined && isQuickTime(container)) labels.push(['handler_name', title]);
   return [
     ...labels.flatMap(([key, value]) => [`-metadata:s:${specifier}`, `${key}=${value}`]),
-    ...[`-disposition:${specifier}`, dispositions.length === 0 ? '0' : dispositions.join('+')],
+    `-disposition:${specifier}`,
+    dispositions.length === 0 ? '0' : dispositions.join('+'),
   ];
 }
 

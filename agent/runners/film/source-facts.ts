@@ -48,10 +48,10 @@ const probeSchema = z.object({
 });
 
 /** What a film's tracks are for, as the containers can say it. */
-const KEPT_DISPOSITIONS = [
-  ...['default', 'forced', 'original', 'dub', 'comment', 'lyrics', 'karaoke'],
-  ...['hearing_impaired', 'visual_impaired', 'captions', 'descriptions', 'clean_effects'],
-];
+const KEPT_DISPOSITIONS =
+  'default forced original dub comment lyrics karaoke hearing_impaired visual_impaired captions descriptions clean_effects'.split(
+    ' ',
+  );
 
 /** Only these are printed: other tags can be longer than any line that is read. */
 const ENTRIES = [

@@ -55,6 +55,9 @@ describe('the proof notices', () => {
       pieceMs: 4000,
       audio: { encoder: 'copy', bitrateBps: 0 },
     });
+  });
+
+  test('nothing where nothing is wrong', () => {
     expect(made.outcome).toEqual({ state: 'succeeded' });
   });
 
