@@ -15,6 +15,13 @@ export interface AudioEncoding {
   readonly encoder: string;
   /** Bits a second for each track; 0 takes the encoder's default. */
   readonly bitrateBps: number;
+  /** Absent for all tracks. */
+  readonly tracks?: AudioTrackChoice | undefined;
+}
+
+export interface AudioTrackChoice {
+  readonly first: boolean;
+  readonly languages: readonly string[];
 }
 
 export type FilmTaskKind =

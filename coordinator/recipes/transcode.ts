@@ -96,7 +96,8 @@ function withVideoDefaults(video: VideoEncoding | undefined, container: Containe
 
 function withAudioDefaults(audio: AudioEncoding | undefined, container: Container): AudioEncoding {
   const encoder = audio?.encoder || (container === 'webm' ? 'libopus' : 'aac');
-  return { encoder, bitrateBps: audio?.bitrateBps ?? 0 };
+  const { tracks } = audio ?? {};
+  return { encoder, bitrateBps: audio?.bitrateBps ?? 0, ...(tracks !== undefined && { tracks }) };
 }
 
 function faultOfVideo(video: VideoEncoding, container: Container): string | undefined {
@@ -135,11 +136,29 @@ function faultOfAudio(audio: AudioEncoding, container: Container): string | unde
   if (!containers.includes(container)) {
     return `.${container} does not take ${audio.encoder}: use ${containers.join(', ')}`;
   }
-  if (audio.bitrateBps === 0) return undefined;
+  const fault = faultOfTracks(audio);
+  if (fault !== undefined || audio.bitrateBps === 0) return fault;
   if (audio.encoder === 'copy') return 'a copied audio track has no bitrate of ours: leave it 0';
+  if (audio.encoder === 'none') return 'a film without sound has no audio bitrate: leave it 0';
   return isWhole(audio.bitrateBps, 8_000, 1_000_000)
     ? undefined
     : `audio bitrate ${audio.bitrateBps} is out of range: use 8000 to 1000000 bits a second`;
+}
+
+const LANGUAGE = /^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,4}$/;
+const MAX_LANGUAGES = 32;
+
+function faultOfTracks({ encoder, tracks }: AudioEncoding): string | undefined {
+  if (tracks === undefined) return undefined;
+  if (encoder === 'none')
+    return 'a film without sound has no audio tracks to choose: leave them out';
+  if (tracks.languages.length > MAX_LANGUAGES) {
+    return `audio tracks of ${tracks.languages.length} languages; the most is ${MAX_LANGUAGES}`;
+  }
+  const wrong = tracks.languages.find((language) => !LANGUAGE.test(language));
+  return wrong === undefined
+    ? undefined
+    : `audio language ${quote(wrong)} is none: use codes such as eng, de or pt-BR`;
 }
 
 function faultOfPieceMs(pieceMs: number): string | undefined {

@@ -44,6 +44,10 @@ const trackSchema = z.object({
   codec: z.string().optional(),
   language: z.string().optional(),
   title: z.string().optional(),
+  /** Of audio. */
+  channels: count.optional(),
+  /** Such as `default`, `forced`, `comment`. */
+  dispositions: z.array(z.string().regex(/^[a-z_]+$/)).optional(),
 });
 
 const planSchema = z.object({

@@ -44,7 +44,7 @@ async function normaliseClip(attempt: ClipAttempt): Promise<void> {
       frames: {
         stream: String(shown.stream.index),
         // ffmpeg turns it upright itself: it would write the turn into the chunk besides.
-        inputOptions: ['-autorotate'],
+        inputOptions: ['-autorotate', '1'],
         filters: rateFilters(piece, form),
       },
       besides: [decodedFrames(shown), ...sound],

@@ -14,6 +14,7 @@ import {
   AudioSpanReader,
   type AudioSpan,
 } from './audio-span.ts';
+import { carriedChecks } from './carried-proof.ts';
 import { readSeal, type ChunkSeal } from './chunk-seal.ts';
 import { containerOf } from './container.ts';
 import { readFilm } from './decode-proof.ts';
@@ -59,6 +60,7 @@ async function proveFilm(attempt: ProofAttempt): Promise<void> {
   }
   const timecode = wantedTimecode(plan, task.timecode === true);
   if (timecode !== undefined) checks.push(timecodeCheck(film, timecode));
+  if (task.source !== '') checks.push(...(await carriedChecks(attempt, plan, film)));
   const report = task.report || undefined;
   await writeProof(work.directory, { name: task.film, ...blob }, picture, plan, checks, report);
   const fault = checks.find((check) => check.finding !== undefined);

@@ -19,6 +19,7 @@ const streamSchema = z.object({
   sample_rate: z.string().optional(),
   channels: z.number().optional(),
   bits_per_raw_sample: z.string().optional(),
+  channel_layout: z.string().optional(),
   time_base: z.string().optional(),
   avg_frame_rate: z.string().optional(),
   r_frame_rate: z.string().optional(),
@@ -49,11 +50,17 @@ const probeSchema = z.object({
     .default({}),
 });
 
+/** What a film's tracks are for, as the containers can say it. */
+const KEPT_DISPOSITIONS =
+  'default forced original dub comment lyrics karaoke hearing_impaired visual_impaired captions descriptions clean_effects'.split(
+    ' ',
+  );
+
 /** Only these are printed: other tags can be longer than any line that is read. */
 const ENTRIES = [
   `stream=${Object.keys(streamSchema.shape).join(',')}`,
   'stream_tags=language,title,timecode',
-  'stream_disposition=attached_pic',
+  `stream_disposition=${['attached_pic', ...KEPT_DISPOSITIONS].join(',')}`,
   'stream_side_data',
   'format=format_name,start_time,duration',
   'format_tags=timecode',
@@ -155,12 +162,14 @@ export function streamsOf(facts: MediaFacts, type: string): MediaStream[] {
 
 /** What the plan keeps of each stream, so that the film's maker need not look again. */
 export function tracksOf(facts: MediaFacts): SourceTrack[] {
-  return facts.streams.map(({ index, codec_type, codec_name, tags }) => ({
+  return facts.streams.map(({ index, codec_type, codec_name, tags, channels, disposition }) => ({
     index,
     type: codec_type,
     codec: codec_name,
     language: tags?.['language']?.slice(0, MAX_LABEL_LENGTH),
     title: tags?.['title']?.slice(0, MAX_LABEL_LENGTH),
+    channels,
+    dispositions: KEPT_DISPOSITIONS.filter((name) => disposition?.[name] === 1),
   }));
 }
 

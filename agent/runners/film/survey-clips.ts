@@ -173,7 +173,7 @@ function planOf(form: FilmForm, places: readonly ClipPlace[]): FilmPlan {
       masteringDisplay: '',
       contentLight: '',
       audioTracks: hasSound ? 1 : 0,
-      tracks: hasSound ? [{ index: 1, type: 'audio', codec: 'alac' }] : [],
+      tracks: hasSound ? [{ index: 1, type: 'audio', dispositions: ['default'] }] : [],
     },
     timeBase: { num: 1, den },
     videoDelayUs: 0,

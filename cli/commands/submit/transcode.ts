@@ -3,7 +3,15 @@ import { FurrowError } from '../../../kit/furrow-error.ts';
 import type { File } from '../../../proto/gen/furrow/v1/step.ts';
 import { defineCommand } from '../../command.ts';
 import { checkSource, isFolder } from '../../local-files.ts';
-import { bitsPerSecond, frameSize, integerIn, numberIn, type FrameSize } from '../../options.ts';
+import type { AudioTrackChoice } from '../../../proto/gen/furrow/v1/task.ts';
+import {
+  audioTracks,
+  bitsPerSecond,
+  frameSize,
+  integerIn,
+  numberIn,
+  type FrameSize,
+} from '../../options.ts';
 import { PROXY_OPTIONS, withProxy, type ProxyOptions } from '../../proxy-options.ts';
 import { checkOutputOption, SUBMIT_OPTIONS, type SubmitOptions } from '../../submit-options.ts';
 
@@ -14,6 +22,8 @@ interface TranscodeOptions extends SubmitOptions, ProxyOptions {
   readonly size?: FrameSize;
   readonly audio?: string;
   readonly audioBitrate?: number;
+  /** Undefined for all. */
+  readonly audioTracks?: AudioTrackChoice;
   readonly pieceSeconds?: number;
   readonly film?: string;
   readonly mixedEncoders?: boolean;
@@ -45,7 +55,12 @@ export const transcode = defineCommand<TranscodeOptions>({
       help: 'frame size, such as 1280x720, 1280x or x720',
       parse: frameSize,
     },
-    { flags: '--audio <encoder>', help: 'aac, libopus or copy (default: aac)' },
+    { flags: '--audio <encoder>', help: 'aac, libopus, copy or none (default: aac)' },
+    {
+      flags: '--audio-tracks <which>',
+      help: 'all, first, or languages such as eng,fra (default: all)',
+      parse: audioTracks,
+    },
     { flags: '--audio-bitrate <rate>', help: 'such as 128k, for each track', parse: bitsPerSecond },
     {
       flags: '--piece-seconds <s>',
@@ -81,7 +96,11 @@ export const transcode = defineCommand<TranscodeOptions>({
         height: options.size?.height ?? 0,
         threads: 0,
       },
-      audio: { encoder: options.audio ?? '', bitrateBps: options.audioBitrate ?? 0 },
+      audio: {
+        encoder: options.audio ?? '',
+        bitrateBps: options.audioBitrate ?? 0,
+        tracks: options.audioTracks,
+      },
       film,
       pieceMs: Math.round((options.pieceSeconds ?? 0) * 1000),
       mixedEncoders: options.mixedEncoders,

@@ -7,6 +7,7 @@ import {
 
 const SOURCE = { name: 'holiday.mov', sha256: 'a'.repeat(64), sizeBytes: 1_000_000 };
 const VIDEO = { encoder: '', crf: 0, preset: '', width: 0, height: 0, threads: 0 };
+const AAC = { encoder: 'aac', bitrateBps: 0 };
 const REQUEST: TranscodeRequest = { source: SOURCE, film: '', pieceMs: 0 };
 
 function stepsOf(request: TranscodeRequest) {
@@ -121,6 +122,17 @@ describe('the recipe transcode', () => {
     ['AAC in webm', { film: 'a.webm', audio: { encoder: 'aac', bitrateBps: 0 } }, /does not take/],
     ['a bitrate for a copy', { audio: { encoder: 'copy', bitrateBps: 9000 } }, /leave it 0/],
     ['a tiny bitrate', { audio: { encoder: 'aac', bitrateBps: 12 } }, /8000 to 1000000/],
+    [
+      'a language that is none',
+      { audio: { ...AAC, tracks: { first: false, languages: ['eng', 'x y'] } } },
+      /audio language "x y" is none/,
+    ],
+    [
+      'tracks of a film without sound',
+      { audio: { encoder: 'none', bitrateBps: 0, tracks: { first: true, languages: [] } } },
+      /without sound/,
+    ],
+    ['a bitrate without sound', { audio: { encoder: 'none', bitrateBps: 9000 } }, /leave it 0/],
     ['tiny pieces', { pieceMs: 10 }, /piece length 10 ms/],
   ])('refuses %s', (_what, request, message) => {
     const fault = faultOf(request);
