@@ -9,6 +9,8 @@ export interface VideoEncoding {
   readonly height: number;
   /** 0 takes the unit's CPUs. */
   readonly threads: number;
+  /** A film of high dynamic range becomes one of standard range. */
+  readonly toSdr?: boolean | undefined;
 }
 
 export interface AudioEncoding {
@@ -24,10 +26,37 @@ export interface AudioTrackChoice {
   readonly languages: readonly string[];
 }
 
+/** Which frames a film has instead of its source's: a rate, or a factor. */
+export interface Retime {
+  /** Frames a second; 0/0 where a factor is given. */
+  readonly rateNum: number;
+  readonly rateDen: number;
+  /** Frames for each of the source's; 0 where a rate is given. */
+  readonly factor: number;
+  /** Frames between two of the source's are made of both. */
+  readonly between: boolean;
+}
+
+/** Frames of two fields become whole pictures. */
+export interface Deinterlace {
+  /** Every film, not only those that are found to be interlaced. */
+  readonly always: boolean;
+  /** Each field becomes a picture. */
+  readonly eachField: boolean;
+}
+
 export type FilmTaskKind =
   | {
       readonly $case: 'split';
-      readonly value: { readonly source: string; readonly pieceMs: number };
+      readonly value: {
+        readonly source: string;
+        readonly pieceMs: number;
+        readonly retime?: Retime | undefined;
+        /** Frames beyond its own that a piece holds, before and after. */
+        readonly leadFrames?: number | undefined;
+        readonly tailFrames?: number | undefined;
+        readonly deinterlace?: Deinterlace | undefined;
+      };
     }
   | {
       readonly $case: 'encode';

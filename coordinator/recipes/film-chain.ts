@@ -26,6 +26,8 @@ import {
 export const RESERVED =
   /^(plan\.json|proof\.json|chunks\.ffconcat|(piece|chunk|seal|audio|thumbs|packets|motion|edge|moves|sound|clips|pictures)[-.].*)$/;
 
+type SplitTask = Extract<TaskKind, { readonly $case: 'split' }>['value'];
+
 const FFMPEG = ['tool:ffmpeg'];
 
 export interface FilmChain {
@@ -35,6 +37,10 @@ export interface FilmChain {
   readonly audio: AudioEncoding;
   /** Wanted length of a piece. */
   readonly pieceMs: number;
+  /** What else the cutting is told: other frames than the source's, pieces that overlap. */
+  readonly cut?:
+    | Pick<SplitTask, 'retime' | 'deinterlace' | 'leadFrames' | 'tailFrames'>
+    | undefined;
   readonly chunks: ChunkStep;
   /** The film has a timecode even where the source has none. */
   readonly timecode?: boolean | undefined;
@@ -63,13 +69,13 @@ export function pieceScratchBytes(source: File): number {
 
 const oneUnit = { parameters: undefined, limits: stallsAfter(600_000) };
 
-function splitStep({ source, pieceMs }: FilmChain): StepSpec {
+function splitStep({ source, pieceMs, cut }: FilmChain): StepSpec {
   const beside = sourceBeside(source);
   return {
     ...oneUnit,
     name: 'split',
     dependsOn: [],
-    task: { kind: { $case: 'split', value: { source: beside.name, pieceMs } } },
+    task: { kind: { $case: 'split', value: { source: beside.name, pieceMs, ...cut } } },
     inputs: [fileInput(beside)],
     outputs: [output('plan.json'), output('piece-*')],
     demand: demand(1000, 256 * MIB, source.sizeBytes * 2, FFMPEG),

@@ -4,7 +4,7 @@
  * each as in a single run over the film.
  */
 import type { DetectMotionTask } from '../../../proto/gen/furrow/v1/task_film.ts';
-import { planAndPiece, timeFilters } from './encode.ts';
+import { planAndPiece, plannedSource } from './encode.ts';
 import { FilmFault, processFault } from './film-fault.ts';
 import type { FilmPlan, PlanPiece } from './film-plan.ts';
 import { filmRunner, type FilmAttempt } from './film-runner.ts';
@@ -35,17 +35,16 @@ async function detect(
   plan: FilmPlan,
   piece: PlanPiece,
 ): Promise<void> {
-  const stream = plan.mode === 'whole' ? String(plan.source.stream) : 'v:0';
+  const { stream, inputOptions, filters } = plannedSource(plan, piece);
   const look = await motionFilter(context, work.directory, motionName(piece), task.shakiness);
   const { frames } = piece;
   const graph =
-    `[0:${stream}]${timeFilters(plan, piece).join(',')},${STEADY_FORMAT},split[all][some];` +
+    `[0:${stream}]${filters.join(',')},${STEADY_FORMAT},split[all][some];` +
     `[all]${look}[seen];` +
     `[some]select='eq(n\\,0)+eq(n\\,${frames - 1})'[edges]`;
   const exactTimes = ['-fps_mode', 'passthrough', '-enc_time_base', `1/${plan.timeBase.den}`];
-  const copyTimes = plan.mode === 'cut' ? ['-copyts'] : [];
   const run = await media.ffmpeg(
-    [{ name: piece.name, options: ['-noautorotate', ...copyTimes] }],
+    [{ name: piece.name, options: ['-noautorotate', ...inputOptions] }],
     [
       {
         name: 'null',

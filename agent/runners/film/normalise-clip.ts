@@ -41,7 +41,7 @@ async function normaliseClip(attempt: ClipAttempt): Promise<void> {
     await makeChunk(attempt, plan, piece, {
       settings: settingsFor(attempt, plan),
       before: pictureFilters(shown, form),
-      frames: {
+      source: {
         stream: String(shown.stream.index),
         // ffmpeg turns it upright itself: it would write the turn into the chunk besides.
         inputOptions: ['-autorotate', '1'],

@@ -1,5 +1,6 @@
 /** Timecodes: the number that a camera writes to a film's first frame, by which editors find frames again. */
 import type { Container } from './container.ts';
+import { filmFrameRate } from './film-frames.ts';
 import type { FilmPlan } from './film-plan.ts';
 import type { Check } from '../../../kit/proof-report.ts';
 import type { MediaFacts } from './source-facts.ts';
@@ -20,7 +21,7 @@ export function timecodeOf({ streams, format }: MediaFacts): string | undefined 
 
 /** What the film made of a source is to begin with; undefined for none. `made`: also where the source has none. */
 export function wantedTimecode(plan: FilmPlan, made: boolean): string | undefined {
-  if (!hasTimecodeRate(plan.source.frameRate)) return undefined;
+  if (!hasTimecodeRate(filmFrameRate(plan))) return undefined;
   return plan.source.timecode ?? (made ? FROM_ZERO : undefined);
 }
 
@@ -42,7 +43,7 @@ export function timecodeOptions(
     return plan.source.timecode === undefined ? [] : ['-metadata', 'timecode='];
   const tag = ['-metadata', `timecode=${timecode}`];
   // The count of frames in a second is the header's; packets keep their times.
-  const rate = ['-r:v', plan.source.frameRate];
+  const rate = ['-r:v', filmFrameRate(plan)];
   switch (container) {
     case 'mov':
       return [...tag, ...rate];

@@ -1,5 +1,6 @@
 import { basename, extname } from 'node:path';
 import { FurrowError } from '../../../kit/furrow-error.ts';
+import type { Deinterlace } from '../../../proto/gen/furrow/v1/task.ts';
 import type { File } from '../../../proto/gen/furrow/v1/step.ts';
 import { defineCommand } from '../../command.ts';
 import { checkSource, isFolder } from '../../local-files.ts';
@@ -10,6 +11,7 @@ import {
   frameSize,
   integerIn,
   numberIn,
+  oneOf,
   type FrameSize,
 } from '../../options.ts';
 import { PROXY_OPTIONS, withProxy, type ProxyOptions } from '../../proxy-options.ts';
@@ -24,6 +26,10 @@ interface TranscodeOptions extends SubmitOptions, ProxyOptions {
   readonly audioBitrate?: number;
   /** Undefined for all. */
   readonly audioTracks?: AudioTrackChoice;
+  readonly fps?: string;
+  readonly deinterlace?: 'off' | 'on' | 'auto';
+  readonly fieldRate?: boolean;
+  readonly hdr?: 'keep' | 'sdr';
   readonly pieceSeconds?: number;
   readonly film?: string;
   readonly mixedEncoders?: boolean;
@@ -54,6 +60,21 @@ export const transcode = defineCommand<TranscodeOptions>({
       flags: '--size <WxH>',
       help: 'frame size, such as 1280x720, 1280x or x720',
       parse: frameSize,
+    },
+    {
+      flags: '--fps <rate>',
+      help: 'frames a second, such as 25 or 30000/1001; frames are shown again or left out by their times (default: those of the source)',
+    },
+    {
+      flags: '--deinterlace <when>',
+      help: 'make whole pictures of fields: off, on, or auto for films that are interlaced (default: off)',
+      parse: oneOf('off', 'on', 'auto'),
+    },
+    { flags: '--field-rate', help: 'with --deinterlace: a picture of each field, twice as many' },
+    {
+      flags: '--hdr <what>',
+      help: 'keep high dynamic range, or make it standard range: keep or sdr (default: keep)',
+      parse: oneOf('keep', 'sdr'),
     },
     { flags: '--audio <encoder>', help: 'aac, libopus, copy or none (default: aac)' },
     {
@@ -95,6 +116,7 @@ export const transcode = defineCommand<TranscodeOptions>({
         width: options.size?.width ?? 0,
         height: options.size?.height ?? 0,
         threads: 0,
+        toSdr: options.hdr === 'sdr' ? true : undefined,
       },
       audio: {
         encoder: options.audio ?? '',
@@ -105,6 +127,8 @@ export const transcode = defineCommand<TranscodeOptions>({
       pieceMs: Math.round((options.pieceSeconds ?? 0) * 1000),
       mixedEncoders: options.mixedEncoders,
       withProxy: withProxy(options),
+      fps: options.fps,
+      deinterlace: deinterlaceOf(options),
     };
     const workOf = ([source]: readonly File[]) =>
       ({ $case: 'transcode', value: { source, ...wanted } }) as const;
@@ -112,6 +136,15 @@ export const transcode = defineCommand<TranscodeOptions>({
     return submitWithFiles([local], workOf, local.name, options, context);
   },
 });
+
+function deinterlaceOf({ deinterlace, fieldRate }: TranscodeOptions): Deinterlace | undefined {
+  if (deinterlace === undefined || deinterlace === 'off') {
+    if (fieldRate !== true) return undefined;
+    const message = '--field-rate makes pictures of fields: add --deinterlace on or auto';
+    throw new FurrowError('invalid', 'DEINTERLACE_MISSING', message);
+  }
+  return { always: deinterlace === 'on', eachField: fieldRate === true };
+}
 
 /** The name asked for, else that of -o, so that its extension chooses the container. */
 async function filmName({ film, output }: TranscodeOptions): Promise<string> {
