@@ -96,6 +96,17 @@ export function frameSize(text: string): FrameSize {
   return { width, height };
 }
 
+/** `all`, `first`, or languages: `eng,fra`. Undefined for all. */
+export function audioTracks(text: string) {
+  if (text === 'all') return undefined;
+  if (text === 'first') return { first: true, languages: [] };
+  const languages = text.split(',');
+  if (languages.every((language) => /^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$/.test(language))) {
+    return { first: false, languages };
+  }
+  throw invalidOption(`'${text}' is not all, first, or languages such as eng,fra`);
+}
+
 /** An option that may be given again: all its values in order. */
 export function repeated(text: string, previous: readonly string[] | undefined): readonly string[] {
   return [...(previous ?? []), text];

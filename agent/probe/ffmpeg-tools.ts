@@ -10,6 +10,8 @@ export type FfmpegTools =
       readonly version: string;
       /** By encoder, such as libx264. */
       readonly encoders: ReadonlyMap<string, Trial>;
+      /** Those of `FILTERS` that it was built with. */
+      readonly filters: readonly string[];
     }
   | { readonly state: 'missing'; readonly reason: string }
   /** It does not answer in time: nothing is known. */
@@ -63,23 +65,30 @@ const HARDWARE: readonly Family[] = [
   { names: ['h264_amf', 'hevc_amf', 'av1_amf'], device: [], pictures: NV12, devices: [] },
 ];
 
+/** Filters that some builds lack and some recipes need. */
+const FILTERS = ['vidstabdetect'];
+
 const QUERY_TIMEOUT_MS = 10_000;
 const TRIAL_TIMEOUT_MS = 20_000;
 /** NVENC takes nothing below 145×145, others nothing below 256×128: a trial on less proves nothing. */
 const TRIAL_SIZE = '320x240';
 
 export async function probeFfmpeg(environment: ToolEnvironment = {}): Promise<FfmpegTools> {
-  const [ffmpeg, ffprobe] = await Promise.all([
+  const [ffmpeg, listing, ffprobe] = await Promise.all([
     askTool('ffmpeg', ['-encoders'], QUERY_TIMEOUT_MS),
+    askTool('ffmpeg', ['-filters'], QUERY_TIMEOUT_MS),
     askTool('ffprobe', ['-version'], QUERY_TIMEOUT_MS),
   ]);
-  for (const answer of [ffmpeg, ffprobe]) {
+  for (const answer of [ffmpeg, listing, ffprobe]) {
     if (answer.state === 'failed') return { state: 'missing', reason: answer.reason };
   }
   if (ffmpeg.state !== 'answered' || ffprobe.state !== 'answered') return { state: 'silent' };
+  if (listing.state !== 'answered') return { state: 'silent' };
+  const present = parseFilters(listing.stdout);
+  const filters = FILTERS.filter((filter) => present.has(filter));
   const encoders = await tryAll(parseEncoders(ffmpeg.stdout), environment);
   // Its banner says the version.
-  return { state: 'found', version: parseVersion(ffmpeg.stderr), encoders };
+  return { state: 'found', version: parseVersion(ffmpeg.stderr), encoders, filters };
 }
 
 /** Hardware one after the other: a card has few sessions, and its users may need them. */
@@ -154,6 +163,12 @@ export function parseEncoders(listing: string): ReadonlySet<string> {
     if (match?.[1] !== undefined && match[1] !== '=') names.add(match[1]);
   }
   return names;
+}
+
+/** Names of all filters in the answer to `ffmpeg -filters`: lines such as ` ..C scale  V->V  Scale.` */
+export function parseFilters(listing: string): ReadonlySet<string> {
+  const names = [...listing.matchAll(/^ [A-Z.]{2,3} (\S+) +\S+->\S+/gm)].map((match) => match[1]!);
+  return new Set(names);
 }
 
 /** The version in the first line of ffmpeg's banner. */

@@ -161,6 +161,7 @@ async function proveFfmpeg(environment: ToolEnvironment, before: Toolchain): Pro
       trials.set('tool:ffmpeg', { state: 'works' });
       trials.set(`ffmpeg:${found.version}`, { state: 'works' });
       for (const [encoder, trial] of found.encoders) trials.set(`encoder:${encoder}`, trial);
+      for (const filter of found.filters) trials.set(`filter:${filter}`, { state: 'works' });
       return { trials, versions: { ffmpeg: found.version } };
     }
     case 'missing':
@@ -170,7 +171,7 @@ async function proveFfmpeg(environment: ToolEnvironment, before: Toolchain): Pro
       };
     case 'silent': {
       const ofFfmpeg = before.attributes.filter((name) =>
-        /^(tool:ffmpeg$|ffmpeg:|encoder:)/.test(name),
+        /^(tool:ffmpeg$|ffmpeg:|encoder:|filter:)/.test(name),
       );
       const reason = 'ffmpeg does not answer in time';
       const version = before.versions['ffmpeg'];

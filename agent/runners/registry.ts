@@ -5,6 +5,16 @@ import { concatRunner } from './film/concat.ts';
 import { encodeRunner } from './film/encode.ts';
 import { proveFilmRunner } from './film/prove-film.ts';
 import { splitRunner } from './film/split.ts';
+import { detectMotionRunner } from './film/detect-motion.ts';
+import { encodeProxyRunner } from './film/encode-proxy.ts';
+import { extractSoundRunner } from './film/extract-sound.ts';
+import { joinSoundsRunner } from './film/join-sounds.ts';
+import { normaliseClipRunner } from './film/normalise-clip.ts';
+import { proveSoundRunner } from './film/prove-sound.ts';
+import { proveThumbnailsRunner } from './film/prove-thumbnails.ts';
+import { smoothMotionRunner } from './film/smooth-motion.ts';
+import { surveyClipsRunner } from './film/survey-clips.ts';
+import { takeThumbnailsRunner } from './film/take-thumbnails.ts';
 import { noopRunner } from './noop.ts';
 import { filmFramesRunner } from './render/film-frames.ts';
 import { proveRenderRunner } from './render/prove-render.ts';
@@ -26,6 +36,16 @@ const RUNNERS: readonly Runner[] = [
   renderFramesRunner,
   filmFramesRunner,
   proveRenderRunner,
+  encodeProxyRunner,
+  detectMotionRunner,
+  smoothMotionRunner,
+  takeThumbnailsRunner,
+  proveThumbnailsRunner,
+  extractSoundRunner,
+  proveSoundRunner,
+  surveyClipsRunner,
+  normaliseClipRunner,
+  joinSoundsRunner,
 ];
 
 export const runnerRegistry: RunnerRegistry = new Map(

@@ -17,7 +17,12 @@ import { status } from './status.ts';
 import { cancel, pause, remove, resume, retry } from './steer.ts';
 import { command } from './submit/command.ts';
 import { render } from './submit/render.ts';
+import { audio } from './submit/audio.ts';
+import { concat } from './submit/concat.ts';
+import { proxy } from './submit/proxy.ts';
+import { stabilize } from './submit/stabilize.ts';
 import { steps } from './submit/steps.ts';
+import { thumbnails } from './submit/thumbnails.ts';
 import { transcode } from './submit/transcode.ts';
 import { natsConfig } from './nats-config.ts';
 import { createToken, invite, listTokens, revokeAgent, revokeToken } from './tokens.ts';
@@ -28,7 +33,7 @@ import { watch } from './watch.ts';
 const submit: CommandGroup = {
   name: 'submit',
   summary: 'submit a job: a film, a DAG of steps, or a program',
-  commands: [transcode, render, steps, command],
+  commands: [transcode, proxy, stabilize, thumbnails, audio, concat, render, steps, command],
 };
 
 const tickets: CommandGroup = {

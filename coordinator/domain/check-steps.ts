@@ -65,22 +65,40 @@ function namesIn(task: TaskKind): readonly string[] {
   switch (task.$case) {
     case 'split':
     case 'audio':
+    case 'takeThumbnails':
       return [task.value.source];
+    case 'extractSound':
+      return [task.value.source, task.value.sound];
+    case 'surveyClips':
+      return task.value.clips.map(({ source }) => source);
     case 'concat':
+      return namesOf(task.value.source, task.value.film);
     case 'proveFilm':
-      return [task.value.source, task.value.film];
+      return namesOf(task.value.source, task.value.film, task.value.report);
     case 'scanScene':
     case 'renderFrames':
       return [task.value.file];
     case 'filmFrames':
       return [task.value.film];
     case 'proveRender':
-      return task.value.film === '' ? [] : [task.value.film];
+      return namesOf(task.value.film);
     case 'command':
     case 'noop':
     case 'encode':
+    case 'encodeProxy':
+    case 'detectMotion':
+    case 'smoothMotion':
+    case 'proveThumbnails':
+    case 'proveSound':
+    case 'normaliseClip':
+    case 'joinSounds':
       return [];
   }
+}
+
+/** A film that is made of many has no one source. */
+function namesOf(...names: readonly (string | undefined)[]): readonly string[] {
+  return names.filter((name) => name !== undefined && name !== '') as readonly string[];
 }
 
 function faultOfParameters(step: StepSpec, names: ReadonlySet<string>): string | undefined {

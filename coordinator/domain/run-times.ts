@@ -117,7 +117,11 @@ function workOf(kind: NonNullable<StepSpec['task']>['kind'], scratchBytes: numbe
     case 'command':
       return [kind.$case, kind.value.argv[0] ?? ''];
     case 'encode':
-      return [kind.$case, kind.value.video];
+      return [kind.$case, kind.value.video, kind.value.steady === true];
+    case 'encodeProxy':
+    case 'detectMotion':
+    case 'normaliseClip':
+      return [kind.$case, kind.value];
     case 'noop':
     case 'scanScene':
     case 'proveRender':
@@ -131,6 +135,13 @@ function workOf(kind: NonNullable<StepSpec['task']>['kind'], scratchBytes: numbe
     case 'audio':
     case 'concat':
     case 'proveFilm':
+    case 'smoothMotion':
+    case 'joinSounds':
+    case 'surveyClips':
+    case 'extractSound':
+    case 'proveSound':
+    case 'takeThumbnails':
+    case 'proveThumbnails':
       return [kind.$case, scratchBytes];
   }
 }

@@ -6,7 +6,7 @@
 import type { FilmTaskKind } from './film-tasks.ts';
 import type { RenderTaskKind } from './render-tasks.ts';
 
-export type { AudioEncoding, VideoEncoding } from './film-tasks.ts';
+export type { AudioEncoding, Deinterlace, Retime, VideoEncoding } from './film-tasks.ts';
 
 export interface File {
   /** Relative: no `..`, no leading slash, no control characters. */

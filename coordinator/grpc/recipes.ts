@@ -2,6 +2,11 @@
 import type { SubmitJobRequest } from '../../proto/gen/furrow/v1/job_service.ts';
 import type { RecipePlan } from '../recipes/recipe.ts';
 import { renderSteps } from '../recipes/render.ts';
+import { audioSteps } from '../recipes/audio.ts';
+import { concatSteps } from '../recipes/concat.ts';
+import { proxySteps } from '../recipes/proxy.ts';
+import { stabilizeSteps } from '../recipes/stabilize.ts';
+import { thumbnailSteps } from '../recipes/thumbnails.ts';
 import { transcodeSteps } from '../recipes/transcode.ts';
 
 type Work = NonNullable<SubmitJobRequest['work']>;
@@ -22,5 +27,21 @@ export function planOf(work: RecipeWork): RecipeJob {
         plan: transcodeSteps(work.value),
         usualName: work.value.source?.name ?? 'transcode',
       };
+    case 'proxy':
+      return { plan: proxySteps(work.value), usualName: work.value.source?.name ?? 'proxy' };
+    case 'stabilize':
+      return {
+        plan: stabilizeSteps(work.value),
+        usualName: work.value.source?.name ?? 'stabilize',
+      };
+    case 'thumbnails':
+      return {
+        plan: thumbnailSteps(work.value),
+        usualName: work.value.source?.name ?? 'thumbnails',
+      };
+    case 'audio':
+      return { plan: audioSteps(work.value), usualName: work.value.source?.name ?? 'audio' };
+    case 'concat':
+      return { plan: concatSteps(work.value), usualName: work.value.clips[0]?.name ?? 'concat' };
   }
 }

@@ -67,6 +67,8 @@ export const AUDIO_ENCODERS: ReadonlyMap<string, readonly Container[]> = new Map
   ['aac', ['mp4', 'mov', 'mkv']],
   ['libopus', ['mp4', 'mkv', 'webm']],
   ['copy', ['mp4', 'mov', 'mkv', 'webm']],
+  // No sound at all.
+  ['none', ['mp4', 'mov', 'mkv', 'webm']],
 ]);
 
 export function containerOf(film: string): Container | undefined {

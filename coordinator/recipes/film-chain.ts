@@ -24,7 +24,9 @@ import {
 
 /** Names that the runners use in a unit's directory. */
 export const RESERVED =
-  /^(plan\.json|proof\.json|chunks\.ffconcat|(piece|chunk|seal|audio|thumbs|packets)[-.].*)$/;
+  /^(plan\.json|proof\.json|chunks\.ffconcat|(piece|chunk|seal|audio|thumbs|packets|motion|edge|moves|sound|clips|pictures)[-.].*)$/;
+
+type SplitTask = Extract<TaskKind, { readonly $case: 'split' }>['value'];
 
 const FFMPEG = ['tool:ffmpeg'];
 
@@ -35,7 +37,13 @@ export interface FilmChain {
   readonly audio: AudioEncoding;
   /** Wanted length of a piece. */
   readonly pieceMs: number;
+  /** What else the cutting is told: other frames than the source's, pieces that overlap. */
+  readonly cut?:
+    | Pick<SplitTask, 'retime' | 'deinterlace' | 'leadFrames' | 'tailFrames'>
+    | undefined;
   readonly chunks: ChunkStep;
+  /** The film has a timecode even where the source has none. */
+  readonly timecode?: boolean | undefined;
 }
 
 /** What makes `chunk-*` and `seal-*` of the piece that is its item; `plan.json` lies beside it. */
@@ -61,13 +69,13 @@ export function pieceScratchBytes(source: File): number {
 
 const oneUnit = { parameters: undefined, limits: stallsAfter(600_000) };
 
-function splitStep({ source, pieceMs }: FilmChain): StepSpec {
+function splitStep({ source, pieceMs, cut }: FilmChain): StepSpec {
   const beside = sourceBeside(source);
   return {
     ...oneUnit,
     name: 'split',
     dependsOn: [],
-    task: { kind: { $case: 'split', value: { source: beside.name, pieceMs } } },
+    task: { kind: { $case: 'split', value: { source: beside.name, pieceMs, ...cut } } },
     inputs: [fileInput(beside)],
     outputs: [output('plan.json'), output('piece-*')],
     demand: demand(1000, 256 * MIB, source.sizeBytes * 2, FFMPEG),
@@ -99,7 +107,7 @@ function audioStep({ source, audio }: FilmChain): StepSpec {
   };
 }
 
-function joinSteps({ source, film, chunks }: FilmChain): readonly StepSpec[] {
+function joinSteps({ source, film, chunks, timecode }: FilmChain): readonly StepSpec[] {
   // Failures name it: only where the film lies beside it must it give way.
   const beside = sourceBeside(source, film);
   const size = source.sizeBytes;
@@ -108,7 +116,7 @@ function joinSteps({ source, film, chunks }: FilmChain): readonly StepSpec[] {
       ...oneUnit,
       name: 'concat',
       dependsOn: ['split', chunks.name, 'audio'],
-      task: { kind: { $case: 'concat', value: { source: beside.name, film } } },
+      task: { kind: { $case: 'concat', value: { source: beside.name, film, timecode } } },
       inputs: [
         fileInput(beside),
         outputsOf('split', 'plan.json'),
@@ -124,7 +132,7 @@ function joinSteps({ source, film, chunks }: FilmChain): readonly StepSpec[] {
       ...oneUnit,
       name: 'proof',
       dependsOn: ['split', chunks.name, 'audio', 'concat'],
-      task: { kind: { $case: 'proveFilm', value: { source: beside.name, film } } },
+      task: { kind: { $case: 'proveFilm', value: { source: beside.name, film, timecode } } },
       inputs: [
         fileInput(beside),
         outputsOf('split', 'plan.json'),

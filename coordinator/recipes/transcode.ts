@@ -3,9 +3,11 @@
  * steps or the first fault out. Nothing here looks at the film; that is the split unit's work.
  */
 import { faultOfName } from '../domain/names.ts';
-import type { AudioEncoding, File, VideoEncoding } from '../domain/task.ts';
+import type { AudioEncoding, Deinterlace, File, VideoEncoding } from '../domain/task.ts';
 import { AUDIO_ENCODERS, containerOf, ENCODERS, type Container } from './codings.ts';
+import { frameRateOf } from './frame-rate.ts';
 import { type ChunkStep, filmChain, pieceScratchBytes, RESERVED } from './film-chain.ts';
+import { withProxy, type WithProxy } from './proxy.ts';
 import {
   baseName,
   demand,
@@ -27,6 +29,10 @@ export interface TranscodeRequest {
   readonly pieceMs: number;
   /** Pieces may be encoded by different versions of ffmpeg. */
   readonly mixedEncoders?: boolean | undefined;
+  readonly withProxy?: WithProxy | undefined;
+  /** Frames a second, such as `25` or `30000/1001`; those of the source when absent or empty. */
+  readonly fps?: string | undefined;
+  readonly deinterlace?: Deinterlace | undefined;
 }
 
 const DEFAULT_PIECE_MS = 10_000;
@@ -58,11 +64,21 @@ export function transcodeSteps(request: TranscodeRequest): RecipePlan {
   const video = withVideoDefaults(request.video, container);
   const audio = withAudioDefaults(request.audio, container);
   const pieceMs = request.pieceMs || DEFAULT_PIECE_MS;
+  const rate = frameRateOf(request.fps ?? '');
   const fault =
-    faultOfVideo(video, container) ?? faultOfAudio(audio, container) ?? faultOfPieceMs(pieceMs);
-  if (fault !== undefined) return invalid(fault);
+    faultOfVideo(video, container) ??
+    faultOfAudio(audio, container) ??
+    faultOfPieceMs(pieceMs) ??
+    (typeof rate === 'string' ? rate : undefined);
+  if (fault !== undefined || typeof rate === 'string') return invalid(fault ?? '');
+  const { deinterlace } = request;
+  const cut = {
+    ...(rate !== undefined && { retime: { ...rate, factor: 0, between: false } }),
+    ...(deinterlace !== undefined && { deinterlace }),
+  };
   const chunks = encodeStep(source, video, request.mixedEncoders === true);
-  return { state: 'ok', steps: filmChain({ source, film, audio, pieceMs, chunks }) };
+  const steps = filmChain({ source, film, audio, pieceMs, cut, chunks });
+  return withProxy({ state: 'ok', steps }, source, request.withProxy, ['encode']);
 }
 
 function encodeStep(source: File, video: VideoEncoding, isMixed: boolean): ChunkStep {
@@ -88,12 +104,14 @@ function withVideoDefaults(video: VideoEncoding | undefined, container: Containe
     width: video?.width ?? 0,
     height: video?.height ?? 0,
     threads: video?.threads || DEFAULT_THREADS,
+    ...(video?.toSdr === true && { toSdr: true }),
   };
 }
 
 function withAudioDefaults(audio: AudioEncoding | undefined, container: Container): AudioEncoding {
   const encoder = audio?.encoder || (container === 'webm' ? 'libopus' : 'aac');
-  return { encoder, bitrateBps: audio?.bitrateBps ?? 0 };
+  const { tracks } = audio ?? {};
+  return { encoder, bitrateBps: audio?.bitrateBps ?? 0, ...(tracks !== undefined && { tracks }) };
 }
 
 function faultOfVideo(video: VideoEncoding, container: Container): string | undefined {
@@ -132,11 +150,29 @@ function faultOfAudio(audio: AudioEncoding, container: Container): string | unde
   if (!containers.includes(container)) {
     return `.${container} does not take ${audio.encoder}: use ${containers.join(', ')}`;
   }
-  if (audio.bitrateBps === 0) return undefined;
+  const fault = faultOfTracks(audio);
+  if (fault !== undefined || audio.bitrateBps === 0) return fault;
   if (audio.encoder === 'copy') return 'a copied audio track has no bitrate of ours: leave it 0';
+  if (audio.encoder === 'none') return 'a film without sound has no audio bitrate: leave it 0';
   return isWhole(audio.bitrateBps, 8_000, 1_000_000)
     ? undefined
     : `audio bitrate ${audio.bitrateBps} is out of range: use 8000 to 1000000 bits a second`;
+}
+
+const LANGUAGE = /^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,4}$/;
+const MAX_LANGUAGES = 32;
+
+function faultOfTracks({ encoder, tracks }: AudioEncoding): string | undefined {
+  if (tracks === undefined) return undefined;
+  if (encoder === 'none')
+    return 'a film without sound has no audio tracks to choose: leave them out';
+  if (tracks.languages.length > MAX_LANGUAGES) {
+    return `audio tracks of ${tracks.languages.length} languages; the most is ${MAX_LANGUAGES}`;
+  }
+  const wrong = tracks.languages.find((language) => !LANGUAGE.test(language));
+  return wrong === undefined
+    ? undefined
+    : `audio language ${quote(wrong)} is none: use codes such as eng, de or pt-BR`;
 }
 
 function faultOfPieceMs(pieceMs: number): string | undefined {

@@ -72,6 +72,25 @@ const video = fc.record({
   threads: uint32,
 });
 
+const poster = fc.record({ atMs: maybe(uint32) });
+const sound = fc.record({
+  encoder: text,
+  bitrateBps: uint32,
+  channels: uint32,
+  sampleRate: uint32,
+  loudness: maybe(
+    fc.record({ targetLufs: fc.float({ noNaN: true }), truePeakDbtp: fc.float({ noNaN: true }) }),
+  ),
+});
+const survey = fc.record({
+  clips: fc.array(fc.record({ source: text, name: text })),
+  width: uint32,
+  height: uint32,
+  frameRate: text,
+  sampleRate: uint32,
+  channels: uint32,
+});
+
 const taskKind: Arbitrary<TaskKind> = fc.oneof(
   variant(
     'command',
@@ -87,6 +106,13 @@ const taskKind: Arbitrary<TaskKind> = fc.oneof(
   variant('audio', fc.record({ source: text, audio: maybe(audio) })),
   variant('concat', fc.record({ source: text, film: text })),
   variant('proveFilm', fc.record({ source: text, film: text })),
+  variant('encodeProxy', fc.record({ format: text, longestSide: uint32 })),
+  variant('takeThumbnails', fc.record({ source: text, format: text, poster: maybe(poster) })),
+  variant(
+    'extractSound',
+    fc.record({ source: text, sound: text, coding: maybe(sound), tracks: fc.array(uint32) }),
+  ),
+  variant('surveyClips', survey),
 );
 
 const stepOutputs = fc.record({ step: text, pattern: text });

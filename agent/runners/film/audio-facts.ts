@@ -14,7 +14,19 @@ const audioFactsSchema = z.object({
   version: z.literal(1),
   /** Where the encoded file begins by its own clock. */
   fileStartUs: z.number().int(),
-  /** Each track of the source, in seconds from the start of its container. */
+  /** Each track that was encoded, in order; absent where an older version encoded all of them. */
+  tracks: z
+    .array(
+      z.object({
+        /** Of the stream in the source. */
+        index: z.number().int(),
+        /** As it is in the encoded file. */
+        codec: z.string(),
+        channels: z.number().int(),
+      }),
+    )
+    .optional(),
+  /** Each of these tracks as it is in the source, in seconds from the start of its container. */
   source: z.array(
     z.object({
       startSeconds: z.number(),

@@ -7,6 +7,17 @@ import type { Check } from '../../../kit/proof-report.ts';
 /** Options for an output that prints one line for each decoded audio frame of every track. */
 export const AUDIO_FRAMES_OPTIONS = ['-map', '0:a', '-c:a', 'pcm_s16le', '-f', 'framecrc'];
 
+/** The same for these streams alone. */
+export function audioFramesOptions(streams: readonly number[]): readonly string[] {
+  return [
+    ...streams.flatMap((stream) => ['-map', `0:${stream}`]),
+    '-c:a',
+    'pcm_s16le',
+    '-f',
+    'framecrc',
+  ];
+}
+
 /** One track, in seconds from the film's first picture. */
 export interface AudioSpan {
   readonly startSeconds: number;

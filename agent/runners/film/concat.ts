@@ -9,14 +9,17 @@ import type { ConcatTask } from '../../../proto/gen/furrow/v1/task.ts';
 import { AUDIO_NAMES } from './audio.ts';
 import { readAudioFacts } from './audio-facts.ts';
 import { readSeal } from './chunk-seal.ts';
-import { containerOf, muxerOptions, subtitleCodec, type Container } from './container.ts';
+import { carriedOptions, carriedTracks } from './carried-tracks.ts';
+import { containerOf, muxerOptions, type Container } from './container.ts';
 import type { MediaInput } from './ffmpeg-argv.ts';
 import { FilmFault, processFault } from './film-fault.ts';
 import { filmRunner, type FilmAttempt } from './film-runner.ts';
-import { chunkName, readPlan, sealName, type FilmPlan, type SourceTrack } from './film-plan.ts';
+import { chunkName, readPlan, sealName, type FilmPlan } from './film-plan.ts';
+import { filmFrameCount, filmPieces, filmTimeBase, filmTimeline } from './film-frames.ts';
 import { readLimitMs } from './media-limits.ts';
 import { containerStartUs, probeMedia, probeSource, tracksOf } from './source-facts.ts';
-import { durationsUs, formatUs, unpackTimes } from './timeline.ts';
+import { timecodeOptions, wantedTimecode } from './timecode.ts';
+import { durationsUs, formatUs } from './timeline.ts';
 
 type ConcatAttempt = FilmAttempt<ConcatTask>;
 
@@ -39,9 +42,16 @@ async function concat(attempt: ConcatAttempt): Promise<void> {
   await writeFile(join(work.directory, LIST_NAME), chunkList(plan));
 
   const tracks = plan.source.tracks ?? tracksOf(await probeSource(media, task.source));
+  const known = await readAudioFacts(work.directory);
   const audio = await findAudio(work.directory);
-  const sourceBytes = (await media.sizeOf(task.source)) ?? 0;
-  if (audio === undefined && plan.source.audioTracks > 0) {
+  const carried = carriedTracks(
+    container,
+    tracks,
+    known?.tracks?.map(({ index }) => index),
+  );
+  for (const line of carried.left) context.log(line);
+  const sourceBytes = task.source === '' ? 0 : ((await media.sizeOf(task.source)) ?? 0);
+  if (audio === undefined && carried.audio.length > 0) {
     throw new FilmFault('bad-output', `the audio of ${task.source} is missing`);
   }
   const audioStart = audio === undefined ? '' : await startOf(attempt, audio);
@@ -59,7 +69,7 @@ async function concat(attempt: ConcatAttempt): Promise<void> {
     ...(audio === undefined
       ? []
       : [{ name: audio, options: ['-itsoffset', audioStart] } satisfies MediaInput]),
-    { name: task.source },
+    ...(task.source === '' ? [] : [{ name: task.source }]),
   ];
   const run = await media.ffmpeg(
     inputs,
@@ -71,13 +81,16 @@ async function concat(attempt: ConcatAttempt): Promise<void> {
           // Decoding times of the next chunk may begin before those of the last one end where the
           // frame rate varies; decoders only need them to ascend.
           ['-bsf:v', 'setts=pts=PTS:dts=max(DTS\\,PREV_OUTDTS+1)'],
-          audio === undefined ? [] : audioOptions(tracks),
-          carriedOptions(attempt, container, tracks, inputs.length - 1),
-          ['-video_track_timescale', String(plan.timeBase.den), ...muxerOptions(container)],
+          carriedOptions(carried, container, {
+            audio: audio === undefined ? undefined : 1,
+            source: task.source === '' ? undefined : inputs.length - 1,
+          }),
+          timecodeOptions(plan, container, wantedTimecode(plan, task.timecode === true)),
+          ['-video_track_timescale', String(filmTimeBase(plan).den), ...muxerOptions(container)],
         ].flat(),
       },
     ],
-    ({ frame }) => context.progress(Math.min(1, frame / plan.frames), frame, 'joining'),
+    ({ frame }) => context.progress(Math.min(1, frame / filmFrameCount(plan)), frame, 'joining'),
     // Chunks, source and film are each read or written, and the film once more for its index.
     { limitMs: readLimitMs(3 * chunkBytes + sourceBytes) },
   );
@@ -115,10 +128,10 @@ async function refuseUnlikeChunks(attempt: ConcatAttempt, plan: FilmPlan): Promi
 
 /** Each chunk with the time until the next begins, so that rounding never adds up. */
 function chunkList(plan: FilmPlan): string {
-  const times = unpackTimes(plan.times);
-  const starts = plan.pieces.map((piece) => times[piece.firstFrame]!);
-  const end = times.at(-1)! + plan.lastFrameTicks;
-  const durations = durationsUs([...starts, end], plan.timeBase);
+  const { times, timeBase, lastFrameTicks } = filmTimeline(plan);
+  const starts = filmPieces(plan).map((piece) => times[piece.firstFrame]!);
+  const end = times.at(-1)! + lastFrameTicks;
+  const durations = durationsUs([...starts, end], timeBase);
   const lines = plan.pieces.map(
     (piece, i) => `file '${chunkName(piece)}'\nduration ${formatUs(durations[i]!)}\n`,
   );
@@ -140,46 +153,6 @@ async function findAudio(directory: string): Promise<string | undefined> {
 async function startOf({ media, work }: ConcatAttempt, audio: string): Promise<string> {
   const known = await readAudioFacts(work.directory);
   return formatUs(known?.fileStartUs ?? containerStartUs(await probeMedia(media, audio)));
-}
-
-/** Tracks keep their language and title; `-map_metadata:s` would lose attachments' types. */
-function audioOptions(tracks: readonly SourceTrack[]): string[] {
-  const labels = ofType(tracks, 'audio').flatMap((track, i) => labelsOf(track, `s:a:${i}`));
-  return ['-map', '1:a', ...labels];
-}
-
-function labelsOf(track: SourceTrack, specifier: string): string[] {
-  return (['language', 'title'] as const).flatMap((key) => {
-    const value = track[key];
-    return value === undefined ? [] : [`-metadata:${specifier}`, `${key}=${value}`];
-  });
-}
-
-function ofType(tracks: readonly SourceTrack[], type: string): SourceTrack[] {
-  return tracks.filter((track) => track.type === type);
-}
-
-/** Subtitles, attachments, chapters and tags of the source, as far as the container takes them. */
-function carriedOptions(
-  { context }: ConcatAttempt,
-  container: Container,
-  tracks: readonly SourceTrack[],
-  input: number,
-): string[] {
-  const options = ['-map_metadata', String(input), '-map_chapters', String(input)];
-  let kept = 0;
-  for (const track of ofType(tracks, 'subtitle')) {
-    const codec = subtitleCodec(container, track.codec ?? '');
-    if (codec === undefined) {
-      context.log(`subtitles of kind ${track.codec} are left out: ${container} has no place`);
-      continue;
-    }
-    options.push('-map', `${input}:${track.index}`, `-c:s:${kept}`, codec);
-    options.push(...labelsOf(track, `s:s:${kept}`));
-    kept += 1;
-  }
-  if (container === 'mkv') options.push('-map', `${input}:t?`);
-  return options;
 }
 
 /** Muxers refuse at the header what they cannot carry. */

@@ -33,6 +33,18 @@ const TEXT_SUBTITLES: ReadonlySet<string> = new Set([
   'text',
 ]);
 
+/** Pictures instead of letters; Matroska holds them as they are. */
+const PICTURE_SUBTITLES: ReadonlySet<string> = new Set([
+  'hdmv_pgs_subtitle',
+  'dvd_subtitle',
+  'dvb_subtitle',
+]);
+
+/** Fonts and pictures that lie beside the tracks. */
+export function attachmentsIn(container: Container): boolean {
+  return container === 'mkv';
+}
+
 /** Codec for a subtitle track in a container; undefined when it cannot be carried. */
 export function subtitleCodec(container: Container, codec: string): string | undefined {
   const text = TEXT_SUBTITLES.has(codec);
@@ -42,8 +54,9 @@ export function subtitleCodec(container: Container, codec: string): string | und
       if (codec === 'mov_text') return 'copy';
       return text ? 'mov_text' : undefined;
     case 'mkv':
-      // Matroska has no place for MP4's own text format; everything else goes in as it is.
-      return codec === 'mov_text' || codec === 'text' ? 'subrip' : 'copy';
+      // Matroska has no place for MP4's own text format.
+      if (codec === 'mov_text' || codec === 'text') return 'subrip';
+      return text || PICTURE_SUBTITLES.has(codec) ? 'copy' : undefined;
     case 'webm':
       if (codec === 'webvtt') return 'copy';
       return text ? 'webvtt' : undefined;

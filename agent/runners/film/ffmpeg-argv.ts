@@ -16,8 +16,12 @@ export interface MediaInput {
   readonly options?: readonly string[];
   /** An ffconcat list of our own, whose files are opened under the same fence. */
   readonly list?: boolean;
+  /** One picture, in a file of its own. */
+  readonly picture?: boolean;
   /** A sequence of pictures under names of ours, such as `picture-%06d.png`. */
   readonly frames?: boolean;
+  /** It may be a file of sound alone. */
+  readonly sound?: boolean;
 }
 
 export interface MediaOutput {
@@ -85,17 +89,23 @@ export function ffmpegArgv(
 }
 
 /** Arguments for ffprobe on one file. One thread: each of a decoder's threads would hold a picture. */
-export function ffprobeArgv(name: string, options: readonly string[]): string[] {
+export function ffprobeArgv(
+  name: string,
+  options: readonly string[],
+  kind: InputKind = 'film',
+): string[] {
   return [
     ['-hide_banner', '-loglevel', 'error', ...MEMORY_FENCE],
-    [...untrustedInput('film'), '-threads', '1'],
+    [...untrustedInput(kind), '-threads', '1'],
     [...options, '-i', `file:${name}`],
   ].flat();
 }
 
-function kindOf({ list, frames }: MediaInput): InputKind {
+function kindOf({ list, picture, sound, frames }: MediaInput): InputKind {
   if (list === true) return 'list';
-  return frames === true ? 'frames' : 'film';
+  if (frames === true) return 'frames';
+  if (sound === true) return 'sound';
+  return picture === true ? 'picture' : 'film';
 }
 
 function outputName(name: MediaOutput['name']): string {

@@ -42,12 +42,12 @@ export function filmRunner<Kind extends TaskKind['$case']>(
 
 /** A coordinator checks them; ffmpeg would follow a path wherever it leads. */
 function refuseUnsafeNames(task: object): void {
-  for (const field of ['source', 'film', 'file'] as const) {
+  for (const field of ['source', 'film', 'file', 'sound', 'report'] as const) {
     if (!(field in task)) continue;
-    const name = String((task as Readonly<Record<typeof field, unknown>>)[field]);
-    // None was asked for; who needs one finds no such file.
-    if (name === '') continue;
-    const why = unsafeName(name);
+    const value = (task as Readonly<Record<typeof field, unknown>>)[field];
+    const name = value === undefined ? '' : String(value);
+    // A film that is made of many has no one source; who needs a name finds no such file.
+    const why = name === '' ? undefined : unsafeName(name);
     if (why === undefined) continue;
     throw new FilmFault('invalid-input', `the task names a file ${JSON.stringify(name)}: ${why}`);
   }

@@ -26,6 +26,8 @@ export interface RunLimits {
   readonly look?: boolean;
   /** Ends it before its time. */
   readonly signal?: AbortSignal;
+  /** For ffprobe: the file may be one of sound alone. */
+  readonly sound?: boolean;
 }
 
 /** Enough to find the cause; a damaged file can complain once a frame. */
@@ -86,7 +88,9 @@ export class MediaProcess {
     onStdoutLine: (line: string) => void,
     limits: RunLimits = {},
   ): Promise<MediaRun> {
-    const args = ([opened]: readonly MediaInput[]): string[] => ffprobeArgv(opened!.name, options);
+    const kind = limits.sound === true ? 'sound' : 'film';
+    const args = ([opened]: readonly MediaInput[]): string[] =>
+      ffprobeArgv(opened!.name, options, kind);
     return this.#opened('ffprobe', [{ name }], args, onStdoutLine, limits);
   }
 
@@ -94,10 +98,14 @@ export class MediaProcess {
   async ffprobeJson(
     name: string,
     options: readonly string[],
+    limits: RunLimits = {},
   ): Promise<{ readonly run: MediaRun; readonly json: unknown }> {
     const lines: string[] = [];
     const onLine = (line: string): unknown => lines.push(line);
-    const run = await this.ffprobeLines(name, ['-of', 'json', ...options], onLine, { look: true });
+    const run = await this.ffprobeLines(name, ['-of', 'json', ...options], onLine, {
+      ...limits,
+      look: true,
+    });
     if (!run.ok) return { run, json: undefined };
     try {
       return { run, json: JSON.parse(lines.join('\n')) };

@@ -15,13 +15,18 @@ const streamSchema = z.object({
   width: z.number().optional(),
   height: z.number().optional(),
   pix_fmt: z.string().optional(),
+  sample_aspect_ratio: z.string().optional(),
   sample_rate: z.string().optional(),
+  channels: z.number().optional(),
+  bits_per_raw_sample: z.string().optional(),
+  channel_layout: z.string().optional(),
   time_base: z.string().optional(),
   avg_frame_rate: z.string().optional(),
   r_frame_rate: z.string().optional(),
   nb_frames: z.string().optional(),
   start_time: z.string().optional(),
   duration: z.string().optional(),
+  field_order: z.string().optional(),
   color_range: z.string().optional(),
   color_space: z.string().optional(),
   color_transfer: z.string().optional(),
@@ -34,24 +39,39 @@ const streamSchema = z.object({
 
 const probeSchema = z.object({
   /** Of the first packets, where asked for: each could be decoded. */
-  frames: z.array(z.object({ stream_index: z.number().optional() })).default([]),
+  frames: z
+    .array(
+      z.object({
+        stream_index: z.number().optional(),
+        side_data_list: z.array(z.record(z.string(), z.unknown())).optional(),
+      }),
+    )
+    .default([]),
   streams: z.array(streamSchema).default([]),
   format: z
     .object({
       format_name: z.string().optional(),
       start_time: z.string().optional(),
       duration: z.string().optional(),
+      tags: z.record(z.string(), z.string()).optional(),
     })
     .default({}),
 });
 
+/** What a film's tracks are for, as the containers can say it. */
+const KEPT_DISPOSITIONS =
+  'default forced original dub comment lyrics karaoke hearing_impaired visual_impaired captions descriptions clean_effects'.split(
+    ' ',
+  );
+
 /** Only these are printed: other tags can be longer than any line that is read. */
 const ENTRIES = [
   `stream=${Object.keys(streamSchema.shape).join(',')}`,
-  'stream_tags=language,title',
-  'stream_disposition=attached_pic',
+  'stream_tags=language,title,timecode',
+  `stream_disposition=${['attached_pic', ...KEPT_DISPOSITIONS].join(',')}`,
   'stream_side_data',
   'format=format_name,start_time,duration',
+  'format_tags=timecode',
 ].join(':');
 
 /** Some are of the picture, unless it begins late or lies apart from the audio. */
@@ -78,7 +98,24 @@ export async function probeSource(media: MediaProcess, name: string): Promise<Me
 /** `probeSource`, with a try at decoding what the first packets hold. */
 export async function probeAndDecode(media: MediaProcess, name: string): Promise<MediaFacts> {
   const packets = ['-show_frames', '-read_intervals', `%+#${DECODED_PACKETS}`];
-  const facts = await look(media, name, `frame=stream_index:${ENTRIES}`, packets);
+  const facts = await look(media, name, `frame=stream_index:frame_side_data:${ENTRIES}`, packets);
+  refuseBeyondLimits(name, facts);
+  return { ...facts, streams: facts.streams.map((stream) => withSideDataOf(facts, stream)) };
+}
+
+/** What only a stream's first frames say of it, such as the display that HDR10 was graded on. */
+function withSideDataOf({ frames }: MediaFacts, stream: MediaStream): MediaStream {
+  const frame = frames.find((candidate) => candidate.stream_index === stream.index);
+  if (frame?.side_data_list === undefined) return stream;
+  return {
+    ...stream,
+    side_data_list: [...(stream.side_data_list ?? []), ...frame.side_data_list],
+  };
+}
+
+/** `probeSource` of a file that may be of sound alone. */
+export async function probeSound(media: MediaProcess, name: string): Promise<MediaFacts> {
+  const facts = await look(media, name, ENTRIES, [], true);
   refuseBeyondLimits(name, facts);
   return facts;
 }
@@ -88,8 +125,10 @@ async function look(
   name: string,
   entries: string,
   options: readonly string[],
+  sound = false,
 ): Promise<MediaFacts> {
-  const { run, json } = await media.ffprobeJson(name, ['-show_entries', entries, ...options]);
+  const asked = ['-show_entries', entries, ...options];
+  const { run, json } = await media.ffprobeJson(name, asked, { sound });
   const fault = faultSaid(name, run.complaints.join('\n'));
   if (fault !== undefined) throw new FilmFault('invalid-input', fault);
   if (!run.ok) throw unreadable(name, run);
@@ -141,12 +180,14 @@ export function streamsOf(facts: MediaFacts, type: string): MediaStream[] {
 
 /** What the plan keeps of each stream, so that the film's maker need not look again. */
 export function tracksOf(facts: MediaFacts): SourceTrack[] {
-  return facts.streams.map(({ index, codec_type, codec_name, tags }) => ({
+  return facts.streams.map(({ index, codec_type, codec_name, tags, channels, disposition }) => ({
     index,
     type: codec_type,
     codec: codec_name,
     language: tags?.['language']?.slice(0, MAX_LABEL_LENGTH),
     title: tags?.['title']?.slice(0, MAX_LABEL_LENGTH),
+    channels,
+    dispositions: KEPT_DISPOSITIONS.filter((name) => disposition?.[name] === 1),
   }));
 }
 

@@ -5,16 +5,23 @@
  */
 import { lstat, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { FILM_DEMUXERS, inputFence } from '../../../kit/film-fence.ts';
+import {
+  FILM_DEMUXERS,
+  inputFence,
+  PICTURE_DEMUXERS,
+  SOUND_DEMUXERS,
+} from '../../../kit/film-fence.ts';
 import { unsafeName } from '../../../kit/safe-name.ts';
 import { FilmFault } from './film-fault.ts';
 
-/** `frames`: a sequence of pictures, found by a pattern of ours. */
-export type InputKind = 'film' | 'list' | 'frames';
+/** `sound`: a film, or a file of sound alone. `picture`: one picture, in a file of its own. `frames`: many, by a pattern of ours. */
+export type InputKind = 'film' | 'list' | 'sound' | 'picture' | 'frames';
 
 const DEMUXERS: Readonly<Record<InputKind, readonly string[]>> = {
   film: FILM_DEMUXERS,
   list: ['concat', 'mov'],
+  sound: [...FILM_DEMUXERS, ...SOUND_DEMUXERS],
+  picture: PICTURE_DEMUXERS,
   frames: ['image2'],
 };
 
@@ -28,7 +35,7 @@ export function untrustedInput(kind: InputKind): readonly string[] {
 
 /** Names that the runners make. */
 const OWN_NAME =
-  /^(piece-\d{5}\.(nut|mkv)|chunk-\d{5}\.mp4|audio\.(m4a|mka)|chunks\.ffconcat|picture-%06d\.(png|jpg))$/;
+  /^(piece-\d{5}\.(nut|mkv)|chunk-\d{5}\.mp4|audio\.(m4a|mka)|(chunks|sounds)\.ffconcat|picture-%06d\.(png|jpg))$/;
 
 interface OpenInput {
   /** What ffmpeg is told, without `file:`. */

@@ -1,18 +1,35 @@
 import { basename, extname } from 'node:path';
 import { FurrowError } from '../../../kit/furrow-error.ts';
+import type { Deinterlace } from '../../../proto/gen/furrow/v1/task.ts';
 import type { File } from '../../../proto/gen/furrow/v1/step.ts';
 import { defineCommand } from '../../command.ts';
 import { checkSource, isFolder } from '../../local-files.ts';
-import { bitsPerSecond, frameSize, integerIn, numberIn, type FrameSize } from '../../options.ts';
+import type { AudioTrackChoice } from '../../../proto/gen/furrow/v1/task.ts';
+import {
+  audioTracks,
+  bitsPerSecond,
+  frameSize,
+  integerIn,
+  numberIn,
+  oneOf,
+  type FrameSize,
+} from '../../options.ts';
+import { PROXY_OPTIONS, withProxy, type ProxyOptions } from '../../proxy-options.ts';
 import { checkOutputOption, SUBMIT_OPTIONS, type SubmitOptions } from '../../submit-options.ts';
 
-interface TranscodeOptions extends SubmitOptions {
+interface TranscodeOptions extends SubmitOptions, ProxyOptions {
   readonly encoder?: string;
   readonly crf?: number;
   readonly preset?: string;
   readonly size?: FrameSize;
   readonly audio?: string;
   readonly audioBitrate?: number;
+  /** Undefined for all. */
+  readonly audioTracks?: AudioTrackChoice;
+  readonly fps?: string;
+  readonly deinterlace?: 'off' | 'on' | 'auto';
+  readonly fieldRate?: boolean;
+  readonly hdr?: 'keep' | 'sdr';
   readonly pieceSeconds?: number;
   readonly film?: string;
   readonly mixedEncoders?: boolean;
@@ -44,7 +61,27 @@ export const transcode = defineCommand<TranscodeOptions>({
       help: 'frame size, such as 1280x720, 1280x or x720',
       parse: frameSize,
     },
-    { flags: '--audio <encoder>', help: 'aac, libopus or copy (default: aac)' },
+    {
+      flags: '--fps <rate>',
+      help: 'frames a second, such as 25 or 30000/1001; frames are shown again or left out by their times (default: those of the source)',
+    },
+    {
+      flags: '--deinterlace <when>',
+      help: 'make whole pictures of fields: off, on, or auto for films that are interlaced (default: off)',
+      parse: oneOf('off', 'on', 'auto'),
+    },
+    { flags: '--field-rate', help: 'with --deinterlace: a picture of each field, twice as many' },
+    {
+      flags: '--hdr <what>',
+      help: 'keep high dynamic range, or make it standard range: keep or sdr (default: keep)',
+      parse: oneOf('keep', 'sdr'),
+    },
+    { flags: '--audio <encoder>', help: 'aac, libopus, copy or none (default: aac)' },
+    {
+      flags: '--audio-tracks <which>',
+      help: 'all, first, or languages such as eng,fra (default: all)',
+      parse: audioTracks,
+    },
     { flags: '--audio-bitrate <rate>', help: 'such as 128k, for each track', parse: bitsPerSecond },
     {
       flags: '--piece-seconds <s>',
@@ -59,6 +96,7 @@ export const transcode = defineCommand<TranscodeOptions>({
       flags: '--mixed-encoders',
       help: 'let different versions of ffmpeg encode pieces (default: one for the film)',
     },
+    ...PROXY_OPTIONS,
     ...SUBMIT_OPTIONS,
   ],
   examples: [
@@ -78,11 +116,19 @@ export const transcode = defineCommand<TranscodeOptions>({
         width: options.size?.width ?? 0,
         height: options.size?.height ?? 0,
         threads: 0,
+        toSdr: options.hdr === 'sdr' ? true : undefined,
       },
-      audio: { encoder: options.audio ?? '', bitrateBps: options.audioBitrate ?? 0 },
+      audio: {
+        encoder: options.audio ?? '',
+        bitrateBps: options.audioBitrate ?? 0,
+        tracks: options.audioTracks,
+      },
       film,
       pieceMs: Math.round((options.pieceSeconds ?? 0) * 1000),
       mixedEncoders: options.mixedEncoders,
+      withProxy: withProxy(options),
+      fps: options.fps,
+      deinterlace: deinterlaceOf(options),
     };
     const workOf = ([source]: readonly File[]) =>
       ({ $case: 'transcode', value: { source, ...wanted } }) as const;
@@ -90,6 +136,15 @@ export const transcode = defineCommand<TranscodeOptions>({
     return submitWithFiles([local], workOf, local.name, options, context);
   },
 });
+
+function deinterlaceOf({ deinterlace, fieldRate }: TranscodeOptions): Deinterlace | undefined {
+  if (deinterlace === undefined || deinterlace === 'off') {
+    if (fieldRate !== true) return undefined;
+    const message = '--field-rate makes pictures of fields: add --deinterlace on or auto';
+    throw new FurrowError('invalid', 'DEINTERLACE_MISSING', message);
+  }
+  return { always: deinterlace === 'on', eachField: fieldRate === true };
+}
 
 /** The name asked for, else that of -o, so that its extension chooses the container. */
 async function filmName({ film, output }: TranscodeOptions): Promise<string> {

@@ -7,6 +7,7 @@ import {
 
 const SOURCE = { name: 'holiday.mov', sha256: 'a'.repeat(64), sizeBytes: 1_000_000 };
 const VIDEO = { encoder: '', crf: 0, preset: '', width: 0, height: 0, threads: 0 };
+const AAC = { encoder: 'aac', bitrateBps: 0 };
 const REQUEST: TranscodeRequest = { source: SOURCE, film: '', pieceMs: 0 };
 
 function stepsOf(request: TranscodeRequest) {
@@ -45,6 +46,18 @@ describe('the recipe transcode', () => {
       film: 'holiday.mp4',
     });
     expect(steps.get('split')?.task?.kind?.value).toMatchObject({ pieceMs: 10_000 });
+  });
+
+  test('other frames are cut for, and asked of the encoder', () => {
+    const deinterlace = { always: false, eachField: true };
+    const video = { ...VIDEO, toSdr: true };
+    const steps = stepsOf({ ...REQUEST, video, fps: '30000/1001', deinterlace });
+    expect(steps.get('split')?.task?.kind?.value).toMatchObject({
+      retime: { rateNum: 30_000, rateDen: 1001, factor: 0, between: false },
+      deinterlace,
+    });
+    expect(steps.get('encode')?.task?.kind?.value).toMatchObject({ video: { toSdr: true } });
+    expect(faultOf({ fps: '29.97' })).toBe('fps 29.97 is not exact: use 30000/1001');
   });
 
   test('webm gets encoders that it takes', () => {
@@ -121,6 +134,17 @@ describe('the recipe transcode', () => {
     ['AAC in webm', { film: 'a.webm', audio: { encoder: 'aac', bitrateBps: 0 } }, /does not take/],
     ['a bitrate for a copy', { audio: { encoder: 'copy', bitrateBps: 9000 } }, /leave it 0/],
     ['a tiny bitrate', { audio: { encoder: 'aac', bitrateBps: 12 } }, /8000 to 1000000/],
+    [
+      'a language that is none',
+      { audio: { ...AAC, tracks: { first: false, languages: ['eng', 'x y'] } } },
+      /audio language "x y" is none/,
+    ],
+    [
+      'tracks of a film without sound',
+      { audio: { encoder: 'none', bitrateBps: 0, tracks: { first: true, languages: [] } } },
+      /without sound/,
+    ],
+    ['a bitrate without sound', { audio: { encoder: 'none', bitrateBps: 9000 } }, /leave it 0/],
     ['tiny pieces', { pieceMs: 10 }, /piece length 10 ms/],
   ])('refuses %s', (_what, request, message) => {
     const fault = faultOf(request);
