@@ -5,6 +5,14 @@ import { concatRunner } from './film/concat.ts';
 import { encodeRunner } from './film/encode.ts';
 import { proveFilmRunner } from './film/prove-film.ts';
 import { splitRunner } from './film/split.ts';
+import { analyzeClipRunner } from './montage/analyze-clip.ts';
+import { analyzeMusicRunner } from './montage/analyze-music.ts';
+import { joinMontageRunner } from './montage/join-montage.ts';
+import { makeProxyRunner } from './montage/make-proxy.ts';
+import { planCutsRunner } from './montage/plan-cuts.ts';
+import { proveMontageRunner } from './montage/prove-montage.ts';
+import { renderShotRunner } from './montage/render-shot.ts';
+import { takePiecesRunner } from './montage/take-pieces.ts';
 import { noopRunner } from './noop.ts';
 import type { Runner } from './runner.ts';
 
@@ -18,6 +26,14 @@ const RUNNERS: readonly Runner[] = [
   audioRunner,
   concatRunner,
   proveFilmRunner,
+  analyzeClipRunner,
+  analyzeMusicRunner,
+  planCutsRunner,
+  takePiecesRunner,
+  renderShotRunner,
+  makeProxyRunner,
+  joinMontageRunner,
+  proveMontageRunner,
 ];
 
 export const runnerRegistry: RunnerRegistry = new Map(

@@ -1,5 +1,6 @@
 /** Every recipe, by its field in `SubmitJobRequest.work`. A new one is a case here. */
 import type { SubmitJobRequest } from '../../proto/gen/furrow/v1/job_service.ts';
+import { montageSteps } from '../recipes/montage.ts';
 import type { RecipePlan } from '../recipes/recipe.ts';
 import { transcodeSteps } from '../recipes/transcode.ts';
 
@@ -18,6 +19,11 @@ export function planOf(work: RecipeWork): RecipeJob {
       return {
         plan: transcodeSteps(work.value),
         usualName: work.value.source?.name ?? 'transcode',
+      };
+    case 'montage':
+      return {
+        plan: montageSteps(work.value),
+        usualName: work.value.style === '' ? 'montage' : `montage ${work.value.style}`,
       };
   }
 }
