@@ -3,6 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { FilmFault } from '../film/film-fault.ts';
+import { clipPictureSchema } from './clip-facts.ts';
 import { shotNumber } from './cut-list.ts';
 
 const count = z.number().int().nonnegative();
@@ -15,12 +16,14 @@ const clipSchema = z.object({
   rate: z.object({ num: z.number().int().positive(), den: z.number().int().positive() }),
   /** Of the film's rate. */
   frames: z.number().int().positive(),
-  /** As shown: upright, pixels square. */
-  width: z.number().positive(),
-  height: z.number().positive(),
+  picture: clipPictureSchema,
+  /** Index of its video stream, and the ticks of that. */
+  stream: count,
+  timeBase: z.object({ num: count.positive(), den: count.positive() }),
+  /** Of its first picture; absent where packets' times cannot be relied on: it is decoded from its start. */
+  startTicks: z.number().int().optional(),
+  /** The timecode of its first frame in frames; 0 where it has none. */
   startFrames: count,
-  /** Whether packets' times can be relied on, so that it may be cut without decoding. */
-  steady: z.boolean(),
   hasSound: z.boolean(),
   cuts: z.array(count),
   motion: steps,

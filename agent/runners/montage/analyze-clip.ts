@@ -29,7 +29,6 @@ import {
   STEPS_A_SECOND,
 } from './clip-measures.ts';
 import { conformFilters, frameAt } from './conform.ts';
-import { shownSize } from './picture-filters.ts';
 import { rateOf } from './rate.ts';
 import { blocksOf, samplesOf } from './raw-blocks.ts';
 import type { Rate } from './timecode.ts';
@@ -71,9 +70,11 @@ async function analyzeClip(attempt: LookAttempt): Promise<void> {
     version: 1,
     name: basename(task.clip),
     rate,
-    ...shownSize(clip.picture),
+    picture: clip.picture,
+    stream: clip.stream,
+    timeBase: clip.timeBase,
+    ...(steady && { startTicks: times[0]! }),
     startFrames: clip.startFrames,
-    steady,
     hasSound: clip.hasSound,
     ...measures,
     sharpness: await measureSharpness(work.directory),

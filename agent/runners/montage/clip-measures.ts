@@ -107,19 +107,21 @@ export function sceneCuts(
   for (let at = 1; at < differences.length; at += 1) {
     const own = differences[at]!;
     if (own < LEAST_CUT || histogramChanges[at]! < LEAST_HISTOGRAM_CHANGE) continue;
-    const around: number[] = [];
-    for (let near = at - CUT_REACH; near <= at + CUT_REACH; near += 1) {
-      // A frame that is shown twice says nothing of how much moves; a neighbouring cut too much.
-      const other = differences[near] ?? 0;
-      if (near !== at && other > 0 && other < own) around.push(other);
-      // Flashes: of two cuts that near, the larger one is meant.
-      else if (near !== at && other >= own && Math.abs(near - at) <= 2) around.push(own);
-    }
-    around.sort((a, b) => a - b);
-    const usual = around[Math.floor(around.length / 2)] ?? 0;
-    if (own > CUT_FACTOR * usual) cuts.push(at);
+    // A flash changes the picture twice, and leaves the scene as it was.
+    const isFlash = [-2, -1, 1, 2].some((step) => (differences[at + step] ?? 0) > own / 2);
+    if (!isFlash && own > CUT_FACTOR * usualChange(differences, at)) cuts.push(at);
   }
   return cuts;
+}
+
+/** The middle one of the changes around; a frame that is shown twice says nothing of how much moves. */
+function usualChange(differences: readonly number[], at: number): number {
+  const from = Math.max(0, at - CUT_REACH);
+  const around = differences
+    .slice(from, at + CUT_REACH + 1)
+    .filter((change, i) => from + i !== at && change > 0)
+    .sort((a, b) => a - b);
+  return around[Math.floor(around.length / 2)] ?? 0;
 }
 
 /** How sharp a grey picture of QUALITY_WIDTH × QUALITY_HEIGHT is: mean strength of its edges' edges. */

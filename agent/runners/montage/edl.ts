@@ -91,11 +91,11 @@ function sourceFrames(shot: Shot): number {
   return shot.speedPercent === 100 ? shot.frames : clipFramesOf(shot, shot.frames);
 }
 
-/** Frames a second that the source is played at: `015.0` for half of 30. */
+/** Frames a second that the source is played at: `015.0` for half of 30, `008.25` for a third of 25. */
 function speedField(percent: number, rate: Rate): string {
-  return ((countedRate(rate) * percent) / 100)
-    .toFixed(percent % 100 === 0 ? 1 : 2)
-    .padStart(6, '0');
+  const speed = (countedRate(rate) * percent) / 100;
+  const [whole = '', rest = '0'] = String(Math.round(speed * 100) / 100).split('.');
+  return `${whole.padStart(3, '0')}.${rest}`;
 }
 
 function oneLine(text: string): string {

@@ -7,12 +7,11 @@ import { basename, join } from 'node:path';
 import type { MakeProxyTask } from '../../../proto/gen/furrow/v1/task_montage.ts';
 import { FilmFault, processFault } from '../film/film-fault.ts';
 import { filmRunner, type FilmAttempt } from '../film/film-runner.ts';
-import { frameTimes, readPackets } from '../film/frame-index.ts';
+import { readPackets } from '../film/frame-index.ts';
 import { decodeLimitMs } from '../film/media-limits.ts';
 import { uprightFilters } from '../film/picture.ts';
 import { readClipAnalysis } from './analyses.ts';
 import { clipStart } from './analyze-clip.ts';
-import { readClipFacts } from './clip-facts.ts';
 import { conformFilters } from './conform.ts';
 import { readCutList } from './cut-list.ts';
 import { shownSize } from './picture-filters.ts';
@@ -37,27 +36,25 @@ async function makeProxy({
   }
   const rate = rateOf(task.rate);
   const analysis = await readClipAnalysis(work.directory, task.index);
-  const clip = await readClipFacts(media, task.clip, rate);
-  const { packets } = await readPackets(media, task.clip, String(clip.stream));
-  const start = analysis.steady ? frameTimes(packets)?.[0] : undefined;
-  const { width, height } = shownSize(clip.picture);
+  const { picture, stream, startTicks } = analysis;
+  const { width, height } = shownSize(picture);
   const scale = Math.min(1, LONG_SIDE / Math.max(width, height));
   const even = (pixels: number): number => Math.max(2, 2 * Math.round((pixels * scale) / 2));
   const filters = [
-    ...clipStart(start),
+    ...clipStart(startTicks),
     ...conformFilters(rate),
-    ...uprightFilters(clip.picture.orientation),
+    ...uprightFilters(picture.orientation),
     `scale=${even(width)}:${even(height)}:flags=bicubic`,
     'setsar=1',
     'format=yuv420p',
   ].join(',');
   const run = await media.ffmpeg(
-    [{ name: task.clip, options: ['-noautorotate', ...(start === undefined ? [] : ['-copyts'])] }],
+    [{ name: task.clip, options: ['-noautorotate', ...(startTicks === undefined ? [] : ['-copyts'])] }],
     [
       {
         name: { file: MADE },
         options: [
-          ['-map', `0:${clip.stream}`, '-vf', filters, '-fps_mode', 'passthrough'],
+          ['-map', `0:${stream}`, '-vf', filters, '-fps_mode', 'passthrough'],
           ['-c:v', 'libx264', '-preset', 'veryfast', '-crf', '26', '-g', '15', '-bf', '0'],
           ['-threads', '1', '-frames:v', String(analysis.frames)],
           ['-timecode', timecode(analysis.startFrames, rate)],
@@ -67,7 +64,7 @@ async function makeProxy({
     ],
     ({ frame, fps }) =>
       context.progress(Math.min(1, frame / analysis.frames), frame, `${Math.round(fps)} fps`),
-    { limitMs: decodeLimitMs(analysis.frames, clip.picture.width * clip.picture.height) },
+    { limitMs: decodeLimitMs(analysis.frames, picture.width * picture.height) },
   );
   if (!run.ok) throw processFault(run, `making the proxy of ${task.clip}`);
   const made = await readPackets(media, MADE, 'v:0');
@@ -78,7 +75,7 @@ async function makeProxy({
     );
   }
   const name = basename(task.clip);
-  await mkdir(join(work.directory, 'proxies'));
+  await mkdir(join(work.directory, 'proxies'), { recursive: true });
   await rename(
     join(work.directory, MADE),
     join(work.directory, 'proxies', /\.mp4$/i.test(name) ? name : `${name}.mp4`),

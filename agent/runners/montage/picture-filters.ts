@@ -11,7 +11,7 @@ export interface Placed {
   /** The picture is scaled to this. */
   readonly width: number;
   readonly height: number;
-  /** Then it is cut or padded at both sides to the film's size. */
+  /** Then it is cut, or else padded, at both sides to the film's size. */
   readonly fills: boolean;
 }
 
@@ -45,23 +45,27 @@ export function placeIn(film: MontageFilm, picture: ClipPicture): Placed {
   };
 }
 
-/** To the film's size, in 4:2:0 of BT.709. */
+/** Upright, scaled and cut, in 4:2:0 of BT.709; what is to be padded still is not. */
 export function geometryFilters(film: MontageFilm, picture: ClipPicture): string[] {
   const { width, height, fills } = placeIn(film, picture);
-  const fitted = fills
-    ? `crop=${film.width}:${film.height}`
-    : `pad=${film.width}:${film.height}:-1:-1:color=black`;
   return [
     ...uprightFilters(picture.orientation),
     // Pictures that are marked as two fields, and only those; it halves the time base and nothing else.
     'bwdif=mode=send_frame:deint=interlaced',
     ...colourFilters(picture),
     `scale=${width}:${height}:flags=bicubic:in_range=auto:out_range=tv:out_color_matrix=bt709${inMatrix(picture)}`,
-    fitted,
+    ...(fills ? [`crop=${film.width}:${film.height}`] : []),
     'setsar=1',
     'format=yuv420p',
     'setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709',
   ];
+}
+
+/** Bars stay black and still, whatever was done to the picture before. */
+export function padFilters(film: MontageFilm, picture: ClipPicture): string[] {
+  return placeIn(film, picture).fills
+    ? []
+    : [`pad=${film.width}:${film.height}:-1:-1:color=black`];
 }
 
 const HDR_TRANSFERS: ReadonlySet<string> = new Set(['smpte2084', 'arib-std-b67']);

@@ -8,7 +8,7 @@ import { uprightFilters } from '../film/picture.ts';
 import { THUMB_FILTER } from '../film/picture-likeness.ts';
 import { conformFilters, rateText, speedFilters } from './conform.ts';
 import { type CutList, materialFrames, shotStarts, type Transition } from './cut-list.ts';
-import { ENHANCE_FILTERS, geometryFilters, gradeFilters } from './picture-filters.ts';
+import { ENHANCE_FILTERS, geometryFilters, gradeFilters, padFilters } from './picture-filters.ts';
 import type { Piece } from './pieces.ts';
 
 /** Where vidstab writes how a piece moves. */
@@ -62,6 +62,7 @@ function renderFilters(film: MontageFilm, list: CutList, piece: Piece): string[]
     ...speedFilters(rate, shots[piece.shot]!.speedPercent, material),
     ...(film.enhance ? ENHANCE_FILTERS : []),
     ...gradeFilters(film.grade),
+    ...padFilters(film, piece.picture),
     `fps=${rateText(rate)}`,
   ];
 }

@@ -12,11 +12,9 @@ import { frameTimes, readPackets, type PacketRow } from '../film/frame-index.ts'
 import { decodeLimitMs, soundLimitMs } from '../film/media-limits.ts';
 import { THUMB_BYTES } from '../film/picture-likeness.ts';
 import { cutPiece } from '../film/piece-cut.ts';
-import { formatUs, secondsOf } from '../film/timeline.ts';
-import { rescale } from '../film/timeline.ts';
+import { formatUs, rescale, secondsOf } from '../film/timeline.ts';
 import { clipThumbsName, readClipAnalysis, type ClipAnalysis } from './analyses.ts';
 import { clipStart } from './analyze-clip.ts';
-import { type ClipFacts, readClipFacts } from './clip-facts.ts';
 import { conformFilters, shownFrames } from './conform.ts';
 import { clipFramesOf, materialFrames, readCutList, shotStarts, type CutList } from './cut-list.ts';
 import { pieceName, pieceThumbsName, soundName, writePiece, type Piece } from './pieces.ts';
@@ -27,8 +25,7 @@ type TakeAttempt = FilmAttempt<TakePiecesTask>;
 export const takePiecesRunner = filmRunner('takePieces', takePieces);
 
 interface Source {
-  readonly clip: ClipFacts;
-  readonly analysis: ClipAnalysis;
+  readonly clip: ClipAnalysis;
   readonly list: CutList;
   readonly packets: readonly PacketRow[];
   /** Of all shown frames, in ticks; undefined where the clip is to be decoded from its start. */
@@ -54,11 +51,10 @@ async function takePieces(attempt: TakeAttempt): Promise<void> {
     context.progress(1, 1, 'no shot of it');
     return;
   }
-  const analysis = await readClipAnalysis(work.directory, task.index);
-  const clip = await readClipFacts(media, task.clip, list.rate);
+  const clip = await readClipAnalysis(work.directory, task.index);
   const { packets } = await readPackets(media, task.clip, String(clip.stream));
-  const times = analysis.steady ? frameTimes(packets) : undefined;
-  const source: Source = { clip, analysis, list, packets, times };
+  const times = clip.startTicks === undefined ? undefined : frameTimes(packets);
+  const source: Source = { clip, list, packets, times };
   for (const [done, stretch] of stretches.entries()) {
     await takePiece(attempt, source, stretch);
     await takeThumbs(attempt, stretch);
@@ -111,7 +107,7 @@ async function cutPackets(
 /** From the clip's start, as the look at it did: only so are a damaged clip's frames the same. */
 async function decodePiece(
   { media, task, context }: TakeAttempt,
-  { clip, analysis, list, times, packets }: Source,
+  { clip, list, times, packets }: Source,
   { shot, from, frames }: Stretch,
 ): Promise<void> {
   const { num } = list.rate;
@@ -136,7 +132,7 @@ async function decodePiece(
       },
     ],
     ({ frame }) => context.progress(0, frame, `decoding ${frame} of ${frames}`),
-    { limitMs: decodeLimitMs(Math.max(packets.length, analysis.frames), width * height) },
+    { limitMs: decodeLimitMs(Math.max(packets.length, clip.frames), width * height) },
   );
   if (!run.ok) throw processFault(run, `decoding ${task.clip}`);
 }
