@@ -107,6 +107,18 @@ export function audioTracks(text: string) {
   throw invalidOption(`'${text}' is not all, first, or languages such as eng,fra`);
 }
 
+/** Frames a second as a fraction: `25`, `29.97` (30000/1001), `30000/1001`. */
+export function frameRate(text: string): { readonly num: number; readonly den: number } {
+  const [, num, den] = /^(\d{1,6})(?:\/(\d{1,4}))?$/.exec(text) ?? [];
+  if (num !== undefined) return { num: Number(num), den: Number(den ?? 1) };
+  // Television's rates, however many digits somebody writes of them.
+  const whole = Math.ceil(Number(text));
+  const isTelevision =
+    /^\d{2,3}\.\d{2,6}$/.test(text) && Math.abs(Number(text) - (whole * 1000) / 1001) < 0.006;
+  if (isTelevision) return { num: whole * 1000, den: 1001 };
+  throw invalidOption(`'${text}' is not a frame rate, such as 25, 29.97 or 30000/1001`);
+}
+
 /** An option that may be given again: all its values in order. */
 export function repeated(text: string, previous: readonly string[] | undefined): readonly string[] {
   return [...(previous ?? []), text];

@@ -15,6 +15,14 @@ import { proveThumbnailsRunner } from './film/prove-thumbnails.ts';
 import { smoothMotionRunner } from './film/smooth-motion.ts';
 import { surveyClipsRunner } from './film/survey-clips.ts';
 import { takeThumbnailsRunner } from './film/take-thumbnails.ts';
+import { analyzeClipRunner } from './montage/analyze-clip.ts';
+import { analyzeMusicRunner } from './montage/analyze-music.ts';
+import { joinMontageRunner } from './montage/join-montage.ts';
+import { makeProxyRunner } from './montage/make-proxy.ts';
+import { planCutsRunner } from './montage/plan-cuts.ts';
+import { proveMontageRunner } from './montage/prove-montage.ts';
+import { renderShotRunner } from './montage/render-shot.ts';
+import { takePiecesRunner } from './montage/take-pieces.ts';
 import { noopRunner } from './noop.ts';
 import { filmFramesRunner } from './render/film-frames.ts';
 import { proveRenderRunner } from './render/prove-render.ts';
@@ -46,6 +54,14 @@ const RUNNERS: readonly Runner[] = [
   surveyClipsRunner,
   normaliseClipRunner,
   joinSoundsRunner,
+  analyzeClipRunner,
+  analyzeMusicRunner,
+  planCutsRunner,
+  takePiecesRunner,
+  renderShotRunner,
+  makeProxyRunner,
+  joinMontageRunner,
+  proveMontageRunner,
 ];
 
 export const runnerRegistry: RunnerRegistry = new Map(

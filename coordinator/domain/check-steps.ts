@@ -1,6 +1,7 @@
 /** Whether a DAG can be run at all; the first thing that is wrong, in one line. */
 import { ticketsOf } from './demand.ts';
 import { emptyFarm, fixedUnitCount, newStepRuns, type StepRun } from './farm.ts';
+import { montageNamesIn } from './montage-tasks.ts';
 import { faultOfName, isSha256, isStepName, isTicketName, nameKey } from './names.ts';
 import type { File, StepSpec, TaskKind } from './task.ts';
 
@@ -93,6 +94,15 @@ function namesIn(task: TaskKind): readonly string[] {
     case 'normaliseClip':
     case 'joinSounds':
       return [];
+    case 'analyzeClip':
+    case 'analyzeMusic':
+    case 'planCuts':
+    case 'takePieces':
+    case 'renderShot':
+    case 'makeProxy':
+    case 'joinMontage':
+    case 'proveMontage':
+      return montageNamesIn(task);
   }
 }
 

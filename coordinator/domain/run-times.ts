@@ -130,6 +130,17 @@ function workOf(kind: NonNullable<StepSpec['task']>['kind'], scratchBytes: numbe
       return [kind.$case, kind.value.settings];
     case 'filmFrames':
       return [kind.$case, kind.value.video];
+    case 'renderShot': {
+      const { film } = kind.value;
+      return [kind.$case, film?.width, film?.height, film?.encoder, film?.preset, film?.stabilize];
+    }
+    case 'analyzeClip':
+    case 'analyzeMusic':
+    case 'planCuts':
+    case 'takePieces':
+    case 'makeProxy':
+    case 'joinMontage':
+    case 'proveMontage':
     // These go through the whole film: one of another size takes another time.
     case 'split':
     case 'audio':

@@ -5,6 +5,7 @@
  */
 import type { FilmTaskKind } from './film-tasks.ts';
 import type { RenderTaskKind } from './render-tasks.ts';
+import type { MontageTaskKind } from './montage-tasks.ts';
 
 export type { AudioEncoding, Deinterlace, Retime, VideoEncoding } from './film-tasks.ts';
 
@@ -31,7 +32,8 @@ export type TaskKind =
   // eslint-disable-next-line typescript/no-generated-empty-object-type -- the message has no fields
   | { readonly $case: 'noop'; readonly value: Record<never, never> }
   | FilmTaskKind
-  | RenderTaskKind;
+  | RenderTaskKind
+  | MontageTaskKind;
 
 /** How many failed units a job bears. */
 export interface FailureRule {

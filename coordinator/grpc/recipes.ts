@@ -1,5 +1,6 @@
 /** Every recipe, by its field in `SubmitJobRequest.work`. A new one is a case here. */
 import type { SubmitJobRequest } from '../../proto/gen/furrow/v1/job_service.ts';
+import { montageSteps } from '../recipes/montage.ts';
 import type { RecipePlan } from '../recipes/recipe.ts';
 import { renderSteps } from '../recipes/render.ts';
 import { audioSteps } from '../recipes/audio.ts';
@@ -43,5 +44,9 @@ export function planOf(work: RecipeWork): RecipeJob {
       return { plan: audioSteps(work.value), usualName: work.value.source?.name ?? 'audio' };
     case 'concat':
       return { plan: concatSteps(work.value), usualName: work.value.clips[0]?.name ?? 'concat' };
+    case 'montage':
+        plan: montageSteps(work.value),
+        usualName: work.value.style === '' ? 'montage' : `montage ${work.value.style}`,
+      };
   }
 }

@@ -4,6 +4,7 @@ import {
   bytes,
   bytesPerSecond,
   duration,
+  frameRate,
   frameSize,
   hours,
   integerIn,
@@ -30,6 +31,20 @@ test('frame sizes', () => {
   expect(frameSize('x720')).toEqual({ width: 0, height: 720 });
   for (const bad of ['x', '0x0', '1280', '1280*720', '99999x1', '-1x5']) {
     expect(() => frameSize(bad)).toThrow('is not a frame size');
+  }
+});
+
+test('frame rates are exact, however television writes them', () => {
+  expect(frameRate('25')).toEqual({ num: 25, den: 1 });
+  expect(frameRate('30000/1001')).toEqual({ num: 30_000, den: 1001 });
+  for (const text of ['29.97', '29.970', '29.97003']) {
+    expect(frameRate(text)).toEqual({ num: 30_000, den: 1001 });
+  }
+  expect(frameRate('23.976')).toEqual({ num: 24_000, den: 1001 });
+  expect(frameRate('23.98')).toEqual({ num: 24_000, den: 1001 });
+  expect(frameRate('59.94')).toEqual({ num: 60_000, den: 1001 });
+  for (const bad of ['', 'fast', '25.5', '-25', '25fps', '1/2/3']) {
+    expect(() => frameRate(bad)).toThrow('is not a frame rate');
   }
 });
 

@@ -1,0 +1,289 @@
+/** Real ffmpeg on clips of awkward kinds: the film shows exactly the frames that its list says. */
+import { copyFile, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import {
+  type ClipKind,
+  Clips,
+  ffmpeg,
+  frameNumbers,
+  frameSeconds,
+  probeLines,
+} from '../../support/clips.ts';
+import { FilmChain } from '../../support/film-chain.ts';
+import { type MontageInputs, runMontage } from '../../support/montage-job.ts';
+
+let clips: Clips;
+let chain: FilmChain;
+let music: string;
+
+beforeAll(async () => {
+  clips = await Clips.open();
+  chain = await FilmChain.open();
+  music = join(clips.directory, 'song.mp3');
+  const clicks = 'aevalsrc=0.8*exp(-40*mod(t\\,0.5))*sin(2*PI*200*t):s=44100:d=8';
+  await ffmpeg(['-f', 'lavfi', '-i', clicks, '-c:a', 'libmp3lame', music]);
+});
+afterAll(async () => {
+  await chain.refuseRunning();
+  await chain.close();
+  await clips.close();
+});
+
+interface Row {
+  readonly clip: string;
+  readonly from: number;
+  readonly frames: number;
+  readonly speed?: number;
+  readonly transition?: string;
+  readonly length?: number;
+}
+
+function table(rows: readonly Row[]): NonNullable<MontageInputs['cuts']> {
+  const lines = rows.map(({ clip, from, frames, speed, transition, length }) =>
+    [clip, from, frames, speed ?? 100, transition ?? 'cut', length ?? 0].join(','),
+  );
+  const head = 'clip,clip_from,frames,speed_percent,transition,transition_frames';
+  return { name: 'cuts.csv', text: [head, ...lines].join('\n') };
+}
+
+/** Numbers of the clip's frames, as they are seen 25 times a second from its first picture on. */
+async function seenAt25(path: string): Promise<number[]> {
+  const times = await frameSeconds(path);
+  const numbers = await frameNumbers(path);
+  const due = times.map((time) => Math.floor((time - times[0]!) * 25 + 0.5 + 1e-9));
+  return Array.from(
+    { length: due.at(-1)! + 1 },
+    (_, frame) => numbers[due.findLastIndex((at) => at <= frame)]!,
+  );
+}
+
+test('every frame is the one that the list says, whatever the clip is', async () => {
+  const kinds: readonly ClipKind[] = [
+    'open-gop-hevc',
+    'variable-rate',
+    'edit-list',
+    'transport-stream',
+    'without-times',
+    'sixty',
+  ];
+  const paths = await Promise.all(kinds.map((kind) => clips.path(kind)));
+  const names = paths.map((path) => path.split('/').at(-1)!);
+  // From the middle, at no keyframe.
+  const rows = names.map((clip, i): Row => ({ clip, from: 11 + i, frames: 9 + (i % 4) }));
+  const run = await runMontage(chain, { clips: paths, music, cuts: table(rows) });
+  expect(run.outcome).toEqual({ state: 'succeeded' });
+  const expected: number[] = [];
+  for (const [i, { from, frames }] of rows.entries()) {
+    const seen = await seenAt25(paths[i]!);
+    expected.push(...seen.slice(from, from + frames));
+  }
+  expect(await frameNumbers(join(run.directory, 'film.mp4'))).toEqual(expected);
+});
+
+describe('transitions and speeds', () => {
+  const name = 'closed.mp4';
+  const rows: readonly Row[] = [
+    { clip: name, from: 5, frames: 20 },
+    { clip: 'open.mp4', from: 30, frames: 24, transition: 'dissolve', length: 8 },
+    { clip: name, from: 60, frames: 20, speed: 50, transition: 'whip', length: 5 },
+    { clip: 'open.mp4', from: 0, frames: 16, speed: 200, transition: 'dip-black', length: 4 },
+    { clip: name, from: 40, frames: 10, transition: 'zoom', length: 6 },
+  ];
+
+  test('outside of transitions every frame is exact, and the whole as long as planned', async () => {
+    const paths = [await clips.path('closed-gop'), await clips.path('open-gop')];
+    const run = await runMontage(
+      chain,
+      { clips: paths, music, cuts: table(rows) },
+      { clipSound: 0.3 },
+    );
+    expect(run.outcome).toEqual({ state: 'succeeded' });
+    const film = join(run.directory, 'film.mp4');
+    const shown = await frameNumbers(film);
+    expect(shown.length).toBe(90);
+    let at = 0;
+    for (const { from, frames, speed = 100, length = 0 } of rows) {
+      for (let j = length; j < frames; j += 1) {
+        expect(shown[at + j]).toBe(from + Math.floor((j * speed) / 100));
+      }
+      at += frames;
+    }
+    // Picture and sound end together, to the sample.
+    const [video, audio] = await Promise.all(
+      ['v:0', 'a:0'].map(async (stream) =>
+        Number((await probeLines(film, stream, 'stream=duration'))[0]),
+      ),
+    );
+    expect(video).toBeCloseTo(3.6, 5);
+    expect(Math.abs(audio! - 3.6)).toBeLessThan(0.025);
+    // Given back, the list is the same, whichever of its forms.
+    for (const form of ['cuts.edl', 'cuts.otio']) {
+      const text = await readFile(join(run.directory, form), 'utf8');
+      const again = await runMontage(
+        chain,
+        { clips: paths, music, cuts: { name: form, text } },
+        { until: 'cutlist' },
+      );
+      expect(again.outcome).toEqual({ state: 'succeeded' });
+      expect(await readFile(join(again.directory, 'cuts.json'), 'utf8')).toBe(
+        await readFile(join(run.directory, 'cuts.json'), 'utf8'),
+      );
+    }
+  });
+});
+
+test('a montage is chosen, steadied, enhanced, graded and proven; proxies have every frame', async () => {
+  const paths = [
+    await clips.path('closed-gop'),
+    await clips.path('rotated'),
+    await clips.path('odd-size'),
+  ];
+  const run = await runMontage(
+    chain,
+    { clips: paths, music },
+    {
+      style: 'vintage',
+      lengthMs: 3000,
+      rate: { num: 30_000, den: 1001 },
+      stabilize: true,
+      enhance: true,
+      proxies: true,
+      film: 'film.mkv',
+    },
+  );
+  expect(run.outcome).toEqual({ state: 'succeeded' });
+  const proof = JSON.parse(await readFile(join(run.directory, 'proof.json'), 'utf8')) as {
+    ok: boolean;
+    frames: number;
+  };
+  expect(proof).toMatchObject({ ok: true, frames: 89 });
+  const list = await readFile(join(run.directory, 'cuts.csv'), 'utf8');
+  for (const name of ['closed.mp4', 'rotated.mp4', 'odd.webm']) {
+    if (!list.includes(name)) continue;
+    const proxy = join(run.directory, 'proxies', name.endsWith('.mp4') ? name : `${name}.mp4`);
+    const analysis = JSON.parse(
+      await readFile(
+        join(
+          run.directory,
+          `clip-0000${['closed.mp4', 'rotated.mp4', 'odd.webm'].indexOf(name)}.json`,
+        ),
+        'utf8',
+      ),
+    ) as { frames: number };
+    expect((await frameSeconds(proxy)).length).toBe(analysis.frames);
+  }
+  // The same once more is the same list to the last byte.
+  const again = await runMontage(
+    chain,
+    { clips: paths, music },
+    { style: 'vintage', lengthMs: 3000, rate: { num: 30_000, den: 1001 }, until: 'cutlist' },
+  );
+  for (const form of ['cuts.csv', 'cuts.edl']) {
+    expect(await readFile(join(again.directory, form), 'utf8')).toBe(
+      await readFile(join(run.directory, form), 'utf8'),
+    );
+  }
+});
+
+describe('planted faults are found', () => {
+  const rows: readonly Row[] = [
+    { clip: 'closed.mp4', from: 5, frames: 12 },
+    { clip: 'closed.mp4', from: 50, frames: 12 },
+  ];
+
+  const spoilt = async (
+    step: string,
+    spoil: (directory: string) => Promise<void>,
+  ): Promise<{ readonly step: string; readonly message: string }> => {
+    const inputs = { clips: [await clips.path('closed-gop')], music, cuts: table(rows) };
+    const run = await runMontage(chain, inputs, {}, async (done, directory) => {
+      if (done === step) await spoil(directory);
+    });
+    if (run.outcome.state !== 'failed') throw new Error('nothing was found');
+    expect(run.outcome.kind).toBe('bad-output');
+    return { step: run.step, message: run.outcome.message };
+  };
+
+  test('a piece of other frames', async () => {
+    const { step, message } = await spoilt('take-00000', (directory) =>
+      copyFile(join(directory, 'piece-00001.gray'), join(directory, 'piece-00000.gray')),
+    );
+    expect(step).toBe('shots');
+    expect(message).toMatch(/piece-00000.nut is not what its clip shows/);
+  });
+
+  test('a piece that is one frame off', async () => {
+    const { message } = await spoilt('take-00000', async (directory) => {
+      const path = join(directory, 'piece-00000.json');
+      const piece = JSON.parse(await readFile(path, 'utf8')) as { from: number };
+      await writeFile(path, JSON.stringify({ ...piece, from: piece.from + 1 }));
+    });
+    expect(message).toMatch(/shows what frame \d+ should|differs by/);
+  });
+
+  test('two shots that changed places', async () => {
+    const { step, message } = await spoilt('shots', async (directory) => {
+      const at = (name: string): string => join(directory, name);
+      await copyFile(at('chunk-00000.mp4'), at('aside.mp4'));
+      await copyFile(at('chunk-00001.mp4'), at('chunk-00000.mp4'));
+      await copyFile(at('aside.mp4'), at('chunk-00001.mp4'));
+    });
+    expect(step).toBe('proof');
+    expect(message).toMatch(/not those of shot 1/);
+  });
+
+  test('a list that was changed after the film was made', async () => {
+    const { step, message } = await spoilt('join', async (directory) => {
+      const path = join(directory, 'cuts.edl');
+      const text = await readFile(path, 'utf8');
+      await writeFile(path, text.replace('00:00:00:05', '00:00:00:06'));
+    });
+    expect(step).toBe('proof');
+    expect(message).toMatch(/cuts.edl says other cuts/);
+  });
+});
+
+describe('what cannot be used is refused by name', () => {
+  const refusal = async (inputs: MontageInputs, lengthMs = 2000): Promise<string> => {
+    const isList = inputs.cuts !== undefined;
+    const run = await runMontage(chain, inputs, isList ? {} : { style: 'calm', lengthMs });
+    if (run.outcome.state !== 'failed') throw new Error('it was not refused');
+    expect(run.outcome.kind).toBe('invalid-input');
+    expect(run.outcome.message).not.toMatch(/\n/);
+    return run.outcome.message;
+  };
+
+  const written = async (name: string, text: string): Promise<string> => {
+    const path = join(clips.directory, name);
+    await writeFile(path, text);
+    return path;
+  };
+
+  test('clips and music that are none', async () => {
+    const clip = await clips.path('closed-gop');
+    const playlist = `#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\n${clip}\n#EXT-X-ENDLIST\n`;
+    expect(await refusal({ clips: [await written('holiday.mp4', playlist)], music })).toMatch(
+      /holiday\.mp4 is a playlist/,
+    );
+    expect(await refusal({ clips: [music], music })).toMatch(/song\.mp3 (has only audio|is )/);
+    const text = await written('words.mp3', 'la la la');
+    expect(await refusal({ clips: [clip], music: text })).toMatch(/words\.mp3 is no music/);
+    const list = await written('list.mp3', playlist);
+    expect(await refusal({ clips: [clip], music: list })).toMatch(/list\.mp3 is a playlist/);
+    expect(await refusal({ clips: [clip], music: await clips.path('silent') })).toMatch(
+      /has no sound/,
+    );
+  });
+
+  test('a film that is longer than its music, and a list that names what is not there', async () => {
+    const paths = [await clips.path('closed-gop')];
+    expect(await refusal({ clips: paths, music }, 60_000)).toMatch(
+      /takes 60 s of the music, which has 8/,
+    );
+    const cuts = table([{ clip: 'other.mp4', from: 0, frames: 5 }]);
+    expect(await refusal({ clips: paths, music, cuts })).toMatch(
+      /cuts\.csv: line 2 names 'other\.mp4', which is none of the clips/,
+    );
+  });
+});

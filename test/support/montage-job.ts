@@ -1,0 +1,98 @@
+/**
+ * Runs the units of a montage one after the other in one directory, as the steps of its job would; no farm is
+ * needed. What the units leave is there to be looked at, and to be spoilt.
+ */
+import { cp, mkdir, mkdtemp, readdir, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { runnerRegistry } from '../../agent/runners/registry.ts';
+import type { RunOutcome } from '../../agent/runners/runner.ts';
+import { type MontageRequest, montageSteps } from '../../coordinator/recipes/montage.ts';
+import { matchesPattern } from '../../agent/collect-outputs.ts';
+import type { Task } from '../../proto/gen/furrow/v1/task.ts';
+import { type FilmChain, unitWork } from './film-chain.ts';
+
+interface MontageRun {
+  readonly outcome: RunOutcome;
+  /** The last step that ran. */
+  readonly step: string;
+  readonly directory: string;
+  readonly log: readonly string[];
+}
+
+const PLAIN: MontageRequest = {
+  clips: [],
+  style: '',
+  lengthMs: 0,
+  seed: 0,
+  width: 320,
+  height: 180,
+  rate: { num: 25, den: 1 },
+  enhance: false,
+  stabilize: false,
+  proxies: false,
+  clipSound: 0,
+  musicFromMs: 0,
+  fit: '',
+  film: 'film.mp4',
+  encoder: '',
+  crf: 12,
+  preset: 'ultrafast',
+};
+
+export interface MontageInputs {
+  readonly clips: readonly string[];
+  readonly music: string;
+  /** Text of a list, and its name. */
+  readonly cuts?: { readonly name: string; readonly text: string };
+}
+
+interface MontageOptions extends Partial<MontageRequest> {
+  /** The last step to run; default all. */
+  readonly until?: string;
+}
+
+/** Stops at the first unit that does not succeed. `after` may change what a step left. */
+export async function runMontage(
+  chain: FilmChain,
+  inputs: MontageInputs,
+  { until, ...over }: MontageOptions = {},
+  after: (step: string, directory: string) => Promise<void> = async () => undefined,
+): Promise<MontageRun> {
+  const directory = await mkdtemp(join(chain.root, 'montage-'));
+  const file = (path: string) => ({ name: basename(path), sha256: '0'.repeat(64), sizeBytes: 1 });
+  const put = async (folder: string, path: string): Promise<void> => {
+    await mkdir(join(directory, folder), { recursive: true });
+    await cp(path, join(directory, folder, basename(path)));
+  };
+  for (const clip of inputs.clips) await put('clips', clip);
+  await put('music', inputs.music);
+  if (inputs.cuts !== undefined) {
+    await mkdir(join(directory, 'list'));
+    await writeFile(join(directory, 'list', inputs.cuts.name), inputs.cuts.text);
+  }
+  const plan = montageSteps({
+    ...PLAIN,
+    ...over,
+    clips: inputs.clips.map(file),
+    music: file(inputs.music),
+    cuts: inputs.cuts === undefined ? undefined : file(inputs.cuts.name),
+  });
+  if (plan.state === 'invalid') throw new Error(plan.message);
+  const log: string[] = [];
+  for (const spec of plan.steps) {
+    const task = spec.task!.kind as NonNullable<Task['kind']>;
+    const kind = spec.parameters?.kind;
+    const pattern = kind?.$case === 'forEach' ? kind.value.pattern : undefined;
+    const names = (await readdir(directory)).sort();
+    const items =
+      pattern === undefined ? [''] : names.filter((name) => matchesPattern(name, pattern));
+    for (const item of items) {
+      const work = unitWork(directory, task, spec.name, item);
+      const outcome = await runnerRegistry.get(task.$case)!.run(work, chain.context(log));
+      if (outcome.state !== 'succeeded') return { outcome, step: spec.name, directory, log };
+    }
+    await after(spec.name, directory);
+    if (spec.name === until) break;
+  }
+  return { outcome: { state: 'succeeded' }, step: until ?? 'proof', directory, log };
+}
