@@ -11,6 +11,14 @@ import { FilmFault, oneLine, processFault } from './film-fault.ts';
 import { filmRunner, type FilmAttempt } from './film-runner.ts';
 import { encoderSettings, knownEncoder, type EncoderSettings } from './encoder-settings.ts';
 import {
+  chunkFrames,
+  filmFrameRate,
+  filmTimeBase,
+  pieceFrames,
+  type ChunkFrames,
+} from './film-frames.ts';
+import { ownFrameFilters, rateFilters } from './piece-graph.ts';
+import {
   chunkName,
   pieceTimes,
   readPlan,
@@ -29,7 +37,7 @@ import {
 } from './packet-digest.ts';
 import { THUMB_BYTES, THUMB_FILTER, type Likeness } from './picture-likeness.ts';
 import { compareThumbFiles } from './thumb-files.ts';
-import { formatClock, rescale, secondsOf } from './timeline.ts';
+import { formatClock, secondsOf } from './timeline.ts';
 import { writeSeal } from './chunk-seal.ts';
 import { takeLines } from './list-file.ts';
 import { decodeLimitMs } from './media-limits.ts';
@@ -53,13 +61,15 @@ async function encode(attempt: EncodeAttempt): Promise<void> {
   if (piece === undefined) {
     throw new FilmFault('invalid-input', `${work.item} is not a piece of the plan`);
   }
+  refuseBetween(plan);
+  const frames = chunkFrames(plan, piece);
   const settings = settingsFor(attempt, plan);
   const run = await encodePiece(attempt, plan, piece, settings);
-  const { header, packets, likeness } = await checkChunk(attempt, plan, piece, run);
+  const { header, packets, likeness } = await checkChunk(attempt, plan, piece, frames, run);
   await writeSeal(work.directory, sealName(piece), {
     version: 1,
     piece: piece.name,
-    frames: piece.frames,
+    frames: frames.frames,
     packetsSha256: digestPackets(packets),
     orderSha256: digestOrder(packets),
     ...header,
@@ -68,6 +78,12 @@ async function encode(attempt: EncodeAttempt): Promise<void> {
     worstDifference: likeness.worstDifference,
   });
   for (const name of [SOURCE_THUMBS, CHUNK_THUMBS]) await rm(join(work.directory, name));
+}
+
+/** Only other steps make frames that the source does not have. */
+function refuseBetween({ film }: FilmPlan): void {
+  if (film === undefined || (film.retime.factor === 0 && !film.retime.between)) return;
+  throw new FilmFault('invalid-input', 'the plan wants frames between those of the source');
 }
 
 function settingsFor({ task, work }: EncodeAttempt, plan: FilmPlan): EncoderSettings {
@@ -84,7 +100,12 @@ function settingsFor({ task, work }: EncodeAttempt, plan: FilmPlan): EncoderSett
     throw new FilmFault('invalid-input', `encoder ${video.encoder} is not known`);
   }
   const threads = video.threads || bookedThreads(work);
-  return encoderSettings(encoder, video, plan.source, threads);
+  return encoderSettings(
+    encoder,
+    video,
+    { ...plan.source, frameRate: filmFrameRate(plan) },
+    threads,
+  );
 }
 
 async function encodePiece(
@@ -93,12 +114,14 @@ async function encodePiece(
   piece: PlanPiece,
   settings: EncoderSettings,
 ): Promise<MediaRun> {
-  const { den } = plan.timeBase;
+  const { den } = filmTimeBase(plan);
+  const { frames } = pieceFrames(piece);
   const stream = plan.mode === 'whole' ? plan.source.stream : 'v:0';
   const graph =
-    `[0:${stream}]${[...timeFilters(plan, piece), ...settings.filters].join(',')},split[film][copy];` +
-    `[copy]${THUMB_FILTER}[thumbs]`;
-  const exactTimes = ['-fps_mode', 'passthrough', '-enc_time_base', `1/${den}`];
+    `[0:${stream}]${[...ownFrameFilters(plan, piece), ...settings.filters].join(',')},split[own][copy];` +
+    `[own]${[...rateFilters(plan, piece), 'null'].join(',')}[film];[copy]${THUMB_FILTER}[thumbs]`;
+  const timedIn = (ticksPerSecond: number): string[] =>
+    [['-fps_mode', 'passthrough'], '-enc_time_base', `1/${ticksPerSecond}`].flat();
   const run = await media.ffmpeg(
     [
       {
@@ -110,7 +133,7 @@ async function encodePiece(
       {
         name: { file: chunkName(piece) },
         options: [
-          ['-filter_complex', graph, '-map', '[film]', ...exactTimes, ...settings.options],
+          ['-filter_complex', graph, '-map', '[film]', ...timedIn(den), ...settings.options],
           [
             '-map_metadata',
             '-1',
@@ -125,12 +148,12 @@ async function encodePiece(
       },
       {
         name: { file: SOURCE_THUMBS },
-        options: ['-map', '[thumbs]', ...exactTimes, '-f', 'rawvideo'],
+        options: ['-map', '[thumbs]', ...timedIn(plan.timeBase.den), '-f', 'rawvideo'],
       },
     ],
     ({ frame, fps }) =>
       context.progress(
-        ENCODE_SHARE * Math.min(1, frame / piece.frames),
+        ENCODE_SHARE * Math.min(1, frame / frames),
         frame,
         fps > 0 ? `${Math.round(fps)} fps` : '',
       ),
@@ -139,18 +162,6 @@ async function encodePiece(
   );
   if (!run.ok) throw processFault(run, `encoding ${piece.name}`);
   return run;
-}
-
-/** Exactly the piece's frames, the first at 0, in ticks of 1/den. */
-function timeFilters(plan: FilmPlan, piece: PlanPiece): string[] {
-  const times = pieceTimes(plan, piece);
-  const inPiece = (ticks: number): number =>
-    rescale(ticks, plan.timeBase, piece.timeBase) + piece.shiftTicks;
-  const first = inPiece(times[0]!);
-  // Until just after the last frame of its own: what follows in the file belongs to the next piece.
-  const end = inPiece(times.at(-1)!) + 1;
-  const trim = plan.mode === 'cut' ? [`trim=start_pts=${first}:end_pts=${end}`] : [];
-  return [...trim, `setpts=PTS-(${first})`, `settb=1/${plan.timeBase.den}`];
 }
 
 interface CheckedChunk {
@@ -164,8 +175,10 @@ async function checkChunk(
   { media, work, context }: EncodeAttempt,
   plan: FilmPlan,
   piece: PlanPiece,
+  expected: ChunkFrames,
   encoded: MediaRun,
 ): Promise<CheckedChunk> {
+  const { frames } = expected;
   const name = chunkName(piece);
   const run = await media.ffmpeg(
     [{ name, options: ['-copyts', '-err_detect', 'explode'] }],
@@ -181,12 +194,12 @@ async function checkChunk(
     ],
     ({ frame }) =>
       context.progress(
-        ENCODE_SHARE + (1 - ENCODE_SHARE) * Math.min(1, frame / piece.frames),
-        piece.frames + frame,
+        ENCODE_SHARE + (1 - ENCODE_SHARE) * Math.min(1, frame / frames),
+        frames + frame,
         'checking',
       ),
     // Whatever size it was scaled to.
-    { limitMs: decodeLimitMs(piece.frames, MAX_PIXELS) },
+    { limitMs: decodeLimitMs(frames, MAX_PIXELS) },
   );
   if (!run.ok) throw processFault(run, `checking ${name}`);
   if (run.complaints.length > 0) {
@@ -200,53 +213,69 @@ async function checkChunk(
     if (packet !== undefined) packets.push(packet);
     else header.push(line);
   });
-  refuseWrongTimes(plan, piece, packets, encoded);
   const [source, chunk] = [file(SOURCE_THUMBS), file(CHUNK_THUMBS)];
-  const bytes = piece.frames * THUMB_BYTES;
-  const chunkBytes = (await stat(chunk)).size;
-  if ((await stat(source)).size !== bytes || chunkBytes !== bytes) {
+  const decoded = (await stat(source)).size / THUMB_BYTES;
+  // Where the film has other frames, those that the source lacks would be made of their neighbours.
+  if (plan.film !== undefined) refuseMissing(plan, piece, decoded, encoded);
+  refuseWrongCount(plan, piece, packets.length, frames, encoded);
+  refuseWrongTimes(expected, chunkName(piece), packets);
+  const chunkFrameCount = (await stat(chunk)).size / THUMB_BYTES;
+  if (chunkFrameCount !== frames) {
     throw new FilmFault(
       'bad-output',
-      `${name} decodes to ${chunkBytes / THUMB_BYTES} frames, not ${piece.frames}`,
+      `${name} decodes to ${chunkFrameCount} frames, not ${frames}`,
     );
   }
-  const likeness = await compareThumbFiles(source, chunk, piece.frames);
+  if (decoded !== piece.frames) {
+    const what = `${piece.name} decodes to ${decoded} frames, not ${piece.frames}`;
+    throw new FilmFault('bad-output', what);
+  }
+  const shown = plan.film === undefined ? undefined : expected;
+  const counts = { sourceFrames: piece.frames, frames, shown };
+  const likeness = await compareThumbFiles(source, chunk, counts);
   if (likeness.fault !== undefined) {
     throw new FilmFault('bad-output', `${name}: ${likeness.fault}`);
   }
   return { header: parseStreamHeader(header), packets, likeness };
 }
 
-function refuseWrongTimes(
+function refuseWrongCount(
   plan: FilmPlan,
   piece: PlanPiece,
-  packets: readonly PacketHash[],
+  found: number,
+  expected: number,
   encoded: MediaRun,
 ): void {
-  const times = pieceTimes(plan, piece);
-  if (packets.length !== piece.frames) {
-    const at = secondsOf(times[0]! - plan.times.first, plan.timeBase);
-    // The decoder said that it could not make frames of some packets: that is the source's damage,
-    // the same on every agent.
-    if (encoded.complaints.length > 0 && packets.length < piece.frames) {
-      throw new FilmFault(
-        'invalid-input',
-        `${plan.source.name} is damaged in the stretch from ${formatClock(at)}: ` +
-          `${piece.frames - packets.length} of ${piece.frames} frames cannot be decoded`,
-      );
-    }
-    throw new FilmFault(
-      'bad-output',
-      `${chunkName(piece)} has ${packets.length} frames, not ${piece.frames}`,
-    );
-  }
+  if (plan.film === undefined) refuseMissing(plan, piece, found, encoded);
+  if (found === expected) return;
+  throw new FilmFault('bad-output', `${chunkName(piece)} has ${found} frames, not ${expected}`);
+}
+
+/**
+ * The decoder said that it could not make frames of some packets: that is the source's damage, the same on
+ * every agent.
+ */
+function refuseMissing(plan: FilmPlan, piece: PlanPiece, found: number, encoded: MediaRun): void {
+  if (encoded.complaints.length === 0 || found >= piece.frames) return;
+  const at = secondsOf(pieceTimes(plan, piece)[0]! - plan.times.first, plan.timeBase);
+  throw new FilmFault(
+    'invalid-input',
+    `${plan.source.name} is damaged in the stretch from ${formatClock(at)}: ` +
+      `${piece.frames - found} of ${piece.frames} frames cannot be decoded`,
+  );
+}
+
+function refuseWrongTimes(
+  { times, timeBase }: ChunkFrames,
+  name: string,
+  packets: readonly PacketHash[],
+): void {
   const found = packets.map((packet) => packet.pts).sort((a, b) => a - b);
-  const wrong = found.findIndex((pts, i) => pts !== (times[i]! - times[0]!) * plan.timeBase.num);
-  if (wrong >= 0) {
-    throw new FilmFault(
-      'bad-output',
-      `${chunkName(piece)}: frame ${wrong} is at tick ${found[wrong]}, ` +
-        `not ${(times[wrong]! - times[0]!) * plan.timeBase.num}`,
-    );
-  }
+  const wanted = times.map((time) => (time - times[0]!) * timeBase.num);
+  const wrong = found.findIndex((pts, i) => pts !== wanted[i]);
+  if (wrong < 0) return;
+  throw new FilmFault(
+    'bad-output',
+    `${name}: frame ${wrong} is at tick ${found[wrong]}, not ${wanted[wrong]}`,
+  );
 }
