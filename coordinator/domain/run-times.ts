@@ -118,7 +118,10 @@ function workOf(kind: NonNullable<StepSpec['task']>['kind'], scratchBytes: numbe
       return [kind.$case, kind.value.argv[0] ?? ''];
     case 'encode':
       return [kind.$case, kind.value.video];
+    case 'interpolate':
+      return [kind.$case, kind.value.use?.model?.sha256 ?? '', kind.value.video];
     case 'noop':
+    case 'checkModel':
       return [kind.$case];
     // These go through the whole film: one of another size takes another time.
     case 'split':
