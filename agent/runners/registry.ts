@@ -1,8 +1,10 @@
 /** Every runner there is, by the task it knows. */
+import { checkModelRunner } from './check-model.ts';
 import { commandRunner } from './command.ts';
 import { audioRunner } from './film/audio.ts';
 import { concatRunner } from './film/concat.ts';
 import { encodeRunner } from './film/encode.ts';
+import { interpolateRunner } from './film/interpolate.ts';
 import { proveFilmRunner } from './film/prove-film.ts';
 import { splitRunner } from './film/split.ts';
 import { noopRunner } from './noop.ts';
@@ -18,6 +20,8 @@ const RUNNERS: readonly Runner[] = [
   audioRunner,
   concatRunner,
   proveFilmRunner,
+  checkModelRunner,
+  interpolateRunner,
 ];
 
 export const runnerRegistry: RunnerRegistry = new Map(

@@ -23,7 +23,8 @@ export function checkModelSteps(request: CheckModelRequest, models: KnownModels)
   if (model.state === 'invalid') return model;
   const providers = [...new Set(request.providers.length === 0 ? ['cpu'] : request.providers)];
   for (const [side, length] of Object.entries({ width: request.width, height: request.height })) {
-    if (!isWhole(length, 0, MAX_SIDE)) return invalid(`${side} ${length} is not from 0 to ${MAX_SIDE}`);
+    if (!isWhole(length, 0, MAX_SIDE))
+      return invalid(`${side} ${length} is not from 0 to ${MAX_SIDE}`);
   }
   for (const provider of providers) {
     const fault = provider === '' ? 'a provider has no name' : faultOfProvider(provider);
