@@ -37,12 +37,12 @@ import { bookedThreads, type MediaRun } from './media-process.ts';
 
 type EncodeAttempt = FilmAttempt<EncodeTask>;
 
-const SOURCE_THUMBS = 'thumbs-source.gray';
-const CHUNK_THUMBS = 'thumbs-chunk.gray';
+export const SOURCE_THUMBS = 'thumbs-source.gray';
+export const CHUNK_THUMBS = 'thumbs-chunk.gray';
 const CHUNK_PACKETS = 'packets-chunk.txt';
 
 /** Encoding is nearly all of the work; the rest is the check. */
-const ENCODE_SHARE = 0.95;
+export const ENCODE_SHARE = 0.95;
 
 export const encodeRunner = filmRunner('encode', encode);
 
@@ -55,19 +55,29 @@ async function encode(attempt: EncodeAttempt): Promise<void> {
   }
   const settings = settingsFor(attempt, plan);
   const run = await encodePiece(attempt, plan, piece, settings);
-  const { header, packets, likeness } = await checkChunk(attempt, plan, piece, run);
-  await writeSeal(work.directory, sealName(piece), {
+  const checked = await checkChunk(attempt, plan, piece, run);
+  await sealChunk(work.directory, piece, checked, settings.pixelFormat);
+}
+
+/** Vouches for it, and removes what it was checked by. */
+export async function sealChunk(
+  directory: string,
+  piece: PlanPiece,
+  { header, packets, likeness }: CheckedChunk,
+  pixelFormat: string,
+): Promise<void> {
+  await writeSeal(directory, sealName(piece), {
     version: 1,
     piece: piece.name,
     frames: piece.frames,
     packetsSha256: digestPackets(packets),
     orderSha256: digestOrder(packets),
     ...header,
-    pixelFormat: settings.pixelFormat,
+    pixelFormat,
     meanDifference: likeness.meanDifference,
     worstDifference: likeness.worstDifference,
   });
-  for (const name of [SOURCE_THUMBS, CHUNK_THUMBS]) await rm(join(work.directory, name));
+  for (const name of [SOURCE_THUMBS, CHUNK_THUMBS]) await rm(join(directory, name));
 }
 
 function settingsFor({ task, work }: EncodeAttempt, plan: FilmPlan): EncoderSettings {
@@ -142,7 +152,7 @@ async function encodePiece(
 }
 
 /** Exactly the piece's frames, the first at 0, in ticks of 1/den. */
-function timeFilters(plan: FilmPlan, piece: PlanPiece): string[] {
+export function timeFilters(plan: FilmPlan, piece: PlanPiece): string[] {
   const times = pieceTimes(plan, piece);
   const inPiece = (ticks: number): number =>
     rescale(ticks, plan.timeBase, piece.timeBase) + piece.shiftTicks;
@@ -153,18 +163,18 @@ function timeFilters(plan: FilmPlan, piece: PlanPiece): string[] {
   return [...trim, `setpts=PTS-(${first})`, `settb=1/${plan.timeBase.den}`];
 }
 
-interface CheckedChunk {
+export interface CheckedChunk {
   readonly header: StreamHeader;
   readonly packets: readonly PacketHash[];
   readonly likeness: Likeness;
 }
 
 /** Decodes the chunk once and holds it against the plan and the source's pictures. */
-async function checkChunk(
-  { media, work, context }: EncodeAttempt,
+export async function checkChunk(
+  { media, work, context }: Pick<EncodeAttempt, 'media' | 'work' | 'context'>,
   plan: FilmPlan,
   piece: PlanPiece,
-  encoded: MediaRun,
+  encoded: Pick<MediaRun, 'complaints'>,
 ): Promise<CheckedChunk> {
   const name = chunkName(piece);
   const run = await media.ffmpeg(
@@ -221,7 +231,7 @@ function refuseWrongTimes(
   plan: FilmPlan,
   piece: PlanPiece,
   packets: readonly PacketHash[],
-  encoded: MediaRun,
+  encoded: Pick<MediaRun, 'complaints'>,
 ): void {
   const times = pieceTimes(plan, piece);
   if (packets.length !== piece.frames) {
