@@ -2,6 +2,7 @@
 import { ticketsOf } from './demand.ts';
 import { emptyFarm, fixedUnitCount, newStepRuns, type StepRun } from './farm.ts';
 import { faultOfName, isSha256, isStepName, isTicketName, nameKey } from './names.ts';
+import type { ModelUse } from './model.ts';
 import type { File, StepSpec, TaskKind } from './task.ts';
 
 const MAX_STEPS = 1_000;
@@ -73,7 +74,16 @@ function namesIn(task: TaskKind): readonly string[] {
     case 'noop':
     case 'encode':
       return [];
+    case 'interpolate':
+    case 'upscale':
+    case 'upscaleImages':
+    case 'checkModel':
+      return fileOf(task.value.use);
   }
+}
+
+function fileOf(use: ModelUse | undefined): readonly string[] {
+  return use?.model === undefined ? [] : [use.model.file];
 }
 
 function faultOfParameters(step: StepSpec, names: ReadonlySet<string>): string | undefined {

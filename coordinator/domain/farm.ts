@@ -8,6 +8,7 @@ import type { AccessToken, AgentKey } from './credentials.ts';
 import { type Booking, NO_DEMAND } from './demand.ts';
 import { kindOfWork } from './kind-of-work.ts';
 import { learnedDemand, type LearnedSize } from './learned-sizes.ts';
+import type { FarmModel } from './model.ts';
 import { PartPool } from './part-pool.ts';
 import { withProgram } from './programs.ts';
 import type { Demand, FailureRule, File, Limits, ParameterKind, StepSpec } from './task.ts';
@@ -148,6 +149,8 @@ export interface Farm {
   readonly quotas: Map<string, Quota>;
   /** Keys for NATS that are good for nothing any more, and since when, Unix time. */
   readonly shutOutKeys: Map<string, number>;
+  /** By name, the one added longest ago first. */
+  readonly models: Map<string, FarmModel>;
   /** Jobs that have left the memory. */
   archive: Archive;
   /** Who led, oldest first; none from before the farm's journal told of them. */
@@ -181,6 +184,7 @@ export function emptyFarm(): Farm {
     tokens: new Map(),
     shutOutKeys: new Map(),
     quotas: new Map(),
+    models: new Map(),
     archive: [],
     reigns: [],
     learned: new Map(),

@@ -4,8 +4,10 @@
  * generated code.
  */
 import type { FilmTaskKind } from './film-tasks.ts';
+import type { InterpolateTaskKind } from './interpolate-tasks.ts';
+import type { UpscaleTaskKind } from './upscale-tasks.ts';
 
-export type { AudioEncoding, VideoEncoding } from './film-tasks.ts';
+export type { AudioEncoding, Retime, VideoEncoding } from './film-tasks.ts';
 
 export interface File {
   /** Relative: no `..`, no leading slash, no control characters. */
@@ -29,7 +31,9 @@ export type TaskKind =
     }
   // eslint-disable-next-line typescript/no-generated-empty-object-type -- the message has no fields
   | { readonly $case: 'noop'; readonly value: Record<never, never> }
-  | FilmTaskKind;
+  | FilmTaskKind
+  | InterpolateTaskKind
+  | UpscaleTaskKind;
 
 /** How many failed units a job bears. */
 export interface FailureRule {

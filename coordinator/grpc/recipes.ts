@@ -1,5 +1,8 @@
 /** Every recipe, by its field in `SubmitJobRequest.work`. A new one is a case here. */
 import type { SubmitJobRequest } from '../../proto/gen/furrow/v1/job_service.ts';
+import { checkModelSteps } from '../recipes/check-model.ts';
+import { interpolateSteps } from '../recipes/interpolate.ts';
+import type { KnownModels } from '../recipes/models.ts';
 import type { RecipePlan } from '../recipes/recipe.ts';
 import { transcodeSteps } from '../recipes/transcode.ts';
 
@@ -12,12 +15,23 @@ export interface RecipeJob {
   readonly usualName: string;
 }
 
-export function planOf(work: RecipeWork): RecipeJob {
+/** `models`: those of the farm, for recipes that name one. */
+export function planOf(work: RecipeWork, models: KnownModels): RecipeJob {
   switch (work.$case) {
     case 'transcode':
       return {
         plan: transcodeSteps(work.value),
         usualName: work.value.source?.name ?? 'transcode',
+      };
+    case 'interpolate':
+      return {
+        plan: interpolateSteps(work.value, models),
+        usualName: work.value.source?.name ?? 'interpolate',
+      };
+    case 'checkModel':
+      return {
+        plan: checkModelSteps(work.value, models),
+        usualName: `check ${work.value.model}`,
       };
   }
 }

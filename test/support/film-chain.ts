@@ -15,7 +15,12 @@ import { encodeRunner } from '../../agent/runners/film/encode.ts';
 import { proveFilmRunner } from '../../agent/runners/film/prove-film.ts';
 import { splitRunner } from '../../agent/runners/film/split.ts';
 import type { Runner, RunnerContext, RunOutcome, UnitWork } from '../../agent/runners/runner.ts';
-import type { AudioEncoding, Task, VideoEncoding } from '../../proto/gen/furrow/v1/task.ts';
+import type {
+  AudioEncoding,
+  SplitTask,
+  Task,
+  VideoEncoding,
+} from '../../proto/gen/furrow/v1/task.ts';
 
 interface ProgressReport {
   readonly fraction: number;
@@ -34,6 +39,8 @@ export interface ChainOptions {
   /** Name of the film. */
   readonly film?: string;
   readonly pieceMs?: number;
+  /** More that split is told. */
+  readonly split?: Partial<SplitTask>;
 }
 
 export interface ChainResult {
@@ -95,7 +102,7 @@ export class FilmChain {
     };
 
     const pieceMs = options.pieceMs ?? 1000;
-    const split = { $case: 'split', value: { source, pieceMs } } as const;
+    const split = { $case: 'split', value: { source, pieceMs, ...options.split } } as const;
     if (!(await step('split', splitRunner, split, [source], ['plan.json', 'piece-*']))) {
       return ended();
     }

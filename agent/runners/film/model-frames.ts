@@ -85,7 +85,8 @@ async function pixelRatio(
     plan.mode === 'whole'
       ? facts.streams.find(({ index }) => index === plan.source.stream)
       : pictureStream(facts);
-  const [, wide, high] = /^([1-9]\d{0,5}):([1-9]\d{0,5})$/.exec(stream?.sample_aspect_ratio ?? '') ?? [];
+  const [, wide, high] =
+    /^([1-9]\d{0,5}):([1-9]\d{0,5})$/.exec(stream?.sample_aspect_ratio ?? '') ?? [];
   return wide === undefined || high === undefined ? undefined : [wide, high];
 }
 

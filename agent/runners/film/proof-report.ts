@@ -2,6 +2,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BlobName } from '../../../kit/sha256-file.ts';
+import { filmFrameCount } from './film-frames.ts';
 import type { FilmPlan } from './film-plan.ts';
 import type { MediaStream } from './source-facts.ts';
 
@@ -41,7 +42,7 @@ export async function writeProof(
       height: plan.source.height,
       pixelFormat: plan.source.pixelFormat,
     },
-    frames: plan.frames,
+    frames: filmFrameCount(plan),
     chunks: plan.pieces.length,
     checks: checks.map((check) => ({ ...check, ok: check.finding === undefined })),
   };

@@ -4,25 +4,21 @@
  * of what comes, another ffmpeg encodes; between them are pipes, and nothing is ever written down.
  */
 import type { ModelManifest } from '../../../proto/gen/furrow/v1/model.ts';
-import type { UpscaleTask } from '../../../proto/gen/furrow/v1/task_model.ts';
+import type { UpscaleTask } from '../../../proto/gen/furrow/v1/task_upscale.ts';
 import { MAX_PIXELS } from '../../../kit/film-fence.ts';
 import { type FrameSize, type ModelWork, PIPE_IN, PIPE_OUT } from '../../models/model-work.ts';
 import { throughModel } from '../../models/through-model.ts';
 import { upscalingManifest } from '../../models/upscaling-manifest.ts';
-import {
-  checkChunk,
-  ENCODE_SHARE,
-  sealChunk,
-  SOURCE_THUMBS,
-  timeFilters,
-} from './encode.ts';
+import { checkChunk, ENCODE_SHARE, sealChunk, SOURCE_THUMBS } from './check-chunk.ts';
 import { type EncoderSettings, encoderSettings, knownEncoder } from './encoder-settings.ts';
 import { FilmFault, processFault } from './film-fault.ts';
 import { filmRunner, type FilmAttempt } from './film-runner.ts';
-import { chunkName, pieceTimes, readPlan, type FilmPlan, type PlanPiece } from './film-plan.ts';
+import { chunkFrames, filmTimeBase } from './film-frames.ts';
+import { chunkName, readPlan, type FilmPlan, type PlanPiece } from './film-plan.ts';
 import { bookedThreads, type MediaRun } from './media-process.ts';
 import { refuseHdr, readFrames, takeFrames, uprightSize } from './model-frames.ts';
 import { THUMB_FILTER } from './picture-likeness.ts';
+import { ownFrameFilters } from './piece-graph.ts';
 import { packTimes } from './timeline.ts';
 
 type UpscaleAttempt = FilmAttempt<UpscaleTask>;
@@ -41,6 +37,9 @@ async function upscale(attempt: UpscaleAttempt): Promise<void> {
   const piece = plan.pieces.find((candidate) => candidate.name === work.item);
   if (piece === undefined) {
     throw new FilmFault('invalid-input', `${work.item} is not a piece of the plan`);
+  }
+  if (plan.film !== undefined) {
+    throw new FilmFault('invalid-input', 'the plan wants other frames than those of the source');
   }
   refuseHdr(plan);
   const passage = passageOf(attempt, plan, piece, manifest);
@@ -129,8 +128,8 @@ async function sendThrough(attempt: UpscaleAttempt, passage: Passage): Promise<r
 }
 
 function workOf({ plan, piece, size }: Passage, roomPixels: number): ModelWork {
-  const { first, runs } = packTimes(pieceTimes(plan, piece));
-  const times = { timeBase: plan.timeBase, first, runs };
+  const { timeBase, times: ticks } = chunkFrames(plan, piece);
+  const times = { timeBase, ...packTimes(ticks) };
   return { kind: 'upscale', ...size, frames: piece.frames, times, roomPixels };
 }
 
@@ -142,7 +141,7 @@ async function decode(
   const stream = plan.mode === 'whole' ? plan.source.stream : 'v:0';
   const { filters, format } = readFrames(plan, size, manifest);
   const graph =
-    `[0:${stream}]${[...timeFilters(plan, piece), ...filters].join(',')},split[film][copy];` +
+    `[0:${stream}]${[...ownFrameFilters(plan, piece), ...filters].join(',')},split[film][copy];` +
     `[film]${format}[frames];[copy]${THUMB_FILTER}[thumbs]`;
   const passthrough = ['-fps_mode', 'passthrough'];
   let frames = 0;
@@ -182,7 +181,7 @@ async function encode(
   { plan, piece, manifest, settings }: Passage,
   signal: AbortSignal,
 ): Promise<void> {
-  const { den } = plan.timeBase;
+  const { den } = filmTimeBase(plan);
   const filters = await takeFrames(media, plan, piece, { manifest, settings });
   const run = await media.ffmpeg(
     [{ name: PIPE_OUT, pipe: true, options: ['-f', 'nut', '-copyts'] }],
