@@ -7,6 +7,7 @@ import { encodeRunner } from './film/encode.ts';
 import { interpolateRunner } from './film/interpolate.ts';
 import { proveFilmRunner } from './film/prove-film.ts';
 import { splitRunner } from './film/split.ts';
+import { upscaleRunner } from './film/upscale.ts';
 import { noopRunner } from './noop.ts';
 import type { Runner } from './runner.ts';
 
@@ -22,6 +23,7 @@ const RUNNERS: readonly Runner[] = [
   proveFilmRunner,
   checkModelRunner,
   interpolateRunner,
+  upscaleRunner,
 ];
 
 export const runnerRegistry: RunnerRegistry = new Map(

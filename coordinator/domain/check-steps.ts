@@ -75,6 +75,8 @@ function namesIn(task: TaskKind): readonly string[] {
     case 'encode':
       return [];
     case 'interpolate':
+    case 'upscale':
+    case 'upscaleImages':
     case 'checkModel':
       return fileOf(task.value.use);
   }

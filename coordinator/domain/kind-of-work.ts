@@ -25,10 +25,12 @@ function wordsOf(task: Task | undefined): string[] {
       const size = video.width + video.height === 0 ? '' : `${video.width}x${video.height}`;
       return [video.encoder, video.preset, size];
     }
-    case 'interpolate': {
+    case 'interpolate':
+    case 'upscale': {
       const { use, video } = task.kind.value;
       return [use?.model?.name ?? '', use?.provider ?? '', video?.encoder ?? ''];
     }
+    case 'upscaleImages':
     case 'checkModel': {
       const { use } = task.kind.value;
       return [use?.model?.name ?? '', use?.provider ?? ''];

@@ -119,7 +119,10 @@ function workOf(kind: NonNullable<StepSpec['task']>['kind'], scratchBytes: numbe
     case 'encode':
       return [kind.$case, kind.value.video];
     case 'interpolate':
+    case 'upscale':
       return [kind.$case, kind.value.use?.model?.sha256 ?? '', kind.value.video];
+    case 'upscaleImages':
+      return [kind.$case, kind.value.use?.model?.sha256 ?? ''];
     case 'noop':
     case 'checkModel':
       return [kind.$case];

@@ -5,6 +5,7 @@
  */
 import type { FilmTaskKind } from './film-tasks.ts';
 import type { InterpolateTaskKind } from './interpolate-tasks.ts';
+import type { UpscaleTaskKind } from './upscale-tasks.ts';
 
 export type { AudioEncoding, Retime, VideoEncoding } from './film-tasks.ts';
 
@@ -31,7 +32,8 @@ export type TaskKind =
   // eslint-disable-next-line typescript/no-generated-empty-object-type -- the message has no fields
   | { readonly $case: 'noop'; readonly value: Record<never, never> }
   | FilmTaskKind
-  | InterpolateTaskKind;
+  | InterpolateTaskKind
+  | UpscaleTaskKind;
 
 /** How many failed units a job bears. */
 export interface FailureRule {
