@@ -254,6 +254,7 @@ export class Agent {
     return CapacityProbe.start({
       limits: { cpuMillis: Math.floor(cpus * 1000), ramBytes: ram, maxUnits, maxWaiting },
       labels: [
+        `agent:${this.#config.name}`,
         ...isolation.attributes,
         ...tag.map((name) => `tag:${name}`),
         ...pool.map((name) => `pool:${name}`),

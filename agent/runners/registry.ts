@@ -1,8 +1,10 @@
 /** Every runner there is, by the task it knows. */
+import { checkModelRunner } from './check-model.ts';
 import { commandRunner } from './command.ts';
 import { audioRunner } from './film/audio.ts';
 import { concatRunner } from './film/concat.ts';
 import { encodeRunner } from './film/encode.ts';
+import { interpolateRunner } from './film/interpolate.ts';
 import { proveFilmRunner } from './film/prove-film.ts';
 import { splitRunner } from './film/split.ts';
 import { upscaleRunner } from './film/upscale.ts';
@@ -20,6 +22,8 @@ const RUNNERS: readonly Runner[] = [
   concatRunner,
   proveFilmRunner,
   upscaleRunner,
+  checkModelRunner,
+  interpolateRunner,
 ];
 
 export const runnerRegistry: RunnerRegistry = new Map(

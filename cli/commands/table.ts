@@ -10,14 +10,16 @@ import { explain } from './explain.ts';
 import { fetch } from './fetch.ts';
 import { jobs } from './jobs.ts';
 import { logs } from './logs.ts';
-import { addModel, listModels, removeModel, showModel } from './models.ts';
+import { addModel, checkModel, listModels, removeModel, showModel } from './models.ts';
 import { sizes } from './sizes.ts';
 import { listOwners, listTickets, setOwner, setTickets } from './sharing.ts';
 import { status } from './status.ts';
 import { cancel, pause, remove, resume, retry } from './steer.ts';
 import { command } from './submit/command.ts';
+import { interpolate } from './submit/interpolate.ts';
 import { steps } from './submit/steps.ts';
 import { transcode } from './submit/transcode.ts';
+import { upscale } from './submit/upscale.ts';
 import { natsConfig } from './nats-config.ts';
 import { createToken, invite, listTokens, revokeAgent, revokeToken } from './tokens.ts';
 import { units } from './units.ts';
@@ -27,13 +29,13 @@ import { watch } from './watch.ts';
 const submit: CommandGroup = {
   name: 'submit',
   summary: 'submit a job: a film, a DAG of steps, or a program',
-  commands: [transcode, steps, command],
+  commands: [transcode, upscale, interpolate, steps, command],
 };
 
 const models: CommandGroup = {
   name: 'models',
   summary: 'the models that the farm keeps, for jobs to name',
-  commands: [listModels, addModel, showModel, removeModel],
+  commands: [listModels, addModel, showModel, checkModel, removeModel],
 };
 
 const tickets: CommandGroup = {

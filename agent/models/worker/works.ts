@@ -2,6 +2,8 @@
 import type { ModelWork, WorkerAnswer } from '../model-work.ts';
 import type { FramePipes } from './frame-pipes.ts';
 import type { LoadedModel } from './load-model.ts';
+import { checkRun } from './check-run.ts';
+import { interpolateFrames } from './interpolate-frames.ts';
 import { upscaleFrames } from './upscale-frames.ts';
 
 /** What a work is given besides the model. */
@@ -29,6 +31,10 @@ export async function doWork(
 ): Promise<void> {
   switch (work.kind) {
     case 'upscale':
-      await upscaleFrames(model, work, context);
+      return upscaleFrames(model, work, context);
+    case 'interpolate':
+      return interpolateFrames(model, work, context);
+    case 'check':
+      return checkRun(model, work, context);
   }
 }

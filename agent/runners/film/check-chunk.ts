@@ -64,13 +64,14 @@ export async function sealChunk(
 
 /**
  * Decodes the chunk once and holds it against the plan and the source's pictures. `decoding`: of what decoded the
- * piece. Throws FilmFault `bad-output`, or `invalid-input` where the source is damaged.
+ * piece. `tailFrames`: so many of what follows the piece have thumbs as well. Throws FilmFault `bad-output`, or `invalid-input` where the source is damaged.
  */
 export async function checkChunk(
   { media, work, context }: Pick<FilmAttempt<unknown>, 'media' | 'work' | 'context'>,
   plan: FilmPlan,
   piece: PlanPiece,
   decoding: Pick<MediaRun, 'complaints'>,
+  tailFrames = 0,
 ): Promise<CheckedChunk> {
   const expected = chunkFrames(plan, piece);
   const { frames } = expected;
@@ -111,7 +112,7 @@ export async function checkChunk(
   const [source, chunk] = [file(SOURCE_THUMBS), file(CHUNK_THUMBS)];
   const decoded = (await stat(source)).size / THUMB_BYTES;
   // Where the film has other frames, those that the source lacks would be made of their neighbours.
-  if (plan.film !== undefined) refuseMissing(plan, piece, decoded, decoding);
+  if (plan.film !== undefined) refuseMissing(plan, piece, decoded - tailFrames, decoding);
   refuseWrongCount(plan, piece, packets.length, frames, decoding);
   refuseWrongTimes(expected, chunkName(piece), packets);
   const chunkFrameCount = (await stat(chunk)).size / THUMB_BYTES;
@@ -121,12 +122,13 @@ export async function checkChunk(
       `${name} decodes to ${chunkFrameCount} frames, not ${frames}`,
     );
   }
-  if (decoded !== piece.frames) {
-    const what = `${piece.name} decodes to ${decoded} frames, not ${piece.frames}`;
+  const sourceFrames = piece.frames + tailFrames;
+  if (decoded !== sourceFrames) {
+    const what = `${piece.name} decodes to ${decoded} frames, not ${sourceFrames}`;
     throw new FilmFault('bad-output', what);
   }
   const shown = plan.film === undefined ? undefined : expected;
-  const counts = { sourceFrames: piece.frames, frames, shown };
+  const counts = { sourceFrames, frames, shown };
   const likeness = await compareThumbFiles(source, chunk, counts);
   if (likeness.fault !== undefined) {
     throw new FilmFault('bad-output', `${name}: ${likeness.fault}`);

@@ -3,17 +3,21 @@
  * times that begin with 0, and out of those exactly the frames that the film has of them.
  */
 import { chunkFrames } from './film-frames.ts';
-import { pieceTimes, type FilmPlan, type PlanPiece } from './film-plan.ts';
+import { type FilmPlan, type PlanPiece } from './film-plan.ts';
 import { slackTicks } from './retime.ts';
 import { rescale, unpackTimes } from './timeline.ts';
 
-/** Exactly the piece's own frames, the first at 0, in ticks of 1/den of the source's time base. */
-export function ownFrameFilters(plan: FilmPlan, piece: PlanPiece): string[] {
-  const times = pieceTimes(plan, piece);
+/**
+ * Exactly the piece's own frames, the first at 0, in ticks of 1/den of the source's time base; and with
+ * `tailFrames` so many of what follows, where its file holds them.
+ */
+export function ownFrameFilters(plan: FilmPlan, piece: PlanPiece, tailFrames = 0): string[] {
+  const { firstFrame, frames } = piece;
+  const times = unpackTimes(plan.times).slice(firstFrame, firstFrame + frames + tailFrames);
   const inPiece = (ticks: number): number =>
     rescale(ticks, plan.timeBase, piece.timeBase) + piece.shiftTicks;
   const first = inPiece(times[0]!);
-  // Until just after the last frame of its own: what follows in the file belongs to the next piece.
+  // Until just after the last of them: what follows in the file belongs to the next piece.
   const end = inPiece(times.at(-1)!) + 1;
   const trim = plan.mode === 'cut' ? [`trim=start_pts=${first}:end_pts=${end}`] : [];
   return [...trim, `setpts=PTS-(${first})`, `settb=1/${plan.timeBase.den}`];

@@ -21,7 +21,10 @@ describe('a film through a model', () => {
     const made = await chain.transcode(await clips.path('variable-rate'), {
       upscale: { model: upscaler(file), file },
     });
-    console.log(made.outcome, [...made.runs.entries()].map(([n, r]) => [n, r.log, r.progress.at(-1)]));
+    console.log(
+      made.outcome,
+      [...made.runs.entries()].map(([n, r]) => [n, r.log, r.progress.at(-1)]),
+    );
     expect(made.outcome).toEqual({ state: 'succeeded' });
     console.log(await probeLines(made.film, 'stream=width,height,codec_name'));
     void frameSeconds;
