@@ -19,6 +19,7 @@ import { command } from './submit/command.ts';
 import { interpolate } from './submit/interpolate.ts';
 import { steps } from './submit/steps.ts';
 import { transcode } from './submit/transcode.ts';
+import { upscale } from './submit/upscale.ts';
 import { natsConfig } from './nats-config.ts';
 import { createToken, invite, listTokens, revokeAgent, revokeToken } from './tokens.ts';
 import { units } from './units.ts';
@@ -28,7 +29,7 @@ import { watch } from './watch.ts';
 const submit: CommandGroup = {
   name: 'submit',
   summary: 'submit a job: a film, a DAG of steps, or a program',
-  commands: [transcode, interpolate, steps, command],
+  commands: [transcode, upscale, interpolate, steps, command],
 };
 
 const models: CommandGroup = {

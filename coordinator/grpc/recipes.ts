@@ -5,6 +5,7 @@ import { interpolateSteps } from '../recipes/interpolate.ts';
 import type { KnownModels } from '../recipes/models.ts';
 import type { RecipePlan } from '../recipes/recipe.ts';
 import { transcodeSteps } from '../recipes/transcode.ts';
+import { upscaleSteps } from '../recipes/upscale.ts';
 
 type Work = NonNullable<SubmitJobRequest['work']>;
 export type RecipeWork = Exclude<Work, { readonly $case: 'steps' }>;
@@ -22,6 +23,11 @@ export function planOf(work: RecipeWork, models: KnownModels): RecipeJob {
       return {
         plan: transcodeSteps(work.value),
         usualName: work.value.source?.name ?? 'transcode',
+      };
+    case 'upscale':
+      return {
+        plan: upscaleSteps(work.value, models),
+        usualName: work.value.source?.name ?? 'upscale',
       };
     case 'interpolate':
       return {

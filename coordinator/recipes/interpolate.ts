@@ -7,7 +7,7 @@ import { type ModelManifest, TIMESTEP_NONE } from '../domain/model.ts';
 import type { AudioEncoding, File, Retime, StepSpec, VideoEncoding } from '../domain/task.ts';
 import { faultOfProvider, withModel } from './model-demand.ts';
 import { type ChosenModel, chooseModel, type KnownModels } from './models.ts';
-import { invalid, isWhole, type RecipePlan } from './recipe.ts';
+import { invalid, isWhole, type RecipePlan, stallsAfter } from './recipe.ts';
 import { transcodeSteps } from './transcode.ts';
 
 /** What a user asks for; absent, empty and zero fields take the defaults. */
@@ -33,6 +33,19 @@ const MAX_RATE = 480;
 /** As `plan.json` takes them. */
 const MAX_RATE_TERM = 1_000_000;
 const TAIL_FRAMES = 2;
+/** The model and the encoder take turns on them; more units help more than more threads. */
+const DEFAULT_CPUS = 2;
+/** One large frame may take minutes. */
+const STALL_MS = 900_000;
+
+const NO_VIDEO: VideoEncoding = {
+  encoder: '',
+  crf: 0,
+  preset: '',
+  width: 0,
+  height: 0,
+  threads: 0,
+};
 
 export function interpolateSteps(request: InterpolateRequest, models: KnownModels): RecipePlan {
   const { source, video, audio, film, pieceMs, mixedEncoders } = request;
@@ -47,7 +60,9 @@ export function interpolateSteps(request: InterpolateRequest, models: KnownModel
   if ((video?.width ?? 0) !== 0 || (video?.height ?? 0) !== 0) {
     return invalid('interpolate keeps the size of the film: leave width and height 0');
   }
-  const plan = transcodeSteps({ source, video, audio, film, pieceMs, mixedEncoders });
+  const threads = video?.threads || DEFAULT_CPUS;
+  const threaded = { ...NO_VIDEO, ...video, threads };
+  const plan = transcodeSteps({ source, video: threaded, audio, film, pieceMs, mixedEncoders });
   if (plan.state === 'invalid') return plan;
   const steps = plan.steps.map((step) => retimed(step, retime, model, request.provider));
   return { state: 'ok', steps };
@@ -97,6 +112,7 @@ function retimed(step: StepSpec, retime: Retime, model: ChosenModel, provider: s
         task: { kind: { $case: 'interpolate', value } },
         inputs: [...step.inputs, model.input],
         demand: step.demand && withModel(step.demand, model, provider),
+        limits: stallsAfter(STALL_MS),
       };
     }
     default:
