@@ -29,6 +29,18 @@ const video = z.strictObject({
   width: uint32.default(0),
   height: uint32.default(0),
   threads: uint32.default(0),
+  toSdr: z.boolean().optional(),
+});
+
+const retime = z.strictObject({
+  rateNum: uint32.default(0),
+  rateDen: uint32.default(0),
+  factor: uint32.default(0),
+  between: z.boolean().default(false),
+});
+const deinterlace = z.strictObject({
+  always: z.boolean().default(false),
+  eachField: z.boolean().default(false),
 });
 
 const audio = z.strictObject({ encoder: z.string().default(''), bitrateBps: uint32.default(0) });
@@ -43,7 +55,14 @@ const taskKinds = {
     network: z.boolean().optional(),
   }),
   noop: z.strictObject({}),
-  split: z.strictObject({ source: z.string(), pieceMs: uint32.default(0) }),
+  split: z.strictObject({
+    source: z.string(),
+    pieceMs: uint32.default(0),
+    retime: retime.optional(),
+    deinterlace: deinterlace.optional(),
+    leadFrames: uint32.optional(),
+    tailFrames: uint32.optional(),
+  }),
   encode: z.strictObject({ video: video.optional() }),
   audio: z.strictObject({ source: z.string(), audio: audio.optional() }),
   concat: filmOfSource,

@@ -9,6 +9,8 @@ export interface VideoEncoding {
   readonly height: number;
   /** 0 takes the unit's CPUs. */
   readonly threads: number;
+  /** A film of high dynamic range becomes one of standard range. */
+  readonly toSdr?: boolean | undefined;
 }
 
 export interface AudioEncoding {
@@ -28,6 +30,14 @@ export interface Retime {
   readonly between: boolean;
 }
 
+/** Frames of two fields become whole pictures. */
+export interface Deinterlace {
+  /** Every film, not only those that are found to be interlaced. */
+  readonly always: boolean;
+  /** Each field becomes a picture. */
+  readonly eachField: boolean;
+}
+
 export type FilmTaskKind =
   | {
       readonly $case: 'split';
@@ -38,6 +48,7 @@ export type FilmTaskKind =
         /** Frames beyond its own that a piece holds, before and after. */
         readonly leadFrames?: number | undefined;
         readonly tailFrames?: number | undefined;
+        readonly deinterlace?: Deinterlace | undefined;
       };
     }
   | { readonly $case: 'encode'; readonly value: { readonly video: VideoEncoding | undefined } }

@@ -7,7 +7,7 @@ import type { FilmTaskKind } from './film-tasks.ts';
 import type { InterpolateTaskKind } from './interpolate-tasks.ts';
 import type { UpscaleTaskKind } from './upscale-tasks.ts';
 
-export type { AudioEncoding, Retime, VideoEncoding } from './film-tasks.ts';
+export type { AudioEncoding, Deinterlace, Retime, VideoEncoding } from './film-tasks.ts';
 
 export interface File {
   /** Relative: no `..`, no leading slash, no control characters. */

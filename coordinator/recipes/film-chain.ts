@@ -26,6 +26,8 @@ import {
 export const RESERVED =
   /^(model\.onnx|plan\.json|proof\.json|chunks\.ffconcat|(piece|chunk|seal|audio|thumbs|packets)[-.].*)$/;
 
+type SplitTask = Extract<TaskKind, { readonly $case: 'split' }>['value'];
+
 const FFMPEG = ['tool:ffmpeg'];
 
 export interface FilmChain {
@@ -35,6 +37,10 @@ export interface FilmChain {
   readonly audio: AudioEncoding;
   /** Wanted length of a piece. */
   readonly pieceMs: number;
+  /** What else the cutting is told: other frames than the source's, pieces that overlap. */
+  readonly cut?:
+    | Pick<SplitTask, 'retime' | 'deinterlace' | 'leadFrames' | 'tailFrames'>
+    | undefined;
   readonly chunks: ChunkStep;
 }
 
@@ -61,13 +67,13 @@ export function pieceScratchBytes(source: File): number {
 
 const oneUnit = { parameters: undefined, limits: stallsAfter(600_000) };
 
-function splitStep({ source, pieceMs }: FilmChain): StepSpec {
+function splitStep({ source, pieceMs, cut }: FilmChain): StepSpec {
   const beside = sourceBeside(source);
   return {
     ...oneUnit,
     name: 'split',
     dependsOn: [],
-    task: { kind: { $case: 'split', value: { source: beside.name, pieceMs } } },
+    task: { kind: { $case: 'split', value: { source: beside.name, pieceMs, ...cut } } },
     inputs: [fileInput(beside)],
     outputs: [output('plan.json'), output('piece-*')],
     demand: demand(1000, 256 * MIB, source.sizeBytes * 2, FFMPEG),

@@ -6,6 +6,7 @@
 import { type ModelManifest, TIMESTEP_NONE } from '../domain/model.ts';
 import type { AudioEncoding, File, Retime, StepSpec, VideoEncoding } from '../domain/task.ts';
 import { faultOfProvider, withModel } from './model-demand.ts';
+import { frameRateOf } from './frame-rate.ts';
 import { type ChosenModel, chooseModel, type KnownModels } from './models.ts';
 import { invalid, isWhole, type RecipePlan, stallsAfter } from './recipe.ts';
 import { transcodeSteps } from './transcode.ts';
@@ -17,9 +18,8 @@ export interface InterpolateRequest {
   readonly model: string;
   /** Frames for each of the source's; 0 where a rate is asked for. Without either, 2. */
   readonly factor: number;
-  /** Frames a second, as a fraction; 0 where a factor is asked for. */
-  readonly rateNum: number;
-  readonly rateDen: number;
+  /** Frames a second, such as `60` or `60000/1001`; empty where a factor is asked for. */
+  readonly fps: string;
   readonly video?: VideoEncoding | undefined;
   readonly audio?: AudioEncoding | undefined;
   readonly film: string;
@@ -29,9 +29,7 @@ export interface InterpolateRequest {
 }
 
 const MAX_FACTOR = 16;
-const MAX_RATE = 480;
-/** As `plan.json` takes them. */
-const MAX_RATE_TERM = 1_000_000;
+const DEFAULT_FACTOR = 2;
 const TAIL_FRAMES = 2;
 /** The model and the encoder take turns on them; more units help more than more threads. */
 const DEFAULT_CPUS = 2;
@@ -52,10 +50,8 @@ export function interpolateSteps(request: InterpolateRequest, models: KnownModel
   const model = chooseModel(models, request.model, 'interpolate');
   if (model.state === 'invalid') return model;
   const retime = retimeOf(request);
-  const fault =
-    faultOfRetime(retime) ??
-    faultOfModel(model.unit.manifest, retime) ??
-    faultOfProvider(request.provider);
+  if (typeof retime === 'string') return invalid(retime);
+  const fault = faultOfModel(model.unit.manifest, retime) ?? faultOfProvider(request.provider);
   if (fault !== undefined) return invalid(fault);
   if ((video?.width ?? 0) !== 0 || (video?.height ?? 0) !== 0) {
     return invalid('interpolate keeps the size of the film: leave width and height 0');
@@ -68,25 +64,16 @@ export function interpolateSteps(request: InterpolateRequest, models: KnownModel
   return { state: 'ok', steps };
 }
 
-function retimeOf({ factor, rateNum, rateDen }: InterpolateRequest): Retime {
-  const isRate = rateNum !== 0 || rateDen !== 0;
-  return { rateNum, rateDen, factor: factor || (isRate ? 0 : 2), between: true };
-}
-
-function faultOfRetime({ factor, rateNum, rateDen }: Retime): string | undefined {
-  if (factor !== 0 && (rateNum !== 0 || rateDen !== 0)) {
-    return 'give a factor or a frame rate, not both';
+/** A text when it is none: one line. */
+function retimeOf({ factor, fps }: InterpolateRequest): Retime | string {
+  const rate = frameRateOf(fps);
+  if (typeof rate === 'string') return rate;
+  if (factor !== 0 && rate !== undefined) return 'give a factor or a frame rate, not both';
+  if (rate !== undefined) return { ...rate, factor: 0, between: true };
+  if (!isWhole(factor || DEFAULT_FACTOR, 2, MAX_FACTOR)) {
+    return `factor ${factor} is out of range: use 2 to ${MAX_FACTOR}`;
   }
-  if (factor !== 0) {
-    return isWhole(factor, 2, MAX_FACTOR)
-      ? undefined
-      : `factor ${factor} is out of range: use 2 to ${MAX_FACTOR}`;
-  }
-  const isFraction = isWhole(rateNum, 1, MAX_RATE_TERM) && isWhole(rateDen, 1, MAX_RATE_TERM);
-  const rate = rateNum / rateDen;
-  return isFraction && rate >= 1 && rate <= MAX_RATE
-    ? undefined
-    : `frame rate ${rateNum}/${rateDen} is out of range: use 1 to ${MAX_RATE} frames a second`;
+  return { rateNum: 0, rateDen: 0, factor: factor || DEFAULT_FACTOR, between: true };
 }
 
 /** One that is not told the time halves, and halves again. */

@@ -3,8 +3,9 @@
  * steps or the first fault out. Nothing here looks at the film; that is the split unit's work.
  */
 import { faultOfName } from '../domain/names.ts';
-import type { AudioEncoding, File, VideoEncoding } from '../domain/task.ts';
+import type { AudioEncoding, Deinterlace, File, VideoEncoding } from '../domain/task.ts';
 import { AUDIO_ENCODERS, containerOf, ENCODERS, type Container } from './codings.ts';
+import { frameRateOf } from './frame-rate.ts';
 import { type ChunkStep, filmChain, pieceScratchBytes, RESERVED } from './film-chain.ts';
 import {
   baseName,
@@ -27,6 +28,9 @@ export interface TranscodeRequest {
   readonly pieceMs: number;
   /** Pieces may be encoded by different versions of ffmpeg. */
   readonly mixedEncoders?: boolean | undefined;
+  /** Frames a second, such as `25` or `30000/1001`; those of the source when absent or empty. */
+  readonly fps?: string | undefined;
+  readonly deinterlace?: Deinterlace | undefined;
 }
 
 const DEFAULT_PIECE_MS = 10_000;
@@ -58,11 +62,20 @@ export function transcodeSteps(request: TranscodeRequest): RecipePlan {
   const video = withVideoDefaults(request.video, container);
   const audio = withAudioDefaults(request.audio, container);
   const pieceMs = request.pieceMs || DEFAULT_PIECE_MS;
+  const rate = frameRateOf(request.fps ?? '');
   const fault =
-    faultOfVideo(video, container) ?? faultOfAudio(audio, container) ?? faultOfPieceMs(pieceMs);
-  if (fault !== undefined) return invalid(fault);
+    faultOfVideo(video, container) ??
+    faultOfAudio(audio, container) ??
+    faultOfPieceMs(pieceMs) ??
+    (typeof rate === 'string' ? rate : undefined);
+  if (fault !== undefined || typeof rate === 'string') return invalid(fault ?? '');
+  const { deinterlace } = request;
+  const cut = {
+    ...(rate !== undefined && { retime: { ...rate, factor: 0, between: false } }),
+    ...(deinterlace !== undefined && { deinterlace }),
+  };
   const chunks = encodeStep(source, video, request.mixedEncoders === true);
-  return { state: 'ok', steps: filmChain({ source, film, audio, pieceMs, chunks }) };
+  return { state: 'ok', steps: filmChain({ source, film, audio, pieceMs, cut, chunks }) };
 }
 
 function encodeStep(source: File, video: VideoEncoding, isMixed: boolean): ChunkStep {
@@ -88,6 +101,7 @@ function withVideoDefaults(video: VideoEncoding | undefined, container: Containe
     width: video?.width ?? 0,
     height: video?.height ?? 0,
     threads: video?.threads || DEFAULT_THREADS,
+    ...(video?.toSdr === true && { toSdr: true }),
   };
 }
 

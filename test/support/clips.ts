@@ -34,6 +34,8 @@ export type ClipKind =
   | 'transport-stream'
   | 'without-times'
   | 'ten-bit'
+  | 'interlaced'
+  | 'hdr10'
   | 'sixty';
 
 export class Clips {
@@ -103,6 +105,11 @@ export class Clips {
         return copy(file('times.avi'), ['-i', await this.path('closed-gop')]);
       case 'sixty':
         return render(file('sixty.mp4'), [picture(2, 'fps=60'), tone(2)], [X264, AAC]);
+      case 'interlaced':
+        // Numbered field by field in Gray code, and the header says nothing of fields.
+        return render(file('interlaced.mp4'), [picture(3, FIELDS, 2 * CLIP_FPS)], [X264]);
+      case 'hdr10':
+        return render(file('hdr10.mkv'), [picture(2)], [HDR10]);
       case 'ten-bit':
         return render(file('ten-bit.mkv'), [picture(2)], [TEN_BIT]);
     }
@@ -145,6 +152,14 @@ const TEN_BIT =
   '-c:v libx265 -preset ultrafast -pix_fmt yuv420p10le -x265-params keyint=25:log-level=error'.split(
     ' ',
   );
+const FIELDS = 'interlace=scan=tff:lowpass=off,setfield=prog';
+const HDR10 = [
+  '-vf',
+  'format=yuv420p10le,setparams=range=tv:color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc',
+  ...'-c:v libx265 -preset ultrafast -pix_fmt yuv420p10le -x265-params'.split(' '),
+  'keyint=25:log-level=error:hdr10=1:max-cll=1000,400:' +
+    'master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)',
+];
 const AAC = ['-c:a', 'aac'];
 const VARIABLE = [...X264, '-fps_mode', 'passthrough', '-enc_time_base', '1/90000'];
 /** Every fifth frame is missing, and the rest come unevenly; one pause at a seam is long. */
@@ -152,14 +167,16 @@ const UNSTEADY =
   "select='mod(n,5)',settb=1/90000,setpts='PTS+mod(N*37,11)*60+if(gte(N,50),45000,0)'";
 
 /** Input arguments for moving, numbered pictures; `filter` is applied after numbering. */
-function picture(seconds: number, filter?: string): string[] {
+function picture(seconds: number, filter?: string, rate = CLIP_FPS): string[] {
   const block = WIDTH / BITS;
   const blocks = Array.from({ length: BITS }, (_, bit) => {
-    const on = `enable='eq(mod(floor(n/${2 ** bit}),2),1)'`;
+    // Of fields that lie in one frame, a bit that is on in every second looks like a still pattern.
+    const gray = filter === FIELDS ? `+floor(n/${2 ** (bit + 1)})` : '';
+    const on = `enable='eq(mod(floor(n/${2 ** bit})${gray},2),1)'`;
     return `drawbox=x=${bit * block}:y=0:w=${block}:h=${BLOCK_HEIGHT}:color=white:t=fill:${on}`;
   });
   const graph = [
-    `testsrc2=s=${WIDTH}x${HEIGHT}:r=${CLIP_FPS}:d=${seconds}`,
+    `testsrc2=s=${WIDTH}x${HEIGHT}:r=${rate}:d=${seconds}`,
     `drawbox=x=0:y=0:w=iw:h=${BLOCK_HEIGHT}:color=black:t=fill`,
     ...blocks,
     ...(filter === undefined ? [] : [filter]),
@@ -221,6 +238,13 @@ export async function frameNumbers(path: string, turn = 'null'): Promise<number[
     numbers.push(number);
   }
   return numbers;
+}
+
+/** The number that a Gray code stands for. */
+export function fromGray(code: number): number {
+  let number = code;
+  for (let rest = code >> 1; rest > 0; rest >>= 1) number ^= rest;
+  return number;
 }
 
 /** Presentation times of all shown frames in seconds, ascending. */

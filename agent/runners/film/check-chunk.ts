@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { MAX_PIXELS } from '../../../kit/film-fence.ts';
 import { writeSeal } from './chunk-seal.ts';
 import { FilmFault, oneLine, processFault } from './film-fault.ts';
-import { chunkFrames, type ChunkFrames } from './film-frames.ts';
+import { chunkFrames, picturesEach, type ChunkFrames } from './film-frames.ts';
 import { chunkName, pieceTimes, sealName, type FilmPlan, type PlanPiece } from './film-plan.ts';
 import type { FilmAttempt } from './film-runner.ts';
 import { takeLines } from './list-file.ts';
@@ -32,7 +32,26 @@ const CHUNK_THUMBS = 'thumbs-chunk.gray';
 const CHUNK_PACKETS = 'packets-chunk.txt';
 
 /** Making the chunk is nearly all of the work; the rest is the check. */
-export const ENCODE_SHARE = 0.95;
+export const MAKE_SHARE = 0.95;
+
+export interface MadeChunk {
+  readonly plan: FilmPlan;
+  readonly piece: PlanPiece;
+  /** What it must have. */
+  readonly frames: ChunkFrames;
+  readonly pixelFormat: string;
+  /** What decoded the source. */
+  readonly decoded: MediaRun;
+}
+
+type Attempt = Pick<FilmAttempt<unknown>, 'media' | 'work' | 'context'>;
+
+/** Throws FilmFault `bad-output`, or `invalid-input` where the source is damaged. */
+export async function vouchFor(attempt: Attempt, chunk: MadeChunk): Promise<void> {
+  const { plan, piece, frames, pixelFormat, decoded } = chunk;
+  const checked = await checkFrames(attempt, { plan, piece, frames, tailFrames: 0 }, decoded);
+  await sealChunk(attempt.work.directory, piece, checked, pixelFormat);
+}
 
 export interface CheckedChunk {
   readonly frames: number;
@@ -41,7 +60,7 @@ export interface CheckedChunk {
   readonly likeness: Likeness;
 }
 
-/** Vouches for it, and removes what it was checked by. */
+/** Vouches for a chunk that was checked, and removes what it was checked by. */
 export async function sealChunk(
   directory: string,
   piece: PlanPiece,
@@ -63,17 +82,32 @@ export async function sealChunk(
 }
 
 /**
- * Decodes the chunk once and holds it against the plan and the source's pictures. `decoding`: of what decoded the
- * piece. `tailFrames`: so many of what follows the piece have thumbs as well. Throws FilmFault `bad-output`, or `invalid-input` where the source is damaged.
+ * Holds a chunk against the plan without vouching for it. `decoding`: of what decoded the piece. `tailFrames`: so
+ * many of what follows the piece have thumbs as well. Throws as `vouchFor` does.
  */
 export async function checkChunk(
-  { media, work, context }: Pick<FilmAttempt<unknown>, 'media' | 'work' | 'context'>,
+  attempt: Attempt,
   plan: FilmPlan,
   piece: PlanPiece,
-  decoding: Pick<MediaRun, 'complaints'>,
+  decoding: Decoding,
   tailFrames = 0,
 ): Promise<CheckedChunk> {
-  const expected = chunkFrames(plan, piece);
+  const frames = chunkFrames(plan, piece);
+  return checkFrames(attempt, { plan, piece, frames, tailFrames }, decoding);
+}
+
+type Decoding = Pick<MediaRun, 'complaints'>;
+
+interface ChunkToCheck extends Pick<MadeChunk, 'plan' | 'piece' | 'frames'> {
+  readonly tailFrames: number;
+}
+
+/** Decodes the chunk once and holds it against the plan and the source's pictures. */
+async function checkFrames(
+  { media, work, context }: Attempt,
+  { plan, piece, frames: expected, tailFrames }: ChunkToCheck,
+  encoded: Decoding,
+): Promise<CheckedChunk> {
   const { frames } = expected;
   const name = chunkName(piece);
   const run = await media.ffmpeg(
@@ -90,7 +124,7 @@ export async function checkChunk(
     ],
     ({ frame }) =>
       context.progress(
-        ENCODE_SHARE + (1 - ENCODE_SHARE) * Math.min(1, frame / frames),
+        MAKE_SHARE + (1 - MAKE_SHARE) * Math.min(1, frame / frames),
         frames + frame,
         'checking',
       ),
@@ -112,8 +146,10 @@ export async function checkChunk(
   const [source, chunk] = [file(SOURCE_THUMBS), file(CHUNK_THUMBS)];
   const decoded = (await stat(source)).size / THUMB_BYTES;
   // Where the film has other frames, those that the source lacks would be made of their neighbours.
-  if (plan.film !== undefined) refuseMissing(plan, piece, decoded - tailFrames, decoding);
-  refuseWrongCount(plan, piece, packets.length, frames, decoding);
+  if (plan.film !== undefined) {
+    refuseMissing(plan, piece, Math.ceil(decoded / picturesEach(plan)) - tailFrames, encoded);
+  }
+  refuseWrongCount(plan, piece, packets.length, frames, encoded);
   refuseWrongTimes(expected, chunkName(piece), packets);
   const chunkFrameCount = (await stat(chunk)).size / THUMB_BYTES;
   if (chunkFrameCount !== frames) {
@@ -122,13 +158,13 @@ export async function checkChunk(
       `${name} decodes to ${chunkFrameCount} frames, not ${frames}`,
     );
   }
-  const sourceFrames = piece.frames + tailFrames;
-  if (decoded !== sourceFrames) {
-    const what = `${piece.name} decodes to ${decoded} frames, not ${sourceFrames}`;
+  const pictures = (piece.frames + tailFrames) * picturesEach(plan);
+  if (decoded !== pictures) {
+    const what = `${piece.name} decodes to ${decoded} pictures, not ${pictures}`;
     throw new FilmFault('bad-output', what);
   }
   const shown = plan.film === undefined ? undefined : expected;
-  const counts = { sourceFrames, frames, shown };
+  const counts = { sourceFrames: pictures, frames, shown };
   const likeness = await compareThumbFiles(source, chunk, counts);
   if (likeness.fault !== undefined) {
     throw new FilmFault('bad-output', `${name}: ${likeness.fault}`);
@@ -141,9 +177,9 @@ function refuseWrongCount(
   piece: PlanPiece,
   found: number,
   expected: number,
-  { complaints }: Pick<MediaRun, 'complaints'>,
+  encoded: Decoding,
 ): void {
-  if (plan.film === undefined) refuseMissing(plan, piece, found, { complaints });
+  if (plan.film === undefined) refuseMissing(plan, piece, found, encoded);
   if (found === expected) return;
   throw new FilmFault('bad-output', `${chunkName(piece)} has ${found} frames, not ${expected}`);
 }
@@ -152,13 +188,8 @@ function refuseWrongCount(
  * The decoder said that it could not make frames of some packets: that is the source's damage, the same on
  * every agent.
  */
-function refuseMissing(
-  plan: FilmPlan,
-  piece: PlanPiece,
-  found: number,
-  { complaints }: Pick<MediaRun, 'complaints'>,
-): void {
-  if (complaints.length === 0 || found >= piece.frames) return;
+function refuseMissing(plan: FilmPlan, piece: PlanPiece, found: number, encoded: Decoding): void {
+  if (encoded.complaints.length === 0 || found >= piece.frames) return;
   const at = secondsOf(pieceTimes(plan, piece)[0]! - plan.times.first, plan.timeBase);
   throw new FilmFault(
     'invalid-input',

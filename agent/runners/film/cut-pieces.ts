@@ -1,11 +1,12 @@
 /** Cuts a source into pieces whose packets are verified one by one, in one pass where that is exact. */
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { SplitTask } from '../../../proto/gen/furrow/v1/task.ts';
+import type { Retime, SplitTask } from '../../../proto/gen/furrow/v1/task.ts';
 import type { FilmAttempt } from './film-runner.ts';
-import type { PlanPiece } from './film-plan.ts';
+import type { FilmPlan, PlanPiece } from './film-plan.ts';
 import { cutPiece, type CutSource, type PieceClock } from './piece-cut.ts';
 import { cutInOnePass, type CutList } from './piece-pass.ts';
+import { picturesEach, picturesOf } from './film-frames.ts';
 import { retimed, startsWithFrames, type Timeline } from './retime.ts';
 import { pieceStarts, type TimeBase } from './timeline.ts';
 
@@ -24,8 +25,14 @@ export async function cutPieces(
   attempt: SplitAttempt,
   source: CutSource,
   timeline: Timeline,
+  deinterlace: FilmPlan['deinterlace'],
 ): Promise<readonly PlanPiece[] | undefined> {
-  const starts = startsOf(attempt.task, source, timeline);
+  const starts = filledStarts(
+    attempt.task.retime,
+    startsOf(attempt.task, source, timeline),
+    timeline,
+    deinterlace,
+  );
   const pieces = overlapping(attempt.task, starts, timeline.times.length);
   const list = cutList(pieces, source.timeBase, timeline.times);
   const apart = pieces.every(({ leadFrames, tailFrames }) => leadFrames + tailFrames === 0);
@@ -49,9 +56,22 @@ function startsOf(task: SplitTask, { timeBase, packets }: CutSource, timeline: T
     .sort((a, b) => a - b);
   const shortest = (times.at(-1)! - times[0]!) / MAX_PIECES;
   const pieceTicks = Math.max((pieceMs * timeBase.den) / (1000 * timeBase.num), shortest);
-  const starts = pieceStarts(times, keyTimes, pieceTicks);
-  if (task.retime === undefined) return starts;
-  return startsWithFrames(retimed(timeline, task.retime), starts, times.length);
+  return pieceStarts(times, keyTimes, pieceTicks);
+}
+
+/** Without those of pieces that would become no frame of the film. */
+function filledStarts(
+  retime: Retime | undefined,
+  starts: readonly number[],
+  timeline: Timeline,
+  deinterlace: FilmPlan['deinterlace'],
+): readonly number[] {
+  if (retime === undefined) return starts;
+  const each = picturesEach({ deinterlace });
+  const film = retimed(picturesOf(timeline, { deinterlace }), retime);
+  const pictures = starts.map((start) => start * each);
+  const kept = startsWithFrames(film, pictures, timeline.times.length * each);
+  return kept.map((start) => start / each);
 }
 
 interface PieceRange {

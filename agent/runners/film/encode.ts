@@ -3,14 +3,20 @@
  * chunk. All of it here, so that the checks run in parallel on the agents.
  */
 import type { EncodeTask } from '../../../proto/gen/furrow/v1/task.ts';
-import { checkChunk, ENCODE_SHARE, sealChunk, SOURCE_THUMBS } from './check-chunk.ts';
+import { MAKE_SHARE, SOURCE_THUMBS, vouchFor } from './check-chunk.ts';
 import { encoderSettings, knownEncoder, type EncoderSettings } from './encoder-settings.ts';
 import { FilmFault, processFault } from './film-fault.ts';
-import { filmFrameRate, filmTimeBase, pieceFrames } from './film-frames.ts';
+import {
+  chunkFrames,
+  filmFrameRate,
+  filmTimeBase,
+  pictureBase,
+  pieceFrames,
+} from './film-frames.ts';
 import { chunkName, readPlan, type FilmPlan, type PlanPiece } from './film-plan.ts';
 import { filmRunner, type FilmAttempt } from './film-runner.ts';
 import { bookedThreads, type MediaRun } from './media-process.ts';
-import { ownFrameFilters, rateFilters } from './piece-graph.ts';
+import { ownPictureFilters, rateFilters } from './piece-graph.ts';
 import { THUMB_FILTER } from './picture-likeness.ts';
 
 type EncodeAttempt = FilmAttempt<EncodeTask>;
@@ -25,15 +31,16 @@ async function encode(attempt: EncodeAttempt): Promise<void> {
     throw new FilmFault('invalid-input', `${work.item} is not a piece of the plan`);
   }
   refuseBetween(plan);
+  const frames = chunkFrames(plan, piece);
   const settings = settingsFor(attempt, plan);
-  const run = await encodePiece(attempt, plan, piece, settings);
-  const checked = await checkChunk(attempt, plan, piece, run);
-  await sealChunk(work.directory, piece, checked, settings.pixelFormat);
+  const decoded = await encodePiece(attempt, plan, piece, settings);
+  const { pixelFormat } = settings;
+  await vouchFor(attempt, { plan, piece, frames, pixelFormat, decoded });
 }
 
 /** Only other steps make frames that the source does not have. */
 function refuseBetween({ film }: FilmPlan): void {
-  if (film === undefined || (film.retime.factor === 0 && !film.retime.between)) return;
+  if (film === undefined || (film.retime.factor <= 1 && !film.retime.between)) return;
   throw new FilmFault('invalid-input', 'the plan wants frames between those of the source');
 }
 
@@ -69,7 +76,7 @@ async function encodePiece(
   const { frames } = pieceFrames(piece);
   const stream = plan.mode === 'whole' ? plan.source.stream : 'v:0';
   const graph =
-    `[0:${stream}]${[...ownFrameFilters(plan, piece), ...settings.filters].join(',')},split[own][copy];` +
+    `[0:${stream}]${[...ownPictureFilters(plan, piece), ...settings.filters].join(',')},split[own][copy];` +
     `[own]${[...rateFilters(plan, piece), 'null'].join(',')}[film];[copy]${THUMB_FILTER}[thumbs]`;
   const timedIn = (ticksPerSecond: number): string[] =>
     [['-fps_mode', 'passthrough'], '-enc_time_base', `1/${ticksPerSecond}`].flat();
@@ -99,18 +106,31 @@ async function encodePiece(
       },
       {
         name: { file: SOURCE_THUMBS },
-        options: ['-map', '[thumbs]', ...timedIn(plan.timeBase.den), '-f', 'rawvideo'],
+        options: ['-map', '[thumbs]', ...timedIn(pictureBase(plan).den), '-f', 'rawvideo'],
       },
     ],
     ({ frame, fps }) =>
       context.progress(
-        ENCODE_SHARE * Math.min(1, frame / frames),
+        MAKE_SHARE * Math.min(1, frame / frames),
         frame,
         fps > 0 ? `${Math.round(fps)} fps` : '',
       ),
     // An encoder may take as long as it was told to; that frames come is what its step's limits watch.
     { limitMs: Infinity },
   );
-  if (!run.ok) throw processFault(run, `encoding ${piece.name}`);
+  if (!run.ok) throw filterFault(run) ?? processFault(run, `encoding ${piece.name}`);
   return run;
+}
+
+/** Some builds of ffmpeg leave filters out; another agent may have them. */
+function filterFault({ complaints }: MediaRun): FilmFault | undefined {
+  const missing = complaints
+    .map((line) => /No such filter: '(\w+)'/.exec(line)?.[1])
+    .find((filter) => filter !== undefined);
+  return missing === undefined
+    ? undefined
+    : new FilmFault(
+        'failed',
+        `this agent's ffmpeg has no filter ${missing}: install a build with it (zscale is in those with libzimg)`,
+      );
 }

@@ -35,17 +35,20 @@ export function encoderSettings(
   source: Source,
   threads: number,
 ): EncoderSettings {
-  const pixelFormat = pixelFormatFor(encoder, source.pixelFormat);
+  const toSdr = video.toSdr === true && isHighRange(source);
+  const shown = toSdr ? inStandardRange(source) : source;
+  const pixelFormat = pixelFormatFor(encoder, shown.pixelFormat);
   return {
     filters: [
       ...colourTags(source),
       ...uprightFilters(source.orientation),
       ...sizeFilters(encoder, video),
+      ...(toSdr ? toneFilters(source) : []),
       `format=${pixelFormat}`,
     ],
     options: [
       ['-c:v', encoder, '-crf', String(video.crf || DEFAULT_CRF[encoder])],
-      encoderOptions(encoder, video.preset, source, threads),
+      encoderOptions(encoder, video.preset, shown, threads),
     ].flat(),
     pixelFormat,
   };
@@ -101,7 +104,7 @@ function encoderOptions(
     case 'libx265':
       return ['-preset', preset || 'medium', '-x265-params', x265Parameters(source, threads)];
     case 'libsvtav1':
-      return ['-preset', preset || '8', '-svtav1-params', `lp=${threads}`];
+      return ['-preset', preset || '8', '-svtav1-params', svtParameters(source, threads)];
     case 'libvpx-vp9':
       return [
         ['-b:v', '0', '-deadline', 'good', '-cpu-used', preset || '2'],
@@ -125,4 +128,54 @@ function x265Parameters(source: Source, threads: number): string {
   if (source.contentLight !== '') parameters.push(`max-cll=${source.contentLight}`);
   if (source.masteringDisplay !== '' || source.contentLight !== '') parameters.push('hdr10=1');
   return parameters.join(':');
+}
+
+/** SVT-AV1 counts chromaticity from 0 to 1 and luminance in candela. */
+function svtParameters(source: Source, threads: number): string {
+  const parameters = [`lp=${threads}`];
+  const display =
+    /^G\((\d+),(\d+)\)B\((\d+),(\d+)\)R\((\d+),(\d+)\)WP\((\d+),(\d+)\)L\((\d+),(\d+)\)$/
+      .exec(source.masteringDisplay)
+      ?.slice(1)
+      .map(Number);
+  if (display !== undefined) {
+    const [gx, gy, bx, by, rx, ry, wx, wy] = display.map((value) => value / 50_000);
+    const [most, least] = display.slice(8).map((value) => value / 10_000);
+    parameters.push(
+      `mastering-display=G(${gx},${gy})B(${bx},${by})R(${rx},${ry})WP(${wx},${wy})L(${most},${least})`,
+    );
+  }
+  if (source.contentLight !== '') parameters.push(`content-light=${source.contentLight}`);
+  return parameters.join(':');
+}
+
+const HIGH_RANGE: ReadonlySet<string> = new Set(['smpte2084', 'arib-std-b67']);
+
+/** PQ or HLG. */
+function isHighRange({ colour }: Source): boolean {
+  return HIGH_RANGE.has(colour.transfer);
+}
+
+/** What the film is once its tones are mapped. */
+function inStandardRange(source: Source): Source {
+  const colour = { range: 'tv', space: 'bt709', transfer: 'bt709', primaries: 'bt709' };
+  return { ...source, colour, pixelFormat: 'yuv420p', masteringDisplay: '', contentLight: '' };
+}
+
+/** To light, to the smaller gamut, with bright parts compressed, and back to a signal. */
+function toneFilters({ colour }: Source): string[] {
+  const known = (tag: string, usual: string): string => (tag === 'unknown' ? usual : tag);
+  const from = [
+    `tin=${colour.transfer}`,
+    `min=${known(colour.space, 'bt2020nc')}`,
+    `pin=${known(colour.primaries, 'bt2020')}`,
+    `rin=${known(colour.range, 'tv')}`,
+  ].join(':');
+  return [
+    `zscale=${from}:t=linear:npl=100`,
+    'format=gbrpf32le',
+    'zscale=p=bt709',
+    'tonemap=hable:desat=0',
+    'zscale=t=bt709:m=bt709:r=tv',
+  ];
 }

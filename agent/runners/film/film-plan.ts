@@ -10,7 +10,7 @@ import { z } from 'zod';
 import type { Retime } from '../../../proto/gen/furrow/v1/task.ts';
 import { FilmFault } from './film-fault.ts';
 import { MAX_FRAMES, MAX_SIDE_PIXELS } from './media-limits.ts';
-import { sourceTimeline } from './film-frames.ts';
+import { picturesEach, pictureTimeline } from './film-frames.ts';
 import { retimed, retimedCount, stretchOf } from './retime.ts';
 import { unpackTimes } from './timeline.ts';
 
@@ -48,7 +48,7 @@ const pieceSchema = z.object({
   film: z.object({ firstFrame: count, frames: z.number().int().positive() }).optional(),
 });
 
-/** Frames that the film has instead of the source's. */
+/** Frames that the film has instead of the source's pictures. */
 const filmSchema = z.object({
   retime: z.object({
     rateNum: count.max(MAX_RATE_TERM),
@@ -70,7 +70,7 @@ const trackSchema = z.object({
 });
 
 const planSchema = z.object({
-  /** 2 where the film has other frames than the source: who knows version 1 only would not see it. */
+  /** 2 where the film has other frames or pictures than the source: who knows version 1 only would not see it. */
   version: z.union([z.literal(1), z.literal(2)]),
   source: z.object({
     name: z.string(),
@@ -111,6 +111,15 @@ const planSchema = z.object({
    */
   mode: z.enum(['cut', 'whole']),
   pieces: z.array(pieceSchema).min(1),
+  /** Frames hold two fields, of which pictures are made. Absent: they are pictures as they are. */
+  deinterlace: z
+    .object({
+      /** Which field of a frame comes first; `auto` where each frame says so itself. */
+      parity: z.enum(['auto', 'tff', 'bff']),
+      /** Each field becomes a picture, so that there are two for each frame. */
+      eachField: z.boolean(),
+    })
+    .optional(),
   film: filmSchema.optional(),
 });
 
@@ -143,6 +152,9 @@ export async function readPlan(directory: string): Promise<FilmPlan> {
     throw new FilmFault('invalid-input', `${PLAN_NAME}: its pieces are not its frames`);
   }
   if (plan.film !== undefined) refuseOtherFilm(plan, plan.film.retime);
+  else if (picturesEach(plan) > 1) {
+    throw new FilmFault('invalid-input', `${PLAN_NAME}: its fields have no film`);
+  }
   return plan;
 }
 
@@ -153,11 +165,13 @@ function refuseOtherFilm(plan: FilmPlan, retime: Retime): void {
   };
   const { rateNum, rateDen, factor } = retime;
   if (factor === 0 && (rateNum === 0 || rateDen === 0)) refuse('its film has no frame rate');
-  const source = sourceTimeline(plan);
+  const source = pictureTimeline(plan);
   if (retimedCount(source, retime) !== plan.film?.frames) refuse('its film has other frames');
   const frames = retimed(source, retime);
+  const each = picturesEach(plan);
   for (const piece of plan.pieces) {
-    const { firstFrame, frames: count } = stretchOf(frames, piece.firstFrame, piece.frames);
+    const [first, pictures] = [piece.firstFrame * each, piece.frames * each];
+    const { firstFrame, frames: count } = stretchOf(frames, first, pictures);
     if (piece.film?.firstFrame !== firstFrame || piece.film.frames !== count) {
       refuse(`${piece.name} becomes other frames of the film`);
     }

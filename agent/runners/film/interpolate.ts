@@ -14,7 +14,7 @@ import {
   type WorkerAnswer,
 } from '../../models/model-work.ts';
 import { throughModel } from '../../models/through-model.ts';
-import { checkChunk, ENCODE_SHARE, sealChunk, SOURCE_THUMBS } from './check-chunk.ts';
+import { checkChunk, MAKE_SHARE, sealChunk, SOURCE_THUMBS } from './check-chunk.ts';
 import { type EncoderSettings, encoderSettings, knownEncoder } from './encoder-settings.ts';
 import { FilmFault, processFault } from './film-fault.ts';
 import { chunkFrames, filmFrameRate, type ChunkFrames } from './film-frames.ts';
@@ -22,7 +22,7 @@ import { chunkName, readPlan, type FilmPlan, type PlanPiece } from './film-plan.
 import { filmRunner, type FilmAttempt } from './film-runner.ts';
 import { bookedThreads, type MediaRun } from './media-process.ts';
 import { readFrames, refuseHdr, takeFrames, uprightSize } from './model-frames.ts';
-import { ownFrameFilters } from './piece-graph.ts';
+import { ownPictureFilters } from './piece-graph.ts';
 import { THUMB_FILTER } from './picture-likeness.ts';
 
 type InterpolateAttempt = FilmAttempt<InterpolateTask>;
@@ -120,7 +120,7 @@ async function sendThrough(attempt: InterpolateAttempt, passage: Passage): Promi
   const onTold = (told: WorkerAnswer): void => {
     if (told.event === 'result') made = told.value as MadeFrames;
     if (told.event !== 'progress') return;
-    const fraction = ENCODE_SHARE * Math.min(1, told.done / frames.frames);
+    const fraction = MAKE_SHARE * Math.min(1, told.done / frames.frames);
     context.progress(fraction, told.done, '');
   };
   await throughModel(context, {
@@ -152,7 +152,7 @@ async function decode(
   const stream = plan.mode === 'whole' ? plan.source.stream : 'v:0';
   const { filters, format } = readFrames(plan, size, model.manifest!);
   const graph =
-    `[0:${stream}]${[...ownFrameFilters(plan, piece, tailFrames), ...filters].join(',')},split[film][copy];` +
+    `[0:${stream}]${[...ownPictureFilters(plan, piece, tailFrames), ...filters].join(',')},split[film][copy];` +
     `[film]${format}[frames];[copy]${THUMB_FILTER}[thumbs]`;
   const passthrough = ['-fps_mode', 'passthrough'];
   const wanted = piece.frames + tailFrames;

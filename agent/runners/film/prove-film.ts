@@ -88,11 +88,12 @@ async function probeFilm({ media, task }: ProofAttempt): Promise<MediaFacts> {
 function frameCount(plan: FilmPlan, packets: readonly PacketHash[]): Check {
   const found = packets.length;
   const expected = filmFrameCount(plan);
+  const should = plan.film === undefined ? 'the source' : 'not';
   return {
     check: 'frames',
     expected,
     found,
-    finding: found === expected ? undefined : `it has ${found} frames, not ${expected}`,
+    finding: found === expected ? undefined : `it has ${found} frames, ${should} ${expected}`,
   };
 }
 

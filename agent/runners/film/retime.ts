@@ -53,7 +53,10 @@ export function retimed(source: Timeline, retime: Retime): RetimedFrames {
 }
 
 /** `factor` frames for each of the source's, evenly from it to the next. */
-function multiplied({ timeBase, times, lastFrameTicks }: Timeline, factor: number): RetimedFrames {
+export function multiplied(
+  { timeBase, times, lastFrameTicks }: Timeline,
+  factor: number,
+): RetimedFrames {
   const frames = times.length * factor;
   const from = new Int32Array(frames);
   const part = new Float64Array(frames);

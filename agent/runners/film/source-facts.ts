@@ -23,6 +23,7 @@ const streamSchema = z.object({
   nb_frames: z.string().optional(),
   start_time: z.string().optional(),
   duration: z.string().optional(),
+  field_order: z.string().optional(),
   color_range: z.string().optional(),
   color_space: z.string().optional(),
   color_transfer: z.string().optional(),
@@ -35,7 +36,14 @@ const streamSchema = z.object({
 
 const probeSchema = z.object({
   /** Of the first packets, where asked for: each could be decoded. */
-  frames: z.array(z.object({ stream_index: z.number().optional() })).default([]),
+  frames: z
+    .array(
+      z.object({
+        stream_index: z.number().optional(),
+        side_data_list: z.array(z.record(z.string(), z.unknown())).optional(),
+      }),
+    )
+    .default([]),
   streams: z.array(streamSchema).default([]),
   format: z
     .object({
@@ -79,9 +87,19 @@ export async function probeSource(media: MediaProcess, name: string): Promise<Me
 /** `probeSource`, with a try at decoding what the first packets hold. */
 export async function probeAndDecode(media: MediaProcess, name: string): Promise<MediaFacts> {
   const packets = ['-show_frames', '-read_intervals', `%+#${DECODED_PACKETS}`];
-  const facts = await look(media, name, `frame=stream_index:${ENTRIES}`, packets);
+  const facts = await look(media, name, `frame=stream_index:frame_side_data:${ENTRIES}`, packets);
   refuseBeyondLimits(name, facts);
-  return facts;
+  return { ...facts, streams: facts.streams.map((stream) => withSideDataOf(facts, stream)) };
+}
+
+/** What only a stream's first frames say of it, such as the display that HDR10 was graded on. */
+function withSideDataOf({ frames }: MediaFacts, stream: MediaStream): MediaStream {
+  const frame = frames.find((candidate) => candidate.stream_index === stream.index);
+  if (frame?.side_data_list === undefined) return stream;
+  return {
+    ...stream,
+    side_data_list: [...(stream.side_data_list ?? []), ...frame.side_data_list],
+  };
 }
 
 async function look(

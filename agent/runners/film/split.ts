@@ -4,6 +4,7 @@
  */
 import { copyFile, link } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Retime, SplitTask } from '../../../proto/gen/furrow/v1/task.ts';
 import { FilmFault, oneLine, processFault } from './film-fault.ts';
 import { filmRunner } from './film-runner.ts';
 import {
@@ -18,7 +19,8 @@ import {
 import { PLAN_NAME, writePlan, type FilmPlan, type PlanPiece } from './film-plan.ts';
 import { decodeLimitMs, MAX_FRAMES } from './media-limits.ts';
 import { cutPieces, INDEX_SHARE, type SplitAttempt } from './cut-pieces.ts';
-import { withRetime } from './film-frames.ts';
+import { picturesOf, withRetime } from './film-frames.ts';
+import { findFields } from './interlace.ts';
 import { retimedCount, type Timeline } from './retime.ts';
 import {
   pictureStream,
@@ -64,18 +66,24 @@ async function split(attempt: SplitAttempt): Promise<void> {
     times === undefined || times.length === 0
       ? undefined
       : { timeBase: base, times, lastFrameTicks: lastTicks(index.packets, times) };
-  if (timeline !== undefined) refuseEndlessFilm(attempt, timeline);
+  const deinterlace = await fieldsOf(attempt, picture, facts);
+  if (timeline !== undefined) refuseEndlessFilm(attempt, timeline, deinterlace);
   const source = { name: task.source, stream: picture.index, timeBase: base };
   const pieces =
     timeline === undefined
       ? undefined
-      : await cutPieces(attempt, { ...source, packets: index.packets }, timeline);
+      : await cutPieces(
+          { ...attempt, task: withNeighbours(task, deinterlace) },
+          { ...source, packets: index.packets },
+          timeline,
+          deinterlace,
+        );
   const described = { facts, picture, base };
   const sourcePlan =
     pieces === undefined || timeline === undefined
-      ? await planWhole(attempt, described, index.packets.length)
+      ? await planWhole(attempt, described, index.packets.length, deinterlace)
       : planCut(attempt, described, timeline, pieces);
-  const plan = task.retime === undefined ? sourcePlan : withRetime(sourcePlan, task.retime);
+  const plan = withFilm(sourcePlan, task.retime, deinterlace);
   await writePlan(work.directory, plan);
   context.log(
     `${PLAN_NAME}: ${plan.frames} frames in ${plan.pieces.length} pieces (${plan.mode})` +
@@ -167,6 +175,7 @@ async function planWhole(
   attempt: SplitAttempt,
   described: Described,
   packets: number,
+  deinterlace: Deinterlacing | undefined,
 ): Promise<FilmPlan> {
   const { media, task, work, context } = attempt;
   const { base, picture } = described;
@@ -200,7 +209,8 @@ async function planWhole(
     );
   }
   refuseEndless(task.source, times, base);
-  refuseEndlessFilm(attempt, { timeBase: base, times, lastFrameTicks: typicalStep(times) });
+  const timeline = { timeBase: base, times, lastFrameTicks: typicalStep(times) };
+  refuseEndlessFilm(attempt, timeline, deinterlace);
   // Its bytes say what it is, not what it was called.
   const name = 'piece-00000.bin';
   const from = join(work.directory, task.source);
@@ -236,14 +246,58 @@ function commonPlan(
   };
 }
 
+type Deinterlacing = NonNullable<FilmPlan['deinterlace']>;
+
+/** As the task asks for, and where it asks only for films that need it, as the source is. */
+async function fieldsOf(
+  { media, task, context }: SplitAttempt,
+  picture: MediaStream,
+  facts: MediaFacts,
+): Promise<Deinterlacing | undefined> {
+  if (task.deinterlace === undefined) return undefined;
+  const { always, eachField } = task.deinterlace;
+  const seconds = Number(facts.format.duration ?? 0);
+  const parity = await findFields(media, task.source, picture, seconds);
+  const what = { tff: 'interlaced, top field first', bff: 'interlaced, bottom field first' };
+  const found = parity === undefined || parity === 'auto' ? 'not interlaced' : what[parity];
+  context.log(`${task.source} is ${found}`);
+  if (parity === undefined && !always) return undefined;
+  return { parity: parity ?? 'auto', eachField };
+}
+
+/** What is made of a frame's fields depends on the frames beside it. */
+function withNeighbours(task: SplitTask, deinterlace: Deinterlacing | undefined): SplitTask {
+  if (deinterlace === undefined) return task;
+  const { leadFrames = 0, tailFrames = 0 } = task;
+  return { ...task, leadFrames: Math.max(1, leadFrames), tailFrames: Math.max(1, tailFrames) };
+}
+
+/** One frame of the film for each of the source's pictures. */
+const AS_THEY_ARE: Retime = { rateNum: 0, rateDen: 0, factor: 1, between: false };
+
+function withFilm(
+  plan: FilmPlan,
+  retime: Retime | undefined,
+  deinterlace: Deinterlacing | undefined,
+): FilmPlan {
+  if (deinterlace === undefined) return retime === undefined ? plan : withRetime(plan, retime);
+  // A frame that is alone has no length that two pictures could share.
+  const eachField = deinterlace.eachField && plan.frames > 1;
+  const whole: FilmPlan = { ...plan, version: 2, deinterlace: { ...deinterlace, eachField } };
+  return retime === undefined && !eachField ? whole : withRetime(whole, retime ?? AS_THEY_ARE);
+}
+
 /** Throws FilmFault `invalid-input` where the film that is asked for has more frames than are taken. */
-function refuseEndlessFilm({ task }: SplitAttempt, timeline: Timeline): void {
-  const { retime } = task;
-  if (retime === undefined) return;
+function refuseEndlessFilm(
+  { task }: SplitAttempt,
+  timeline: Timeline,
+  deinterlace: Deinterlacing | undefined,
+): void {
+  const retime = task.retime ?? AS_THEY_ARE;
   if (retime.factor === 0 && (retime.rateNum === 0 || retime.rateDen === 0)) {
     throw new FilmFault('invalid-input', 'the task asks for a frame rate of 0');
   }
-  const frames = retimedCount(timeline, retime);
+  const frames = retimedCount(picturesOf(timeline, { deinterlace }), retime);
   if (frames > MAX_FRAMES) {
     throw new FilmFault(
       'invalid-input',

@@ -9,7 +9,7 @@ import { MAX_PIXELS } from '../../../kit/film-fence.ts';
 import { type FrameSize, type ModelWork, PIPE_IN, PIPE_OUT } from '../../models/model-work.ts';
 import { throughModel } from '../../models/through-model.ts';
 import { upscalingManifest } from '../../models/upscaling-manifest.ts';
-import { checkChunk, ENCODE_SHARE, sealChunk, SOURCE_THUMBS } from './check-chunk.ts';
+import { checkChunk, MAKE_SHARE, sealChunk, SOURCE_THUMBS } from './check-chunk.ts';
 import { type EncoderSettings, encoderSettings, knownEncoder } from './encoder-settings.ts';
 import { FilmFault, processFault } from './film-fault.ts';
 import { filmRunner, type FilmAttempt } from './film-runner.ts';
@@ -18,7 +18,7 @@ import { chunkName, readPlan, type FilmPlan, type PlanPiece } from './film-plan.
 import { bookedThreads, type MediaRun } from './media-process.ts';
 import { refuseHdr, readFrames, takeFrames, uprightSize } from './model-frames.ts';
 import { THUMB_FILTER } from './picture-likeness.ts';
-import { ownFrameFilters } from './piece-graph.ts';
+import { ownPictureFilters } from './piece-graph.ts';
 import { packTimes } from './timeline.ts';
 
 type UpscaleAttempt = FilmAttempt<UpscaleTask>;
@@ -119,7 +119,7 @@ async function sendThrough(attempt: UpscaleAttempt, passage: Passage): Promise<r
     drain: (signal) => encode(attempt, passage, signal),
     onTold: (told) => {
       if (told.event !== 'progress') return;
-      const fraction = ENCODE_SHARE * Math.min(1, told.done / piece.frames);
+      const fraction = MAKE_SHARE * Math.min(1, told.done / piece.frames);
       // Parts of a frame count: one may take minutes.
       context.progress(fraction, Math.ceil(told.done * 100), '');
     },
@@ -141,7 +141,7 @@ async function decode(
   const stream = plan.mode === 'whole' ? plan.source.stream : 'v:0';
   const { filters, format } = readFrames(plan, size, manifest);
   const graph =
-    `[0:${stream}]${[...ownFrameFilters(plan, piece), ...filters].join(',')},split[film][copy];` +
+    `[0:${stream}]${[...ownPictureFilters(plan, piece), ...filters].join(',')},split[film][copy];` +
     `[film]${format}[frames];[copy]${THUMB_FILTER}[thumbs]`;
   const passthrough = ['-fps_mode', 'passthrough'];
   let frames = 0;

@@ -2,13 +2,13 @@ import type { File } from '../../../proto/gen/furrow/v1/step.ts';
 import { defineCommand } from '../../command.ts';
 import { FILM_ENDINGS, outputName } from '../../film-name.ts';
 import { checkSource } from '../../local-files.ts';
-import { bitsPerSecond, type FrameRate, frameRate, integerIn, numberIn } from '../../options.ts';
+import { bitsPerSecond, integerIn, numberIn } from '../../options.ts';
 import { checkOutputOption, SUBMIT_OPTIONS, type SubmitOptions } from '../../submit-options.ts';
 
 interface InterpolateOptions extends SubmitOptions {
   readonly model?: string;
   readonly factor?: number;
-  readonly fps?: FrameRate;
+  readonly fps?: string;
   readonly provider?: string;
   readonly encoder?: string;
   readonly crf?: number;
@@ -35,8 +35,7 @@ export const interpolate = defineCommand<InterpolateOptions>({
     },
     {
       flags: '--fps <rate>',
-      help: 'frames a second instead, such as 60, 59.94 or 60000/1001',
-      parse: frameRate,
+      help: 'frames a second instead, such as 60 or 60000/1001',
     },
     {
       flags: '--provider <name>',
@@ -76,12 +75,10 @@ export const interpolate = defineCommand<InterpolateOptions>({
     const film = await outputName(named, FILM_ENDINGS);
     const local = await checkSource(path);
     await checkOutputOption(options);
-    const { num: rateNum, den: rateDen } = options.fps ?? { num: 0, den: 0 };
     const wanted = {
       model: options.model ?? '',
       factor: options.factor ?? 0,
-      rateNum,
-      rateDen,
+      fps: options.fps ?? '',
       provider: options.provider ?? '',
       video: {
         encoder: options.encoder ?? '',

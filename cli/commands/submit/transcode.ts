@@ -1,9 +1,17 @@
 import { basename, extname } from 'node:path';
 import { FurrowError } from '../../../kit/furrow-error.ts';
+import type { Deinterlace } from '../../../proto/gen/furrow/v1/task.ts';
 import type { File } from '../../../proto/gen/furrow/v1/step.ts';
 import { defineCommand } from '../../command.ts';
 import { checkSource, isFolder } from '../../local-files.ts';
-import { bitsPerSecond, frameSize, integerIn, numberIn, type FrameSize } from '../../options.ts';
+import {
+  bitsPerSecond,
+  frameSize,
+  integerIn,
+  numberIn,
+  oneOf,
+  type FrameSize,
+} from '../../options.ts';
 import { checkOutputOption, SUBMIT_OPTIONS, type SubmitOptions } from '../../submit-options.ts';
 
 interface TranscodeOptions extends SubmitOptions {
@@ -13,6 +21,10 @@ interface TranscodeOptions extends SubmitOptions {
   readonly size?: FrameSize;
   readonly audio?: string;
   readonly audioBitrate?: number;
+  readonly fps?: string;
+  readonly deinterlace?: 'off' | 'on' | 'auto';
+  readonly fieldRate?: boolean;
+  readonly hdr?: 'keep' | 'sdr';
   readonly pieceSeconds?: number;
   readonly film?: string;
   readonly mixedEncoders?: boolean;
@@ -43,6 +55,21 @@ export const transcode = defineCommand<TranscodeOptions>({
       flags: '--size <WxH>',
       help: 'frame size, such as 1280x720, 1280x or x720',
       parse: frameSize,
+    },
+    {
+      flags: '--fps <rate>',
+      help: 'frames a second, such as 25 or 30000/1001; frames are shown again or left out by their times (default: those of the source)',
+    },
+    {
+      flags: '--deinterlace <when>',
+      help: 'make whole pictures of fields: off, on, or auto for films that are interlaced (default: off)',
+      parse: oneOf('off', 'on', 'auto'),
+    },
+    { flags: '--field-rate', help: 'with --deinterlace: a picture of each field, twice as many' },
+    {
+      flags: '--hdr <what>',
+      help: 'keep high dynamic range, or make it standard range: keep or sdr (default: keep)',
+      parse: oneOf('keep', 'sdr'),
     },
     { flags: '--audio <encoder>', help: 'aac, libopus or copy (default: aac)' },
     { flags: '--audio-bitrate <rate>', help: 'such as 128k, for each track', parse: bitsPerSecond },
@@ -78,11 +105,14 @@ export const transcode = defineCommand<TranscodeOptions>({
         width: options.size?.width ?? 0,
         height: options.size?.height ?? 0,
         threads: 0,
+        toSdr: options.hdr === 'sdr' ? true : undefined,
       },
       audio: { encoder: options.audio ?? '', bitrateBps: options.audioBitrate ?? 0 },
       film,
       pieceMs: Math.round((options.pieceSeconds ?? 0) * 1000),
       mixedEncoders: options.mixedEncoders,
+      fps: options.fps,
+      deinterlace: deinterlaceOf(options),
     };
     const workOf = ([source]: readonly File[]) =>
       ({ $case: 'transcode', value: { source, ...wanted } }) as const;
@@ -90,6 +120,15 @@ export const transcode = defineCommand<TranscodeOptions>({
     return submitWithFiles([local], workOf, local.name, options, context);
   },
 });
+
+function deinterlaceOf({ deinterlace, fieldRate }: TranscodeOptions): Deinterlace | undefined {
+  if (deinterlace === undefined || deinterlace === 'off') {
+    if (fieldRate !== true) return undefined;
+    const message = '--field-rate makes pictures of fields: add --deinterlace on or auto';
+    throw new FurrowError('invalid', 'DEINTERLACE_MISSING', message);
+  }
+  return { always: deinterlace === 'on', eachField: fieldRate === true };
+}
 
 /** The name asked for, else that of -o, so that its extension chooses the container. */
 async function filmName({ film, output }: TranscodeOptions): Promise<string> {

@@ -47,6 +47,18 @@ describe('the recipe transcode', () => {
     expect(steps.get('split')?.task?.kind?.value).toMatchObject({ pieceMs: 10_000 });
   });
 
+  test('other frames are cut for, and asked of the encoder', () => {
+    const deinterlace = { always: false, eachField: true };
+    const video = { ...VIDEO, toSdr: true };
+    const steps = stepsOf({ ...REQUEST, video, fps: '30000/1001', deinterlace });
+    expect(steps.get('split')?.task?.kind?.value).toMatchObject({
+      retime: { rateNum: 30_000, rateDen: 1001, factor: 0, between: false },
+      deinterlace,
+    });
+    expect(steps.get('encode')?.task?.kind?.value).toMatchObject({ video: { toSdr: true } });
+    expect(faultOf({ fps: '29.97' })).toBe('fps 29.97 is not exact: use 30000/1001');
+  });
+
   test('webm gets encoders that it takes', () => {
     const steps = stepsOf({ ...REQUEST, film: 'holiday.webm' });
     expect(steps.get('encode')?.demand?.attributes).toContain('encoder:libvpx-vp9');

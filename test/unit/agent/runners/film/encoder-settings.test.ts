@@ -48,6 +48,32 @@ describe('what an encoder is told', () => {
     expect(filters[0]).toBe('setparams=range=tv:color_primaries=bt709:colorspace=bt709');
   });
 
+  const HDR10 = {
+    ...SOURCE,
+    pixelFormat: 'yuv420p10le',
+    colour: { range: 'tv', space: 'bt2020nc', transfer: 'smpte2084', primaries: 'unknown' },
+    masteringDisplay: 'G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)',
+    contentLight: '1000,400',
+  };
+
+  test('SVT-AV1 counts the display of HDR10 otherwise than x265', () => {
+    const { options } = encoderSettings('libsvtav1', VIDEO, HDR10, 1);
+    expect(options.at(-1)).toBe(
+      'lp=1:mastering-display=G(0.265,0.69)B(0.15,0.06)R(0.68,0.32)WP(0.3127,0.329)L(1000,0.005):content-light=1000,400',
+    );
+  });
+
+  test('a high range that becomes a standard one loses all that belonged to it', () => {
+    const settings = encoderSettings('libx265', { ...VIDEO, toSdr: true }, HDR10, 1);
+    expect(settings.pixelFormat).toBe('yuv420p');
+    expect(settings.options.join(' ')).not.toMatch(/master-display|max-cll|hdr10/);
+    expect(settings.filters).toContain(
+      'zscale=tin=smpte2084:min=bt2020nc:pin=bt2020:rin=tv:t=linear:npl=100',
+    );
+    const standard = encoderSettings('libx265', { ...VIDEO, toSdr: true }, SOURCE, 1);
+    expect(standard).toEqual(encoderSettings('libx265', VIDEO, SOURCE, 1));
+  });
+
   test('odd sizes are cut to even ones, but for VP9, which takes them', () => {
     const filters = (encoder: 'libx264' | 'libvpx-vp9') =>
       encoderSettings(encoder, VIDEO, SOURCE, 1).filters.join(',');
