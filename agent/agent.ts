@@ -46,6 +46,7 @@ import { openIsolation, type UnitIsolation } from './sandbox/isolation.ts';
 import { CHANNEL_OPTIONS, Session } from './session.ts';
 import { SESSION_START_FILE, sessionStart } from './session-start.ts';
 import { stateFile } from './state-file.ts';
+import { TAKES_LISTS } from './unit-inputs.ts';
 import { VERSION } from '../kit/version.ts';
 import { termsOfPolicy } from '../proto/agent-policy.ts';
 import { WorkPlane } from './work-plane.ts';
@@ -251,6 +252,7 @@ export class Agent {
     return CapacityProbe.start({
       limits: { cpuMillis: Math.floor(cpus * 1000), ramBytes: ram, maxUnits, maxWaiting },
       labels: [
+        TAKES_LISTS,
         ...isolation.attributes,
         ...tag.map((name) => `tag:${name}`),
         ...pool.map((name) => `pool:${name}`),

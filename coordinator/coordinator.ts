@@ -17,6 +17,7 @@ import { ensureToken } from '../kit/token-file.ts';
 import { PACKAGE_ROOT } from '../kit/version.ts';
 import { farmAccess } from './access.ts';
 import { BlobAccess } from './blob-access.ts';
+import { FileLists } from './file-lists.ts';
 import { openBlobStore } from './blobs/open-blob-store.ts';
 import { type Ending, serve } from './candidate.ts';
 import type { CommandLoop } from './command-loop.ts';
@@ -146,6 +147,7 @@ class Coordinator {
   readonly #archive: JobArchive;
   readonly #known: KnownJobs;
   readonly #hub = new WatchHub(() => this.#office.trouble);
+  readonly #lists: FileLists;
   readonly #blobAccess: BlobAccess;
   readonly #streams = new AgentStreams();
   readonly #uses = new TokenUses();
@@ -182,7 +184,9 @@ class Coordinator {
     this.#readModel = new ReadModel(loaded.farm, journal.tail.sequence);
     this.#archive = new JobArchive(foundation.archiveStore, log);
     this.#known = new KnownJobs(loaded.farm, this.#readModel, this.#archive);
+    this.#lists = new FileLists(store);
     this.#blobAccess = new BlobAccess({
+      lists: this.#lists,
       farm: loaded.farm,
       job: (number) => this.#known.job(number),
       monotonicMs: () => systemClock.monotonicMs(),
@@ -260,6 +264,7 @@ class Coordinator {
       services: servicesOf({
         config,
         natsAccess,
+        lists: this.#lists,
         blobAccess: this.#blobAccess,
         uses: this.#uses,
         urlWith: (secret) => this.#urlWith(secret),
@@ -390,6 +395,7 @@ class Coordinator {
       journal,
       snapshots,
       store,
+      lists: this.#lists,
       archiveStore,
       archive: this.#archive,
       retention: { jobMs: jobRetentionMs, mostEnded: maxEndedJobs },

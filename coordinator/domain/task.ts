@@ -49,7 +49,18 @@ export type ParameterKind =
   | {
       readonly $case: 'forEach';
       readonly value: { readonly step: string; readonly pattern: string };
-    };
+    }
+  | { readonly $case: 'fileList'; readonly value: FileListSpace };
+
+/** Each unit takes the next `perUnit` files of a list that is a blob, which nothing here reads. */
+export interface FileListSpace {
+  readonly list: File | undefined;
+  readonly perUnit: number;
+  /** Files in the list. */
+  readonly count: number;
+  /** Length of all of them together. */
+  readonly filesBytes: number;
+}
 
 export interface ParameterSpace {
   readonly kind: ParameterKind | undefined;

@@ -208,6 +208,13 @@ export const JOURNAL_BUGS: readonly PlantedBug[] = [
     /^blob-(swept|missing)/,
     12,
   ),
+  bug<typeof referencesModule>(
+    'what a list of files names is not kept',
+    '../../coordinator/domain/blob-references.ts',
+    () => ({ referencedLists: () => new Set() }),
+    /^blob-(swept|missing)/,
+    12,
+  ),
   bug<typeof followUpModule>(
     'a fan-out is created twice',
     '../../coordinator/domain/follow-up.ts',
