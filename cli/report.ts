@@ -8,6 +8,7 @@ import type {
   Owner,
   Ticket,
 } from '../proto/gen/furrow/v1/farm_service.ts';
+import type { Model } from '../proto/gen/furrow/v1/model_service.ts';
 import type { ExplainResponse, Job, JobPlan, Unit } from '../proto/gen/furrow/v1/job_service.ts';
 
 import type { ShownSetting } from '../kit/settings-sources.ts';
@@ -110,6 +111,9 @@ export type Report =
     }
   | { readonly kind: 'revoked'; readonly what: 'token' | 'agent'; readonly name: string }
   | { readonly kind: 'drained'; readonly agent: string; readonly draining: boolean }
+  | { readonly kind: 'models'; readonly models: readonly Model[] }
+  | { readonly kind: 'model'; readonly model: Model }
+  | { readonly kind: 'model-removed'; readonly name: string }
   | { readonly kind: 'contexts'; readonly contexts: readonly ContextView[] }
   /** `words` say what was done to it; without them all of it is shown. */
   | { readonly kind: 'context'; readonly context: ContextView; readonly words: string | undefined }

@@ -10,6 +10,7 @@ import {
 import { BlobServiceService } from '../proto/gen/furrow/v1/blob_service.ts';
 import { FarmServiceService } from '../proto/gen/furrow/v1/farm_service.ts';
 import { JobServiceService } from '../proto/gen/furrow/v1/job_service.ts';
+import { ModelServiceService } from '../proto/gen/furrow/v1/model_service.ts';
 import type { Access } from './access.ts';
 import type { BlobAccess } from './blob-access.ts';
 import type { CoordinatorConfig } from './config.ts';
@@ -19,6 +20,7 @@ import { BeatAnswers } from './grpc/beat-answers.ts';
 import { blobService } from './grpc/blob-service.ts';
 import { farmService } from './grpc/farm-service.ts';
 import { jobService } from './grpc/job-service.ts';
+import { modelService } from './grpc/model-service.ts';
 import type { GrpcServerOptions } from './grpc/server.ts';
 import { readHistory } from './journal/history.ts';
 import type { KnownJobs } from './known-jobs.ts';
@@ -113,11 +115,14 @@ export function servicesOf(options: ServicesOptions): GrpcServerOptions['service
     blobUrl,
     grpcAddress,
   });
+  const findMissing = (hashes: readonly string[]): Promise<string[]> => store.findMissing(hashes);
+  const models = modelService({ gate, office, findMissing });
   const blobs = blobService(store, gate, () => office.mustLead(), options.blobAccess);
   return [
     { definition: JobServiceService, implementation: jobs, isLeaders: true },
     { definition: agentDefinition(), implementation: agents, isLeaders: true },
     { definition: FarmServiceService, implementation: farmInfo, isLeaders: false },
+    { definition: ModelServiceService, implementation: models, isLeaders: false },
     { definition: BlobServiceService, implementation: blobs, isLeaders: true },
   ];
 }

@@ -22,17 +22,21 @@ import {
   referencedLists,
   unreferenced,
 } from './domain/blob-references.ts';
+import type { Fact } from './domain/facts.ts';
 import type { Farm } from './domain/farm.ts';
 import type { JobView } from './domain/views.ts';
 import type { BlobStore, Committed } from './ports.ts';
 
 const SWEEP_EVERY_MS = 10 * 60_000;
-/** After jobs were removed; others may follow at once. */
+/** After jobs or models were removed; others may follow at once. */
 const SWEEP_SOON_MS = 5_000;
 /** Checkpoints that were replaced go together: each look goes through all jobs. */
 const DROP_EVERY_MS = 10_000;
 /** A result that was looked at just now may name a blob that no commit refers to yet. */
 const JUST_NAMED_MS = 10_000;
+
+/** Inputs, too, which else wait for the next sweep. */
+const leavesBlobs = ({ type }: Fact): boolean => type === 'JobRemoved' || type === 'ModelRemoved';
 
 export interface SweeperOptions {
   readonly loop: Pick<CommandLoop, 'read' | 'proveLead'>;
@@ -102,7 +106,7 @@ export class Sweeper {
     if (this.#moved.length > 0) void this.#run();
     for (const sha256 of this.#checkpoints.committed(commit.facts)) this.#dropped.add(sha256);
     if (this.#dropped.size > 0) this.#dropSoon();
-    if (commit.facts.some((fact) => fact.type === 'JobRemoved')) this.#sweepIn(SWEEP_SOON_MS);
+    if (commit.facts.some(leavesBlobs)) this.#sweepIn(SWEEP_SOON_MS);
   }
 
   #dropSoon(): void {

@@ -10,6 +10,7 @@ import { explain } from './explain.ts';
 import { fetch } from './fetch.ts';
 import { jobs } from './jobs.ts';
 import { logs } from './logs.ts';
+import { addModel, listModels, removeModel, showModel } from './models.ts';
 import { sizes } from './sizes.ts';
 import { listOwners, listTickets, setOwner, setTickets } from './sharing.ts';
 import { status } from './status.ts';
@@ -27,6 +28,12 @@ const submit: CommandGroup = {
   name: 'submit',
   summary: 'submit a job: a film, a DAG of steps, or a program',
   commands: [transcode, steps, command],
+};
+
+const models: CommandGroup = {
+  name: 'models',
+  summary: 'the models that the farm keeps, for jobs to name',
+  commands: [listModels, addModel, showModel, removeModel],
 };
 
 const tickets: CommandGroup = {
@@ -85,6 +92,7 @@ export const COMMANDS: readonly (Command | CommandGroup)[] = [
   drain,
   undrain,
   sizes,
+  models,
   tickets,
   owners,
   token,

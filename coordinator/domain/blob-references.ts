@@ -1,6 +1,6 @@
 /**
  * Which blobs the farm still needs. Inputs stay while their job can run (again), outputs until their
- * last consumer is accepted, what the user asked for until the job is removed.
+ * last consumer is accepted, what the user asked for until the job is removed, models until they are.
  */
 import { allOutputsOf } from './fan-out.ts';
 import { fileListOf } from './file-lists.ts';
@@ -21,7 +21,7 @@ export interface BlobTerms {
 
 /** SHA-256 of every blob that must stay. */
 export function referencedBlobs(farm: Farm, terms: BlobTerms): Set<string> {
-  const referenced = new Set<string>();
+  const referenced = new Set([...farm.models.values()].map(({ file }) => file.sha256));
   for (const job of farm.jobs.values()) {
     for (const sha256 of blobsNeededBy(job, terms)) referenced.add(sha256);
   }
@@ -42,13 +42,14 @@ export function listsOf(job: Job): readonly File[] {
   return job.steps.flatMap(({ spec }) => fileListOf(spec)?.list ?? []);
 }
 
-/** Those of these blobs that may go: no job in memory needs them. */
+/** Those of these blobs that may go: no job in memory needs them, and no model. */
 export function unreferenced(
   farm: Farm,
   candidates: readonly string[],
   terms: BlobTerms,
 ): Set<string> {
   const left = new Set(candidates);
+  for (const { file } of farm.models.values()) left.delete(file.sha256);
   for (const job of farm.jobs.values()) {
     if (left.size === 0) break;
     for (const sha256 of blobsNeededBy(job, terms)) left.delete(sha256);

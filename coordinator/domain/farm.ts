@@ -9,6 +9,7 @@ import { type Booking, NO_DEMAND } from './demand.ts';
 import { unitsOfList, withListReader } from './file-lists.ts';
 import { kindOfWork } from './kind-of-work.ts';
 import { learnedDemand, type LearnedSize } from './learned-sizes.ts';
+import type { FarmModel } from './model.ts';
 import { PartPool } from './part-pool.ts';
 import { withProgram } from './programs.ts';
 import type { Demand, FailureRule, File, Limits, ParameterKind, StepSpec } from './task.ts';
@@ -149,6 +150,8 @@ export interface Farm {
   readonly quotas: Map<string, Quota>;
   /** Keys for NATS that are good for nothing any more, and since when, Unix time. */
   readonly shutOutKeys: Map<string, number>;
+  /** By name, the one added longest ago first. */
+  readonly models: Map<string, FarmModel>;
   /** Jobs that have left the memory. */
   archive: Archive;
   /** Who led, oldest first; none from before the farm's journal told of them. */
@@ -182,6 +185,7 @@ export function emptyFarm(): Farm {
     tokens: new Map(),
     shutOutKeys: new Map(),
     quotas: new Map(),
+    models: new Map(),
     archive: [],
     reigns: [],
     learned: new Map(),

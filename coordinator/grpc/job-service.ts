@@ -29,7 +29,8 @@ import { streamLogs } from './stream-logs.ts';
 import { type Gate, serverStreaming, unary } from './handlers.ts';
 import { planToWire } from './plan-wire.ts';
 import { seenNow } from './seen-now.ts';
-import { stepsOfRequest, withStandInHashes } from './submit-request.ts';
+import type { KnownModels } from '../recipes/models.ts';
+import { type RequestedJob, stepsOfRequest, withStandInHashes } from './submit-request.ts';
 import { findJob, jobUnknown, watchJob } from './watch-job.ts';
 import { jobFromWire, jobToWire, unitStateToWire, unitToWire, unlessRefused } from './wire.ts';
 
@@ -110,7 +111,7 @@ async function submitJob(
 ): Promise<SubmitJobResponse> {
   const { clientId, priority, owner, maxUnits, failures } = request;
   if (request.validateOnly === true) {
-    const job = stepsOfRequest(withStandInHashes(request));
+    const job = stepsOfRequest(withStandInHashes(request), options.farm.models);
     const sharing = { owner, maxUnits };
     const asked = {
       clientId,
@@ -125,7 +126,7 @@ async function submitJob(
     const plan = planToWire(planJob(seenNow(options), job.recipe, job.steps));
     return { job: undefined, alreadySubmitted: false, plan };
   }
-  const { recipe, steps, name } = stepsOfRequest(request);
+  const { recipe, steps, name, fault } = stepsUnlessFault(request, options.farm.models);
   const requestHash = hashOfRequest(request);
   const missingBlobs = await options.findMissing(inputBlobs(steps));
   const listFault = await options.lists.faultOf(steps, missingBlobs);
@@ -148,11 +149,33 @@ async function submitJob(
     const archived = await lookUp(options, clientId);
     const given = await options.office.submit({ type: 'SubmitJob', ...command, archived });
     const isUnread = given.kind === 'refused' && given.reason === 'ARCHIVE_UNREAD';
-    if (!isUnread || look === MOST_LOOKS) answer = unlessRefused(given);
+    if (isUnread && look < MOST_LOOKS) continue;
+    if (fault !== undefined && !isRepeat(given)) throw fault;
+    answer = unlessRefused(given);
   }
   if (answer.kind !== 'job') throw new Error('a submit is answered with a job');
   const job = await committedJob(options, answer.job);
   return { job, alreadySubmitted: answer.repeated, plan: undefined };
+}
+
+/**
+ * What a request means may have changed since it was accepted, by a model that was removed: whether it is a repeat is
+ * asked first. Without steps it is nothing else.
+ */
+function stepsUnlessFault(
+  request: SubmitJobRequest,
+  models: KnownModels,
+): RequestedJob & { readonly fault?: FurrowError } {
+  try {
+    return stepsOfRequest(request, models);
+  } catch (fault) {
+    if (!(fault instanceof FurrowError)) throw fault;
+    return { recipe: '', steps: [], name: request.name, fault };
+  }
+}
+
+function isRepeat(answer: Answer): boolean {
+  return answer.kind === 'job' || (answer.kind === 'refused' && answer.code === 'conflict');
 }
 
 /** FurrowError: failed-precondition CLIENT_ID_UNCERTAIN; unavailable ARCHIVE_UNREACHABLE. */

@@ -1,5 +1,6 @@
 /** Every recipe, by its field in `SubmitJobRequest.work`. A new one is a case here. */
 import type { SubmitJobRequest } from '../../proto/gen/furrow/v1/job_service.ts';
+import type { KnownModels } from '../recipes/models.ts';
 import type { RecipePlan } from '../recipes/recipe.ts';
 import { transcodeSteps } from '../recipes/transcode.ts';
 
@@ -12,7 +13,8 @@ export interface RecipeJob {
   readonly usualName: string;
 }
 
-export function planOf(work: RecipeWork): RecipeJob {
+/** `models`: those of the farm, for recipes that name one. */
+export function planOf(work: RecipeWork, _models: KnownModels): RecipeJob {
   switch (work.$case) {
     case 'transcode':
       return {

@@ -24,7 +24,7 @@ import {
 
 /** Names that the runners use in a unit's directory. */
 export const RESERVED =
-  /^(plan\.json|proof\.json|chunks\.ffconcat|(piece|chunk|seal|audio|thumbs|packets)[-.].*)$/;
+  /^(model\.onnx|plan\.json|proof\.json|chunks\.ffconcat|(piece|chunk|seal|audio|thumbs|packets)[-.].*)$/;
 
 const FFMPEG = ['tool:ffmpeg'];
 
