@@ -11,6 +11,7 @@ import { fetch } from './fetch.ts';
 import { jobs } from './jobs.ts';
 import { logs } from './logs.ts';
 import { addModel, listModels, removeModel, showModel } from './models.ts';
+import { proof } from './proof.ts';
 import { sizes } from './sizes.ts';
 import { listOwners, listTickets, setOwner, setTickets } from './sharing.ts';
 import { status } from './status.ts';
@@ -82,6 +83,7 @@ export const COMMANDS: readonly (Command | CommandGroup)[] = [
   explain,
   logs,
   fetch,
+  proof,
   cancel,
   retry,
   pause,

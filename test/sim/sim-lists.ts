@@ -7,6 +7,8 @@ import { SHARED_BLOBS, sharedBlobOf } from './sim-units.ts';
 const MARK = 'f'.repeat(8);
 const PER_UNIT = 3;
 const FILE_BYTES = 1_000;
+/** Numbers from here on are those of files that nothing else is. */
+const OWN_BLOBS = 1_000;
 
 /** A list for so many units. Other jobs, and outputs, share its files. */
 export function listFor(units: number): FileListSpace {
@@ -16,10 +18,11 @@ export function listFor(units: number): FileListSpace {
   return { list, perUnit: PER_UNIT, count, filesBytes: count * FILE_BYTES };
 }
 
-/** SHA-256 of the files that a list names. */
+/** SHA-256 of the files that a list names: some that only such lists name, and one that anything may. */
 export function filesIn(list: string): readonly string[] {
   const units = Number.parseInt(list.slice(MARK.length), 16);
-  return [0, 5, 11].map((offset) => sharedBlobOf(((units + offset) % SHARED_BLOBS) + 1));
+  const own = [0, 1].map((offset) => sharedBlobOf(OWN_BLOBS + units + offset));
+  return [...own, sharedBlobOf((units % SHARED_BLOBS) + 1)];
 }
 
 /** All that must be stored for a job of these steps: what lists name, too. */
