@@ -29,6 +29,8 @@ import { FARM_SEEN_FILE, FarmSeen } from './farm-seen.ts';
 import { whyNotFitting } from './fits.ts';
 import { joinFarm } from './join-farm.ts';
 import type { Joined } from './joined.ts';
+import { LearnedRoom } from './models/learned-room.ts';
+import { SessionPool } from './models/session-pool.ts';
 import { OutboxLog } from './outbox-log.ts';
 import { OwnerWatch } from './owner/owner-watch.ts';
 import { useReader } from './owner/read-use.ts';
@@ -70,6 +72,7 @@ interface CoreParts {
   readonly blobs: Blobs;
   readonly storage: OutboxLog;
   readonly files: AttemptFiles;
+  readonly models: SessionPool;
 }
 
 export class Agent {
@@ -84,6 +87,7 @@ export class Agent {
   readonly #sampler = new MemorySampler(this.#vram);
   /** Null where the kernel does not hold units to their memory. */
   readonly #cgroups: UnitCgroups | null;
+  readonly #memoryLeft = new MemoryLeft();
   readonly #memory: MemoryGuard;
   readonly #changes = new Changes();
   /** Undefined until it has enrolled. */
@@ -132,12 +136,11 @@ export class Agent {
   }
 
   #guardMemory(): MemoryGuard {
-    const memoryLeft = new MemoryLeft();
     return new MemoryGuard({
       sampler: this.#sampler,
       enforcement: this.#config.memoryEnforcement === 'off' ? 'off' : 'on',
       cgroups: this.#cgroups,
-      memoryLeft: () => memoryLeft.read(),
+      memoryLeft: () => this.#memoryLeft.read(),
       log: this.#log,
     });
   }
@@ -272,6 +275,20 @@ export class Agent {
     });
   }
 
+  /** Beside the units' directories, so that both can have the same pipes. */
+  #openModels(probe: CapacityProbe, { sandbox }: UnitIsolation): SessionPool {
+    const { stateDirectory } = this.#config;
+    return new SessionPool({
+      host: { records: this.#records, sampler: this.#sampler, sandbox },
+      memory: this.#memory,
+      memoryLeft: () => this.#memoryLeft.read(),
+      folder: join(stateDirectory, 'models'),
+      learned: new LearnedRoom(stateFile(stateDirectory, 'models-learned.json')),
+      proven: () => probe.current.attributes,
+      log: this.#log,
+    });
+  }
+
   async #serve(
     session: Session,
     enrolment: EnrolAgentResponse,
@@ -302,14 +319,21 @@ export class Agent {
     const storage = new OutboxLog(join(folder, 'outbox'), this.#log);
     const files = new AttemptFiles(join(folder, 'attempts'));
     const owner = this.#watchOwner({ session, probe, blobs }, () => core.gpusInUse);
-    const parts = { session, probe, owner, workPlane, blobs, storage, files };
+    const models = this.#openModels(probe, isolation);
+    const parts = { session, probe, owner, workPlane, blobs, storage, files, models };
     const core = await this.#openCore(enrolment, parts, isolation);
     this.#lookAgain = () => void this.#refresh(probe, session, core);
     const refresh = setInterval(() => this.#lookAgain(), heartbeatMs || 3_000);
     const end = new AbortController();
     owner.start({
-      close: (reason) => core.close(reason),
-      open: () => core.open(),
+      close: (reason) => {
+        core.close(reason);
+        void models.keep(false);
+      },
+      open: () => {
+        core.open();
+        void models.keep(true);
+      },
       evict: async (reason) => {
         // What is handed back must not be offered here again.
         await session.beatNow(EVICTION_NOTICE_MS);
@@ -356,12 +380,13 @@ export class Agent {
       end.signal,
     );
     try {
-      await Promise.race([beating, this.#untilLeft(core, session)]);
+      await Promise.race([beating, this.#untilLeft(core, session, models)]);
     } finally {
       owner.stop();
       // Also on an error: processes must not outlive the agent, and their results say so.
       core.evict('the agent is stopping');
       await this.#changes.until(() => core.quiet, EVICTION_LIMIT_MS);
+      await models.stop();
       clearInterval(refresh);
       this.#lookAgain = () => undefined;
       core.stop();
@@ -392,7 +417,7 @@ export class Agent {
 
   async #openCore(
     enrolment: EnrolAgentResponse,
-    { session, probe, owner, workPlane, blobs, storage, files }: CoreParts,
+    { session, probe, owner, workPlane, blobs, storage, files, models }: CoreParts,
     { sandbox, rules }: UnitIsolation,
   ): Promise<AgentCore> {
     const { farmId } = enrolment;
@@ -413,6 +438,7 @@ export class Agent {
         processes: { records: this.#records, sampler: this.#sampler, sandbox },
         programs: rules,
         memory: this.#memory,
+        models,
         runners: runnerRegistry,
         telemetry: workPlane,
         gpus: {
@@ -460,11 +486,12 @@ export class Agent {
   }
 
   /** Settles when the agent was asked to leave and has left. */
-  async #untilLeft(core: AgentCore, session: Session): Promise<void> {
+  async #untilLeft(core: AgentCore, session: Session, models: SessionPool): Promise<void> {
     const { signal } = this.#leave;
     if (!signal.aborted) await once(signal, 'abort');
     this.#log.info({ unreported: core.unreported }, 'leaving');
     core.leave();
+    void models.keep(false);
     const hurried = (): boolean => this.#leaveAtOnce;
     await this.#changes.until(() => core.quiet || hurried(), this.#config.drainGraceMs);
     core.evict('the agent left before the unit was done');

@@ -163,9 +163,10 @@ class Attempt {
     const goOn = this.#cancellation.onAbort((reason) => run.abort(reason));
     const timers = this.#startTimers(run);
     try {
-      const context = this.#context(run, guarded, timers.progressed);
+      const context = this.#context(directory, run, guarded, timers.progressed);
       const { jobId, step, unit, attempt } = this.#assignment;
       this.#ports.log.debug({ job: jobId, step, unit, attempt }, 'unit starts');
+      if (runner.usesModel !== true) await this.#ports.models.makeRoom(this.#roomWanted());
       const outcome = await runner.run({ ...this.#work(directory), limits }, context);
       run.throwIfAborted();
       return outcome;
@@ -175,8 +176,14 @@ class Attempt {
     } finally {
       timers.cancel();
       goOn();
+      this.#peakRamBytes = Math.max(this.#peakRamBytes, guarded.peakBytes);
       guarded.close();
     }
+  }
+
+  #roomWanted(): { readonly ramBytes: number; readonly gpuIds: readonly string[] } {
+    const { demand, gpuIds } = this.#assignment;
+    return { ramBytes: demand.ramBytes, gpuIds };
   }
 
   /** Of the whole run, and to its first progress. */
@@ -226,6 +233,7 @@ class Attempt {
   }
 
   #context(
+    directory: string,
     cancellation: Cancellation,
     guarded: GuardedUnit,
     progressed: () => void,
@@ -266,6 +274,15 @@ class Attempt {
         if (memoryEnd !== null) throw outOfMemory(memoryEnd, guarded.demandBytes);
         if (result.exitCode !== 0) this.#failedRun = result;
         return result;
+      },
+      lendModel: (request) => {
+        const { demand, gpuIds } = this.#assignment;
+        const { signal } = cancellation;
+        const noteVram = (bytes: number): void => {
+          this.#peakVramBytes = Math.max(this.#peakVramBytes, bytes);
+        };
+        const borrower = { directory, demand, gpuIds, guarded, signal, noteVram };
+        return this.#ports.models.lend(request, borrower);
       },
     };
   }

@@ -4,6 +4,7 @@
  */
 import type { Demand, File, Limits } from '../../proto/gen/furrow/v1/step.ts';
 import type { Task } from '../../proto/gen/furrow/v1/task.ts';
+import type { LentModel, ModelRequest } from '../models/lent-model.ts';
 import type { MemoryEnd } from '../process/memory-limits.ts';
 
 /** Failure kinds an agent may report; the kind decides what follows, not the agent. */
@@ -94,6 +95,11 @@ export interface RunnerContext {
    * not there, and with the signal's reason when aborted.
    */
   run(request: ProcessRequest): Promise<ProcessResult>;
+  /**
+   * Lends a process that holds a model, for as long as the attempt lasts; use `throughModel` for pictures.
+   * Throws WorkRefused, FurrowError (TOOL_MISSING), and the signal's reason when aborted.
+   */
+  lendModel(request: ModelRequest): Promise<LentModel>;
 }
 
 export interface Runner {
@@ -101,5 +107,7 @@ export interface Runner {
   readonly kind: NonNullable<Task['kind']>['$case'];
   /** False when it touches no files: unless its step names some, `directory` is empty. Default true. */
   readonly needsDirectory?: boolean;
+  /** True when it lends a model: what idles of that model stays for it. */
+  readonly usesModel?: boolean;
   run(work: UnitWork, context: RunnerContext): Promise<RunOutcome>;
 }

@@ -156,6 +156,7 @@ export class FilmChain {
       progress: (fraction, counter) => progress.push({ fraction, counter }),
       log: (line) => log.push(line),
       run: (request) => runProcess(this.#host, request, { signal, log: (line) => log.push(line) }),
+      lendModel: () => Promise.reject(new Error('this tree has no models')),
     };
   }
 

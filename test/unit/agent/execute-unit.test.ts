@@ -91,6 +91,10 @@ beforeEach(() => {
       memoryLeft: () => memoryLeft.read(),
       log,
     }),
+    models: {
+      lend: () => Promise.reject(new Error('there are no models')),
+      makeRoom: async () => undefined,
+    },
     runners: runnerRegistry,
     telemetry: { progress: () => undefined, log: (_assignment, line) => logged.push(line) },
     gpus: { faultOf: async () => gpuFault, giveUp: () => undefined },
