@@ -5,6 +5,10 @@ import { concatRunner } from './film/concat.ts';
 import { encodeRunner } from './film/encode.ts';
 import { proveFilmRunner } from './film/prove-film.ts';
 import { splitRunner } from './film/split.ts';
+import { inferFramesRunner } from './infer/infer-frames.ts';
+import { inferPicturesRunner } from './infer/infer-pictures.ts';
+import { joinResultsRunner } from './infer/join-results.ts';
+import { proveResultsRunner } from './infer/prove-results.ts';
 import { noopRunner } from './noop.ts';
 import type { Runner } from './runner.ts';
 
@@ -18,6 +22,10 @@ const RUNNERS: readonly Runner[] = [
   audioRunner,
   concatRunner,
   proveFilmRunner,
+  inferPicturesRunner,
+  inferFramesRunner,
+  joinResultsRunner,
+  proveResultsRunner,
 ];
 
 export const runnerRegistry: RunnerRegistry = new Map(

@@ -17,6 +17,7 @@ import { listOwners, listTickets, setOwner, setTickets } from './sharing.ts';
 import { status } from './status.ts';
 import { cancel, pause, remove, resume, retry } from './steer.ts';
 import { command } from './submit/command.ts';
+import { infer } from './submit/infer.ts';
 import { steps } from './submit/steps.ts';
 import { transcode } from './submit/transcode.ts';
 import { natsConfig } from './nats-config.ts';
@@ -28,7 +29,7 @@ import { watch } from './watch.ts';
 const submit: CommandGroup = {
   name: 'submit',
   summary: 'submit a job: a film, a DAG of steps, or a program',
-  commands: [transcode, steps, command],
+  commands: [transcode, infer, steps, command],
 };
 
 const models: CommandGroup = {

@@ -1,6 +1,7 @@
 /** Whether a DAG can be run at all; the first thing that is wrong, in one line. */
 import { ticketsOf } from './demand.ts';
 import { faultOfFileList } from './file-lists.ts';
+import { namesInInferTask } from './infer-tasks.ts';
 import { emptyFarm, fixedUnitCount, newStepRuns, type StepRun } from './farm.ts';
 import { faultOfName, isSha256, isStepName, isTicketName } from './names.ts';
 import { faultOfPlace, type Places } from './places.ts';
@@ -72,6 +73,11 @@ function namesIn(task: TaskKind): readonly string[] {
     case 'concat':
     case 'proveFilm':
       return [task.value.source, task.value.film];
+    case 'inferPictures':
+    case 'inferFrames':
+    case 'joinResults':
+    case 'proveResults':
+      return namesInInferTask(task);
     case 'command':
     case 'noop':
     case 'encode':

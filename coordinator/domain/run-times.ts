@@ -120,6 +120,11 @@ function workOf(kind: NonNullable<StepSpec['task']>['kind'], scratchBytes: numbe
       return [kind.$case, kind.value.video];
     case 'noop':
       return [kind.$case];
+    case 'inferPictures':
+    case 'inferFrames':
+      return [kind.$case, kind.value.looking?.model?.sha256 ?? ''];
+    case 'joinResults':
+    case 'proveResults':
     // These go through the whole film: one of another size takes another time.
     case 'split':
     case 'audio':

@@ -2,6 +2,7 @@
 import type { SubmitJobRequest } from '../../proto/gen/furrow/v1/job_service.ts';
 import type { KnownModels } from '../recipes/models.ts';
 import type { RecipePlan } from '../recipes/recipe.ts';
+import { inferSteps } from '../recipes/infer.ts';
 import { transcodeSteps } from '../recipes/transcode.ts';
 
 type Work = NonNullable<SubmitJobRequest['work']>;
@@ -14,12 +15,17 @@ export interface RecipeJob {
 }
 
 /** `models`: those of the farm, for recipes that name one. */
-export function planOf(work: RecipeWork, _models: KnownModels): RecipeJob {
+export function planOf(work: RecipeWork, models: KnownModels): RecipeJob {
   switch (work.$case) {
     case 'transcode':
       return {
         plan: transcodeSteps(work.value),
         usualName: work.value.source?.name ?? 'transcode',
       };
+    case 'infer': {
+      const { source, model } = work.value;
+      const what = source?.$case === 'film' ? source.value.name : 'pictures';
+      return { plan: inferSteps(work.value, models), usualName: `${model} on ${what}` };
+    }
   }
 }

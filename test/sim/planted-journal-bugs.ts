@@ -206,7 +206,7 @@ export const JOURNAL_BUGS: readonly PlantedBug[] = [
       unreferenced: (farm, hashes, terms) => real.unreferenced(withoutFailed(farm), hashes, terms),
     }),
     /^blob-(swept|missing)/,
-    12,
+    20,
   ),
   bug<typeof referencesModule>(
     'what a list of files names is not kept',

@@ -48,7 +48,7 @@ function chain(prng: Prng): StepSpec[] {
 /** Some of them over a list of files. */
 function fan(prng: Prng): StepSpec[] {
   const count = prng.whole(1, 40);
-  const listed = count % 4 === 0 ? { fileList: listFor(count) } : { count };
+  const listed = count % 3 === 0 ? { fileList: listFor(count) } : { count };
   return [step('work', prng, { ...listed, demand: someDemand(prng) })];
 }
 

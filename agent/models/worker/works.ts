@@ -2,6 +2,7 @@
 import type { ModelWork, WorkerAnswer } from '../model-work.ts';
 import type { FramePipes } from './frame-pipes.ts';
 import type { LoadedModel } from './load-model.ts';
+import { inferPictures } from './infer-pictures.ts';
 import { upscaleFrames } from './upscale-frames.ts';
 
 /** What a work is given besides the model. */
@@ -30,5 +31,8 @@ export async function doWork(
   switch (work.kind) {
     case 'upscale':
       await upscaleFrames(model, work, context);
+      return;
+    case 'infer':
+      await inferPictures(model, work, context);
   }
 }
