@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readSlice } from '../kit/file-list.ts';
-import { FurrowError } from '../kit/furrow-error.ts';
+import { FurrowError, messageOf } from '../kit/furrow-error.ts';
 import { unsafeName } from '../kit/safe-name.ts';
 import type { File } from '../proto/gen/furrow/v1/step.ts';
 import { FileList } from '../proto/gen/furrow/work/v1/work.ts';
@@ -24,6 +24,8 @@ export interface UnitInputs {
 export const TAKES_LISTS = 'takes:file-lists';
 
 const INPUT_LIST = 'furrow-inputs.list';
+/** Room for half a million inputs. */
+const MOST_LIST_BYTES = 64 * 2 ** 20;
 const FILE_LIST = 'furrow-files.list';
 /** Small files are mostly waiting: so many come at once. Larger ones come one by one, as disks like them. */
 const SMALL_BYTES = 4 * 1024 * 1024;
@@ -47,9 +49,24 @@ async function commonInputs(
   place: PlaceFiles,
 ): Promise<readonly File[]> {
   if (inputList === undefined) return inputs;
-  return withList(inputList, INPUT_LIST, directory, place, async (path) => {
-    return FileList.decode(await readFile(path)).files;
-  });
+  const { sizeBytes } = inputList;
+  if (sizeBytes > MOST_LIST_BYTES) {
+    const message = `its list of inputs has ${sizeBytes} bytes, more than ${MOST_LIST_BYTES}`;
+    throw new FurrowError('invalid', 'BAD_INPUT_LIST', message);
+  }
+  return withList(inputList, INPUT_LIST, directory, place, async (path) =>
+    readList(await readFile(path)),
+  );
+}
+
+/** FurrowError: invalid BAD_INPUT_LIST. */
+function readList(bytes: Uint8Array): readonly File[] {
+  try {
+    return FileList.decode(bytes).files;
+  } catch (error) {
+    const message = `its list of inputs cannot be read: ${messageOf(error)}`;
+    throw new FurrowError('invalid', 'BAD_INPUT_LIST', message, { cause: error });
+  }
 }
 
 async function partOfList(

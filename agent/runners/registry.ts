@@ -10,6 +10,10 @@ import { inferPicturesRunner } from './infer/infer-pictures.ts';
 import { joinResultsRunner } from './infer/join-results.ts';
 import { proveResultsRunner } from './infer/prove-results.ts';
 import { noopRunner } from './noop.ts';
+import { filmFramesRunner } from './render/film-frames.ts';
+import { proveRenderRunner } from './render/prove-render.ts';
+import { renderFramesRunner } from './render/render-frames.ts';
+import { scanSceneRunner } from './render/scan-scene.ts';
 import type { Runner } from './runner.ts';
 
 export type RunnerRegistry = ReadonlyMap<Runner['kind'], Runner>;
@@ -26,6 +30,10 @@ const RUNNERS: readonly Runner[] = [
   inferFramesRunner,
   joinResultsRunner,
   proveResultsRunner,
+  scanSceneRunner,
+  renderFramesRunner,
+  filmFramesRunner,
+  proveRenderRunner,
 ];
 
 export const runnerRegistry: RunnerRegistry = new Map(

@@ -18,6 +18,7 @@ import { status } from './status.ts';
 import { cancel, pause, remove, resume, retry } from './steer.ts';
 import { command } from './submit/command.ts';
 import { infer } from './submit/infer.ts';
+import { render } from './submit/render.ts';
 import { steps } from './submit/steps.ts';
 import { transcode } from './submit/transcode.ts';
 import { natsConfig } from './nats-config.ts';
@@ -29,7 +30,7 @@ import { watch } from './watch.ts';
 const submit: CommandGroup = {
   name: 'submit',
   summary: 'submit a job: a film, a DAG of steps, or a program',
-  commands: [transcode, infer, steps, command],
+  commands: [transcode, infer, render, steps, command],
 };
 
 const models: CommandGroup = {

@@ -78,6 +78,13 @@ function namesIn(task: TaskKind): readonly string[] {
     case 'joinResults':
     case 'proveResults':
       return namesInInferTask(task);
+    case 'scanScene':
+    case 'renderFrames':
+      return [task.value.file];
+    case 'filmFrames':
+      return [task.value.film];
+    case 'proveRender':
+      return task.value.film === '' ? [] : [task.value.film];
     case 'command':
     case 'noop':
     case 'encode':

@@ -119,13 +119,19 @@ function workOf(kind: NonNullable<StepSpec['task']>['kind'], scratchBytes: numbe
     case 'encode':
       return [kind.$case, kind.value.video];
     case 'noop':
+    case 'scanScene':
+    case 'proveRender':
       return [kind.$case];
     case 'inferPictures':
     case 'inferFrames':
       return [kind.$case, kind.value.looking?.model?.sha256 ?? ''];
+    case 'renderFrames':
+      return [kind.$case, kind.value.settings];
+    case 'filmFrames':
+      return [kind.$case, kind.value.video];
+    // These go through the whole film, or all results: one of another size takes another time.
     case 'joinResults':
     case 'proveResults':
-    // These go through the whole film: one of another size takes another time.
     case 'split':
     case 'audio':
     case 'concat':

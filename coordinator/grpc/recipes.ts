@@ -3,6 +3,7 @@ import type { SubmitJobRequest } from '../../proto/gen/furrow/v1/job_service.ts'
 import type { KnownModels } from '../recipes/models.ts';
 import type { RecipePlan } from '../recipes/recipe.ts';
 import { inferSteps } from '../recipes/infer.ts';
+import { renderSteps } from '../recipes/render.ts';
 import { transcodeSteps } from '../recipes/transcode.ts';
 
 type Work = NonNullable<SubmitJobRequest['work']>;
@@ -17,6 +18,8 @@ export interface RecipeJob {
 /** `models`: those of the farm, for recipes that name one. */
 export function planOf(work: RecipeWork, models: KnownModels): RecipeJob {
   switch (work.$case) {
+    case 'render':
+      return { plan: renderSteps(work.value), usualName: work.value.scene?.name ?? 'render' };
     case 'transcode':
       return {
         plan: transcodeSteps(work.value),

@@ -37,12 +37,15 @@ let altered: string[];
 let gpuFault: string | null = null;
 let failures: Error[];
 let listed: readonly File[];
+/** Instead of the list. */
+let listBytes: Uint8Array | undefined;
 
 /** By how much the wall clock was set since the test began. */
 let wallSetMs = 0;
 
 function contentOf(name: string): string | Uint8Array {
-  if (name === 'furrow-inputs.list') return FileList.encode({ files: listed }).finish();
+  if (name === 'furrow-inputs.list')
+    return listBytes ?? FileList.encode({ files: listed }).finish();
   return name === 'furrow-files.list' ? listed.map(lineOf).join('') : 'input';
 }
 
@@ -71,6 +74,7 @@ beforeEach(() => {
   files = new AttemptFiles(join(folder, 'attempts'));
   [uploads, logged, altered, failures, gpuFault] = [[], [], [], [], null];
   [stored, offered] = [[], []];
+  listBytes = undefined;
   wallSetMs = 0;
   const sampler = new MemorySampler(new VramUse());
   const log = createLog({ role: 'test', level: 'silent' });
@@ -175,6 +179,18 @@ test('a unit takes its part of a list of files, and the list is gone', async () 
   const [only] = assignmentsOf({ ...share, fileList: { ...fileList, perUnit: 1 } });
   await execute(only!);
   expect(uploads).toEqual(['a\nlisting\nmodel\na\n']);
+});
+
+test('a list of inputs that is none, or that no memory holds, is said to be so, in one line', async () => {
+  listBytes = Buffer.from('ffffffff', 'hex');
+  const inputList = { name: 'inputs', sha256: SHA, sizeBytes: 4 };
+  expect(await execute(shell('true', { inputList }))).toMatchObject(
+    failure('invalid-input', expect.stringMatching(/^its list of inputs cannot be read: /)),
+  );
+  const huge = { ...inputList, sizeBytes: 2 ** 40 };
+  expect(await execute(shell('true', { inputList: huge }))).toMatchObject(
+    failure('invalid-input', expect.stringMatching(/^its list of inputs has 1099511627776 bytes/)),
+  );
 });
 
 test.each([
