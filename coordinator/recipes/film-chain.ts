@@ -61,7 +61,7 @@ export function pieceScratchBytes(source: File): number {
 
 const oneUnit = { parameters: undefined, limits: stallsAfter(600_000) };
 
-function splitStep({ source, pieceMs }: FilmChain): StepSpec {
+export function splitStep({ source, pieceMs }: Pick<FilmChain, 'source' | 'pieceMs'>): StepSpec {
   const beside = sourceBeside(source);
   return {
     ...oneUnit,
