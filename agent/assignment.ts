@@ -1,6 +1,12 @@
 /** One lease with everything that is needed to run it: what its step shares, and what is its own. */
 import type { Token } from '../proto/gen/furrow/v1/agent_service.ts';
-import type { Demand, File, Limits, OutputPattern } from '../proto/gen/furrow/v1/step.ts';
+import type {
+  Demand,
+  File,
+  FileListSpace,
+  Limits,
+  OutputPattern,
+} from '../proto/gen/furrow/v1/step.ts';
 import type { Task } from '../proto/gen/furrow/v1/task.ts';
 import type { LeaseRun, StepShare } from '../proto/gen/furrow/work/v1/work.ts';
 
@@ -21,6 +27,8 @@ export interface Assignment {
   readonly inputs: readonly File[];
   /** The blob that holds these inputs, when they are too many for a message. */
   readonly inputList?: File | undefined;
+  /** The list of which the unit takes its part. */
+  readonly fileList?: FileListSpace | undefined;
   readonly outputs: readonly OutputPattern[];
   readonly gpuIds: readonly string[];
   /** What an earlier attempt left to go on from: files of the checkpoint directory. */
@@ -40,10 +48,17 @@ export const NO_DEMAND: Demand = {
   tickets: {},
 };
 
-/** A coordinator grants far fewer at once. */
-const MOST_IN_A_RUN = 100_000;
-
 const NO_LIMITS: Limits = { maxAttempts: 0, runTimeoutMs: 0, stallTimeoutMs: 0 };
+
+/** How many leases they say they are, before anything is made of them. */
+export function leasesIn(shares: readonly StepShare[]): number {
+  let count = 0;
+  for (const { leases, runs } of shares) {
+    count += leases.length;
+    for (const run of runs) count += run.count;
+  }
+  return count;
+}
 
 /** A step's leases in their order. One without a token can be neither run nor refused: left out. */
 export function assignmentsOf(share: StepShare): readonly Assignment[] {
@@ -63,7 +78,7 @@ function assignmentsOfRun(share: StepShare, demandKey: string, run: LeaseRun): A
   const { firstToken, firstUnit, count, attempt, gpuIds } = run;
   if (firstToken === undefined) return [];
   const { epoch, counter } = firstToken;
-  return Array.from({ length: Math.min(count, MOST_IN_A_RUN) }, (_, offset) => {
+  return Array.from({ length: count }, (_, offset) => {
     const token = { epoch, counter: counter + offset };
     const own = { token, unit: firstUnit + offset, attempt, value: '', item: null, gpuIds };
     return assignmentOf(share, demandKey, { ...own, checkpoint: [] });
@@ -90,6 +105,7 @@ function assignmentOf(share: StepShare, demandKey: string, own: OwnPart): Assign
     limits: share.limits ?? NO_LIMITS,
     inputs: share.inputs,
     inputList: share.inputList,
+    fileList: share.fileList,
     outputs: share.outputs,
     gpuIds,
     checkpoint,

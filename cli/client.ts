@@ -229,6 +229,12 @@ function furrowErrorOf(error: ServiceError, address: string, context?: string): 
   }
 }
 
+/** grpc-js: `No connection established. Last error: Error: self-signed certificate. Resolution note: `. */
+function causeIn(details: string): string {
+  const cause = /Last error: (?:Error: )?(.*?)\.? *(?:Resolution note:|$)/.exec(details)?.[1];
+  return (cause ?? details).slice(0, 200);
+}
+
 /** Nobody is there, or somebody whom we cannot believe: only the text tells. */
 function unreachable(error: ServiceError, address: string, context?: string): FurrowError {
   const options = { cause: error };
@@ -237,7 +243,7 @@ function unreachable(error: ServiceError, address: string, context?: string): Fu
       context === undefined
         ? "use the farm's URL, which its owner gets from furrow token create"
         : `it is another farm, or was set up anew; get its URL and furrow context add ${context} - --replace`;
-    const message = `what answers at ${address} is not known here (${error.details.slice(0, 200)}): ${remedy}`;
+    const message = `what answers at ${address} is not known here (${causeIn(error.details)}): ${remedy}`;
     return new FurrowError('forbidden', 'FARM_NOT_TRUSTED', message, options);
   }
   if (/wrong version number|EPROTO|packet length too long/i.test(error.details)) {

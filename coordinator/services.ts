@@ -14,6 +14,7 @@ import { ModelServiceService } from '../proto/gen/furrow/v1/model_service.ts';
 import type { Access } from './access.ts';
 import type { BlobAccess } from './blob-access.ts';
 import type { CoordinatorConfig } from './config.ts';
+import type { FileLists } from './file-lists.ts';
 import { type AgentStreams, agentService } from './grpc/agent-service.ts';
 import { BeatAnswers } from './grpc/beat-answers.ts';
 import { blobService } from './grpc/blob-service.ts';
@@ -43,6 +44,7 @@ export interface ServicesOptions {
   readonly log: Logger;
   readonly nats: NatsConnection;
   readonly store: BlobStore;
+  readonly lists: FileLists;
   readonly blobAccess: BlobAccess;
   readonly office: Office;
   readonly readModel: ReadModel;
@@ -82,6 +84,7 @@ export function servicesOf(options: ServicesOptions): GrpcServerOptions['service
     readHistory: (after, last) => readHistory(nats, after, last),
     reachEnd: () => office.reachEnd(),
     findMissing: (hashes) => store.findMissing(hashes),
+    lists: options.lists,
     logs: new UnitLogs(nats),
   });
   const agents = agentService(

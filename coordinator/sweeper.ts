@@ -12,12 +12,14 @@ import { messageOf } from '../kit/furrow-error.ts';
 import type { Logger } from '../kit/log.ts';
 import type { ArchivedBlobs } from './archived-blobs.ts';
 import { CheckpointBlobs } from './checkpoint-blobs.ts';
+import type { ListedBlobs } from './listed-blobs.ts';
 import type { CommandLoop } from './command-loop.ts';
 import {
   blobsMadeBy,
   type BlobTerms,
   blobsUsedUp,
   referencedBlobs,
+  referencedLists,
   unreferenced,
 } from './domain/blob-references.ts';
 import type { Fact } from './domain/facts.ts';
@@ -40,6 +42,7 @@ export interface SweeperOptions {
   readonly loop: Pick<CommandLoop, 'read' | 'proveLead'>;
   readonly store: Pick<BlobStore, 'release' | 'sweep'>;
   readonly archived: Pick<ArchivedBlobs, 'refresh' | 'has'>;
+  readonly listed: Pick<ListedBlobs, 'refresh' | 'has'>;
   readonly clock: Clock;
   readonly log: Logger;
   /** Outputs are kept so long after their job's end; 0 for ever. */
@@ -160,32 +163,39 @@ export class Sweeper {
   }
 
   async #release(what: string, candidatesIn: (farm: Farm) => readonly string[]): Promise<void> {
-    const { loop, store, archived, log } = this.#options;
+    const { loop, store, archived, listed, log } = this.#options;
     const terms = this.#terms();
-    const { free, archive } = await loop.read((farm) => ({
+    const { free, archive, lists } = await loop.read((farm) => ({
       free: unreferenced(farm, candidatesIn(farm), terms),
       archive: farm.archive,
+      lists: referencedLists(farm, terms),
     }));
     if (free.size === 0) return;
     await archived.refresh(archive, terms.nowMs);
+    await listed.refresh(lists);
     await loop.proveLead();
     const isNeeded = (sha256: string): boolean =>
-      !free.has(sha256) || archived.has(sha256) || this.#isJustNamed(sha256);
+      !free.has(sha256) || archived.has(sha256) || listed.has(sha256) || this.#isJustNamed(sha256);
     const released = await store.release([...free], isNeeded);
     if (released > 0) log.info({ released }, what);
   }
 
   async #sweepAll(): Promise<void> {
-    const { loop, store, archived, log } = this.#options;
+    const { loop, store, archived, listed, log } = this.#options;
     const terms = this.#terms();
-    const { referenced, archive } = await loop.read((farm) => ({
+    const { referenced, archive, lists } = await loop.read((farm) => ({
       referenced: referencedBlobs(farm, terms),
       archive: farm.archive,
+      lists: referencedLists(farm, terms),
     }));
     await archived.refresh(archive, terms.nowMs);
+    await listed.refresh(lists);
     await loop.proveLead();
     const isNeeded = (sha256: string): boolean =>
-      referenced.has(sha256) || archived.has(sha256) || this.#isJustNamed(sha256);
+      referenced.has(sha256) ||
+      archived.has(sha256) ||
+      listed.has(sha256) ||
+      this.#isJustNamed(sha256);
     const deleted = await store.sweep(isNeeded);
     if (deleted > 0) log.info({ deleted }, 'unreferenced blobs deleted');
   }

@@ -106,7 +106,27 @@ export interface CheckedRun extends FrameSize {
   }[];
 }
 
-export type ModelWork = UpscaleWork | InterpolateWork | CheckWork;
+/** What is in each picture, told as results: see `Finding`. Pictures have the model's own size, and come until the pipe ends. */
+export interface InferWork {
+  readonly kind: 'infer';
+  /** Pictures at once, at most; 0 for as many as the model may. */
+  readonly batch: number;
+  /** Findings below are left out: 0 to 1. */
+  readonly threshold: number;
+  /** Most findings in a picture. */
+  readonly most: number;
+}
+
+/** One thing in a picture; a result is a list of pictures, each of which is a list of these, surest first. */
+export interface Finding {
+  /** From 0, in the order of the model's labels. */
+  readonly classIndex: number;
+  readonly score: number;
+  /** Left, top, right, bottom in pixels of the model's picture; absent where the model only classifies. */
+  readonly box?: readonly [number, number, number, number] | undefined;
+}
+
+export type ModelWork = UpscaleWork | InterpolateWork | CheckWork | InferWork;
 
 /** The model's inputs and outputs as they are; a side that may be anything is a name. */
 export interface TensorFacts {

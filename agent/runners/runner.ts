@@ -2,7 +2,7 @@
  * What runs a task. A runner knows one kind of task; it is given a directory that holds the inputs
  * and leaves the outputs there. Runners never touch the network, the lease or the outbox.
  */
-import type { Demand, Limits } from '../../proto/gen/furrow/v1/step.ts';
+import type { Demand, File, Limits } from '../../proto/gen/furrow/v1/step.ts';
 import type { Task } from '../../proto/gen/furrow/v1/task.ts';
 import type { LentModel, ModelRequest } from '../models/lent-model.ts';
 import type { MemoryEnd } from '../process/memory-limits.ts';
@@ -34,6 +34,8 @@ export interface UnitWork {
   readonly value: string;
   /** Name of the fan-out input in `directory`; empty when the step has none. */
   readonly item: string;
+  /** The unit's part of its step's list of files, in order; they are in `directory`. Empty when the step has none. */
+  readonly files: readonly File[];
   readonly task: Task;
   readonly demand: Demand;
   readonly limits: Limits;

@@ -11,12 +11,15 @@ import { fetch } from './fetch.ts';
 import { jobs } from './jobs.ts';
 import { logs } from './logs.ts';
 import { addModel, checkModel, listModels, removeModel, showModel } from './models.ts';
+import { proof } from './proof.ts';
 import { sizes } from './sizes.ts';
 import { listOwners, listTickets, setOwner, setTickets } from './sharing.ts';
 import { status } from './status.ts';
 import { cancel, pause, remove, resume, retry } from './steer.ts';
 import { command } from './submit/command.ts';
 import { interpolate } from './submit/interpolate.ts';
+import { infer } from './submit/infer.ts';
+import { render } from './submit/render.ts';
 import { steps } from './submit/steps.ts';
 import { transcode } from './submit/transcode.ts';
 import { upscale } from './submit/upscale.ts';
@@ -29,7 +32,7 @@ import { watch } from './watch.ts';
 const submit: CommandGroup = {
   name: 'submit',
   summary: 'submit a job: a film, a DAG of steps, or a program',
-  commands: [transcode, upscale, interpolate, steps, command],
+  commands: [transcode, upscale, interpolate, infer, render, steps, command],
 };
 
 const models: CommandGroup = {
@@ -84,6 +87,7 @@ export const COMMANDS: readonly (Command | CommandGroup)[] = [
   explain,
   logs,
   fetch,
+  proof,
   cancel,
   retry,
   pause,

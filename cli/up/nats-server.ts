@@ -268,7 +268,7 @@ async function claimPort(host: string, wanted: number): Promise<number> {
       server.listen(wanted, host, resolve);
     });
   } catch (error) {
-    const message = `cannot use port ${wanted} for NATS (${messageOf(error)}): stop what uses it, or choose another port`;
+    const message = `cannot use port ${wanted} for NATS (${messageOf(error)}): stop what uses it, or choose another with --nats-port`;
     throw new FurrowError('failed-precondition', 'PORT_IN_USE', message, { cause: error });
   }
   const address = server.address();

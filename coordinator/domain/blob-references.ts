@@ -3,7 +3,9 @@
  * last consumer is accepted, what the user asked for until the job is removed, models until they are.
  */
 import { allOutputsOf } from './fan-out.ts';
+import { fileListOf } from './file-lists.ts';
 import type { Farm, Job, StepRun } from './farm.ts';
+import type { File } from './task.ts';
 import { inputBlobs } from './assignment.ts';
 import { checkpointBlobs } from './checkpoints.ts';
 import { FAILED_JOB_KEEP_MS } from './retention.ts';
@@ -24,6 +26,20 @@ export function referencedBlobs(farm: Farm, terms: BlobTerms): Set<string> {
     for (const sha256 of blobsNeededBy(job, terms)) referenced.add(sha256);
   }
   return referenced;
+}
+
+/** Lists whose files must stay as well, by hash: nobody knows here which those are. */
+export function referencedLists(farm: Farm, terms: BlobTerms): Set<string> {
+  const lists = new Set<string>();
+  for (const job of farm.jobs.values()) {
+    if (needsInputs(job, terms)) for (const { sha256 } of listsOf(job)) lists.add(sha256);
+  }
+  return lists;
+}
+
+/** The lists that a job's units take files of. */
+export function listsOf(job: Job): readonly File[] {
+  return job.steps.flatMap(({ spec }) => fileListOf(spec)?.list ?? []);
 }
 
 /** Those of these blobs that may go: no job in memory needs them, and no model. */
@@ -64,12 +80,18 @@ export function blobsToRun(job: Job): string[] {
   ];
 }
 
+/** Whether its units run, or may run again. */
+function needsInputs({ end }: Job, { nowMs }: Pick<BlobTerms, 'nowMs'>): boolean {
+  if (end === undefined) return true;
+  return end.state === 'failed' && nowMs - end.atMs < FAILED_JOB_KEEP_MS;
+}
+
 function blobsNeededBy(job: Job, { nowMs, outputRetentionMs }: BlobTerms): string[] {
   switch (job.end?.state) {
     case undefined:
       return blobsToRun(job);
     case 'failed':
-      return nowMs - job.end.atMs < FAILED_JOB_KEEP_MS
+      return needsInputs(job, { nowMs })
         ? [...inputBlobs(job.steps.map((step) => step.spec)), ...blobsMadeBy(job)]
         : [];
     case 'succeeded':

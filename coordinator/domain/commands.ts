@@ -23,10 +23,18 @@ export interface SubmitJob {
   readonly maxUnits?: number | undefined;
   /** Input blobs that the store does not have; the others are pinned. */
   readonly missingBlobs: readonly string[];
+  /** What is wrong with the lists of files that its units take, as reading them showed. */
+  readonly listFault?: ListFault | undefined;
   /** Nothing is submitted: the question is whether it would be. */
   readonly validateOnly?: boolean;
   /** What was found of the client id in the archive. */
   readonly archived?: ArchiveLookup;
+}
+
+/** `message` is one line; BLOB_MISSING when files that a list names are not stored. */
+export interface ListFault {
+  readonly reason: 'INVALID_JOB' | 'BLOB_MISSING';
+  readonly message: string;
 }
 
 /** Only reading tells whether a segment that may hold a client id does. */

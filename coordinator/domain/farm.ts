@@ -6,6 +6,7 @@ import type { AgentPolicy } from './agent-policy.ts';
 import type { Archive } from './archive.ts';
 import type { AccessToken, AgentKey } from './credentials.ts';
 import { type Booking, NO_DEMAND } from './demand.ts';
+import { unitsOfList, withListReader } from './file-lists.ts';
 import { kindOfWork } from './kind-of-work.ts';
 import { learnedDemand, type LearnedSize } from './learned-sizes.ts';
 import type { FarmModel } from './model.ts';
@@ -224,9 +225,10 @@ export function newStepRuns(
   });
 }
 
-/** What a step says that its units need, and what follows from its task. */
-export function declaredDemand({ demand = NO_DEMAND, task }: StepSpec): Demand {
-  return withProgram(demand, task);
+/** What a step says that its units need, and what follows from its task and its inputs. */
+export function declaredDemand(spec: StepSpec): Demand {
+  const { demand = NO_DEMAND, task } = spec;
+  return withListReader(withProgram(demand, task), spec);
 }
 
 /** By step, those that wait for it, in order. */
@@ -257,6 +259,8 @@ export function fixedUnitCount(kind: ParameterKind | undefined): number | undefi
       return kind.value;
     case 'values':
       return kind.value.values.length;
+    case 'fileList':
+      return unitsOfList(kind.value);
     case 'forEach':
       return undefined;
   }

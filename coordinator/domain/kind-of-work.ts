@@ -37,6 +37,9 @@ function wordsOf(task: Task | undefined): string[] {
     }
     case 'audio':
       return [task.kind.value.audio?.encoder ?? ''];
+    case 'inferPictures':
+    case 'inferFrames':
+      return [task.kind.value.looking?.model?.name ?? ''];
     case undefined:
       return [];
     default:

@@ -125,8 +125,19 @@ function workOf(kind: NonNullable<StepSpec['task']>['kind'], scratchBytes: numbe
       return [kind.$case, kind.value.use?.model?.sha256 ?? ''];
     case 'noop':
     case 'checkModel':
+    case 'scanScene':
+    case 'proveRender':
       return [kind.$case];
-    // These go through the whole film: one of another size takes another time.
+    case 'inferPictures':
+    case 'inferFrames':
+      return [kind.$case, kind.value.looking?.model?.sha256 ?? ''];
+    case 'renderFrames':
+      return [kind.$case, kind.value.settings];
+    case 'filmFrames':
+      return [kind.$case, kind.value.video];
+    // These go through the whole film, or all results: one of another size takes another time.
+    case 'joinResults':
+    case 'proveResults':
     case 'split':
     case 'audio':
     case 'concat':

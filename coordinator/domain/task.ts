@@ -6,6 +6,8 @@
 import type { FilmTaskKind } from './film-tasks.ts';
 import type { InterpolateTaskKind } from './interpolate-tasks.ts';
 import type { UpscaleTaskKind } from './upscale-tasks.ts';
+import type { InferTaskKind } from './infer-tasks.ts';
+import type { RenderTaskKind } from './render-tasks.ts';
 
 export type { AudioEncoding, Deinterlace, Retime, VideoEncoding } from './film-tasks.ts';
 
@@ -33,7 +35,9 @@ export type TaskKind =
   | { readonly $case: 'noop'; readonly value: Record<never, never> }
   | FilmTaskKind
   | InterpolateTaskKind
-  | UpscaleTaskKind;
+  | UpscaleTaskKind
+  | InferTaskKind
+  | RenderTaskKind;
 
 /** How many failed units a job bears. */
 export interface FailureRule {
@@ -53,7 +57,18 @@ export type ParameterKind =
   | {
       readonly $case: 'forEach';
       readonly value: { readonly step: string; readonly pattern: string };
-    };
+    }
+  | { readonly $case: 'fileList'; readonly value: FileListSpace };
+
+/** Each unit takes the next `perUnit` files of a list that is a blob, which nothing here reads. */
+export interface FileListSpace {
+  readonly list: File | undefined;
+  readonly perUnit: number;
+  /** Files in the list. */
+  readonly count: number;
+  /** Length of all of them together. */
+  readonly filesBytes: number;
+}
 
 export interface ParameterSpace {
   readonly kind: ParameterKind | undefined;

@@ -16,10 +16,11 @@ import type { Principal } from '../access.ts';
 import type { SteerJob } from '../domain/commands.ts';
 import { listSeen, mustSee } from './own-jobs.ts';
 import { inputBlobs } from '../domain/assignment.ts';
-import { blobsToRun } from '../domain/blob-references.ts';
+import { blobsToRun, listsOf } from '../domain/blob-references.ts';
 import type { Answer, ArchiveLookup } from '../domain/commands.ts';
 import type { Farm, Job } from '../domain/farm.ts';
 import { planJob } from '../domain/job-plan.ts';
+import type { FileLists } from '../file-lists.ts';
 import { type UnitView, viewOfUnits } from '../domain/views.ts';
 import type { Which } from '../read-model.ts';
 import { explain, type ExplainSource } from './explain.ts';
@@ -37,6 +38,8 @@ export interface JobServiceOptions extends ExplainSource {
   readonly gate: Gate;
   /** Pins what is stored and answers what is not. */
   readonly findMissing: (hashes: readonly string[]) => Promise<string[]>;
+  /** What stands in the lists that units take files of. */
+  readonly lists: Pick<FileLists, 'faultOf' | 'missingIn'>;
   readonly logs: LogReader;
 }
 
@@ -126,6 +129,7 @@ async function submitJob(
   const { recipe, steps, name, fault } = stepsUnlessFault(request, options.farm.models);
   const requestHash = hashOfRequest(request);
   const missingBlobs = await options.findMissing(inputBlobs(steps));
+  const listFault = await options.lists.faultOf(steps, missingBlobs);
   const command = {
     clientId,
     requestHash,
@@ -137,6 +141,7 @@ async function submitJob(
     owner,
     maxUnits,
     missingBlobs,
+    listFault,
   };
   let answer: Answer | undefined;
   // Jobs are archived meanwhile: seldom once, never so often.
@@ -213,11 +218,14 @@ async function steerJob(
 
 /** A failed job's blobs are kept for some days only. */
 async function missingOf(
-  { farm, findMissing }: JobServiceOptions,
+  { farm, findMissing, lists }: JobServiceOptions,
   number: number,
 ): Promise<string[]> {
   const job = farm.jobs.get(number);
-  return job?.end === undefined ? [] : findMissing(blobsToRun(job));
+  if (job?.end === undefined) return [];
+  const missing = await findMissing(blobsToRun(job));
+  const readable = listsOf(job).filter(({ sha256 }) => !missing.includes(sha256));
+  return [...missing, ...(await lists.missingIn(readable))];
 }
 
 /** A job that a command has just been answered for: it is committed, so it is known. */

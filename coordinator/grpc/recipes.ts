@@ -4,6 +4,8 @@ import { checkModelSteps } from '../recipes/check-model.ts';
 import { interpolateSteps } from '../recipes/interpolate.ts';
 import type { KnownModels } from '../recipes/models.ts';
 import type { RecipePlan } from '../recipes/recipe.ts';
+import { inferSteps } from '../recipes/infer.ts';
+import { renderSteps } from '../recipes/render.ts';
 import { transcodeSteps } from '../recipes/transcode.ts';
 import { upscaleSteps } from '../recipes/upscale.ts';
 
@@ -19,6 +21,8 @@ export interface RecipeJob {
 /** `models`: those of the farm, for recipes that name one. */
 export function planOf(work: RecipeWork, models: KnownModels): RecipeJob {
   switch (work.$case) {
+    case 'render':
+      return { plan: renderSteps(work.value), usualName: work.value.scene?.name ?? 'render' };
     case 'transcode':
       return {
         plan: transcodeSteps(work.value),
@@ -39,5 +43,10 @@ export function planOf(work: RecipeWork, models: KnownModels): RecipeJob {
         plan: checkModelSteps(work.value, models),
         usualName: `check ${work.value.model}`,
       };
+    case 'infer': {
+      const { source, model } = work.value;
+      const what = source?.$case === 'film' ? source.value.name : 'pictures';
+      return { plan: inferSteps(work.value, models), usualName: `${model} on ${what}` };
+    }
   }
 }

@@ -67,7 +67,11 @@ export function pieceScratchBytes(source: File): number {
 
 const oneUnit = { parameters: undefined, limits: stallsAfter(600_000) };
 
-function splitStep({ source, pieceMs, cut }: FilmChain): StepSpec {
+export function splitStep({
+  source,
+  pieceMs,
+  cut,
+}: Pick<FilmChain, 'source' | 'pieceMs' | 'cut'>): StepSpec {
   const beside = sourceBeside(source);
   return {
     ...oneUnit,

@@ -119,6 +119,15 @@ const parameterKind: Arbitrary<ParameterKind> = fc.oneof(
   variant('count', uint32),
   variant('values', fc.record({ values: texts })),
   variant('forEach', stepOutputs),
+  variant(
+    'fileList',
+    fc.record({
+      list: fc.option(file, { nil: undefined }),
+      perUnit: uint32,
+      count: uint32,
+      filesBytes: bytes,
+    }),
+  ),
 );
 const inputKind: Arbitrary<InputKind> = fc.oneof(
   variant('file', file),

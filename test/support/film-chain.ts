@@ -267,6 +267,7 @@ type TaskKind = NonNullable<Task['kind']>;
 /** An attempt's work, in its directory. */
 export function unitWork(directory: string, kind: TaskKind, step = 'step', item = ''): UnitWork {
   return {
+    files: [],
     jobId: 'j1',
     step,
     unit: 0,

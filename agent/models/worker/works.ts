@@ -4,6 +4,7 @@ import type { FramePipes } from './frame-pipes.ts';
 import type { LoadedModel } from './load-model.ts';
 import { checkRun } from './check-run.ts';
 import { interpolateFrames } from './interpolate-frames.ts';
+import { inferPictures } from './infer-pictures.ts';
 import { upscaleFrames } from './upscale-frames.ts';
 
 /** What a work is given besides the model. */
@@ -36,5 +37,7 @@ export async function doWork(
       return interpolateFrames(model, work, context);
     case 'check':
       return checkRun(model, work, context);
+    case 'infer':
+      return inferPictures(model, work, context);
   }
 }

@@ -26,7 +26,7 @@ describe('a film through a model', () => {
       [...made.runs.entries()].map(([n, r]) => [n, r.log, r.progress.at(-1)]),
     );
     expect(made.outcome).toEqual({ state: 'succeeded' });
-    console.log(await probeLines(made.film, 'stream=width,height,codec_name'));
+    console.log(await probeLines(made.film, 'v:0', 'stream=width,height,codec_name'));
     void frameSeconds;
   });
 });
