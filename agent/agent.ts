@@ -28,6 +28,8 @@ import { FARM_SEEN_FILE, FarmSeen } from './farm-seen.ts';
 import { whyNotFitting } from './fits.ts';
 
 import { forgetJoined, type Joined } from './joined.ts';
+import { LearnedRoom } from './models/learned-room.ts';
+import { SessionPool } from './models/session-pool.ts';
 import { natsWay } from './nats-way.ts';
 import { OutboxLog } from './outbox-log.ts';
 import { heardTerms } from './owner/heard-terms.ts';
@@ -35,6 +37,7 @@ import { OwnerWatch } from './owner/owner-watch.ts';
 import { useReader } from './owner/read-use.ts';
 import { CapacityProbe } from './probe/capacity-probe.ts';
 import { agentIdIn, machineFingerprint } from './probe/machine.ts';
+import { MemoryLeft } from './process/memory-left.ts';
 import { MemorySampler } from './process/memory-sampler.ts';
 import { ProcessRecords } from './process/process-records.ts';
 import { VramUse } from './process/vram-use.ts';
@@ -43,6 +46,7 @@ import { isolationOf, type UnitIsolation } from './sandbox/isolation.ts';
 import { CHANNEL_OPTIONS, heartbeatMsOf, type Session } from './session.ts';
 import { SESSION_START_FILE, sessionStart } from './session-start.ts';
 import { stateFile } from './state-file.ts';
+import { TAKES_LISTS } from './unit-inputs.ts';
 import { VERSION } from '../kit/version.ts';
 import { openUnitMemory, type UnitMemory } from './unit-memory.ts';
 import { WorkPlane } from './work-plane.ts';
@@ -66,6 +70,7 @@ interface CoreParts {
   readonly blobs: Blobs;
   readonly storage: OutboxLog;
   readonly files: AttemptFiles;
+  readonly models: SessionPool;
 }
 
 export class Agent {
@@ -179,6 +184,8 @@ export class Agent {
     return CapacityProbe.start({
       limits: { cpuMillis: Math.floor(cpus * 1000), ramBytes: ram, maxUnits, maxWaiting },
       labels: [
+        `agent:${this.#config.name}`,
+        TAKES_LISTS,
         ...isolation.attributes,
         ...tag.map((name) => `tag:${name}`),
         ...pool.map((name) => `pool:${name}`),
@@ -194,6 +201,21 @@ export class Agent {
       },
       tools,
       changed: () => this.#lookAgain(),
+      log: this.#log,
+    });
+  }
+
+  /** Beside the units' directories, so that both can have the same pipes. */
+  #openModels(probe: CapacityProbe, { sandbox }: UnitIsolation): SessionPool {
+    const { stateDirectory } = this.#config;
+    const memoryLeft = new MemoryLeft();
+    return new SessionPool({
+      host: { records: this.#records, sampler: this.#sampler, sandbox },
+      memory: this.#memory.guard,
+      memoryLeft: () => memoryLeft.read(),
+      folder: join(stateDirectory, 'models'),
+      learned: new LearnedRoom(stateFile(stateDirectory, 'models-learned.json')),
+      proven: () => probe.current.attributes,
       log: this.#log,
     });
   }
@@ -228,14 +250,21 @@ export class Agent {
     const storage = new OutboxLog(join(folder, 'outbox'), this.#log);
     const files = new AttemptFiles(join(folder, 'attempts'));
     const owner = this.#watchOwner({ session, probe, blobs }, () => core.gpusInUse);
-    const parts = { session, probe, owner, workPlane, blobs, storage, files };
+    const models = this.#openModels(probe, isolation);
+    const parts = { session, probe, owner, workPlane, blobs, storage, files, models };
     const core = await this.#openCore(enrolment, parts, isolation);
     this.#lookAgain = () => void this.#refresh(probe, session, core);
     const refresh = setInterval(() => this.#lookAgain(), heartbeatMsOf(enrolment));
     const end = new AbortController();
     owner.start({
-      close: (reason) => core.close(reason),
-      open: () => core.open(),
+      close: (reason) => {
+        core.close(reason);
+        void models.keep(false);
+      },
+      open: () => {
+        core.open();
+        void models.keep(true);
+      },
       evict: async (reason) => {
         // What is handed back must not be offered here again.
         await session.beatNow(EVICTION_NOTICE_MS);
@@ -282,12 +311,13 @@ export class Agent {
       end.signal,
     );
     try {
-      await Promise.race([beating, this.#untilLeft(core, session)]);
+      await Promise.race([beating, this.#untilLeft(core, session, models)]);
     } finally {
       owner.stop();
       // Also on an error: processes must not outlive the agent, and their results say so.
       core.evict('the agent is stopping');
       await this.#changes.until(() => core.quiet, EVICTION_LIMIT_MS);
+      await models.stop();
       clearInterval(refresh);
       this.#lookAgain = () => undefined;
       core.stop();
@@ -318,7 +348,7 @@ export class Agent {
 
   async #openCore(
     enrolment: EnrolAgentResponse,
-    { session, probe, owner, workPlane, blobs, storage, files }: CoreParts,
+    { session, probe, owner, workPlane, blobs, storage, files, models }: CoreParts,
     { sandbox, rules }: UnitIsolation,
   ): Promise<AgentCore> {
     const { farmId } = enrolment;
@@ -339,6 +369,7 @@ export class Agent {
         processes: { records: this.#records, sampler: this.#sampler, sandbox },
         programs: rules,
         memory: this.#memory.guard,
+        models,
         runners: runnerRegistry,
         telemetry: workPlane,
         gpus: {
@@ -386,11 +417,12 @@ export class Agent {
   }
 
   /** Settles when the agent was asked to leave and has left. */
-  async #untilLeft(core: AgentCore, session: Session): Promise<void> {
+  async #untilLeft(core: AgentCore, session: Session, models: SessionPool): Promise<void> {
     const { signal } = this.#leave;
     if (!signal.aborted) await once(signal, 'abort');
     this.#log.info({ unreported: core.unreported }, 'leaving');
     core.leave();
+    void models.keep(false);
     const hurried = (): boolean => this.#leaveAtOnce;
     await this.#changes.until(() => core.quiet || hurried(), this.#config.drainGraceMs);
     core.evict('the agent left before the unit was done');

@@ -1,6 +1,12 @@
 /** One lease with everything that is needed to run it: what its step shares, and what is its own. */
 import type { Token } from '../proto/gen/furrow/v1/agent_service.ts';
-import type { Demand, File, Limits, OutputPattern } from '../proto/gen/furrow/v1/step.ts';
+import type {
+  Demand,
+  File,
+  FileListSpace,
+  Limits,
+  OutputPattern,
+} from '../proto/gen/furrow/v1/step.ts';
 import type { Task } from '../proto/gen/furrow/v1/task.ts';
 import type { LeaseRun, StepShare } from '../proto/gen/furrow/work/v1/work.ts';
 
@@ -21,6 +27,8 @@ export interface Assignment {
   readonly inputs: readonly File[];
   /** The blob that holds these inputs, when they are too many for a message. */
   readonly inputList?: File | undefined;
+  /** The list of which the unit takes its part. */
+  readonly fileList?: FileListSpace | undefined;
   readonly outputs: readonly OutputPattern[];
   readonly gpuIds: readonly string[];
   /** What an earlier attempt left to go on from: files of the checkpoint directory. */
@@ -97,6 +105,7 @@ function assignmentOf(share: StepShare, demandKey: string, own: OwnPart): Assign
     limits: share.limits ?? NO_LIMITS,
     inputs: share.inputs,
     inputList: share.inputList,
+    fileList: share.fileList,
     outputs: share.outputs,
     gpuIds,
     checkpoint,

@@ -2,12 +2,11 @@
  * One attempt, from its inputs to its result: fetch, run, collect, store. Whatever goes wrong is a
  * failure with a kind, never an exception.
  */
-import { readFile, rm, statfs } from 'node:fs/promises';
+import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { File } from '../proto/gen/furrow/v1/step.ts';
-import { FileList, type Result } from '../proto/gen/furrow/work/v1/work.ts';
+import type { Result } from '../proto/gen/furrow/work/v1/work.ts';
 import { FurrowError, messageOf } from '../kit/furrow-error.ts';
-import { unsafeName } from '../kit/safe-name.ts';
 import type { UnitExecutor } from './agent-core.ts';
 import type { Assignment } from './assignment.ts';
 import { CHECKPOINT_FOLDER, fillCheckpoint, leavesCheckpoints } from './attempt-checkpoint.ts';
@@ -16,17 +15,14 @@ import { CheckpointSaver } from './checkpoint-saver.ts';
 import { collectOutputs, ownOutput } from './collect-outputs.ts';
 import type { BlobTransfer, ExecutorPorts } from './executor-ports.ts';
 import { failureOf, judgeFailure, outOfMemory, type FailedRun } from './failure-kind.ts';
-import { clashOf } from './input-names.ts';
 import { persist } from './persist.ts';
 import { storeAgain } from './store-again.ts';
+import { checkNames, inputsOf, placeAll, type UnitInputs } from './unit-inputs.ts';
 import { TEMPORARY_FOLDER, unitSurroundings } from './unit-surroundings.ts';
 import type { GuardedUnit } from './process/memory-guard.ts';
 import { runProcess } from './process/run-process.ts';
 import type { FailureKind, Runner, RunnerContext, RunOutcome, UnitWork } from './runners/runner.ts';
 
-const INPUT_LIST = 'furrow-inputs.list';
-/** Room for half a million inputs. */
-const MOST_LIST_BYTES = 64 * 2 ** 20;
 /** Inputs that cannot be had for so long make the attempt fail; another agent may reach the store. */
 const INPUT_PATIENCE_MS = 10 * 60_000;
 /** A transfer is alive as long as the blob client does not give it up: its beats must say so. */
@@ -56,8 +52,8 @@ class Attempt {
   readonly #progressed: (counter: number) => void;
   readonly #startedAtMs: number;
   readonly #startedMs: number;
-  /** Inputs that all units of the step get. */
-  #common: readonly File[];
+  /** None while they are not known. */
+  #inputs: UnitInputs = { all: [], part: [] };
   #peakRamBytes = 0;
   #peakVramBytes = 0;
   /** Null while nothing is saved of it. */
@@ -77,7 +73,6 @@ class Attempt {
     this.#assignment = assignment;
     this.#cancellation = cancellation;
     this.#progressed = progressed;
-    this.#common = assignment.inputs;
     this.#startedAtMs = ports.clock.wallMs();
     this.#startedMs = ports.clock.monotonicMs();
   }
@@ -88,7 +83,6 @@ class Attempt {
       const directory = this.#needsDirectory(runner)
         ? await this.#ports.files.create(this.#assignment)
         : '';
-      await this.#readInputList(directory);
       await this.#fetchInputs(directory);
       await this.#openCheckpoint(directory);
       const outcome = await this.#run(runner, directory);
@@ -137,29 +131,10 @@ class Attempt {
   }
 
   #needsDirectory(runner: Runner): boolean {
-    const { inputList, outputs } = this.#assignment;
-    const hasFiles = this.#inputs().length > 0 || inputList !== undefined || outputs.length > 0;
-    return hasFiles || runner.needsDirectory !== false;
-  }
-
-  #inputs(): readonly File[] {
-    const { item } = this.#assignment;
-    return item === null ? this.#common : [...this.#common, item];
-  }
-
-  /** It lies among the unit's files only while it is read. */
-  async #readInputList(directory: string): Promise<void> {
-    const { inputList } = this.#assignment;
-    if (inputList === undefined) return;
-    const { sizeBytes } = inputList;
-    if (sizeBytes > MOST_LIST_BYTES) {
-      const message = `its list of inputs has ${sizeBytes} bytes, more than ${MOST_LIST_BYTES}`;
-      throw new FurrowError('invalid', 'BAD_INPUT_LIST', message);
-    }
-    await this.#place([{ ...inputList, name: INPUT_LIST }], directory);
-    const path = join(directory, INPUT_LIST);
-    this.#common = readList(await readFile(path));
-    await rm(path);
+    const { inputs, item, inputList, fileList, outputs } = this.#assignment;
+    const isGiven = inputs.length > 0 || item !== null;
+    const isListed = inputList !== undefined || fileList !== undefined;
+    return isGiven || isListed || outputs.length > 0 || runner.needsDirectory !== false;
   }
 
   /** Fetched if need be, however long that takes. */
@@ -167,25 +142,18 @@ class Attempt {
     const { blobs } = this.#ports;
     const { signal } = this.#cancellation;
     const place = (file: File): Promise<unknown> => blobs.place(file, directory, signal);
-    await this.#whileTicking(async () => {
-      for (const file of files) {
-        await persist(() => place(file), signal, INPUT_PATIENCE_MS);
-      }
-    });
+    await this.#whileTicking(() =>
+      placeAll(files, (file) => persist(() => place(file), signal, INPUT_PATIENCE_MS)),
+    );
   }
 
   async #fetchInputs(directory: string): Promise<void> {
-    if (this.#inputs().length === 0) return;
-    for (const file of this.#inputs()) {
-      const why = unsafeName(file.name);
-      if (why !== undefined) {
-        const message = `the input ${JSON.stringify(file.name)} has a bad name: ${why}`;
-        throw new FurrowError('invalid', 'UNSAFE_NAME', message);
-      }
-    }
-    const clash = clashOf(this.#inputs());
-    if (clash !== undefined) throw new FurrowError('invalid', 'NAME_TAKEN', clash);
-    await this.#place(this.#inputs(), directory);
+    const place = (files: readonly File[], into: string): Promise<void> => this.#place(files, into);
+    const inputs = await inputsOf(this.#assignment, directory, place);
+    if (inputs.all.length === 0) return;
+    checkNames(inputs.all);
+    this.#inputs = inputs;
+    await this.#place(inputs.all, directory);
   }
 
   async #run(runner: Runner, directory: string): Promise<RunOutcome> {
@@ -195,9 +163,10 @@ class Attempt {
     const goOn = this.#cancellation.onAbort((reason) => run.abort(reason));
     const timers = this.#startTimers(run);
     try {
-      const context = this.#context(run, guarded, timers.progressed);
+      const context = this.#context(directory, run, guarded, timers.progressed);
       const { jobId, step, unit, attempt } = this.#assignment;
       this.#ports.log.debug({ job: jobId, step, unit, attempt }, 'unit starts');
+      if (runner.usesModel !== true) await this.#ports.models.makeRoom(this.#roomWanted());
       const outcome = await runner.run({ ...this.#work(directory), limits }, context);
       run.throwIfAborted();
       return outcome;
@@ -207,8 +176,14 @@ class Attempt {
     } finally {
       timers.cancel();
       goOn();
+      this.#peakRamBytes = Math.max(this.#peakRamBytes, guarded.peakBytes);
       guarded.close();
     }
+  }
+
+  #roomWanted(): { readonly ramBytes: number; readonly gpuIds: readonly string[] } {
+    const { demand, gpuIds } = this.#assignment;
+    return { ramBytes: demand.ramBytes, gpuIds };
   }
 
   /** Of the whole run, and to its first progress. */
@@ -237,15 +212,18 @@ class Attempt {
   }
 
   #work(directory: string): UnitWork {
-    const { jobId, step, unit, attempt, value, item, task, demand, limits, gpuIds } =
-      this.#assignment;
+    const { jobId, step, unit, attempt, value, task, demand, limits, gpuIds } = this.#assignment;
+    const { item, fileList } = this.#assignment;
+    const { part } = this.#inputs;
+    const only = fileList?.perUnit === 1 ? part[0] : undefined;
     return {
       jobId,
       step,
       unit,
       attempt,
       value,
-      item: item?.name ?? '',
+      item: (item ?? only)?.name ?? '',
+      files: part,
       task,
       demand,
       limits,
@@ -255,6 +233,7 @@ class Attempt {
   }
 
   #context(
+    directory: string,
     cancellation: Cancellation,
     guarded: GuardedUnit,
     progressed: () => void,
@@ -277,7 +256,7 @@ class Attempt {
           assignment: this.#assignment,
           rules: this.#ports.programs,
           directory: request.cwd,
-          inputs: this.#inputs(),
+          inputs: this.#inputs.all,
           checkpoint: this.#checkpoint?.directory,
           request,
         });
@@ -296,6 +275,15 @@ class Attempt {
         if (result.exitCode !== 0) this.#failedRun = result;
         return result;
       },
+      lendModel: (request) => {
+        const { demand, gpuIds } = this.#assignment;
+        const { signal } = cancellation;
+        const noteVram = (bytes: number): void => {
+          this.#peakVramBytes = Math.max(this.#peakVramBytes, bytes);
+        };
+        const borrower = { directory, demand, gpuIds, guarded, signal, noteVram };
+        return this.#ports.models.lend(request, borrower);
+      },
     };
   }
 
@@ -308,18 +296,19 @@ class Attempt {
   }
 
   async #store(directory: string): Promise<Result> {
-    if (this.#inputs().length === 0 && this.#assignment.outputs.length === 0) {
+    const inputs = this.#inputs.all;
+    if (inputs.length === 0 && this.#assignment.outputs.length === 0) {
       return this.#result({ $case: 'success', value: { outputs: [] } });
     }
-    const [altered] = await this.#ports.blobs.altered(this.#inputs());
+    const [altered] = await this.#ports.blobs.altered(inputs);
     if (altered !== undefined) {
       // By it or by a neighbour: what it made of wrong bytes must not be stored.
       const message = `its input ${altered} was written to while it ran: units must not change inputs`;
       return this.#failure('failed', message);
     }
-    const inputs = new Set(this.#inputs().map(({ name }) => name));
+    const given = new Set(inputs.map(({ name }) => name));
     const { outputs: patterns } = this.#assignment;
-    const collected = await collectOutputs(directory, patterns, inputs, [
+    const collected = await collectOutputs(directory, patterns, given, [
       TEMPORARY_FOLDER,
       ...(this.#checkpoint === null ? [] : [CHECKPOINT_FOLDER]),
     ]);
@@ -389,16 +378,6 @@ class Attempt {
 
   #report(): void {
     this.#progressed(this.#runnerCounter + this.#ticks);
-  }
-}
-
-/** FurrowError: invalid BAD_INPUT_LIST. */
-function readList(bytes: Uint8Array): readonly File[] {
-  try {
-    return FileList.decode(bytes).files;
-  } catch (error) {
-    const message = `its list of inputs cannot be read: ${messageOf(error)}`;
-    throw new FurrowError('invalid', 'BAD_INPUT_LIST', message, { cause: error });
   }
 }
 

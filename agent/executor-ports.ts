@@ -6,6 +6,7 @@ import type { Assignment } from './assignment.ts';
 import type { AttemptFiles } from './attempt-files.ts';
 import type { CheckpointVerdict } from './checkpoint-saver.ts';
 import type { FailurePattern } from './failure-patterns.ts';
+import type { SessionPool } from './models/session-pool.ts';
 import type { MemoryGuard } from './process/memory-guard.ts';
 import type { ProcessHost } from './process/run-process.ts';
 import type { RunnerRegistry } from './runners/registry.ts';
@@ -50,6 +51,7 @@ export interface ExecutorPorts {
   readonly processes: ProcessHost;
   readonly programs: ProgramRules;
   readonly memory: MemoryGuard;
+  readonly models: Pick<SessionPool, 'lend' | 'makeRoom'>;
   readonly runners: RunnerRegistry;
   readonly telemetry: UnitTelemetry;
   readonly checkpoints: CheckpointChannel;

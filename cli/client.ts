@@ -19,6 +19,7 @@ import { FurrowError, messageOf } from '../kit/furrow-error.ts';
 import { VERSION } from '../kit/version.ts';
 import { FarmServiceClient } from '../proto/gen/furrow/v1/farm_service.ts';
 import { JobServiceClient } from '../proto/gen/furrow/v1/job_service.ts';
+import { ModelServiceClient } from '../proto/gen/furrow/v1/model_service.ts';
 import type { Trust } from '../kit/trust.ts';
 import { ofContext } from './context-errors.ts';
 import type { FarmAddress } from './farm-address.ts';
@@ -55,6 +56,7 @@ export class FarmClient {
   readonly context: string | undefined;
   readonly jobs: JobServiceClient;
   readonly farm: FarmServiceClient;
+  readonly models: ModelServiceClient;
   readonly #signal: AbortSignal;
   readonly #channel: CoordinatorChannel;
 
@@ -71,10 +73,11 @@ export class FarmClient {
     this.trust = farm.trust;
     this.context = farm.context;
     this.#channel = new CoordinatorChannel(farm.address, farm.trust, options);
-    // One connection for both: the channel's own credentials count.
+    // One connection for all: the channel's own credentials count.
     const shared = { channelOverride: this.#channel };
     this.jobs = new JobServiceClient(farm.address, credentials.createInsecure(), shared);
     this.farm = new FarmServiceClient(farm.address, credentials.createInsecure(), shared);
+    this.models = new ModelServiceClient(farm.address, credentials.createInsecure(), shared);
   }
 
   /** HOST:PORT of the coordinator that is asked at the moment. */

@@ -43,6 +43,12 @@ export function bytes(text: string): number {
   return Math.round(value);
 }
 
+/** A SHA-256, in either case. */
+export function sha256(text: string): string {
+  if (/^[0-9a-f]{64}$/i.test(text)) return text.toLowerCase();
+  throw invalidOption(`'${text}' is not a SHA-256: 64 hexadecimal digits`);
+}
+
 /** Bytes a second: as `bytes`, `/s` behind it or not. */
 export function bytesPerSecond(text: string): number {
   return bytes(text.replace(/\/s$/, ''));

@@ -8,6 +8,7 @@ import type {
   Owner,
   Ticket,
 } from '../proto/gen/furrow/v1/farm_service.ts';
+import type { Model } from '../proto/gen/furrow/v1/model_service.ts';
 import type { ExplainResponse, Job, JobPlan, Unit } from '../proto/gen/furrow/v1/job_service.ts';
 
 import type { ProofReport } from '../kit/proof-report.ts';
@@ -46,6 +47,38 @@ export interface DemoReport {
   readonly endedAtMs: number;
   /** From the command's start to the count of the frames. */
   readonly tookMs: number;
+}
+
+/** How a model ran once. */
+export interface ModelTrial {
+  /** Of onnxruntime. */
+  readonly provider: string;
+  readonly jobId: string;
+  /** Why it did not; one line. */
+  readonly fault: string | undefined;
+  /** What it took and made; undefined when it did not run. */
+  readonly facts:
+    | {
+        readonly loadMs: number;
+        readonly runMs: number;
+        /** Beyond what its process had with the model loaded; 0 where nobody saw it. */
+        readonly peakBytes: number;
+        /** Pixels of the picture that it was given. */
+        readonly width: number;
+        readonly height: number;
+        readonly inputs: readonly {
+          readonly name: string;
+          readonly type: string;
+          readonly shape: readonly (number | string)[];
+        }[];
+        readonly outputs: readonly {
+          readonly name: string;
+          readonly dims: readonly number[];
+          readonly least: number;
+          readonly most: number;
+        }[];
+      }
+    | undefined;
 }
 
 /** One of a job's proofs, as its outputs name it. */
@@ -118,6 +151,14 @@ export type Report =
     }
   | { readonly kind: 'revoked'; readonly what: 'token' | 'agent'; readonly name: string }
   | { readonly kind: 'drained'; readonly agent: string; readonly draining: boolean }
+  | { readonly kind: 'models'; readonly models: readonly Model[] }
+  | { readonly kind: 'model'; readonly model: Model }
+  | {
+      readonly kind: 'model-trials';
+      readonly model: string;
+      readonly trials: readonly ModelTrial[];
+    }
+  | { readonly kind: 'model-removed'; readonly name: string }
   | { readonly kind: 'contexts'; readonly contexts: readonly ContextView[] }
   /** `words` say what was done to it; without them all of it is shown. */
   | { readonly kind: 'context'; readonly context: ContextView; readonly words: string | undefined }

@@ -73,6 +73,7 @@ const parameterKinds = {
   count: uint32.min(1),
   values: z.strictObject({ values: strings }),
   forEach: z.strictObject({ step: z.string(), pattern: z.string() }),
+  fileList: z.strictObject({ list: file, perUnit: uint32, count: uint32, filesBytes: uint64 }),
 };
 
 const inputKinds = {

@@ -36,18 +36,29 @@ export async function submitWithFiles(
   const isDryRun = options.dryRun === true;
   if (isDryRun || locals.length > 0) {
     const unsent = locals.map(({ name, sizeBytes }) => ({ name, sizeBytes, sha256: '' }));
-    const client = await context.farm();
-    const request = {
-      ...requestFor(workOf(unsent), defaultName, options, context.environment),
-      validateOnly: true,
-    };
-    const { plan } = await retrying({ attempts: SUBMIT_ATTEMPTS, signal: context.signal }, () =>
-      client.call(client.jobs.submitJob.bind(client.jobs), request, SUBMIT_DEADLINE_MS),
-    );
-    if (isDryRun) return { report: planned(request.name, plan, client.address) };
+    const plan = await validated(workOf(unsent), defaultName, options, context);
+    if (isDryRun) return { report: plan() };
   }
   const files = await uploadFiles(locals, context);
   return submitJob(workOf(files), defaultName, options, context);
+}
+
+/** Asks the farm whether it would take the job. Answers what tells what the job would be. */
+export async function validated(
+  work: SubmitJobRequest['work'],
+  defaultName: string,
+  options: SubmitOptions,
+  context: CommandContext,
+): Promise<() => Report> {
+  const client = await context.farm();
+  const request = {
+    ...requestFor(work, defaultName, options, context.environment),
+    validateOnly: true,
+  };
+  const { plan } = await retrying({ attempts: SUBMIT_ATTEMPTS, signal: context.signal }, () =>
+    client.call(client.jobs.submitJob.bind(client.jobs), request, SUBMIT_DEADLINE_MS),
+  );
+  return () => planned(request.name, plan, client.address);
 }
 
 function planned(name: string, plan: JobPlan | undefined, address: string): Report {
@@ -85,7 +96,7 @@ function failuresOf({
 }
 
 /** Submits, and with --watch or -o follows the job, and with -o downloads what it made. */
-async function submitJob(
+export async function submitJob(
   work: SubmitJobRequest['work'],
   defaultName: string,
   options: SubmitOptions,

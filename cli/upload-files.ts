@@ -3,10 +3,18 @@ import type { File } from '../proto/gen/furrow/v1/step.ts';
 import { join } from 'node:path';
 import { FurrowError } from '../kit/furrow-error.ts';
 import { furrowHome } from '../kit/furrow-home.ts';
+import type { HttpTarget } from '../kit/http-request.ts';
 import { uploadFile } from './blobs.ts';
 import type { CommandContext } from './command.ts';
 import type { LocalFile } from './local-files.ts';
-import { openTransferView } from './output/transfer-view.ts';
+import { openTransferView, type TransferView } from './output/transfer-view.ts';
+import { uploadMany } from './upload-many.ts';
+
+/** So many small files are sent side by side. */
+const MANY = 8;
+const SMALL_BYTES = 16 * 1024 * 1024;
+
+const isSmall = ({ sizeBytes }: LocalFile): boolean => sizeBytes <= SMALL_BYTES;
 
 const VERBS = { hashing: 'reading', uploading: 'sending', downloading: 'fetching' } as const;
 
@@ -25,8 +33,17 @@ export async function uploadFiles(
   const target = await context.blobs();
   const view = openTransferView(out);
   try {
+    const small = files.filter(isSmall);
+    const many = small.length >= MANY;
+    const sentTogether = many ? await sendTogether(target, small, context, view) : [];
+    const together = new Map(small.map((file, index) => [file, sentTogether[index]]));
     const uploaded: File[] = [];
     for (const file of files) {
+      const sent = together.get(file);
+      if (sent !== undefined) {
+        uploaded.push(sent);
+        continue;
+      }
       const blob = await uploadFile(target, file.path, file.sizeBytes, {
         signal,
         memoryDir,
@@ -43,4 +60,18 @@ export async function uploadFiles(
   } finally {
     view.close();
   }
+}
+
+function sendTogether(
+  target: HttpTarget,
+  files: readonly LocalFile[],
+  { signal }: CommandContext,
+  view: TransferView,
+): Promise<readonly File[]> {
+  const totalBytes = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  const name = `${files.length.toLocaleString('en')} files`;
+  return uploadMany(target, files, {
+    signal,
+    onProgress: (_files, bytes) => view.show('sending', name, bytes, totalBytes),
+  });
 }

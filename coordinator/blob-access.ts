@@ -3,14 +3,17 @@
  * owners what their jobs do. Whoever asks for another blob hears the same as for one that is not there.
  */
 import { leaseInputs } from './domain/assignment.ts';
+import { fileListOf } from './domain/file-lists.ts';
 import type { LeaseRecord } from './domain/farm.ts';
 import { type Farm, jobNumberOf } from './domain/farm.ts';
 import type { JobView } from './domain/views.ts';
 import { FurrowError } from '../kit/furrow-error.ts';
 import type { Principal } from './access.ts';
+import type { FileLists } from './file-lists.ts';
 
 export interface BlobAccessOptions {
   readonly farm: Farm;
+  readonly lists: Pick<FileLists, 'partOf'>;
   /** As clients are shown it. */
   readonly job: (number: number) => Promise<JobView | undefined>;
   readonly monotonicMs: () => number;
@@ -40,12 +43,15 @@ export class BlobAccess {
     this.#lists.set(sha256, readers.set(agentId, nowMs));
   }
 
-  /** `jobId`: the job in whose name it is asked for. FurrowError: not-found BLOB_NOT_FOUND. */
+  /**
+   * `jobId`: the job in whose name it is asked for. FurrowError: not-found BLOB_NOT_FOUND; what the store says
+   * where a list of files must be read for it.
+   */
   async mustRead(principal: Principal, sha256: string, jobId: string | undefined): Promise<void> {
     const { caller, owner, agentId } = principal;
     const may =
       caller === 'agent-key'
-        ? this.#isNamedTo(agentId, sha256)
+        ? this.#isNamedTo(agentId, sha256) || (await this.#isInListFor(agentId, sha256))
         : owner === '' || (await this.#isOf(owner, jobId, sha256));
     if (may) return;
     const hint = owner === '' ? '' : ' (an owner reads blobs of jobs: name the job)';
@@ -63,6 +69,18 @@ export class BlobAccess {
     if (this.#lists.get(sha256)?.has(agentId) === true) return true;
     for (const lease of this.#leasesOf(agentId)) {
       if (leaseInputs(this.#options.farm, lease).has(sha256)) return true;
+    }
+    return false;
+  }
+
+  /** Whether it is of the part of a list that a unit takes which the agent holds. */
+  async #isInListFor(agentId: string, sha256: string): Promise<boolean> {
+    const { farm, lists } = this.#options;
+    for (const lease of this.#leasesOf(agentId)) {
+      const spec = farm.jobs.get(lease.job)?.steps[lease.step]?.spec;
+      const space = spec && fileListOf(spec);
+      if (space?.list === undefined) continue;
+      if ((await lists.partOf(space.list, space, lease.unit)).has(sha256)) return true;
     }
     return false;
   }

@@ -11,6 +11,7 @@ import { mostOpenFiles } from '../kit/open-files.ts';
 import { PACKAGE_ROOT } from '../kit/version.ts';
 import { farmAccess } from './access.ts';
 import { BlobAccess } from './blob-access.ts';
+import { FileLists } from './file-lists.ts';
 import { type Ending, serve } from './candidate.ts';
 import type { CommandLoop } from './command-loop.ts';
 import { CommitFold } from './commit-fold.ts';
@@ -88,6 +89,7 @@ class Coordinator {
   readonly #archive: JobArchive;
   readonly #known: KnownJobs;
   readonly #hub = new WatchHub(() => this.#office.trouble);
+  readonly #lists: FileLists;
   readonly #blobAccess: BlobAccess;
   readonly #streams = new AgentStreams();
   readonly #uses = new TokenUses();
@@ -121,7 +123,9 @@ class Coordinator {
     this.#readModel = new ReadModel(loaded.farm, journal.tail.sequence);
     this.#archive = new JobArchive(foundation.archiveStore, log);
     this.#known = new KnownJobs(loaded.farm, this.#readModel, this.#archive);
+    this.#lists = new FileLists(store);
     this.#blobAccess = new BlobAccess({
+      lists: this.#lists,
       farm: loaded.farm,
       job: (number) => this.#known.job(number),
       monotonicMs: () => systemClock.monotonicMs(),
@@ -189,6 +193,7 @@ class Coordinator {
       services: servicesOf({
         config,
         natsAccess,
+        lists: this.#lists,
         blobAccess: this.#blobAccess,
         uses: this.#uses,
         urlWith: (secret) => this.whereabouts.urlWith(secret),
@@ -296,6 +301,7 @@ class Coordinator {
       journal,
       snapshots,
       store,
+      lists: this.#lists,
       archiveStore,
       archive: this.#archive,
       retention: { jobMs: jobRetentionMs, mostEnded: maxEndedJobs },

@@ -8,6 +8,8 @@ import type { GrantOrder } from './domain/assignment.ts';
 import type { StopOrder } from './domain/decision.ts';
 import { referencedBlobs } from './domain/blob-references.ts';
 import type { Farm } from './domain/farm.ts';
+import type { FileLists } from './file-lists.ts';
+import { ListedBlobs } from './listed-blobs.ts';
 import { beginTakeoverGrace, type Liveness } from './domain/liveness.ts';
 import type { Retention } from './domain/retention.ts';
 import type { StallStep } from './domain/stall-watch.ts';
@@ -31,6 +33,7 @@ export interface ReignOptions {
   readonly journal: Journal & Pick<JetStreamJournal, 'tail' | 'purgeUpTo'>;
   readonly snapshots: SnapshotsOptions['store'];
   readonly store: Pick<BlobStore, 'beginReign' | 'lookForMissing' | 'sweep' | 'release'>;
+  readonly lists: Pick<FileLists, 'hashesIn'>;
   readonly archiveStore: Pick<ArchiveStore, 'save' | 'drop' | 'segments'>;
   readonly archive: Pick<JobArchive, 'readIndex'>;
   readonly retention: Retention;
@@ -89,7 +92,8 @@ export function beginReign(options: ReignOptions): Reign {
   );
   const { archive, archiveStore, retention } = options;
   const archived = new ArchivedBlobs({ archive, outputRetentionMs });
-  const sweeper = new Sweeper({ loop, store, archived, clock, log, outputRetentionMs });
+  const listed = new ListedBlobs(options.lists);
+  const sweeper = new Sweeper({ loop, store, archived, listed, clock, log, outputRetentionMs });
   const archiver = new Archiver({ loop, store: archiveStore, clock, log, retention });
   const workPlane = options.openWorkPlane(loop, (hashes) => {
     sweeper.note(hashes);

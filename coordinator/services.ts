@@ -10,14 +10,17 @@ import {
 import { BlobServiceService } from '../proto/gen/furrow/v1/blob_service.ts';
 import { FarmServiceService } from '../proto/gen/furrow/v1/farm_service.ts';
 import { JobServiceService } from '../proto/gen/furrow/v1/job_service.ts';
+import { ModelServiceService } from '../proto/gen/furrow/v1/model_service.ts';
 import type { Access } from './access.ts';
 import type { BlobAccess } from './blob-access.ts';
 import type { CoordinatorConfig } from './config.ts';
+import type { FileLists } from './file-lists.ts';
 import { type AgentStreams, agentService } from './grpc/agent-service.ts';
 import { BeatAnswers } from './grpc/beat-answers.ts';
 import { blobService } from './grpc/blob-service.ts';
 import { farmService } from './grpc/farm-service.ts';
 import { jobService } from './grpc/job-service.ts';
+import { modelService } from './grpc/model-service.ts';
 import type { GrpcServerOptions } from './grpc/server.ts';
 import { readHistory } from './journal/history.ts';
 import type { KnownJobs } from './known-jobs.ts';
@@ -41,6 +44,7 @@ export interface ServicesOptions {
   readonly log: Logger;
   readonly nats: NatsConnection;
   readonly store: BlobStore;
+  readonly lists: FileLists;
   readonly blobAccess: BlobAccess;
   readonly office: Office;
   readonly readModel: ReadModel;
@@ -80,6 +84,7 @@ export function servicesOf(options: ServicesOptions): GrpcServerOptions['service
     readHistory: (after, last) => readHistory(nats, after, last),
     reachEnd: () => office.reachEnd(),
     findMissing: (hashes) => store.findMissing(hashes),
+    lists: options.lists,
     logs: new UnitLogs(nats),
   });
   const agents = agentService(
@@ -110,11 +115,14 @@ export function servicesOf(options: ServicesOptions): GrpcServerOptions['service
     blobUrl,
     grpcAddress,
   });
+  const findMissing = (hashes: readonly string[]): Promise<string[]> => store.findMissing(hashes);
+  const models = modelService({ gate, office, findMissing });
   const blobs = blobService(store, gate, () => office.mustLead(), options.blobAccess);
   return [
     { definition: JobServiceService, implementation: jobs, isLeaders: true },
     { definition: agentDefinition(), implementation: agents, isLeaders: true },
     { definition: FarmServiceService, implementation: farmInfo, isLeaders: false },
+    { definition: ModelServiceService, implementation: models, isLeaders: false },
     { definition: BlobServiceService, implementation: blobs, isLeaders: true },
   ];
 }

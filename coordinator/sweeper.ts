@@ -12,30 +12,37 @@ import { messageOf } from '../kit/furrow-error.ts';
 import type { Logger } from '../kit/log.ts';
 import type { ArchivedBlobs } from './archived-blobs.ts';
 import { CheckpointBlobs } from './checkpoint-blobs.ts';
+import type { ListedBlobs } from './listed-blobs.ts';
 import type { CommandLoop } from './command-loop.ts';
 import {
   blobsMadeBy,
   type BlobTerms,
   blobsUsedUp,
   referencedBlobs,
+  referencedLists,
   unreferenced,
 } from './domain/blob-references.ts';
+import type { Fact } from './domain/facts.ts';
 import type { Farm } from './domain/farm.ts';
 import type { JobView } from './domain/views.ts';
 import type { BlobStore, Committed } from './ports.ts';
 
 const SWEEP_EVERY_MS = 10 * 60_000;
-/** After jobs were removed; others may follow at once. */
+/** After jobs or models were removed; others may follow at once. */
 const SWEEP_SOON_MS = 5_000;
 /** Checkpoints that were replaced go together: each look goes through all jobs. */
 const DROP_EVERY_MS = 10_000;
 /** A result that was looked at just now may name a blob that no commit refers to yet. */
 const JUST_NAMED_MS = 10_000;
 
+/** Inputs, too, which else wait for the next sweep. */
+const leavesBlobs = ({ type }: Fact): boolean => type === 'JobRemoved' || type === 'ModelRemoved';
+
 export interface SweeperOptions {
   readonly loop: Pick<CommandLoop, 'read' | 'proveLead'>;
   readonly store: Pick<BlobStore, 'release' | 'sweep'>;
   readonly archived: Pick<ArchivedBlobs, 'refresh' | 'has'>;
+  readonly listed: Pick<ListedBlobs, 'refresh' | 'has'>;
   readonly clock: Clock;
   readonly log: Logger;
   /** Outputs are kept so long after their job's end; 0 for ever. */
@@ -99,7 +106,7 @@ export class Sweeper {
     if (this.#moved.length > 0) void this.#run();
     for (const sha256 of this.#checkpoints.committed(commit.facts)) this.#dropped.add(sha256);
     if (this.#dropped.size > 0) this.#dropSoon();
-    if (commit.facts.some((fact) => fact.type === 'JobRemoved')) this.#sweepIn(SWEEP_SOON_MS);
+    if (commit.facts.some(leavesBlobs)) this.#sweepIn(SWEEP_SOON_MS);
   }
 
   #dropSoon(): void {
@@ -156,32 +163,39 @@ export class Sweeper {
   }
 
   async #release(what: string, candidatesIn: (farm: Farm) => readonly string[]): Promise<void> {
-    const { loop, store, archived, log } = this.#options;
+    const { loop, store, archived, listed, log } = this.#options;
     const terms = this.#terms();
-    const { free, archive } = await loop.read((farm) => ({
+    const { free, archive, lists } = await loop.read((farm) => ({
       free: unreferenced(farm, candidatesIn(farm), terms),
       archive: farm.archive,
+      lists: referencedLists(farm, terms),
     }));
     if (free.size === 0) return;
     await archived.refresh(archive, terms.nowMs);
+    await listed.refresh(lists);
     await loop.proveLead();
     const isNeeded = (sha256: string): boolean =>
-      !free.has(sha256) || archived.has(sha256) || this.#isJustNamed(sha256);
+      !free.has(sha256) || archived.has(sha256) || listed.has(sha256) || this.#isJustNamed(sha256);
     const released = await store.release([...free], isNeeded);
     if (released > 0) log.info({ released }, what);
   }
 
   async #sweepAll(): Promise<void> {
-    const { loop, store, archived, log } = this.#options;
+    const { loop, store, archived, listed, log } = this.#options;
     const terms = this.#terms();
-    const { referenced, archive } = await loop.read((farm) => ({
+    const { referenced, archive, lists } = await loop.read((farm) => ({
       referenced: referencedBlobs(farm, terms),
       archive: farm.archive,
+      lists: referencedLists(farm, terms),
     }));
     await archived.refresh(archive, terms.nowMs);
+    await listed.refresh(lists);
     await loop.proveLead();
     const isNeeded = (sha256: string): boolean =>
-      referenced.has(sha256) || archived.has(sha256) || this.#isJustNamed(sha256);
+      referenced.has(sha256) ||
+      archived.has(sha256) ||
+      listed.has(sha256) ||
+      this.#isJustNamed(sha256);
     const deleted = await store.sweep(isNeeded);
     if (deleted > 0) log.info({ deleted }, 'unreferenced blobs deleted');
   }

@@ -27,6 +27,8 @@ export interface TransferOptions {
 export interface UploadOptions extends TransferOptions {
   /** True when an agent hands in the result of a lease. */
   readonly isResult?: boolean;
+  /** The farm has just said that it has not got it: the first try does not ask again. */
+  readonly isMissing?: boolean;
   /** Where begun uploads are remembered. Default: an upload resumes only within this call. */
   readonly memory?: UploadMemory;
 }
@@ -84,9 +86,11 @@ export async function uploadBlob(
 ): Promise<boolean> {
   const { signal, onProgress, memory = uploadsInMemory() } = options;
   let sentBytes = 0;
+  let isMissing = options.isMissing === true;
   const sending = retryingAt(target, options, async (moved) => {
-    const missing = await findMissing(target, [blob.sha256], { signal, attempts: 1 });
-    if (missing.length === 0) {
+    const missing = isMissing || (await isNotThere(target, blob, signal));
+    isMissing = false;
+    if (!missing) {
       onProgress?.(blob.sizeBytes);
       return false;
     }
@@ -111,6 +115,14 @@ export async function uploadBlob(
   return sending.catch((error: unknown) => {
     throw fileChanged(path, error);
   });
+}
+
+async function isNotThere(
+  target: HttpTarget,
+  { sha256 }: BlobName,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  return (await findMissing(target, [sha256], { signal, attempts: 1 })).length > 0;
 }
 
 /** Bytes that are not what was hashed before: the fault is with the file, not with the request. */

@@ -51,6 +51,8 @@ function unsafeSegment(segment: string): string | undefined {
  * that leave out what is not seen.
  */
 export function nameKey(name: string): string {
+  // Most are: of a long list each is looked at.
+  if (/^[\x20-\x7e]*$/.test(name)) return name.toLowerCase();
   const visible = name.replace(/\p{Default_Ignorable_Code_Point}/gu, '');
   return visible.normalize('NFC').toUpperCase().toLowerCase().normalize('NFC');
 }

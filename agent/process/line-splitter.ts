@@ -7,10 +7,13 @@ const LINE_LIMIT = 8192;
 export class LineSplitter {
   readonly #decoder = new StringDecoder('utf8');
   readonly #onLine: (line: string) => void;
+  readonly #limit: number;
   #partial = '';
 
-  constructor(onLine: (line: string) => void) {
+  /** `limit`: of a line, in UTF-16 units. */
+  constructor(onLine: (line: string) => void, limit = LINE_LIMIT) {
     this.#onLine = onLine;
+    this.#limit = limit;
   }
 
   push(chunk: Uint8Array): void {
@@ -31,7 +34,7 @@ export class LineSplitter {
   }
 
   #extend(text: string): void {
-    const room = LINE_LIMIT - this.#partial.length;
+    const room = this.#limit - this.#partial.length;
     if (room > 0) this.#partial += text.slice(0, room);
   }
 

@@ -56,9 +56,9 @@ export class MemoryGuard {
   }
 
   #look({ members, atMs }: MemoryLook): number {
-    if (!this.isOn || this.#units.size === 0) return Infinity;
     const units = [...this.#units].filter(({ isRunning }) => isRunning);
     for (const unit of units) unit.note(members, atMs);
+    if (!this.isOn || this.#units.size === 0) return Infinity;
     for (const unit of units) this.#endIfOverLimit(unit);
     const machine = this.#options.memoryLeft();
     if (machine !== null) this.#endOneIfShort(units, machine, atMs);
@@ -101,6 +101,8 @@ export class GuardedUnit implements UnitMemory {
   #seenAtMs = 0;
   #end: MemoryEnd | null = null;
   usedBytes = 0;
+  /** The most of all looks, over all its processes at once. */
+  peakBytes = 0;
   growthBytesAMs: number | null = null;
 
   constructor(demandBytes: number, cgroups: UnitCgroups | null, closed: () => void) {
@@ -118,10 +120,14 @@ export class GuardedUnit implements UnitMemory {
     return this.#kills.size > 0;
   }
 
-  /** A process of it started, in a group of its own. */
-  add(pid: number, kill: () => void): void {
+  /**
+   * A process of it started, in a group of its own. `isLent`: it was there before, and will be after the
+   * unit, so that no control group of the unit's may hold it; it is watched.
+   */
+  add(pid: number, kill: () => void, isLent = false): void {
     this.#kills.set(pid, kill);
     if (this.#end !== null) kill();
+    if (isLent) return;
     const limitBytes = limitOf(this.demandBytes);
     if (this.#cgroups === null || limitBytes === Infinity) return;
     this.#cgroup ??= this.#cgroups.create(limitBytes);
@@ -145,6 +151,7 @@ export class GuardedUnit implements UnitMemory {
     const sinceMs = atMs - this.#seenAtMs;
     this.growthBytesAMs = this.#seenAtMs === 0 ? null : (usedBytes - this.usedBytes) / sinceMs;
     this.usedBytes = usedBytes;
+    this.peakBytes = Math.max(this.peakBytes, usedBytes);
     this.#seenAtMs = atMs;
   }
 

@@ -71,6 +71,16 @@ export class MemorySampler {
     return peaks;
   }
 
+  /** So far, since it is watched. */
+  peaksOf(group: number): MemoryPeaks {
+    return this.#peaks.get(group) ?? UNSEEN;
+  }
+
+  /** Resident memory of one of the groups at the last look, in bytes. */
+  residentOf(group: number): number {
+    return residentOf(this.#last?.look.members.get(group) ?? []);
+  }
+
   watches(group: number): boolean {
     return this.#peaks.has(group);
   }

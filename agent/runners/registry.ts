@@ -1,8 +1,10 @@
 /** Every runner there is, by the task it knows. */
+import { checkModelRunner } from './check-model.ts';
 import { commandRunner } from './command.ts';
 import { audioRunner } from './film/audio.ts';
 import { concatRunner } from './film/concat.ts';
 import { encodeRunner } from './film/encode.ts';
+import { interpolateRunner } from './film/interpolate.ts';
 import { proveFilmRunner } from './film/prove-film.ts';
 import { splitRunner } from './film/split.ts';
 import { detectMotionRunner } from './film/detect-motion.ts';
@@ -23,6 +25,11 @@ import { planCutsRunner } from './montage/plan-cuts.ts';
 import { proveMontageRunner } from './montage/prove-montage.ts';
 import { renderShotRunner } from './montage/render-shot.ts';
 import { takePiecesRunner } from './montage/take-pieces.ts';
+import { upscaleRunner } from './film/upscale.ts';
+import { inferFramesRunner } from './infer/infer-frames.ts';
+import { inferPicturesRunner } from './infer/infer-pictures.ts';
+import { joinResultsRunner } from './infer/join-results.ts';
+import { proveResultsRunner } from './infer/prove-results.ts';
 import { noopRunner } from './noop.ts';
 import { filmFramesRunner } from './render/film-frames.ts';
 import { proveRenderRunner } from './render/prove-render.ts';
@@ -40,6 +47,13 @@ const RUNNERS: readonly Runner[] = [
   audioRunner,
   concatRunner,
   proveFilmRunner,
+  checkModelRunner,
+  interpolateRunner,
+  upscaleRunner,
+  inferPicturesRunner,
+  inferFramesRunner,
+  joinResultsRunner,
+  proveResultsRunner,
   scanSceneRunner,
   renderFramesRunner,
   filmFramesRunner,

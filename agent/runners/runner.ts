@@ -2,8 +2,9 @@
  * What runs a task. A runner knows one kind of task; it is given a directory that holds the inputs
  * and leaves the outputs there. Runners never touch the network, the lease or the outbox.
  */
-import type { Demand, Limits } from '../../proto/gen/furrow/v1/step.ts';
+import type { Demand, File, Limits } from '../../proto/gen/furrow/v1/step.ts';
 import type { Task } from '../../proto/gen/furrow/v1/task.ts';
+import type { LentModel, ModelRequest } from '../models/lent-model.ts';
 import type { MemoryEnd } from '../process/memory-limits.ts';
 
 /** Failure kinds an agent may report; the kind decides what follows, not the agent. */
@@ -33,6 +34,8 @@ export interface UnitWork {
   readonly value: string;
   /** Name of the fan-out input in `directory`; empty when the step has none. */
   readonly item: string;
+  /** The unit's part of its step's list of files, in order; they are in `directory`. Empty when the step has none. */
+  readonly files: readonly File[];
   readonly task: Task;
   readonly demand: Demand;
   readonly limits: Limits;
@@ -92,6 +95,11 @@ export interface RunnerContext {
    * not there, and with the signal's reason when aborted.
    */
   run(request: ProcessRequest): Promise<ProcessResult>;
+  /**
+   * Lends a process that holds a model, for as long as the attempt lasts; use `throughModel` for pictures.
+   * Throws WorkRefused, FurrowError (TOOL_MISSING), and the signal's reason when aborted.
+   */
+  lendModel(request: ModelRequest): Promise<LentModel>;
 }
 
 export interface Runner {
@@ -99,5 +107,7 @@ export interface Runner {
   readonly kind: NonNullable<Task['kind']>['$case'];
   /** False when it touches no files: unless its step names some, `directory` is empty. Default true. */
   readonly needsDirectory?: boolean;
+  /** True when it lends a model: what idles of that model stays for it. */
+  readonly usesModel?: boolean;
   run(work: UnitWork, context: RunnerContext): Promise<RunOutcome>;
 }

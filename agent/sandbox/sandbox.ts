@@ -37,6 +37,8 @@ export interface SandboxOptions {
 /** What of a unit decides how its sandbox looks. */
 export type BoxedUnit = Pick<UnitBox, 'directory' | 'temporary' | 'readOnly' | 'network'> & {
   readonly hasGpus: boolean;
+  /** Folders and files that it reads besides, at their own paths. */
+  readonly shown?: readonly string[];
 };
 
 export class Sandbox {
@@ -62,8 +64,13 @@ export class Sandbox {
 
   /** What to start in front of a program, which is given by its absolute path. FurrowError: TOOL_MISSING. */
   argvFor(program: string, unit: BoxedUnit): string[] {
-    const { directory, temporary, readOnly, network, hasGpus } = unit;
-    const folders = [...this.#foldersOf(program, directory), ...(hasGpus ? [DEVICES] : [])];
+    const { directory, temporary, readOnly, network, hasGpus, shown = [] } = unit;
+    const isMissing = (path: string): boolean => !isShown(path, this.#layout.visible);
+    const folders = [
+      ...this.#foldersOf(program, directory),
+      ...shown.filter(isMissing),
+      ...(hasGpus ? [DEVICES] : []),
+    ];
     const devices = hasGpus ? gpuDevices() : [];
     const box = { directory, temporary, readOnly, folders, devices, network };
     return bwrapArgv(this.#layout, box);

@@ -10,12 +10,15 @@ import { explain } from './explain.ts';
 import { fetch } from './fetch.ts';
 import { jobs } from './jobs.ts';
 import { logs } from './logs.ts';
+import { addModel, checkModel, listModels, removeModel, showModel } from './models.ts';
 import { proof } from './proof.ts';
 import { sizes } from './sizes.ts';
 import { listOwners, listTickets, setOwner, setTickets } from './sharing.ts';
 import { status } from './status.ts';
 import { cancel, pause, remove, resume, retry } from './steer.ts';
 import { command } from './submit/command.ts';
+import { interpolate } from './submit/interpolate.ts';
+import { infer } from './submit/infer.ts';
 import { render } from './submit/render.ts';
 import { audio } from './submit/audio.ts';
 import { concat } from './submit/concat.ts';
@@ -25,6 +28,7 @@ import { montage } from './submit/montage.ts';
 import { steps } from './submit/steps.ts';
 import { thumbnails } from './submit/thumbnails.ts';
 import { transcode } from './submit/transcode.ts';
+import { upscale } from './submit/upscale.ts';
 import { natsConfig } from './nats-config.ts';
 import { createToken, invite, listTokens, revokeAgent, revokeToken } from './tokens.ts';
 import { units } from './units.ts';
@@ -42,10 +46,19 @@ const submit: CommandGroup = {
     audio,
     concat,
     montage,
+    upscale,
+    interpolate,
+    infer,
     render,
     steps,
     command,
   ],
+};
+
+const models: CommandGroup = {
+  name: 'models',
+  summary: 'the models that the farm keeps, for jobs to name',
+  commands: [listModels, addModel, showModel, checkModel, removeModel],
 };
 
 const tickets: CommandGroup = {
@@ -105,6 +118,7 @@ export const COMMANDS: readonly (Command | CommandGroup)[] = [
   drain,
   undrain,
   sizes,
+  models,
   tickets,
   owners,
   token,

@@ -3,6 +3,7 @@
  * names. Scripts depend on it: fields may be added, never renamed.
  */
 import type { AccessToken } from '../../proto/gen/furrow/v1/farm_service.ts';
+import { modelJson } from './model-text.ts';
 import { roleName } from './token-text.ts';
 import { termsOfPolicy } from '../../proto/agent-policy.ts';
 import type { Agent } from '../../proto/gen/furrow/v1/farm_service.ts';
@@ -105,6 +106,21 @@ export function jsonOf(report: Report): unknown {
       return { context: report.name };
     case 'config':
       return { role: report.role, settings: report.settings.map(settingJson) };
+    case 'models':
+      return { models: report.models.map(modelJson) };
+    case 'model':
+      return { model: modelJson(report.model) };
+    case 'model-trials':
+      return {
+        model: report.model,
+        trials: report.trials.map(({ fault = null, facts = null, ...trial }) => ({
+          ...trial,
+          fault,
+          facts,
+        })),
+      };
+    case 'model-removed':
+      return { model: report.name };
     case 'drained':
       return { agent: report.agent, draining: report.draining };
   }

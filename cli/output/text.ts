@@ -25,6 +25,7 @@ import {
   unitStateName,
 } from './names.ts';
 import { planLines } from './plan-text.ts';
+import { modelLines, modelTable, trialLines } from './model-text.ts';
 import { ownerLines, ticketLines } from './sharing-text.ts';
 import { policyLines } from './policy-text.ts';
 import { proofLines } from './proof-text.ts';
@@ -94,6 +95,14 @@ export function linesOf(
       return [`${report.name} is forgotten here`];
     case 'config':
       return configLines(report.settings, style, columns);
+    case 'models':
+      return modelTable(report.models, style, columns, nowMs);
+    case 'model':
+      return modelLines(report.model, style);
+    case 'model-trials':
+      return report.trials.flatMap((trial) => trialLines(report.model, trial, style));
+    case 'model-removed':
+      return [`model ${report.name} is removed`];
     case 'drained':
       return [
         report.draining

@@ -32,6 +32,7 @@ import { jobOf, stepOf, unitsOf } from './find.ts';
 import { addLease, enlistAgent, releaseLeases, removeLease } from './lease-book.ts';
 import { refreshDependents, refreshProgress, refreshReady, takeFromReady } from './ready-steps.ts';
 import { learnedDemand } from './learned-sizes.ts';
+import { addModel } from './model.ts';
 import { setQuota } from './set-quota.ts';
 import { setOwner, setTickets } from './sharing.ts';
 import { sizeOfUnit } from './size.ts';
@@ -121,6 +122,11 @@ export function apply(farm: Farm, fact: Fact): void {
       return joinAgent(farm, enlistAgent(farm, fact.agentId), fact);
     case 'AgentRevoked':
       return revokeAgent(farm, enlistAgent(farm, fact.agentId), fact);
+    case 'ModelAdded':
+      return addModel(farm, fact);
+    case 'ModelRemoved':
+      farm.models.delete(fact.name);
+      return;
   }
 }
 

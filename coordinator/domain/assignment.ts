@@ -1,5 +1,6 @@
 /** What an agent must be told to run units of a step: their files by content, resolved. */
 import { outputsOf } from './fan-out.ts';
+import { fileListOf } from './file-lists.ts';
 import { stepOf } from './find.ts';
 import type { LeasesGranted } from './facts.ts';
 import type { Farm, Job, LeaseRecord, StepRun } from './farm.ts';
@@ -97,18 +98,24 @@ function grantedStep(farm: Farm, fact: LeasesGranted, slots: number): GrantedSte
   };
 }
 
-/** SHA-256 of every file that a job's steps name, each once. */
+/** SHA-256 of every file that a job's steps name, each once; lists too, but not what stands in them. */
 export function inputBlobs(steps: readonly StepSpec[]): string[] {
-  const hashes = steps.flatMap((step) =>
-    step.inputs.flatMap((input) => (input.kind?.$case === 'file' ? [input.kind.value.sha256] : [])),
-  );
+  const hashes = steps.flatMap((step) => [
+    ...step.inputs.flatMap(({ kind }) => (kind?.$case === 'file' ? [kind.value.sha256] : [])),
+    ...listHashes(step),
+  ]);
   return [...new Set(hashes)];
+}
+
+function listHashes(step: StepSpec): readonly string[] {
+  const list = fileListOf(step)?.list;
+  return list === undefined ? [] : [list.sha256];
 }
 
 /** By step: what it is given grows only when another unit of its producers is accepted. */
 const commonHashes = new WeakMap<StepRun, { hashes: ReadonlySet<string>; accepted: number }>();
 
-/** SHA-256 of every file that the lease's unit is given. */
+/** SHA-256 of every file that the lease's unit is given; of a list itself, but not of the unit's part of it. */
 export function leaseInputs(farm: Farm, lease: LeaseRecord): ReadonlySet<string> {
   const job = farm.jobs.get(lease.job);
   const step = job?.steps[lease.step];
@@ -126,7 +133,8 @@ function commonHashesOf(job: Job, step: StepRun): ReadonlySet<string> {
   );
   const known = commonHashes.get(step);
   if (known?.accepted === accepted) return known.hashes;
-  const hashes = new Set(commonInputs(job, step).map(hashOf));
+  const list = fileListOf(step.spec)?.list;
+  const hashes = new Set([...commonInputs(job, step), ...(list ? [list] : [])].map(hashOf));
   commonHashes.set(step, { hashes, accepted });
   return hashes;
 }

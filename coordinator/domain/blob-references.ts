@@ -1,9 +1,11 @@
 /**
  * Which blobs the farm still needs. Inputs stay while their job can run (again), outputs until their
- * last consumer is accepted, what the user asked for until the job is removed.
+ * last consumer is accepted, what the user asked for until the job is removed, models until they are.
  */
 import { allOutputsOf } from './fan-out.ts';
+import { fileListOf } from './file-lists.ts';
 import type { Farm, Job, StepRun } from './farm.ts';
+import type { File } from './task.ts';
 import { inputBlobs } from './assignment.ts';
 import { checkpointBlobs } from './checkpoints.ts';
 import { FAILED_JOB_KEEP_MS } from './retention.ts';
@@ -19,20 +21,35 @@ export interface BlobTerms {
 
 /** SHA-256 of every blob that must stay. */
 export function referencedBlobs(farm: Farm, terms: BlobTerms): Set<string> {
-  const referenced = new Set<string>();
+  const referenced = new Set([...farm.models.values()].map(({ file }) => file.sha256));
   for (const job of farm.jobs.values()) {
     for (const sha256 of blobsNeededBy(job, terms)) referenced.add(sha256);
   }
   return referenced;
 }
 
-/** Those of these blobs that may go: no job in memory needs them. */
+/** Lists whose files must stay as well, by hash: nobody knows here which those are. */
+export function referencedLists(farm: Farm, terms: BlobTerms): Set<string> {
+  const lists = new Set<string>();
+  for (const job of farm.jobs.values()) {
+    if (needsInputs(job, terms)) for (const { sha256 } of listsOf(job)) lists.add(sha256);
+  }
+  return lists;
+}
+
+/** The lists that a job's units take files of. */
+export function listsOf(job: Job): readonly File[] {
+  return job.steps.flatMap(({ spec }) => fileListOf(spec)?.list ?? []);
+}
+
+/** Those of these blobs that may go: no job in memory needs them, and no model. */
 export function unreferenced(
   farm: Farm,
   candidates: readonly string[],
   terms: BlobTerms,
 ): Set<string> {
   const left = new Set(candidates);
+  for (const { file } of farm.models.values()) left.delete(file.sha256);
   for (const job of farm.jobs.values()) {
     if (left.size === 0) break;
     for (const sha256 of blobsNeededBy(job, terms)) left.delete(sha256);
@@ -63,12 +80,18 @@ export function blobsToRun(job: Job): string[] {
   ];
 }
 
+/** Whether its units run, or may run again. */
+function needsInputs({ end }: Job, { nowMs }: Pick<BlobTerms, 'nowMs'>): boolean {
+  if (end === undefined) return true;
+  return end.state === 'failed' && nowMs - end.atMs < FAILED_JOB_KEEP_MS;
+}
+
 function blobsNeededBy(job: Job, { nowMs, outputRetentionMs }: BlobTerms): string[] {
   switch (job.end?.state) {
     case undefined:
       return blobsToRun(job);
     case 'failed':
-      return nowMs - job.end.atMs < FAILED_JOB_KEEP_MS
+      return needsInputs(job, { nowMs })
         ? [...inputBlobs(job.steps.map((step) => step.spec)), ...blobsMadeBy(job)]
         : [];
     case 'succeeded':

@@ -1,8 +1,13 @@
 /** Whether a DAG can be run at all; the first thing that is wrong, in one line. */
 import { ticketsOf } from './demand.ts';
+import { faultOfFileList } from './file-lists.ts';
+import { namesInInferTask } from './infer-tasks.ts';
 import { emptyFarm, fixedUnitCount, newStepRuns, type StepRun } from './farm.ts';
 import { montageNamesIn } from './montage-tasks.ts';
-import { faultOfName, isSha256, isStepName, isTicketName, nameKey } from './names.ts';
+import type { ModelUse } from './model.ts';
+import { faultOfName, isSha256, isStepName, isTicketName } from './names.ts';
+import { faultOfPlace, type Places } from './places.ts';
+import { quote } from './quote.ts';
 import type { File, StepSpec, TaskKind } from './task.ts';
 
 const MAX_STEPS = 1_000;
@@ -76,6 +81,11 @@ function namesIn(task: TaskKind): readonly string[] {
       return namesOf(task.value.source, task.value.film);
     case 'proveFilm':
       return namesOf(task.value.source, task.value.film, task.value.report);
+    case 'inferPictures':
+    case 'inferFrames':
+    case 'joinResults':
+    case 'proveResults':
+      return namesInInferTask(task);
     case 'scanScene':
     case 'renderFrames':
       return [task.value.file];
@@ -103,12 +113,21 @@ function namesIn(task: TaskKind): readonly string[] {
     case 'joinMontage':
     case 'proveMontage':
       return montageNamesIn(task);
+    case 'interpolate':
+    case 'upscale':
+    case 'upscaleImages':
+    case 'checkModel':
+      return fileOf(task.value.use);
   }
 }
 
 /** A film that is made of many has no one source. */
 function namesOf(...names: readonly (string | undefined)[]): readonly string[] {
   return names.filter((name) => name !== undefined && name !== '') as readonly string[];
+}
+
+function fileOf(use: ModelUse | undefined): readonly string[] {
+  return use?.model === undefined ? [] : [use.model.file];
 }
 
 function faultOfParameters(step: StepSpec, names: ReadonlySet<string>): string | undefined {
@@ -125,6 +144,8 @@ function faultOfParameters(step: StepSpec, names: ReadonlySet<string>): string |
       return names.has(kind.value.step)
         ? faultOfPattern(kind.value.pattern)
         : `fans out over ${quote(kind.value.step)}, which is no step of this job`;
+    case 'fileList':
+      return faultOfFileList(kind.value);
   }
 }
 
@@ -156,33 +177,6 @@ function faultOfInputs(step: StepSpec, names: ReadonlySet<string>): string | und
     }
   }
   return undefined;
-}
-
-/** By what some disk takes for the same name. */
-type Places = Map<string, { readonly kind: 'file' | 'directory'; readonly name: string }>;
-
-/** All inputs of a unit lie in one directory, on whatever disk an agent has. */
-function faultOfPlace(name: string, places: Places): string | undefined {
-  const key = nameKey(name);
-  const there = places.get(key);
-  if (there?.kind === 'file') {
-    return there.name === name
-      ? `has two inputs named ${quote(name)}: rename one`
-      : `has inputs ${quote(there.name)} and ${quote(name)}, which some disks take for one: rename one`;
-  }
-  if (there?.kind === 'directory') return shadows(name);
-  for (let slash = name.indexOf('/'); slash >= 0; slash = name.indexOf('/', slash + 1)) {
-    const directory = name.slice(0, slash);
-    const directoryKey = nameKey(directory);
-    if (places.get(directoryKey)?.kind === 'file') return shadows(directory);
-    places.set(directoryKey, { kind: 'directory', name: directory });
-  }
-  places.set(key, { kind: 'file', name });
-  return undefined;
-}
-
-function shadows(name: string): string {
-  return `has an input ${quote(name)} where another needs a directory of that name: rename one`;
 }
 
 function faultOfDemand({ demand }: StepSpec): string | undefined {
@@ -238,8 +232,4 @@ function faultOfOrder(steps: readonly StepRun[]): string | undefined {
   const circle = steps.filter((step) => !done.has(step.index)).map((step) => step.spec.name);
   if (circle.length === 1) return `step ${circle[0]} waits for itself: break the circle`;
   return `steps ${circle.slice(0, 5).join(', ')} wait for one another in a circle: break it`;
-}
-
-function quote(text: string): string {
-  return JSON.stringify(text.length > 80 ? `${text.slice(0, 77)}…` : text);
 }

@@ -3,6 +3,7 @@ import type { Role } from './credentials.ts';
 import type { AgentPolicy } from './agent-policy.ts';
 import type { EndKind } from './facts.ts';
 import type { StoredPart } from './archive.ts';
+import type { ModelManifest } from './model.ts';
 import type { Growth } from './size.ts';
 import type { FailureRule, File, StepSpec } from './task.ts';
 import type { Token } from './token.ts';
@@ -22,10 +23,18 @@ export interface SubmitJob {
   readonly maxUnits?: number | undefined;
   /** Input blobs that the store does not have; the others are pinned. */
   readonly missingBlobs: readonly string[];
+  /** What is wrong with the lists of files that its units take, as reading them showed. */
+  readonly listFault?: ListFault | undefined;
   /** Nothing is submitted: the question is whether it would be. */
   readonly validateOnly?: boolean;
   /** What was found of the client id in the archive. */
   readonly archived?: ArchiveLookup;
+}
+
+/** `message` is one line; BLOB_MISSING when files that a list names are not stored. */
+export interface ListFault {
+  readonly reason: 'INVALID_JOB' | 'BLOB_MISSING';
+  readonly message: string;
 }
 
 /** Only reading tells whether a segment that may hold a client id does. */
@@ -233,6 +242,23 @@ export interface SaveCheckpoint {
   readonly missingBlobs: readonly string[];
 }
 
+/** A model that the farm shall keep. */
+export interface AddModel {
+  readonly type: 'AddModel';
+  readonly name: string;
+  readonly file: File;
+  readonly manifest: ModelManifest;
+  /** It may take the place of another of that name. */
+  readonly replace: boolean;
+  /** Its file, if the store does not have it; else it is pinned. */
+  readonly missingBlobs: readonly string[];
+}
+
+export interface RemoveModel {
+  readonly type: 'RemoveModel';
+  readonly name: string;
+}
+
 export type Command =
   | SubmitJob
   | SteerJob
@@ -255,7 +281,9 @@ export type Command =
   | Tick
   | SnapshotStored
   | ArchiveJobs
-  | RemoveJob;
+  | RemoveJob
+  | AddModel
+  | RemoveModel;
 
 export type Verdict =
   | { readonly kind: 'accepted' }

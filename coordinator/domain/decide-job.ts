@@ -42,6 +42,11 @@ export function decideSubmit(
     const message = `${command.missingBlobs.length} input blobs are not stored, the first ${missing}: upload them, then submit again`;
     return refused('failed-precondition', 'BLOB_MISSING', message);
   }
+  const { listFault } = command;
+  if (listFault !== undefined) {
+    const code = listFault.reason === 'INVALID_JOB' ? 'invalid' : 'failed-precondition';
+    return refused(code, listFault.reason, listFault.message);
+  }
   const job = farm.lastJob + 1;
   const { clientId, requestHash, name, priority, recipe, steps, failures } = command;
   const { owner, maxUnits } = command;

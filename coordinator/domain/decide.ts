@@ -16,6 +16,7 @@ import type { Command, DrainAgent, EnrolAgent } from './commands.ts';
 import { decideSteering, decideSubmit } from './decide-job.ts';
 import { decideReview, decideTick } from './decide-lease.ts';
 import { decideResults } from './decide-result.ts';
+import { decideAddModel, decideRemoveModel } from './decide-models.ts';
 import { decideOwner, decideTickets } from './decide-sharing.ts';
 import { decideGrantAnswer } from './decide-grant.ts';
 import { decideQuota } from './quotas.ts';
@@ -73,6 +74,10 @@ export function decide(farm: Farm, liveness: Liveness, command: Command, now: No
       return decideArchiving(farm, command, now);
     case 'RemoveJob':
       return decideRemoval(farm, command, now);
+    case 'AddModel':
+      return decideAddModel(farm, command, now);
+    case 'RemoveModel':
+      return decideRemoveModel(farm, command, now);
     case 'Tick':
       return decideTick(farm, liveness, now);
   }

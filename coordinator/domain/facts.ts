@@ -6,6 +6,7 @@ import type { Role } from './credentials.ts';
 import type { AgentPolicy } from './agent-policy.ts';
 import type { StoredSegment } from './archive.ts';
 import type { LearnedSize } from './learned-sizes.ts';
+import type { ModelManifest } from './model.ts';
 import type { Growth } from './size.ts';
 import type { FailureRule, File, StepSpec } from './task.ts';
 import type { Token } from './token.ts';
@@ -336,6 +337,21 @@ export interface AgentRevoked {
   readonly atMs: number;
 }
 
+/** The farm keeps a model; it takes the place of one of the same name. */
+export interface ModelAdded {
+  readonly type: 'ModelAdded';
+  readonly name: string;
+  readonly file: File;
+  readonly manifest: ModelManifest;
+  readonly atMs: number;
+}
+
+export interface ModelRemoved {
+  readonly type: 'ModelRemoved';
+  readonly name: string;
+  readonly atMs: number;
+}
+
 export type Fact =
   | FarmCreated
   | EpochStarted
@@ -365,4 +381,6 @@ export type Fact =
   | TokenRevoked
   | TokensUsed
   | AgentJoined
-  | AgentRevoked;
+  | AgentRevoked
+  | ModelAdded
+  | ModelRemoved;

@@ -1,6 +1,7 @@
 /** A farm as text: two farms are equal if and only if their images are, byte for byte. */
 import type { AccessToken, AgentKey } from './credentials.ts';
 import type { Farm, Job } from './farm.ts';
+import { imageOfModel } from './model.ts';
 import type { UnitTable } from './unit-table.ts';
 
 export function farmImage(farm: Farm): string {
@@ -36,6 +37,7 @@ export function farmImage(farm: Farm): string {
     quotas: [...farm.quotas].map(([name, { maxQueued, maxStoredBytes }]) => {
       return [name, maxQueued, maxStoredBytes];
     }),
+    models: [...farm.models.values()].map(imageOfModel),
     archive: farm.archive.map((segment) => ({
       ...segment,
       clientIdHashes: [...segment.clientIdHashes],

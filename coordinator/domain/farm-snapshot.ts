@@ -22,6 +22,7 @@ import {
 import type { SnapshotTaken, UnitOutputs } from './facts.ts';
 import type { LearnedSize } from './learned-sizes.ts';
 import type { ReignRecord } from './lineage.ts';
+import type { FarmModel } from './model.ts';
 import { isSetOwner, type Owner, setOwner, setTickets, type Ticket } from './sharing.ts';
 import { type Quota, setQuota } from './set-quota.ts';
 import { type Growth, sizeOf, sizeOfUnit, withMemory } from './size.ts';
@@ -46,6 +47,7 @@ export interface FarmSnapshot {
   readonly owners: readonly OwnerSnapshot[];
   readonly tokens: readonly AccessToken[];
   readonly quotas: readonly (Quota & { readonly name: string })[];
+  readonly models: readonly FarmModel[];
   readonly shutOutKeys: readonly { readonly natsPublicKey: string; readonly atMs: number }[];
 }
 
@@ -124,6 +126,7 @@ export function captureFarm(farm: Farm): FarmSnapshot {
     }),
     tokens: [...farm.tokens.values()],
     quotas: [...farm.quotas].map(([name, quota]) => ({ name, ...quota })),
+    models: [...farm.models.values()],
     shutOutKeys: [...farm.shutOutKeys].map(([natsPublicKey, atMs]) => ({ natsPublicKey, atMs })),
   };
 }
@@ -186,6 +189,7 @@ export function restoreFarm(snapshot: FarmSnapshot): Farm {
   for (const { id, ...set } of snapshot.agents) Object.assign(enlistAgent(farm, id), set);
   for (const token of snapshot.tokens) farm.tokens.set(token.id, token);
   for (const { name, ...quota } of snapshot.quotas) setQuota(farm, name, quota);
+  for (const model of snapshot.models) farm.models.set(model.name, model);
   for (const { natsPublicKey, atMs } of snapshot.shutOutKeys) {
     farm.shutOutKeys.set(natsPublicKey, atMs);
   }

@@ -6,8 +6,10 @@ import type { AgentPolicy } from './agent-policy.ts';
 import type { Archive } from './archive.ts';
 import type { AccessToken, AgentKey } from './credentials.ts';
 import { type Booking, NO_DEMAND } from './demand.ts';
+import { unitsOfList, withListReader } from './file-lists.ts';
 import { kindOfWork } from './kind-of-work.ts';
 import { learnedDemand, type LearnedSize } from './learned-sizes.ts';
+import type { FarmModel } from './model.ts';
 import { PartPool } from './part-pool.ts';
 import { withProgram } from './programs.ts';
 import type { Demand, FailureRule, File, Limits, ParameterKind, StepSpec } from './task.ts';
@@ -148,6 +150,8 @@ export interface Farm {
   readonly quotas: Map<string, Quota>;
   /** Keys for NATS that are good for nothing any more, and since when, Unix time. */
   readonly shutOutKeys: Map<string, number>;
+  /** By name, the one added longest ago first. */
+  readonly models: Map<string, FarmModel>;
   /** Jobs that have left the memory. */
   archive: Archive;
   /** Who led, oldest first; none from before the farm's journal told of them. */
@@ -181,6 +185,7 @@ export function emptyFarm(): Farm {
     tokens: new Map(),
     shutOutKeys: new Map(),
     quotas: new Map(),
+    models: new Map(),
     archive: [],
     reigns: [],
     learned: new Map(),
@@ -220,9 +225,10 @@ export function newStepRuns(
   });
 }
 
-/** What a step says that its units need, and what follows from its task. */
-export function declaredDemand({ demand = NO_DEMAND, task }: StepSpec): Demand {
-  return withProgram(demand, task);
+/** What a step says that its units need, and what follows from its task and its inputs. */
+export function declaredDemand(spec: StepSpec): Demand {
+  const { demand = NO_DEMAND, task } = spec;
+  return withListReader(withProgram(demand, task), spec);
 }
 
 /** By step, those that wait for it, in order. */
@@ -253,6 +259,8 @@ export function fixedUnitCount(kind: ParameterKind | undefined): number | undefi
       return kind.value;
     case 'values':
       return kind.value.values.length;
+    case 'fileList':
+      return unitsOfList(kind.value);
     case 'forEach':
       return undefined;
   }

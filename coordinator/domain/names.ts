@@ -4,6 +4,7 @@ import type { File } from './task.ts';
 const STEP_NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
 const TICKET_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 const OWNER_NAME = /^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/;
+const MODEL_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 const SHA256 = /^[0-9a-f]{64}$/;
 
 export function isStepName(name: string): boolean {
@@ -16,6 +17,10 @@ export function isTicketName(name: string): boolean {
 
 export function isOwnerName(name: string): boolean {
   return OWNER_NAME.test(name);
+}
+
+export function isModelName(name: string): boolean {
+  return MODEL_NAME.test(name);
 }
 
 export function isSha256(text: string): boolean {
@@ -56,6 +61,8 @@ export function faultOfName(name: string): string | undefined {
  * that leave out what is not seen.
  */
 export function nameKey(name: string): string {
+  // Most are: of a long list each is looked at.
+  if (/^[\x20-\x7e]*$/.test(name)) return name.toLowerCase();
   const visible = name.replace(/\p{Default_Ignorable_Code_Point}/gu, '');
   return visible.normalize('NFC').toUpperCase().toLowerCase().normalize('NFC');
 }

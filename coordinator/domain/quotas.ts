@@ -3,6 +3,7 @@
  * units make of it is not counted before it is there. Jobs in the archive do not count.
  */
 import { allOutputsOf } from './fan-out.ts';
+import { filesOfList } from './file-lists.ts';
 import type { SetQuota, SubmitJob } from './commands.ts';
 import { decided, type Decision, type Now, refused, unchanged } from './decision.ts';
 import { faultOfOwnerName } from './decide-sharing.ts';
@@ -95,9 +96,10 @@ function filesOf(job: Job): readonly File[] {
 }
 
 function filesNamedIn(steps: readonly StepSpec[]): readonly File[] {
-  return steps.flatMap(({ inputs }) =>
-    inputs.flatMap(({ kind }) => (kind?.$case === 'file' ? [kind.value] : [])),
-  );
+  return steps.flatMap(({ inputs, parameters }) => [
+    ...inputs.flatMap(({ kind }) => (kind?.$case === 'file' ? [kind.value] : [])),
+    ...filesOfList(parameters?.kind),
+  ]);
 }
 
 function unitsOf(steps: readonly StepSpec[]): number {

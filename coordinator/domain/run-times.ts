@@ -122,10 +122,19 @@ function workOf(kind: NonNullable<StepSpec['task']>['kind'], scratchBytes: numbe
     case 'detectMotion':
     case 'normaliseClip':
       return [kind.$case, kind.value];
+    case 'interpolate':
+    case 'upscale':
+      return [kind.$case, kind.value.use?.model?.sha256 ?? '', kind.value.video];
+    case 'upscaleImages':
+      return [kind.$case, kind.value.use?.model?.sha256 ?? ''];
     case 'noop':
+    case 'checkModel':
     case 'scanScene':
     case 'proveRender':
       return [kind.$case];
+    case 'inferPictures':
+    case 'inferFrames':
+      return [kind.$case, kind.value.looking?.model?.sha256 ?? ''];
     case 'renderFrames':
       return [kind.$case, kind.value.settings];
     case 'filmFrames':
@@ -141,7 +150,9 @@ function workOf(kind: NonNullable<StepSpec['task']>['kind'], scratchBytes: numbe
     case 'makeProxy':
     case 'joinMontage':
     case 'proveMontage':
-    // These go through the whole film: one of another size takes another time.
+    // These go through the whole film, or all results: one of another size takes another time.
+    case 'joinResults':
+    case 'proveResults':
     case 'split':
     case 'audio':
     case 'concat':

@@ -4,6 +4,9 @@
  * generated code.
  */
 import type { FilmTaskKind } from './film-tasks.ts';
+import type { InterpolateTaskKind } from './interpolate-tasks.ts';
+import type { UpscaleTaskKind } from './upscale-tasks.ts';
+import type { InferTaskKind } from './infer-tasks.ts';
 import type { RenderTaskKind } from './render-tasks.ts';
 import type { MontageTaskKind } from './montage-tasks.ts';
 
@@ -32,6 +35,9 @@ export type TaskKind =
   // eslint-disable-next-line typescript/no-generated-empty-object-type -- the message has no fields
   | { readonly $case: 'noop'; readonly value: Record<never, never> }
   | FilmTaskKind
+  | InterpolateTaskKind
+  | UpscaleTaskKind
+  | InferTaskKind
   | RenderTaskKind
   | MontageTaskKind;
 
@@ -53,7 +59,18 @@ export type ParameterKind =
   | {
       readonly $case: 'forEach';
       readonly value: { readonly step: string; readonly pattern: string };
-    };
+    }
+  | { readonly $case: 'fileList'; readonly value: FileListSpace };
+
+/** Each unit takes the next `perUnit` files of a list that is a blob, which nothing here reads. */
+export interface FileListSpace {
+  readonly list: File | undefined;
+  readonly perUnit: number;
+  /** Files in the list. */
+  readonly count: number;
+  /** Length of all of them together. */
+  readonly filesBytes: number;
+}
 
 export interface ParameterSpace {
   readonly kind: ParameterKind | undefined;

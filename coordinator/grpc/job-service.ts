@@ -16,10 +16,11 @@ import type { Principal } from '../access.ts';
 import type { SteerJob } from '../domain/commands.ts';
 import { listSeen, mustSee } from './own-jobs.ts';
 import { inputBlobs } from '../domain/assignment.ts';
-import { blobsToRun } from '../domain/blob-references.ts';
+import { blobsToRun, listsOf } from '../domain/blob-references.ts';
 import type { Answer, ArchiveLookup } from '../domain/commands.ts';
 import type { Farm, Job } from '../domain/farm.ts';
 import { planJob } from '../domain/job-plan.ts';
+import type { FileLists } from '../file-lists.ts';
 import { type UnitView, viewOfUnits } from '../domain/views.ts';
 import type { Which } from '../read-model.ts';
 import { explain, type ExplainSource } from './explain.ts';
@@ -28,7 +29,8 @@ import { streamLogs } from './stream-logs.ts';
 import { type Gate, serverStreaming, unary } from './handlers.ts';
 import { planToWire } from './plan-wire.ts';
 import { seenNow } from './seen-now.ts';
-import { stepsOfRequest, withStandInHashes } from './submit-request.ts';
+import type { KnownModels } from '../recipes/models.ts';
+import { type RequestedJob, stepsOfRequest, withStandInHashes } from './submit-request.ts';
 import { findJob, jobUnknown, watchJob } from './watch-job.ts';
 import { jobFromWire, jobToWire, unitStateToWire, unitToWire, unlessRefused } from './wire.ts';
 
@@ -36,6 +38,8 @@ export interface JobServiceOptions extends ExplainSource {
   readonly gate: Gate;
   /** Pins what is stored and answers what is not. */
   readonly findMissing: (hashes: readonly string[]) => Promise<string[]>;
+  /** What stands in the lists that units take files of. */
+  readonly lists: Pick<FileLists, 'faultOf' | 'missingIn'>;
   readonly logs: LogReader;
 }
 
@@ -107,7 +111,7 @@ async function submitJob(
 ): Promise<SubmitJobResponse> {
   const { clientId, priority, owner, maxUnits, failures } = request;
   if (request.validateOnly === true) {
-    const job = stepsOfRequest(withStandInHashes(request));
+    const job = stepsOfRequest(withStandInHashes(request), options.farm.models);
     const sharing = { owner, maxUnits };
     const asked = {
       clientId,
@@ -122,9 +126,10 @@ async function submitJob(
     const plan = planToWire(planJob(seenNow(options), job.recipe, job.steps));
     return { job: undefined, alreadySubmitted: false, plan };
   }
-  const { recipe, steps, name } = stepsOfRequest(request);
+  const { recipe, steps, name, fault } = stepsUnlessFault(request, options.farm.models);
   const requestHash = hashOfRequest(request);
   const missingBlobs = await options.findMissing(inputBlobs(steps));
+  const listFault = await options.lists.faultOf(steps, missingBlobs);
   const command = {
     clientId,
     requestHash,
@@ -136,6 +141,7 @@ async function submitJob(
     owner,
     maxUnits,
     missingBlobs,
+    listFault,
   };
   let answer: Answer | undefined;
   // Jobs are archived meanwhile: seldom once, never so often.
@@ -143,11 +149,33 @@ async function submitJob(
     const archived = await lookUp(options, clientId);
     const given = await options.office.submit({ type: 'SubmitJob', ...command, archived });
     const isUnread = given.kind === 'refused' && given.reason === 'ARCHIVE_UNREAD';
-    if (!isUnread || look === MOST_LOOKS) answer = unlessRefused(given);
+    if (isUnread && look < MOST_LOOKS) continue;
+    if (fault !== undefined && !isRepeat(given)) throw fault;
+    answer = unlessRefused(given);
   }
   if (answer.kind !== 'job') throw new Error('a submit is answered with a job');
   const job = await committedJob(options, answer.job);
   return { job, alreadySubmitted: answer.repeated, plan: undefined };
+}
+
+/**
+ * What a request means may have changed since it was accepted, by a model that was removed: whether it is a repeat is
+ * asked first. Without steps it is nothing else.
+ */
+function stepsUnlessFault(
+  request: SubmitJobRequest,
+  models: KnownModels,
+): RequestedJob & { readonly fault?: FurrowError } {
+  try {
+    return stepsOfRequest(request, models);
+  } catch (fault) {
+    if (!(fault instanceof FurrowError)) throw fault;
+    return { recipe: '', steps: [], name: request.name, fault };
+  }
+}
+
+function isRepeat(answer: Answer): boolean {
+  return answer.kind === 'job' || (answer.kind === 'refused' && answer.code === 'conflict');
 }
 
 /** FurrowError: failed-precondition CLIENT_ID_UNCERTAIN; unavailable ARCHIVE_UNREACHABLE. */
@@ -190,11 +218,14 @@ async function steerJob(
 
 /** A failed job's blobs are kept for some days only. */
 async function missingOf(
-  { farm, findMissing }: JobServiceOptions,
+  { farm, findMissing, lists }: JobServiceOptions,
   number: number,
 ): Promise<string[]> {
   const job = farm.jobs.get(number);
-  return job?.end === undefined ? [] : findMissing(blobsToRun(job));
+  if (job?.end === undefined) return [];
+  const missing = await findMissing(blobsToRun(job));
+  const readable = listsOf(job).filter(({ sha256 }) => !missing.includes(sha256));
+  return [...missing, ...(await lists.missingIn(readable))];
 }
 
 /** A job that a command has just been answered for: it is committed, so it is known. */

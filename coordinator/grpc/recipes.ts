@@ -1,7 +1,11 @@
 /** Every recipe, by its field in `SubmitJobRequest.work`. A new one is a case here. */
 import type { SubmitJobRequest } from '../../proto/gen/furrow/v1/job_service.ts';
 import { montageSteps } from '../recipes/montage.ts';
+import { checkModelSteps } from '../recipes/check-model.ts';
+import { interpolateSteps } from '../recipes/interpolate.ts';
+import type { KnownModels } from '../recipes/models.ts';
 import type { RecipePlan } from '../recipes/recipe.ts';
+import { inferSteps } from '../recipes/infer.ts';
 import { renderSteps } from '../recipes/render.ts';
 import { audioSteps } from '../recipes/audio.ts';
 import { concatSteps } from '../recipes/concat.ts';
@@ -9,6 +13,7 @@ import { proxySteps } from '../recipes/proxy.ts';
 import { stabilizeSteps } from '../recipes/stabilize.ts';
 import { thumbnailSteps } from '../recipes/thumbnails.ts';
 import { transcodeSteps } from '../recipes/transcode.ts';
+import { upscaleSteps } from '../recipes/upscale.ts';
 
 type Work = NonNullable<SubmitJobRequest['work']>;
 export type RecipeWork = Exclude<Work, { readonly $case: 'steps' }>;
@@ -19,7 +24,8 @@ export interface RecipeJob {
   readonly usualName: string;
 }
 
-export function planOf(work: RecipeWork): RecipeJob {
+/** `models`: those of the farm, for recipes that name one. */
+export function planOf(work: RecipeWork, models: KnownModels): RecipeJob {
   switch (work.$case) {
     case 'render':
       return { plan: renderSteps(work.value), usualName: work.value.scene?.name ?? 'render' };
@@ -45,8 +51,29 @@ export function planOf(work: RecipeWork): RecipeJob {
     case 'concat':
       return { plan: concatSteps(work.value), usualName: work.value.clips[0]?.name ?? 'concat' };
     case 'montage':
+      return {
         plan: montageSteps(work.value),
         usualName: work.value.style === '' ? 'montage' : `montage ${work.value.style}`,
       };
+    case 'upscale':
+      return {
+        plan: upscaleSteps(work.value, models),
+        usualName: work.value.source?.name ?? 'upscale',
+      };
+    case 'interpolate':
+      return {
+        plan: interpolateSteps(work.value, models),
+        usualName: work.value.source?.name ?? 'interpolate',
+      };
+    case 'checkModel':
+      return {
+        plan: checkModelSteps(work.value, models),
+        usualName: `check ${work.value.model}`,
+      };
+    case 'infer': {
+      const { source, model } = work.value;
+      const what = source?.$case === 'film' ? source.value.name : 'pictures';
+      return { plan: inferSteps(work.value, models), usualName: `${model} on ${what}` };
+    }
   }
 }

@@ -123,7 +123,7 @@ function nameOf(definition: ServiceDefinition): string {
 }
 
 function describeServices(protoDirectory: string): ReturnType<typeof loadSync> {
-  const files = ['job_service', 'agent_service', 'farm_service', 'blob_service'];
+  const files = ['job_service', 'agent_service', 'farm_service', 'blob_service', 'model_service'];
   return loadSync([...files.map((name) => `furrow/v1/${name}.proto`), healthProtoPath], {
     includeDirs: [protoDirectory],
     keepCase: true,

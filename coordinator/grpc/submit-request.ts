@@ -3,6 +3,7 @@ import { FurrowError } from '../../kit/furrow-error.ts';
 import type { EveryUnit, SubmitJobRequest } from '../../proto/gen/furrow/v1/job_service.ts';
 import { NO_DEMAND } from '../domain/demand.ts';
 import type { File, StepSpec } from '../domain/task.ts';
+import type { KnownModels } from '../recipes/models.ts';
 import { planOf } from './recipes.ts';
 
 export interface RequestedJob {
@@ -11,9 +12,9 @@ export interface RequestedJob {
   readonly steps: readonly StepSpec[];
 }
 
-/** FurrowError: invalid INVALID_JOB. */
-export function stepsOfRequest(request: SubmitJobRequest): RequestedJob {
-  const { recipe, name, steps } = withoutEveryUnit(request);
+/** `models`: those of the farm. FurrowError: invalid INVALID_JOB. */
+export function stepsOfRequest(request: SubmitJobRequest, models: KnownModels): RequestedJob {
+  const { recipe, name, steps } = withoutEveryUnit(request, models);
   const { everyUnit } = request;
   return everyUnit === undefined
     ? { recipe, name, steps }
@@ -33,7 +34,7 @@ function withDemandOf({ attributes, tickets }: EveryUnit, step: StepSpec): StepS
   };
 }
 
-function withoutEveryUnit({ work, name }: SubmitJobRequest): RequestedJob {
+function withoutEveryUnit({ work, name }: SubmitJobRequest, models: KnownModels): RequestedJob {
   if (work === undefined) {
     const message = 'the request has no work: give steps or a recipe';
     throw new FurrowError('invalid', 'INVALID_JOB', message);
@@ -41,7 +42,7 @@ function withoutEveryUnit({ work, name }: SubmitJobRequest): RequestedJob {
   if (work.$case === 'steps') {
     return { recipe: 'steps', name: name || 'job', steps: work.value.steps };
   }
-  const { plan, usualName } = planOf(work);
+  const { plan, usualName } = planOf(work, models);
   if (plan.state === 'invalid') throw new FurrowError('invalid', 'INVALID_JOB', plan.message);
   return { recipe: work.$case, name: name || usualName, steps: plan.steps };
 }

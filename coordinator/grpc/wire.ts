@@ -25,6 +25,7 @@ import {
   type StepShare,
 } from '../../proto/gen/furrow/work/v1/work.ts';
 import type { GrantedLease, GrantOrder } from '../domain/assignment.ts';
+import { fileListOf } from '../domain/file-lists.ts';
 import type { Answer, ReportedOutcome, ReportedResult, Verdict } from '../domain/commands.ts';
 import type { Capacity } from '../domain/demand.ts';
 import type { EndKind, Fact } from '../domain/facts.ts';
@@ -241,6 +242,7 @@ export function grantToWire(order: GrantOrder, farmId: string, epoch: number): G
       inputs: granted.inputs,
       outputs: granted.spec.outputs,
       slots: granted.slots,
+      fileList: fileListOf(granted.spec),
       ...leasesToWire(granted.leases),
     })),
   };

@@ -16,6 +16,7 @@ import type {
   LeaseEnded,
   LeaseResumed,
   LeasesGranted,
+  ModelAdded,
   NextForUnit,
   ResultsAccepted,
 } from '../domain/facts.ts';
@@ -108,6 +109,10 @@ export function fromWire(fact: wire.Fact, { epoch, writerId, sequence }: FactCon
       return { type: 'AgentJoined', ...kind.value };
     case 'agentRevoked':
       return { type: 'AgentRevoked', ...kind.value };
+    case 'modelAdded':
+      return modelAdded(kind.value);
+    case 'modelRemoved':
+      return { type: 'ModelRemoved', ...kind.value };
     case undefined:
       throw tooNew('a kind of fact');
   }
@@ -184,6 +189,10 @@ function toWire(fact: Fact): Wire {
       return { $case: 'agentJoined', value: fact };
     case 'AgentRevoked':
       return { $case: 'agentRevoked', value: fact };
+    case 'ModelAdded':
+      return { $case: 'modelAdded', value: fact };
+    case 'ModelRemoved':
+      return { $case: 'modelRemoved', value: fact };
   }
 }
 
@@ -250,6 +259,11 @@ function jobsArchived({ segment, atMs }: wire.JobsArchived): JobsArchived {
     segment: { name, ranges, index, images, clientIdHashes },
     atMs,
   };
+}
+
+function modelAdded({ file, manifest, ...rest }: wire.ModelAdded): ModelAdded {
+  if (file === undefined || manifest === undefined) throw tooNew('a kind of model');
+  return { type: 'ModelAdded', ...rest, file, manifest };
 }
 
 const tokenColumns = (token: Token): { tokenEpoch: number; tokenCounter: number } => ({

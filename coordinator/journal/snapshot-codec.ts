@@ -8,6 +8,7 @@ import {
   JobImage,
   Snapshot,
   type LeaseImage,
+  type ModelImage,
   type UnitsImage,
 } from '../../proto/gen/furrow/journal/v1/snapshot.ts';
 import { FurrowError, messageOf } from '../../kit/furrow-error.ts';
@@ -21,6 +22,7 @@ import type {
   LeaseSnapshot,
   UnitsSnapshot,
 } from '../domain/farm-snapshot.ts';
+import type { FarmModel } from '../domain/model.ts';
 import { roleFromWire } from './fact-codec.ts';
 import { counterOf, epochOf, tokenOf } from '../domain/token.ts';
 import type { Tail } from './chain.ts';
@@ -54,6 +56,7 @@ export function encodeSnapshot({ farm, tail }: SnapshotAtTail): Uint8Array {
     tokens: farm.tokens,
     shutOutKeys: farm.shutOutKeys,
     quotas: farm.quotas,
+    models: farm.models,
     sequence: tail.sequence,
     commitNumber: tail.number,
     commitHash: Buffer.from(tail.hash, 'hex'),
@@ -110,6 +113,7 @@ function snapshotFrom(wire: Snapshot): SnapshotAtTail {
       tokens: wire.tokens.map((token) => ({ ...token, role: roleFromWire(token.role) })),
       shutOutKeys: wire.shutOutKeys,
       quotas: wire.quotas,
+      models: wire.models.map(modelFromWire),
     },
     tail: {
       farmId,
@@ -120,6 +124,14 @@ function snapshotFrom(wire: Snapshot): SnapshotAtTail {
       hash: wire.commitHash.toString('hex'),
     },
   };
+}
+
+function modelFromWire({ name, file, manifest, addedAtMs }: ModelImage): FarmModel {
+  if (file === undefined || manifest === undefined) {
+    const message = `a snapshot names the model ${name} without its parts`;
+    throw new FurrowError('data-loss', 'SNAPSHOT_DAMAGED', message);
+  }
+  return { name, file, manifest, addedAtMs };
 }
 
 function segmentToWire(segment: ArchiveSegment): WireSegment {

@@ -24,7 +24,7 @@ import {
 
 /** Names that the runners use in a unit's directory. */
 export const RESERVED =
-  /^(plan\.json|proof\.json|chunks\.ffconcat|(piece|chunk|seal|audio|thumbs|packets|motion|edge|moves|sound|clips|pictures)[-.].*)$/;
+  /^(model\.onnx|plan\.json|proof\.json|chunks\.ffconcat|(piece|chunk|seal|audio|thumbs|packets|motion|edge|moves|sound|clips|pictures)[-.].*)$/;
 
 type SplitTask = Extract<TaskKind, { readonly $case: 'split' }>['value'];
 
@@ -69,7 +69,11 @@ export function pieceScratchBytes(source: File): number {
 
 const oneUnit = { parameters: undefined, limits: stallsAfter(600_000) };
 
-function splitStep({ source, pieceMs, cut }: FilmChain): StepSpec {
+export function splitStep({
+  source,
+  pieceMs,
+  cut,
+}: Pick<FilmChain, 'source' | 'pieceMs' | 'cut'>): StepSpec {
   const beside = sourceBeside(source);
   return {
     ...oneUnit,

@@ -27,6 +27,7 @@ import {
 } from '../../proto/gen/furrow/v1/farm_service.ts';
 import { AgentServiceClient } from '../../proto/gen/furrow/v1/agent_service.ts';
 import { JobServiceService } from '../../proto/gen/furrow/v1/job_service.ts';
+import { ModelServiceService } from '../../proto/gen/furrow/v1/model_service.ts';
 import { startTestNats, type TestNats } from '../support/nats-server.ts';
 
 let nats: TestNats;
@@ -40,6 +41,7 @@ const SERVICES: readonly ServiceDefinition[] = [
   FarmServiceService,
   BlobServiceService,
   AgentServiceService,
+  ModelServiceService,
 ];
 
 beforeAll(async () => {

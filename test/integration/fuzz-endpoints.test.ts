@@ -22,6 +22,7 @@ import {
 } from '../../proto/gen/furrow/v1/agent_service.ts';
 import { BlobServiceService } from '../../proto/gen/furrow/v1/blob_service.ts';
 import { FarmServiceService } from '../../proto/gen/furrow/v1/farm_service.ts';
+import { ModelServiceService } from '../../proto/gen/furrow/v1/model_service.ts';
 import { JobServiceService, SubmitJobRequest } from '../../proto/gen/furrow/v1/job_service.ts';
 import { arbitraryMessage } from '../support/arbitrary-message.ts';
 import { damaged, damagedText, fuzzOptions, FUZZ_TIMEOUT_MS } from '../support/fuzz.ts';
@@ -71,7 +72,13 @@ async function expectAlive(): Promise<void> {
   expect(faults.splice(0)).toEqual([]);
 }
 
-const SERVICES = [JobServiceService, AgentServiceService, FarmServiceService, BlobServiceService];
+const SERVICES = [
+  JobServiceService,
+  AgentServiceService,
+  FarmServiceService,
+  BlobServiceService,
+  ModelServiceService,
+];
 const METHODS = SERVICES.flatMap((service) => Object.values(service));
 const JOB: object = {
   name: 'job',

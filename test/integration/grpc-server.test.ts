@@ -31,6 +31,7 @@ import {
 } from '../../proto/gen/furrow/v1/agent_service.ts';
 import { BlobServiceService } from '../../proto/gen/furrow/v1/blob_service.ts';
 import { FarmServiceService } from '../../proto/gen/furrow/v1/farm_service.ts';
+import { ModelServiceService } from '../../proto/gen/furrow/v1/model_service.ts';
 import {
   JobServiceService,
   SubmitJobRequest,
@@ -69,6 +70,7 @@ const SERVICES: Readonly<Record<string, ServiceDefinition>> = {
   'furrow.v1.AgentService': AgentServiceService,
   'furrow.v1.FarmService': FarmServiceService,
   'furrow.v1.BlobService': BlobServiceService,
+  'furrow.v1.ModelService': ModelServiceService,
 };
 
 /** A client of a service that we have no generated code for; without a token. */

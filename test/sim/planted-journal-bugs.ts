@@ -206,6 +206,13 @@ export const JOURNAL_BUGS: readonly PlantedBug[] = [
       unreferenced: (farm, hashes, terms) => real.unreferenced(withoutFailed(farm), hashes, terms),
     }),
     /^blob-(swept|missing)/,
+    20,
+  ),
+  bug<typeof referencesModule>(
+    'what a list of files names is not kept',
+    '../../coordinator/domain/blob-references.ts',
+    () => ({ referencedLists: () => new Set() }),
+    /^blob-(swept|missing)/,
     12,
   ),
   bug<typeof followUpModule>(

@@ -7,7 +7,7 @@ import type { CommandLoop } from '../../coordinator/command-loop.ts';
 import { CommitFold } from '../../coordinator/commit-fold.ts';
 import { inputBlobs } from '../../coordinator/domain/assignment.ts';
 import { blobsToRun } from '../../coordinator/domain/blob-references.ts';
-import type { Answer, Command } from '../../coordinator/domain/commands.ts';
+import type { Answer, Command, ListFault } from '../../coordinator/domain/commands.ts';
 import type { Farm } from '../../coordinator/domain/farm.ts';
 import { MIN_TAKEOVER_GRACE_MS, newLiveness } from '../../coordinator/domain/liveness.ts';
 import { sightingFromWire, unlessRefused } from '../../coordinator/grpc/wire.ts';
@@ -32,6 +32,7 @@ import { type BlobDisk, SimBlobStore } from './sim-blobs.ts';
 import { SimJournal } from './sim-journal.ts';
 import { simKeyStore } from './sim-key.ts';
 import type { SimProcess } from './sim-process.ts';
+import { neededBlobs, SIM_LISTS } from './sim-lists.ts';
 import { SimSnapshotStore } from './sim-snapshots.ts';
 import { SimWorkPlane } from './sim-work-plane.ts';
 import type { Timeline } from './timeline.ts';
@@ -194,6 +195,7 @@ export class SimCoordinator {
       journal: this.#journal,
       snapshots,
       store: this.blobs,
+      lists: SIM_LISTS,
       archiveStore: this.#archiveStore,
       archive: this.#archive,
       retention: RETENTION,
@@ -341,12 +343,18 @@ export class SimCoordinator {
     switch (command.type) {
       case 'SubmitJob': {
         const missingBlobs = await this.blobs.findMissing(inputBlobs(command.steps));
+        const unlisted = await this.blobs.findMissing(neededBlobs(command.steps));
+        const listFault: ListFault | undefined =
+          unlisted.length > missingBlobs.length
+            ? { reason: 'BLOB_MISSING', message: 'simulated' }
+            : undefined;
         const archived = await this.#archive.lookUpClientId(farm.archive, command.clientId);
-        return { ...command, missingBlobs, archived };
+        return { ...command, missingBlobs, listFault, archived };
       }
       case 'RetryJob': {
         const job = farm.jobs.get(command.job);
-        const needed = job?.end === undefined ? [] : blobsToRun(job);
+        const specs = job?.steps.map(({ spec }) => spec) ?? [];
+        const needed = job?.end === undefined ? [] : [...blobsToRun(job), ...neededBlobs(specs)];
         return { ...command, missingBlobs: await this.blobs.findMissing(needed) };
       }
       default:

@@ -1,7 +1,8 @@
 /** What clients submit: films with fan-outs, chains of steps, and steps of many units. */
 import { NO_DEMAND } from '../../coordinator/domain/demand.ts';
-import type { Demand, Input, StepSpec } from '../../coordinator/domain/task.ts';
+import type { Demand, FileListSpace, Input, StepSpec } from '../../coordinator/domain/task.ts';
 import type { Prng } from './prng.ts';
+import { listFor } from './sim-lists.ts';
 import { sharedBlob } from './sim-units.ts';
 
 const GIB = 2 ** 30;
@@ -44,8 +45,11 @@ function chain(prng: Prng): StepSpec[] {
   ];
 }
 
+/** Some of them over a list of files. */
 function fan(prng: Prng): StepSpec[] {
-  return [step('work', prng, { count: prng.whole(1, 40), demand: someDemand(prng) })];
+  const count = prng.whole(1, 40);
+  const listed = count % 3 === 0 ? { fileList: listFor(count) } : { count };
+  return [step('work', prng, { ...listed, demand: someDemand(prng) })];
 }
 
 function sourceFile(prng: Prng): Input {
@@ -56,6 +60,7 @@ function sourceFile(prng: Prng): Input {
 interface StepShape {
   readonly dependsOn?: readonly string[];
   readonly count?: number;
+  readonly fileList?: FileListSpace;
   readonly values?: readonly string[];
   readonly forEach?: { readonly step: string; readonly pattern: string };
   readonly inputs?: readonly Input[];
@@ -80,6 +85,7 @@ function step(name: string, prng: Prng, shape: StepShape): StepSpec {
 
 function parametersOf(shape: StepShape): StepSpec['parameters'] {
   if (shape.count !== undefined) return { kind: { $case: 'count', value: shape.count } };
+  if (shape.fileList !== undefined) return { kind: { $case: 'fileList', value: shape.fileList } };
   if (shape.values !== undefined) {
     return { kind: { $case: 'values', value: { values: shape.values } } };
   }

@@ -1,4 +1,5 @@
 /** What machines are like: how large, and how wrong their clocks are. */
+import { TAKES_LISTS } from '../../agent/unit-inputs.ts';
 import { Capacity, Gpu } from '../../proto/gen/furrow/v1/agent_service.ts';
 import type { Prng } from './prng.ts';
 import type { ClockFault } from './sim-process.ts';
@@ -14,7 +15,7 @@ export const LARGE: Capacity = {
   ramAvailableBytes: 16 * GIB,
   scratchFreeBytes: 100 * GIB,
   gpus: [gpu('gpu-0', 12 * GIB)],
-  attributes: [],
+  attributes: [TAKES_LISTS],
   toolchain: {},
   encoderSessions: 2,
   maxUnits: 0,

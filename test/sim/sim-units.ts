@@ -216,5 +216,12 @@ function outputsOf(assignment: Assignment, prng: Prng): File[] {
 
 /** One of a few contents that many jobs have in common. */
 export function sharedBlob(prng: Prng): string {
-  return prng.whole(1, 20).toString(16).padStart(64, '0');
+  return sharedBlobOf(prng.whole(1, SHARED_BLOBS));
+}
+
+export const SHARED_BLOBS = 20;
+
+/** From 1. */
+export function sharedBlobOf(number: number): string {
+  return number.toString(16).padStart(64, '0');
 }

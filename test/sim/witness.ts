@@ -22,7 +22,6 @@ import type {
 } from '../../coordinator/domain/facts.ts';
 import { emptyFarm, type Farm, type Job, type StepRun } from '../../coordinator/domain/farm.ts';
 import type { Liveness } from '../../coordinator/domain/liveness.ts';
-import type { File, StepSpec } from '../../coordinator/domain/task.ts';
 import { epochOf, type Token } from '../../coordinator/domain/token.ts';
 import type { StallStep } from '../../coordinator/domain/stall-watch.ts';
 import {
@@ -36,6 +35,7 @@ import { archivedJobs, type ReadArchive } from './archive-check.ts';
 import { CopyCheck } from './copy-check.ts';
 import { Custody } from './custody.ts';
 import { FoldCheck } from './fold-check.ts';
+import { neededBlobs } from './sim-lists.ts';
 import { Violation } from './violation.ts';
 
 export class Witness {
@@ -91,7 +91,7 @@ export class Witness {
       if (fact.type === 'LeasesGranted') this.#onGranted(fact);
       if (fact.type === 'ResultsAccepted') this.#onAccepted(fact);
       if (fact.type === 'LeaseEnded') this.#onEnded(fact, commit.epoch);
-      if (fact.type === 'JobSubmitted') this.#checkStored(inputsOf(fact.steps), `j${fact.job}`);
+      if (fact.type === 'JobSubmitted') this.#checkStored(neededBlobs(fact.steps), `j${fact.job}`);
       if (fact.type === 'UnitsCreated' && this.#stepOf(fact)?.units !== undefined) {
         throw new Violation('created-twice', where(fact, 0));
       }
@@ -169,14 +169,15 @@ export class Witness {
       this.#acceptedUnits.add(where(fact, unit));
     });
     const files = fact.outputs.flatMap((outputs) => outputs.files);
-    this.#checkStored(files, where(fact, fact.units[0] ?? 0));
+    const hashes = files.map(({ sha256 }) => sha256);
+    this.#checkStored(hashes, where(fact, fact.units[0] ?? 0));
   }
 
   /** What a commit names is in the blob store. */
-  #checkStored(files: readonly File[], by: string): void {
-    const missing = files.find((file) => !this.#blobs.has(file.sha256));
+  #checkStored(hashes: readonly string[], by: string): void {
+    const missing = hashes.find((sha256) => !this.#blobs.has(sha256));
     if (missing === undefined) return;
-    throw new Violation('blob-missing', `${by} names ${missing.sha256}, which is not stored`);
+    throw new Violation('blob-missing', `${by} names ${missing}, which is not stored`);
   }
 
   #stepOf(fact: { readonly job: number; readonly step: number }): StepRun | undefined {
@@ -397,20 +398,13 @@ export class Witness {
   }
 }
 
-function inputsOf(steps: readonly StepSpec[]): File[] {
-  return steps.flatMap((step) =>
-    step.inputs.flatMap(({ kind }) => (kind?.$case === 'file' ? [kind.value] : [])),
-  );
-}
-
 /** Whether an open job, or a failed one that may be retried, cannot do without the blob. */
 function needsBlob(job: Job, sha256: string): boolean {
   if (job.end?.state === 'succeeded') {
     return viewOfJob(job).outputs.some((file) => file.sha256 === sha256);
   }
   if (job.end?.state === 'cancelled') return false;
-  if (inputsOf(job.steps.map((step) => step.spec)).some((file) => file.sha256 === sha256))
-    return true;
+  if (neededBlobs(job.steps.map((step) => step.spec)).includes(sha256)) return true;
   return job.steps.some((step) => {
     const consumers = step.dependents.map((index) => job.steps[index]?.units);
     const isUsedUp =

@@ -1,5 +1,4 @@
 /** Clients: they submit jobs and steer them, over a network that fails them, and try again as it does. */
-import { inputBlobs } from '../../coordinator/domain/assignment.ts';
 import type { Answer, Command, SubmitJob } from '../../coordinator/domain/commands.ts';
 import type { StepSpec } from '../../coordinator/domain/task.ts';
 import { CoordinatorRoute } from '../../kit/coordinator-route.ts';
@@ -7,6 +6,7 @@ import { FurrowError } from '../../kit/furrow-error.ts';
 import type { Network } from './network.ts';
 import type { Prng } from './prng.ts';
 import { someSteps } from './sim-jobs.ts';
+import { neededBlobs } from './sim-lists.ts';
 import type { SimCoordinator } from './sim-coordinator.ts';
 import type { SimProcess } from './sim-process.ts';
 import { Violation } from './violation.ts';
@@ -104,7 +104,7 @@ export class Workload {
   /** Asks which inputs are missing, uploads those, thinks a while, then submits. */
   #submit(command: SubmitJob): void {
     this.#unanswered += 1;
-    const inputs = inputBlobs(command.steps);
+    const inputs = neededBlobs(command.steps);
     if (inputs.length === 0) return this.#untilSubmitted(command);
     const { process, prng } = this.#options;
     this.#withBlobs(inputs, () => {
@@ -203,7 +203,7 @@ export class Workload {
       // A GPU that nobody has yet may still come back.
       const reason = answer?.kind === 'refused' ? answer.reason : '';
       if (reason === 'BLOB_MISSING' && command.type === 'SubmitJob') {
-        return this.#withBlobs(inputBlobs(command.steps), () => this.#until(command, done));
+        return this.#withBlobs(neededBlobs(command.steps), () => this.#until(command, done));
       }
       if (answer !== undefined && reason !== 'DEMAND_TOO_LARGE') return done(answer);
       process.after(this.#pauseMs(), 'tries again', () => this.#until(command, done));

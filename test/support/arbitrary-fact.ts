@@ -3,6 +3,7 @@ import { ROLES } from '../../coordinator/domain/credentials.ts';
 import * as fc from 'fast-check';
 import type { Arbitrary } from 'fast-check';
 import type { AgentPolicy } from '../../coordinator/domain/agent-policy.ts';
+import type { ModelManifest } from '../../coordinator/domain/model.ts';
 import type { EndKind, Fact, NextForUnit } from '../../coordinator/domain/facts.ts';
 import type {
   Demand,
@@ -90,6 +91,29 @@ const survey = fc.record({
   sampleRate: uint32,
   channels: uint32,
 });
+const number = fc.double({ noNaN: true, noDefaultInfinity: true });
+const manifest: Arbitrary<ModelManifest> = fc.record({
+  kind: fc.nat(4),
+  licence: text,
+  origin: text,
+  inputs: texts,
+  outputs: texts,
+  channels: fc.nat(3),
+  mean: fc.array(number, { maxLength: 3 }),
+  deviation: fc.array(number, { maxLength: 3 }),
+  sizeMultiple: uint32,
+  scale: uint32,
+  halo: uint32,
+  pairLayout: fc.nat(4),
+  timestep: fc.nat(3),
+  width: uint32,
+  height: uint32,
+  fit: fc.nat(4),
+  fill: uint32,
+  outputForm: fc.nat(4),
+  labels: texts,
+  maxBatch: uint32,
+});
 
 const taskKind: Arbitrary<TaskKind> = fc.oneof(
   variant(
@@ -120,6 +144,15 @@ const parameterKind: Arbitrary<ParameterKind> = fc.oneof(
   variant('count', uint32),
   variant('values', fc.record({ values: texts })),
   variant('forEach', stepOutputs),
+  variant(
+    'fileList',
+    fc.record({
+      list: fc.option(file, { nil: undefined }),
+      perUnit: uint32,
+      count: uint32,
+      filesBytes: bytes,
+    }),
+  ),
 );
 const inputKind: Arbitrary<InputKind> = fc.oneof(
   variant('file', file),
@@ -305,6 +338,8 @@ const factFields: {
     atMs,
   }),
   AgentRevoked: fc.record({ agentId: text, atMs }),
+  ModelAdded: fc.record({ name: text, file, manifest, atMs }),
+  ModelRemoved: fc.record({ name: text, atMs }),
 };
 
 export const FACT_TYPES = Object.keys(factFields) as readonly Fact['type'][];

@@ -17,7 +17,7 @@ interface Descriptor {
   readonly field: readonly Field[];
 }
 
-const FILES = ['job_service', 'agent_service', 'farm_service', 'blob_service'];
+const FILES = ['job_service', 'agent_service', 'farm_service', 'blob_service', 'model_service'];
 const definitions = loadSync(
   [...FILES.map((name) => `furrow/v1/${name}.proto`), 'furrow/work/v1/work.proto'],
   { includeDirs: ['proto'], keepCase: true },

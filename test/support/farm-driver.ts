@@ -2,6 +2,7 @@
  * Drives the pure domain as the command loop does, without journal, clock or promises: decide, track,
  * apply, follow up, place. The farm is checked after every fact, and every fact is kept for replay.
  */
+import { TAKES_LISTS } from '../../coordinator/domain/file-lists.ts';
 import { apply } from '../../coordinator/domain/apply.ts';
 import { checkBookings, checkFarm } from '../../coordinator/domain/check-farm.ts';
 import type {
@@ -324,7 +325,7 @@ export const CAPACITY: Capacity = {
   ramAvailableBytes: 16 * GIB,
   scratchFreeBytes: 100 * GIB,
   encoderSessions: 2,
-  attributes: ['tool:command'],
+  attributes: ['tool:command', TAKES_LISTS],
   gpus: [{ id: 'gpu-0', name: 'GPU', vramTotalBytes: 8 * GIB, vramForeignBytes: 0 }],
   maxUnits: 0,
 };

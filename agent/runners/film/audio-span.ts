@@ -64,7 +64,7 @@ export class AudioSpanReader {
 
 /**
  * Each track begins within one picture of where it did in the source, or earlier by the encoder's
- * lead-in where the container cannot hide it; and ends within one picture and one codec frame, since
+ * lead-in, a codec frame, where the container cannot hide it; and ends within one picture and one codec frame, since
  * encoders fill up their last frame.
  */
 export function audioChecks(
@@ -99,7 +99,8 @@ function trackChecks(
   const codecFrame = Math.max(source.codecFrameSeconds, film.codecFrameSeconds);
   return [
     spanCheck(`start of audio ${track}`, source.startSeconds, film.startSeconds, {
-      early: pictureSeconds + leadSeconds,
+      // MP4 does not hide the lead-in of a track that begins late, and pictures may be shorter than it.
+      early: Math.max(pictureSeconds, film.codecFrameSeconds) + leadSeconds,
       late: pictureSeconds,
     }),
     spanCheck(`end of audio ${track}`, source.endSeconds, film.endSeconds, {

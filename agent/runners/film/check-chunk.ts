@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { MAX_PIXELS } from '../../../kit/film-fence.ts';
 import { writeSeal } from './chunk-seal.ts';
 import { FilmFault, oneLine, processFault } from './film-fault.ts';
-import { picturesEach, type ChunkFrames } from './film-frames.ts';
+import { chunkFrames, picturesEach, type ChunkFrames } from './film-frames.ts';
 import { chunkName, pieceTimes, sealName, type FilmPlan, type PlanPiece } from './film-plan.ts';
 import type { FilmAttempt } from './film-runner.ts';
 import { takeLines } from './list-file.ts';
@@ -44,17 +44,33 @@ export interface MadeChunk {
   readonly decoded: MediaRun;
 }
 
-type Attempt = FilmAttempt<unknown>;
+type Attempt = Pick<FilmAttempt<unknown>, 'media' | 'work' | 'context'>;
 
 /** Throws FilmFault `bad-output`, or `invalid-input` where the source is damaged. */
 export async function vouchFor(attempt: Attempt, chunk: MadeChunk): Promise<void> {
-  const { work } = attempt;
   const { plan, piece, frames, pixelFormat, decoded } = chunk;
-  const { header, packets, likeness } = await checkChunk(attempt, plan, piece, frames, decoded);
-  await writeSeal(work.directory, sealName(piece), {
+  const checked = await checkFrames(attempt, { plan, piece, frames, tailFrames: 0 }, decoded);
+  await sealChunk(attempt.work.directory, piece, checked, pixelFormat);
+}
+
+export interface CheckedChunk {
+  readonly frames: number;
+  readonly header: StreamHeader;
+  readonly packets: readonly PacketHash[];
+  readonly likeness: Likeness;
+}
+
+/** Vouches for a chunk that was checked, and removes what it was checked by. */
+export async function sealChunk(
+  directory: string,
+  piece: PlanPiece,
+  { frames, header, packets, likeness }: CheckedChunk,
+  pixelFormat: string,
+): Promise<void> {
+  await writeSeal(directory, sealName(piece), {
     version: 1,
     piece: piece.name,
-    frames: frames.frames,
+    frames,
     packetsSha256: digestPackets(packets),
     orderSha256: digestOrder(packets),
     ...header,
@@ -62,22 +78,35 @@ export async function vouchFor(attempt: Attempt, chunk: MadeChunk): Promise<void
     meanDifference: likeness.meanDifference,
     worstDifference: likeness.worstDifference,
   });
-  for (const name of [SOURCE_THUMBS, CHUNK_THUMBS]) await rm(join(work.directory, name));
+  for (const name of [SOURCE_THUMBS, CHUNK_THUMBS]) await rm(join(directory, name));
 }
 
-interface CheckedChunk {
-  readonly header: StreamHeader;
-  readonly packets: readonly PacketHash[];
-  readonly likeness: Likeness;
+/**
+ * Holds a chunk against the plan without vouching for it. `decoding`: of what decoded the piece. `tailFrames`: so
+ * many of what follows the piece have thumbs as well. Throws as `vouchFor` does.
+ */
+export async function checkChunk(
+  attempt: Attempt,
+  plan: FilmPlan,
+  piece: PlanPiece,
+  decoding: Decoding,
+  tailFrames = 0,
+): Promise<CheckedChunk> {
+  const frames = chunkFrames(plan, piece);
+  return checkFrames(attempt, { plan, piece, frames, tailFrames }, decoding);
+}
+
+type Decoding = Pick<MediaRun, 'complaints'>;
+
+interface ChunkToCheck extends Pick<MadeChunk, 'plan' | 'piece' | 'frames'> {
+  readonly tailFrames: number;
 }
 
 /** Decodes the chunk once and holds it against the plan and the source's pictures. */
-async function checkChunk(
+async function checkFrames(
   { media, work, context }: Attempt,
-  plan: FilmPlan,
-  piece: PlanPiece,
-  expected: ChunkFrames,
-  encoded: MediaRun,
+  { plan, piece, frames: expected, tailFrames }: ChunkToCheck,
+  encoded: Decoding,
 ): Promise<CheckedChunk> {
   const { frames } = expected;
   const name = chunkName(piece);
@@ -118,7 +147,7 @@ async function checkChunk(
   const decoded = (await stat(source)).size / THUMB_BYTES;
   // Where the film has other frames, those that the source lacks would be made of their neighbours.
   if (plan.film !== undefined) {
-    refuseMissing(plan, piece, Math.ceil(decoded / picturesEach(plan)), encoded);
+    refuseMissing(plan, piece, Math.ceil(decoded / picturesEach(plan)) - tailFrames, encoded);
   }
   refuseWrongCount(plan, piece, packets.length, frames, encoded);
   refuseWrongTimes(expected, chunkName(piece), packets);
@@ -129,7 +158,7 @@ async function checkChunk(
       `${name} decodes to ${chunkFrameCount} frames, not ${frames}`,
     );
   }
-  const pictures = piece.frames * picturesEach(plan);
+  const pictures = (piece.frames + tailFrames) * picturesEach(plan);
   if (decoded !== pictures) {
     const what = `${piece.name} decodes to ${decoded} pictures, not ${pictures}`;
     throw new FilmFault('bad-output', what);
@@ -140,7 +169,7 @@ async function checkChunk(
   if (likeness.fault !== undefined) {
     throw new FilmFault('bad-output', `${name}: ${likeness.fault}`);
   }
-  return { header: parseStreamHeader(header), packets, likeness };
+  return { frames, header: parseStreamHeader(header), packets, likeness };
 }
 
 function refuseWrongCount(
@@ -148,7 +177,7 @@ function refuseWrongCount(
   piece: PlanPiece,
   found: number,
   expected: number,
-  encoded: MediaRun,
+  encoded: Decoding,
 ): void {
   if (plan.film === undefined) refuseMissing(plan, piece, found, encoded);
   if (found === expected) return;
@@ -159,7 +188,7 @@ function refuseWrongCount(
  * The decoder said that it could not make frames of some packets: that is the source's damage, the same on
  * every agent.
  */
-function refuseMissing(plan: FilmPlan, piece: PlanPiece, found: number, encoded: MediaRun): void {
+function refuseMissing(plan: FilmPlan, piece: PlanPiece, found: number, encoded: Decoding): void {
   if (encoded.complaints.length === 0 || found >= piece.frames) return;
   const at = secondsOf(pieceTimes(plan, piece)[0]! - plan.times.first, plan.timeBase);
   throw new FilmFault(

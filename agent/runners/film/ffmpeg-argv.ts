@@ -18,6 +18,8 @@ export interface MediaInput {
   readonly list?: boolean;
   /** One picture, in a file of its own. */
   readonly picture?: boolean;
+  /** A named pipe of our own, in which a model's worker writes. */
+  readonly pipe?: boolean;
   /** A sequence of pictures under names of ours, such as `picture-%06d.png`. */
   readonly frames?: boolean;
   /** It may be a file of sound alone. */

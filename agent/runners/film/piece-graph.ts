@@ -7,8 +7,11 @@ import type { FilmPlan, PlanPiece } from './film-plan.ts';
 import { slackTicks } from './retime.ts';
 import { rescale, unpackTimes } from './timeline.ts';
 
-/** Exactly the piece's own pictures, the first at 0, in ticks of 1/den of the pictures' time base. */
-export function ownPictureFilters(plan: FilmPlan, piece: PlanPiece): string[] {
+/**
+ * Exactly the piece's own pictures, the first at 0, in ticks of 1/den of the pictures' time base; and with
+ * `tailFrames` so many of what follows, where its file holds them and its frames are no fields.
+ */
+export function ownPictureFilters(plan: FilmPlan, piece: PlanPiece, tailFrames = 0): string[] {
   const times = unpackTimes(plan.times);
   const { firstFrame: first, frames } = piece;
   const inPiece = (frame: number): number =>
@@ -16,7 +19,7 @@ export function ownPictureFilters(plan: FilmPlan, piece: PlanPiece): string[] {
   // A frame's fields are weighed against its neighbours: these are decoded as well, and left out after.
   const isWoven = plan.deinterlace !== undefined && plan.mode === 'cut';
   const lead = isWoven ? (piece.leadFrames ?? 0) : 0;
-  const tail = isWoven ? (piece.tailFrames ?? 0) : 0;
+  const tail = isWoven ? (piece.tailFrames ?? 0) : tailFrames;
   // Until just after the last frame: what follows in the file belongs to the next piece.
   const end = inPiece(first + frames - 1 + tail) + 1;
   const trim =

@@ -267,7 +267,7 @@ async function checkChunk(
     if (size === frames * THUMB_BYTES) continue;
     throw new FilmFault('bad-output', `${name} has ${size / THUMB_BYTES} frames, not ${frames}`);
   }
-  const likeness = await compareThumbFiles(rendered!, chunk!, frames);
+  const likeness = await compareThumbFiles(rendered!, chunk!, { sourceFrames: frames, frames });
   if (likeness.fault !== undefined) {
     throw new FilmFault('bad-output', `${name}: ${likeness.fault}`);
   }

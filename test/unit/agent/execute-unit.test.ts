@@ -17,6 +17,7 @@ import { VramUse } from '../../../agent/process/vram-use.ts';
 import { ProcessRecords } from '../../../agent/process/process-records.ts';
 import { runnerRegistry } from '../../../agent/runners/registry.ts';
 import { systemClock } from '../../../kit/clock.ts';
+import { lineOf } from '../../../kit/file-list.ts';
 import { FurrowError } from '../../../kit/furrow-error.ts';
 import { createLog } from '../../../kit/log.ts';
 import type { File } from '../../../proto/gen/furrow/v1/step.ts';
@@ -42,13 +43,17 @@ let listBytes: Uint8Array | undefined;
 /** By how much the wall clock was set since the test began. */
 let wallSetMs = 0;
 
+function contentOf(name: string): string | Uint8Array {
+  if (name === 'furrow-inputs.list')
+    return listBytes ?? FileList.encode({ files: listed }).finish();
+  return name === 'furrow-files.list' ? listed.map(lineOf).join('') : 'input';
+}
+
 const blobs: BlobTransfer = {
   place: async (file, directory) => {
     const failure = failures.shift();
     if (failure !== undefined) throw failure;
-    const isList = file.name === 'furrow-inputs.list';
-    const content = isList ? (listBytes ?? FileList.encode({ files: listed }).finish()) : 'input';
-    writeFileSync(join(directory, file.name), content);
+    writeFileSync(join(directory, file.name), contentOf(file.name));
   },
   altered: async () => altered,
   store: async (path) => {
@@ -90,6 +95,10 @@ beforeEach(() => {
       memoryLeft: () => memoryLeft.read(),
       log,
     }),
+    models: {
+      lend: () => Promise.reject(new Error('there are no models')),
+      makeRoom: async () => undefined,
+    },
     runners: runnerRegistry,
     telemetry: { progress: () => undefined, log: (_assignment, line) => logged.push(line) },
     gpus: { faultOf: async () => gpuFault, giveUp: () => undefined },
@@ -148,6 +157,28 @@ test('inputs that came as a blob are placed like others, and the list is gone', 
   const result = await execute(shell(script, { inputList, outputs }));
   expect(result.outcome?.$case).toBe('success');
   expect(uploads).toEqual(['a.png\nb.png\nlisting\n']);
+});
+
+test('a unit takes its part of a list of files, and the list is gone', async () => {
+  listed = ['a', 'b', 'c', 'd', 'e'].map(input);
+  const list = { name: 'list', sha256: SHA, sizeBytes: 9 };
+  const fileList = { list, perUnit: 2, count: 5, filesBytes: 25 };
+  const share = commandShare(
+    ['sh', '-c', ': > listing; ls -A | grep -v furrow-tmp > listing; echo {item} >> listing'],
+    { fileList, inputs: [input('model')], outputs: [output('listing')], counters: [1, 2, 3] },
+  );
+  for (const assignment of assignmentsOf(share)) {
+    expect((await execute(assignment)).outcome?.$case).toBe('success');
+  }
+  expect(uploads).toEqual([
+    'a\nb\nlisting\nmodel\n\n',
+    'c\nd\nlisting\nmodel\n\n',
+    'e\nlisting\nmodel\n\n',
+  ]);
+  uploads = [];
+  const [only] = assignmentsOf({ ...share, fileList: { ...fileList, perUnit: 1 } });
+  await execute(only!);
+  expect(uploads).toEqual(['a\nlisting\nmodel\na\n']);
 });
 
 test('a list of inputs that is none, or that no memory holds, is said to be so, in one line', async () => {

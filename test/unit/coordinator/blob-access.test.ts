@@ -7,6 +7,9 @@ import { failed, FarmDriver, LEASE_TTL_MS, step } from '../../support/farm-drive
 const film = { name: 'film.mov', sha256: 'a'.repeat(64), sizeBytes: 1 };
 const piece = { name: 'piece-1', sha256: 'b'.repeat(64), sizeBytes: 1 };
 const made = { name: 'film.mp4', sha256: 'c'.repeat(64), sizeBytes: 1 };
+const list = { name: 'list', sha256: 'd'.repeat(64), sizeBytes: 1 };
+const first = { name: 'first', sha256: 'e'.repeat(64), sizeBytes: 1 };
+const second = { name: 'second', sha256: 'f'.repeat(64), sizeBytes: 1 };
 const HOUR_MS = 3_600_000;
 
 let driver: FarmDriver;
@@ -33,6 +36,9 @@ beforeEach(() => {
   driver.place();
   access = new BlobAccess({
     farm: driver.farm,
+    lists: {
+      partOf: async (_list, _space, unit) => new Set(unit === 0 ? [first.sha256] : [second.sha256]),
+    },
     monotonicMs: () => nowMs,
     job: async (number) => {
       const job = driver.farm.jobs.get(number);
@@ -136,4 +142,19 @@ test('an owner reads what their jobs made, in the name of the job', async () => 
   expect(await reads(ownerOf('mia'), film.sha256, 'j1')).toBe(false);
   expect(await reads(ownerOf('tom'), made.sha256, 'j1')).toBe(false);
   expect(await reads(ownerOf(''), film.sha256)).toBe(true);
+});
+
+test('of a list of files an agent reads the list, and the part that its unit takes', async () => {
+  const space = { list, perUnit: 1, count: 2, filesBytes: 2 };
+  driver.submit([step('each', { parameters: { kind: { $case: 'fileList', value: space } } })]);
+  driver.enrol('a2', { maxUnits: 1 });
+  driver.enrol('a3', { maxUnits: 1 });
+  driver.place();
+  const units = ['a2', 'a3'].map((id) => driver.leasesOf(id).map(({ unit }) => unit));
+  expect(units).toEqual([[0], [1]]);
+  const named = async (id: string): Promise<boolean[]> =>
+    Promise.all([list, first, second].map(({ sha256 }) => reads(agent(id), sha256)));
+  expect(await named('a2')).toEqual([true, true, false]);
+  expect(await named('a3')).toEqual([true, false, true]);
+  expect(await named('a1')).toEqual([false, false, false]);
 });

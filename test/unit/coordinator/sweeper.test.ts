@@ -5,10 +5,12 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { ArchivedBlobs } from '../../../coordinator/archived-blobs.ts';
 import type { ReportedOutcome } from '../../../coordinator/domain/commands.ts';
 import type { Fact } from '../../../coordinator/domain/facts.ts';
+import type { StepSpec } from '../../../coordinator/domain/task.ts';
 import { viewOfJob } from '../../../coordinator/domain/views.ts';
 import { JobArchive } from '../../../coordinator/job-archive.ts';
 import { encodeSegment } from '../../../coordinator/journal/archive-codec.ts';
 import { hashOfBytes } from '../../../coordinator/journal/chunked-objects.ts';
+import { ListedBlobs } from '../../../coordinator/listed-blobs.ts';
 import { Sweeper } from '../../../coordinator/sweeper.ts';
 import { FarmDriver, forEach, step } from '../../support/farm-driver.ts';
 
@@ -29,6 +31,8 @@ class Bench {
   readonly stored = new Map<string, Uint8Array>();
   /** By content: names of the blobs that are there. */
   readonly blobs = new Map<string, string>();
+  /** What lists name, by the hash of each. */
+  readonly lists = new Map<string, readonly string[]>();
   readonly sweeper: Sweeper;
   #told = 0;
   #timers: { readonly atMs: number; readonly run: () => void }[] = [];
@@ -66,12 +70,21 @@ class Bench {
         sweep: (isNeeded) => deleteAll([...this.blobs.keys()], isNeeded),
       },
       archived,
+      listed: new ListedBlobs({ hashesIn: (lists) => this.#hashesIn(lists) }),
       clock,
       log,
       outputRetentionMs,
     });
     this.driver.enrol('a');
     this.sweeper.start();
+  }
+
+  async *#hashesIn(lists: readonly { readonly sha256: string }[]) {
+    for (const { sha256 } of lists) {
+      const hashes = this.lists.get(sha256);
+      if (hashes === undefined) throw new Error('the list cannot be read');
+      yield hashes;
+    }
   }
 
   get names(): string[] {
@@ -232,4 +245,51 @@ test('while the archive cannot say what it needs, nothing goes; given up, it doe
   await bench.commit();
   await bench.pass(10_000);
   expect(bench.names).toEqual([]);
+});
+
+describe('what a list of files names', () => {
+  const list = { name: 'files', sha256: shaOf('the list'), sizeBytes: 1 };
+  const listed = (): StepSpec[] => [
+    step('work', {
+      parameters: {
+        kind: { $case: 'fileList', value: { list, perUnit: 2, count: 4, filesBytes: 4 } },
+      },
+    }),
+  ];
+
+  beforeEach(() => {
+    for (const name of ['the list', 'a', 'b', 'other']) bench.blobs.set(shaOf(name), name);
+    bench.lists.set(list.sha256, [shaOf('a'), shaOf('b')]);
+  });
+
+  test('stays while its job can run, and goes with it', async () => {
+    const { number } = bench.driver.submit(listed());
+    await bench.commit();
+    await bench.pass(HOUR_MS);
+    expect(bench.names).toEqual(['a', 'b', 'the list']);
+    bench.driver.ask({ type: 'CancelJob', job: number, reason: '' });
+    await bench.commit();
+    await bench.pass(HOUR_MS);
+    expect(bench.names).toEqual([]);
+  });
+
+  test('stays where it is also what a unit made and nobody needs any more', async () => {
+    bench.driver.submit(listed(), { clientId: 'lists', priority: -1 });
+    bench.driver.ask({ type: 'PauseJob', job: 1, reason: '' });
+    bench.driver.submit(FILM, { clientId: 'film' });
+    await bench.runReady(() => ['a']);
+    await bench.runReady((_, unit) => [`part-${unit}`]);
+    expect(bench.names).toContain('a');
+  });
+
+  test('nothing is deleted while a list cannot be read', async () => {
+    bench.driver.submit(listed());
+    bench.lists.clear();
+    await bench.commit();
+    await bench.pass(HOUR_MS);
+    expect(bench.names).toEqual(['a', 'b', 'other', 'the list']);
+    bench.lists.set(list.sha256, [shaOf('a'), shaOf('b')]);
+    await bench.pass(HOUR_MS);
+    expect(bench.names).toEqual(['a', 'b', 'the list']);
+  });
 });

@@ -1,0 +1,56 @@
+/** A plane of bytes larger by a whole factor, by bicubic interpolation (Catmull-Rom), edges going on. */
+import type { FrameSize } from '../model-work.ts';
+
+interface Tap {
+  /** Of the four values around, the first; may lie outside. */
+  readonly first: number;
+  readonly weights: readonly [number, number, number, number];
+}
+
+export function bicubicPlane(
+  from: Uint8Array,
+  { width, height }: FrameSize,
+  scale: number,
+  into: Uint8ClampedArray,
+): void {
+  const columns = tapsOf(width, scale);
+  const rows = tapsOf(height, scale);
+  const wide = new Float32Array(width * scale * height);
+  for (let y = 0; y < height; y += 1) {
+    for (const [x, { first, weights }] of columns.entries()) {
+      let sum = 0;
+      for (let i = 0; i < 4; i += 1) {
+        const at = Math.min(Math.max(first + i, 0), width - 1);
+        sum += weights[i]! * from[y * width + at]!;
+      }
+      wide[y * width * scale + x] = sum;
+    }
+  }
+  for (const [y, { first, weights }] of rows.entries()) {
+    const lines = [0, 1, 2, 3].map(
+      (i) => Math.min(Math.max(first + i, 0), height - 1) * width * scale,
+    );
+    for (let x = 0; x < width * scale; x += 1) {
+      let sum = 0;
+      for (let i = 0; i < 4; i += 1) sum += weights[i]! * wide[lines[i]! + x]!;
+      into[y * width * scale + x] = sum;
+    }
+  }
+}
+
+function tapsOf(length: number, scale: number): readonly Tap[] {
+  return Array.from({ length: length * scale }, (_, i) => {
+    const centre = (i + 0.5) / scale - 0.5;
+    const whole = Math.floor(centre);
+    const t = centre - whole;
+    return {
+      first: whole - 1,
+      weights: [
+        ((-t + 2) * t - 1) * t * 0.5,
+        ((3 * t - 5) * t * t + 2) * 0.5,
+        ((-3 * t + 4) * t + 1) * t * 0.5,
+        (t - 1) * t * t * 0.5,
+      ],
+    };
+  });
+}

@@ -1,0 +1,78 @@
+/** Looks at the unit's part of a list of pictures: a line for each, in the list's order, whatever becomes of it. */
+import { open, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { InferPicturesTask } from '../../../proto/gen/furrow/v1/task_infer.ts';
+import { FilmFault } from '../film/film-fault.ts';
+import { filmRunner, type FilmAttempt } from '../film/film-runner.ts';
+import type { Runner, UnitWork } from '../runner.ts';
+import { knownLooking, type KnownLooking, look } from './look.ts';
+import { feedPictures, type FedPictures, type Picture } from './picture-feed.ts';
+import { KIND_BYTES, pictureKindOf, whyNoPicture } from './picture-kind.ts';
+import { foundIn, type ResultLine, textOf } from './result-line.ts';
+import { partNames, writeTime } from './unit-part.ts';
+
+export const inferPicturesRunner: Runner = {
+  ...filmRunner('inferPictures', inferPictures),
+  usesModel: true,
+};
+
+async function inferPictures({
+  work,
+  task,
+  context,
+}: FilmAttempt<InferPicturesTask>): Promise<void> {
+  const looking = knownLooking(task.looking);
+  const startedAtMs = Date.now();
+  const lines: ResultLine[] = Array.from({ length: work.files.length });
+  const pictures = await picturesOf(work, lines);
+  if (pictures.length > 0) await lookAt(work, context, looking, pictures, lines);
+  const { part, time } = partNames(work.unit);
+  await writeFile(join(work.directory, part), lines.map(textOf).join(''));
+  await writeTime(join(work.directory, time), lines.length, startedAtMs);
+}
+
+/** Those that are pictures; the others have their line. */
+async function picturesOf(work: UnitWork, lines: ResultLine[]): Promise<readonly Picture[]> {
+  const pictures: Picture[] = [];
+  for (const [index, { name }] of work.files.entries()) {
+    const first = await firstBytes(join(work.directory, name));
+    const kind = pictureKindOf(first);
+    if (kind === undefined) lines[index] = { image: name, error: whyNoPicture(first) };
+    else pictures.push({ index, name, kind });
+  }
+  return pictures;
+}
+
+async function firstBytes(path: string): Promise<Uint8Array> {
+  const file = await open(path, 'r');
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(KIND_BYTES), 0, KIND_BYTES, 0);
+    return buffer.subarray(0, bytesRead);
+  } finally {
+    await file.close();
+  }
+}
+
+async function lookAt(
+  work: UnitWork,
+  context: FilmAttempt<InferPicturesTask>['context'],
+  looking: KnownLooking,
+  pictures: readonly Picture[],
+  lines: ResultLine[],
+): Promise<void> {
+  const { manifest } = looking.model;
+  let fed: FedPictures = { fed: [], lost: new Map() };
+  const found = await look(context, looking, pictures.length, async (signal) => {
+    fed = await feedPictures(context, work.directory, manifest, pictures, signal);
+  });
+  if (found.length !== fed.fed.length) {
+    const message = `${fed.fed.length} pictures went into the model, and ${found.length} came out`;
+    throw new FilmFault('failed', message);
+  }
+  fed.fed.forEach(({ index, width, height }, position) => {
+    const image = work.files[index]!.name;
+    const size = { width, height };
+    lines[index] = { image, ...size, found: foundIn(manifest, size, found[position]!) };
+  });
+  for (const [index, error] of fed.lost) lines[index] = { image: work.files[index]!.name, error };
+}

@@ -1,0 +1,195 @@
+/**
+ * A model looks at many pictures, a few hundred a unit, or at a film's frames, a piece a unit; what it finds is
+ * joined into one line for each, in order, and that is proven.
+ */
+import type { Looking } from '../domain/infer-tasks.ts';
+import type { Demand, File, FileListSpace, Input, StepSpec, TaskKind } from '../domain/task.ts';
+import { splitStep } from './film-chain.ts';
+import { chooseModel, type ChosenModel, type KnownModels } from './models.ts';
+import {
+  baseName,
+  demand,
+  fileInput,
+  invalid,
+  isWhole,
+  keptOutput,
+  MIB,
+  output,
+  outputsOf,
+  quote,
+  type RecipePlan,
+  stallsAfter,
+} from './recipe.ts';
+
+export interface PictureList {
+  readonly list: File | undefined;
+  readonly count: number;
+  readonly filesBytes: number;
+}
+
+export interface InferRequest {
+  readonly source:
+    | { readonly $case: 'pictures'; readonly value: PictureList }
+    | { readonly $case: 'film'; readonly value: File }
+    | undefined;
+  readonly model: string;
+  readonly threshold?: number | undefined;
+  readonly batch: number;
+  readonly most: number;
+  readonly everyMs: number;
+  readonly perUnit: number;
+  readonly provider: string;
+  readonly vramBytes: number;
+}
+
+const PROVIDERS = ['cpu', 'cuda', 'tensorrt', 'dml', 'coreml', 'webgpu'];
+/** Some seconds of work for most models: short enough that little is lost with an agent. */
+const PICTURES_A_UNIT = 256;
+const PIECE_MS = 10_000;
+const MOST_BATCH = 1_024;
+const MOST_FINDINGS = 1_000;
+/** Of a list among the inputs of the steps that join and prove. */
+const LIST_FILE = 'pictures.list';
+/** What a model takes beside its file, before anything is known of it: learned from what units take. */
+const MODEL_RAM_BYTES = 512 * MIB;
+/** Decoded pictures on their way: 36 million pixels at most, and what is scaled of them. */
+const DECODER_RAM_BYTES = 512 * MIB;
+/** A line for each of a thousand findings, say. */
+const LINE_BYTES = 512;
+
+export function inferSteps(request: InferRequest, models: KnownModels): RecipePlan {
+  const fault = faultOf(request);
+  if (fault !== undefined) return invalid(fault);
+  const model = chooseModel(models, request.model, 'detect', 'classify');
+  if (model.state === 'invalid') return model;
+  const { source } = request;
+  switch (source?.$case) {
+    case 'pictures':
+      return ofPictures(request, source.value, model);
+    case 'film':
+      return { state: 'ok', steps: ofFilm(request, source.value, model) };
+    case undefined:
+      return invalid('nothing to look at: give pictures or a film');
+  }
+}
+
+function faultOf(request: InferRequest): string | undefined {
+  const { threshold = 0, batch, most, perUnit, provider, source } = request;
+  if (!(threshold >= 0 && threshold <= 1)) return `threshold ${threshold} is not from 0 to 1`;
+  if (!isWhole(batch, 0, MOST_BATCH)) return `batch ${batch} is not from 0 to ${MOST_BATCH}`;
+  if (!isWhole(most, 0, MOST_FINDINGS)) return `most ${most} is not from 0 to ${MOST_FINDINGS}`;
+  if (!isWhole(perUnit, 0, 10_000)) return `${perUnit} pictures a unit is not from 1 to 10000`;
+  if (provider !== '' && !PROVIDERS.includes(provider)) {
+    return `provider ${quote(provider)} is none of ${PROVIDERS.join(', ')}`;
+  }
+  if (request.everyMs > 0 && source?.$case === 'pictures') {
+    return 'every so many milliseconds is for films: pictures have no time';
+  }
+  return undefined;
+}
+
+function ofPictures(
+  request: InferRequest,
+  { list, count, filesBytes }: PictureList,
+  model: ChosenModel,
+): RecipePlan {
+  if (list === undefined || count === 0) return invalid('there are no pictures: give at least one');
+  const perUnit = Math.min(count, request.perUnit || PICTURES_A_UNIT);
+  const space: FileListSpace = { list, perUnit, count, filesBytes };
+  // Those of one unit may be larger than others'.
+  const partBytes = Math.ceil((filesBytes / count) * perUnit) * 2;
+  const look: StepSpec = {
+    name: 'infer',
+    dependsOn: [],
+    parameters: { kind: { $case: 'fileList', value: space } },
+    task: { kind: { $case: 'inferPictures', value: { looking: lookingOf(request, model) } } },
+    inputs: [model.input],
+    outputs: [output('part-*'), output('time-*')],
+    demand: lookDemand(request, model, partBytes),
+    limits: stallsAfter(300_000),
+  };
+  const named = fileInput({ ...list, name: LIST_FILE });
+  return { state: 'ok', steps: [look, ...joinSteps(count, [named], LIST_FILE, 0)] };
+}
+
+function ofFilm(request: InferRequest, film: File, model: ChosenModel): readonly StepSpec[] {
+  const { everyMs } = request;
+  const source = { ...film, name: baseName(film.name) };
+  const plan = outputsOf('split', 'plan.json');
+  const look: StepSpec = {
+    name: 'infer',
+    dependsOn: ['split'],
+    parameters: { kind: { $case: 'forEach', value: { step: 'split', pattern: 'piece-*' } } },
+    task: {
+      kind: { $case: 'inferFrames', value: { looking: lookingOf(request, model), everyMs } },
+    },
+    inputs: [{ kind: { $case: 'item', value: true } }, plan, model.input],
+    outputs: [output('part-*'), output('time-*')],
+    demand: lookDemand(request, model, Math.min(source.sizeBytes, 1024 * MIB)),
+    limits: stallsAfter(300_000),
+  };
+  const frames = 100_000;
+  return [
+    splitStep({ source, pieceMs: PIECE_MS }),
+    look,
+    ...joinSteps(frames, [plan], '', everyMs),
+  ];
+}
+
+function lookingOf(request: InferRequest, { unit }: ChosenModel): Looking {
+  const finds = unit.manifest.outputForm <= 2;
+  return {
+    model: unit,
+    provider: providerOf(request),
+    threshold: request.threshold ?? (finds ? 0.3 : 0),
+    batch: request.batch,
+    most: request.most || (finds ? 100 : 5),
+  };
+}
+
+function providerOf({ provider, vramBytes }: InferRequest): string {
+  if (provider !== '') return provider;
+  return vramBytes > 0 ? 'cuda' : 'cpu';
+}
+
+/** One core each: many small units keep a machine's cores busier than few large ones. */
+function lookDemand(request: InferRequest, model: ChosenModel, filesBytes: number): Demand {
+  const attributes = ['tool:ffmpeg', `onnx:${providerOf(request)}`];
+  const ramBytes = MODEL_RAM_BYTES + DECODER_RAM_BYTES + model.sizeBytes * 2;
+  const usual = demand(1000, ramBytes, filesBytes + model.sizeBytes, attributes);
+  const { vramBytes } = request;
+  return vramBytes === 0 ? usual : { ...usual, gpus: 1, vramBytes };
+}
+
+function joinSteps(
+  lines: number,
+  inputs: readonly Input[],
+  list: string,
+  everyMs: number,
+): readonly StepSpec[] {
+  const rest = { parameters: undefined, limits: stallsAfter(600_000) };
+  const scratchBytes = lines * LINE_BYTES * 2;
+  const task = ($case: 'joinResults' | 'proveResults'): { readonly kind: TaskKind } => ({
+    kind: { $case, value: { list, everyMs } },
+  });
+  return [
+    {
+      ...rest,
+      name: 'join',
+      dependsOn: ['infer'],
+      task: task('joinResults'),
+      inputs: [...inputs, outputsOf('infer', 'part-*'), outputsOf('infer', 'time-*')],
+      outputs: ['results.jsonl', 'failures.csv', 'summary.json'].map(keptOutput),
+      demand: demand(1000, 256 * MIB, scratchBytes, []),
+    },
+    {
+      ...rest,
+      name: 'proof',
+      dependsOn: ['join'],
+      task: task('proveResults'),
+      inputs: [...inputs, outputsOf('join', 'results.jsonl'), outputsOf('join', 'summary.json')],
+      outputs: [keptOutput('proof.json')],
+      demand: demand(1000, 256 * MIB, scratchBytes, []),
+    },
+  ];
+}

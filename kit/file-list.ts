@@ -1,0 +1,101 @@
+/**
+ * The text of a long list of files, as furrow.v1.FileListSpace describes it: a line for each file, with its
+ * SHA-256, its length in bytes and its name. It is read as it comes, and checked: whatever is wrong names its line.
+ */
+import { TextDecoder } from 'node:util';
+import { FurrowError } from './furrow-error.ts';
+import { unsafeName } from './safe-name.ts';
+import type { BlobName } from './sha256-file.ts';
+
+export interface ListedFile extends BlobName {
+  readonly name: string;
+}
+
+/** Digest, length, and a name of at most 1024 bytes. */
+const LONGEST_LINE_BYTES = 64 + 1 + 16 + 1 + 1024;
+const LINE = /^([0-9a-f]{64}) (0|[1-9][0-9]{0,15}) (.+)$/;
+
+export function lineOf({ sha256, sizeBytes, name }: ListedFile): string {
+  return `${sha256} ${sizeBytes} ${name}\n`;
+}
+
+/**
+ * The files of a list, in order, some at a time. Bytes may come in any parts. FurrowError: invalid LIST_INVALID;
+ * what the source throws.
+ */
+export async function* readFileList(
+  source: AsyncIterable<Uint8Array>,
+): AsyncGenerator<readonly ListedFile[]> {
+  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+  let rest = '';
+  let lineNumber = 0;
+  for await (const bytes of source) {
+    const lines = (rest + decode(decoder, bytes, lineNumber)).split('\n');
+    rest = lines.pop() ?? '';
+    if (rest.length > LONGEST_LINE_BYTES) throw invalid(lineNumber + 1, 'is too long');
+    const files: ListedFile[] = [];
+    for (const line of lines) {
+      lineNumber += 1;
+      files.push(parseLine(line, lineNumber));
+    }
+    if (files.length > 0) yield files;
+  }
+  rest += decode(decoder, undefined, lineNumber);
+  if (rest !== '') throw invalid(lineNumber + 1, 'has no line feed at its end');
+}
+
+/**
+ * Files `from` to before `to` of a list that is known to be right. Reads no further than it must. FurrowError:
+ * invalid LIST_INVALID, LIST_TOO_SHORT.
+ */
+export async function readSlice(
+  source: AsyncIterable<Uint8Array>,
+  { from, to }: { readonly from: number; readonly to: number },
+): Promise<readonly ListedFile[]> {
+  const files: ListedFile[] = [];
+  let position = 0;
+  let rest: Buffer = Buffer.alloc(0);
+  for await (const part of source) {
+    const bytes: Buffer = rest.length === 0 ? Buffer.from(part) : Buffer.concat([rest, part]);
+    let at = 0;
+    for (let end = bytes.indexOf(LINE_FEED); end >= 0; end = bytes.indexOf(LINE_FEED, at)) {
+      if (position >= from) files.push(parseLine(bytes.toString('utf8', at, end), position + 1));
+      position += 1;
+      at = end + 1;
+      if (position === to) return files;
+    }
+    rest = bytes.subarray(at);
+  }
+  const message = `the list of files has ${position} lines: there is no file ${to}`;
+  throw new FurrowError('invalid', 'LIST_TOO_SHORT', message);
+}
+
+const LINE_FEED = 0x0a;
+
+function parseLine(line: string, number: number): ListedFile {
+  const match = LINE.exec(line);
+  if (match === null) {
+    throw invalid(number, 'is not "SHA256 BYTES NAME"');
+  }
+  const [, sha256 = '', digits = '', name = ''] = match;
+  const sizeBytes = Number(digits);
+  if (!Number.isSafeInteger(sizeBytes)) throw invalid(number, `has a length of ${digits}`);
+  const fault = unsafeName(name);
+  if (fault !== undefined) {
+    throw invalid(number, `has the name ${JSON.stringify(name.slice(0, 200))}: ${fault}`);
+  }
+  return { name, sha256, sizeBytes };
+}
+
+function decode(decoder: TextDecoder, bytes: Uint8Array | undefined, lineNumber: number): string {
+  try {
+    return bytes === undefined ? decoder.decode() : decoder.decode(bytes, { stream: true });
+  } catch (error) {
+    throw invalid(lineNumber + 1, 'or one soon after is not UTF-8', error);
+  }
+}
+
+function invalid(line: number, what: string, cause?: unknown): FurrowError {
+  const message = `line ${line} of the list of files ${what}`;
+  return new FurrowError('invalid', 'LIST_INVALID', message, { cause });
+}
