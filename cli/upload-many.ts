@@ -2,7 +2,8 @@
  * Brings many small files to the farm: read some ahead, asked about by the hundred, sent side by side. What the
  * farm has is not sent; files are known to it for an hour, so that another run of the program goes on.
  */
-import { uploadBlob, findMissing } from '../kit/blob-transfer.ts';
+import { setMaxListeners } from 'node:events';
+import { findMissing, uploadBlob } from '../kit/blob-transfer.ts';
 import type { HttpTarget } from '../kit/http-request.ts';
 import { sha256File } from '../kit/sha256-file.ts';
 import type { File } from '../proto/gen/furrow/v1/step.ts';
@@ -26,6 +27,8 @@ export async function uploadMany(
   options: UploadManyOptions,
 ): Promise<readonly File[]> {
   const { signal, onProgress } = options;
+  // Each that is under way listens.
+  setMaxListeners(0, signal);
   const uploaded: File[] = [];
   let [done, bytes] = [0, 0];
   const tell = (sizeBytes: number): void => {

@@ -63,12 +63,7 @@ export async function openBareYolox(threads: number): Promise<BareYolox> {
 }
 
 /** Blue, green, red; the nearest four pixels of the original for each. */
-function letterboxed(
-  rgb: Uint8Array,
-  width: number,
-  height: number,
-  ratio: number,
-): Float32Array {
+function letterboxed(rgb: Uint8Array, width: number, height: number, ratio: number): Float32Array {
   const input = new Float32Array(3 * SIDE * SIDE).fill(FILL);
   const [wide, high] = [Math.round(width * ratio), Math.round(height * ratio)];
   for (let y = 0; y < high; y += 1) {

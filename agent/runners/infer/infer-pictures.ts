@@ -8,6 +8,7 @@ import type { Runner, UnitWork } from '../runner.ts';
 import { knownLooking, type KnownLooking, look } from './look.ts';
 import { feedPictures, type FedPictures, type Picture, PictureCrash } from './picture-feed.ts';
 import { KIND_BYTES, pictureKindOf, whyNoPicture } from './picture-kind.ts';
+import { ORIENTATION_BYTES, orientationOf } from './picture-orientation.ts';
 import { foundIn, type ResultLine, textOf } from './result-line.ts';
 import { partNames, writeTime } from './unit-part.ts';
 
@@ -41,18 +42,23 @@ async function inferPictures({
 async function picturesOf(work: UnitWork, lines: ResultLine[]): Promise<readonly Picture[]> {
   const pictures: Picture[] = [];
   for (const [index, { name }] of work.files.entries()) {
-    const first = await firstBytes(join(work.directory, name));
+    const path = join(work.directory, name);
+    const first = await firstBytes(path, KIND_BYTES);
     const kind = pictureKindOf(first);
     if (kind === undefined) lines[index] = { image: name, error: whyNoPicture(first) };
-    else pictures.push({ index, name, kind });
+    else {
+      const isJpeg = kind === 'jpg';
+      const orientation = isJpeg ? orientationOf(await firstBytes(path, ORIENTATION_BYTES)) : 1;
+      pictures.push({ index, name, kind, orientation });
+    }
   }
   return pictures;
 }
 
-async function firstBytes(path: string): Promise<Uint8Array> {
+async function firstBytes(path: string, count: number): Promise<Buffer> {
   const file = await open(path, 'r');
   try {
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(KIND_BYTES), 0, KIND_BYTES, 0);
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(count), 0, count, 0);
     return buffer.subarray(0, bytesRead);
   } finally {
     await file.close();

@@ -15,6 +15,7 @@ import { holdPipe } from './hold-pipe.ts';
 import { fitFilter, modelPixels, type PictureSize } from './picture-fit.ts';
 import { PICTURE_DECODERS, type PictureKind } from './picture-kind.ts';
 import { PictureLog } from './picture-log.ts';
+import { type Orientation, UPRIGHT } from './picture-orientation.ts';
 
 /** A picture of the unit's, by its place among them. */
 export interface Picture {
@@ -22,6 +23,7 @@ export interface Picture {
   /** In the unit's directory. */
   readonly name: string;
   readonly kind: PictureKind;
+  readonly orientation: Orientation;
 }
 
 export interface FedPicture extends PictureSize {
@@ -67,8 +69,8 @@ export async function feedPictures(
   // Held open: the model's process must not see an end between one ffmpeg and the next.
   const held = await holdPipe(join(feeding.directory, PIPE_IN), feeding.signal);
   try {
-    for (const some of byKind(pictures)) {
-      const part = await feedKind(feeding, some);
+    for (const some of alike(pictures)) {
+      const part = await feedAlike(feeding, some);
       fed.push(...part.fed);
       for (const [index, reason] of part.lost) lost.set(index, reason);
     }
@@ -78,13 +80,15 @@ export async function feedPictures(
   return { fed, lost };
 }
 
-function byKind(pictures: readonly Picture[]): readonly (readonly Picture[])[] {
-  const kinds = new Set(pictures.map(({ kind }) => kind));
-  return [...kinds].map((kind) => pictures.filter((picture) => picture.kind === kind));
+/** Those that one ffmpeg can decode: of one kind, and held alike. */
+function alike(pictures: readonly Picture[]): readonly (readonly Picture[])[] {
+  const keyOf = ({ kind, orientation }: Picture): string => `${kind} ${orientation}`;
+  const keys = new Set(pictures.map(keyOf));
+  return [...keys].map((key) => pictures.filter((picture) => keyOf(picture) === key));
 }
 
-/** Decodes pictures of one kind into the pipe. Throws PictureCrash, FilmFault. */
-async function feedKind(feeding: Feeding, pictures: readonly Picture[]): Promise<FedPictures> {
+/** Decodes pictures that are alike into the pipe. Throws PictureCrash, FilmFault. */
+async function feedAlike(feeding: Feeding, pictures: readonly Picture[]): Promise<FedPictures> {
   const log = new PictureLog();
   const exit = await decode(feeding, pictures, log);
   const fed: FedPicture[] = [];
@@ -119,7 +123,7 @@ async function decode(
 ): Promise<string | undefined> {
   const folder = join(directory, FOLDER);
   await mkdir(folder);
-  const { kind } = pictures[0]!;
+  const { kind, orientation } = pictures[0]!;
   for (const [number, { name }] of pictures.entries()) {
     const link = join(folder, `${String(number).padStart(8, '0')}.${kind}`);
     await symlink(relative(folder, join(directory, name)), link);
@@ -128,7 +132,7 @@ async function decode(
   try {
     const { exitCode, signal: by } = await context.run({
       program: 'ffmpeg',
-      args: argvFor(kind, manifest),
+      args: argvFor(kind, orientation, manifest),
       cwd: directory,
       signal: AbortSignal.any([late, signal]),
       quiet: true,
@@ -146,7 +150,8 @@ async function decode(
 }
 
 /** The reader of numbered pictures alone, and decoders of pictures alone: neither opens anything else. */
-function argvFor(kind: PictureKind, manifest: ModelManifest): string[] {
+function argvFor(kind: PictureKind, orientation: Orientation, manifest: ModelManifest): string[] {
+  const filters = [...UPRIGHT[orientation], 'showinfo=checksum=0', fitFilter(manifest)];
   // Half a picture is none. But of a TIFF any tag that it does not know would be an error.
   const strictness = kind === 'tif' ? [] : ['-err_detect', 'explode'];
   return [
@@ -154,8 +159,9 @@ function argvFor(kind: PictureKind, manifest: ModelManifest): string[] {
     ['-filter_threads', '1', ...inputFence(['image2'])],
     ['-codec_whitelist', PICTURE_DECODERS.join(','), '-threads', '1', ...strictness],
     ['-f', 'image2', '-pattern_type', 'sequence', '-start_number', '0', '-framerate', '1'],
+    ['-noautorotate'],
     ['-i', `file:${FOLDER}/%08d.${kind}`, '-map', '0:v:0'],
-    ['-vf', `showinfo=checksum=0,${fitFilter(manifest)}`, '-fps_mode', 'passthrough'],
+    ['-vf', filters.join(','), '-fps_mode', 'passthrough'],
     ['-f', 'rawvideo', '-pix_fmt', modelPixels(manifest), `file:${PIPE_IN}`],
   ].flat();
 }

@@ -1,6 +1,13 @@
 /** What goes into the pipe, with the real ffmpeg, and with one that ends in the middle. */
 import { execFileSync } from 'node:child_process';
-import { createReadStream, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  createReadStream,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,7 +23,9 @@ import {
   type Picture,
 } from '../../../../../agent/runners/infer/picture-feed.ts';
 import { pictureKindOf } from '../../../../../agent/runners/infer/picture-kind.ts';
+import { orientationOf } from '../../../../../agent/runners/infer/picture-orientation.ts';
 import type { ProcessRequest, RunnerContext } from '../../../../../agent/runners/runner.ts';
+import { withOrientation } from '../../../../support/exif.ts';
 import { ModelManifest, PictureFit } from '../../../../../proto/gen/furrow/v1/model.ts';
 
 const SIDE = 8;
@@ -90,7 +99,7 @@ function draw(index: number, ending: string, grey: number, width: number): Pictu
   execFileSync('mv', [path, join(folder, name)]);
   const kind = pictureKindOf(execFileSync('head', ['-c', '16', join(folder, name)]));
   if (kind === undefined) throw new Error(`${ending} is of no kind`);
-  return { index, name, kind };
+  return { index, name, kind, orientation: 1 };
 }
 
 test('pictures of several kinds and sizes, good and bad, in one pipe', async () => {
@@ -138,6 +147,7 @@ const pictures: readonly Picture[] = [0, 1, 2].map((index) => ({
   index: index + 5,
   name: `p${index}`,
   kind: 'png',
+  orientation: 1,
 }));
 const SHOWN = '[Parsed_showinfo_0 @ 0x1] n:   0 pts:      0 pts_time:0 fmt:rgb24 sar:1/1 s:9x9 i:P';
 
@@ -162,4 +172,44 @@ test('an ffmpeg that lacks what it needs is the machine’s fault', async () => 
     return { ...ended, exitCode: 1, signal: null };
   };
   await expect(fed(lacking, pictures)).rejects.toMatchObject({ kind: 'infrastructure' });
+});
+
+test('a picture is looked at as it was seen, however the camera was held', async () => {
+  // White at the left of its top, on black, 40 by 20.
+  const source = 'color=black:s=40x20,format=rgb24,drawbox=x=0:y=0:w=20:h=10:color=white:t=fill';
+  const path = join(folder, 'held.jpg');
+  execFileSync('ffmpeg', ['-v', 'error', '-f', 'lavfi', '-i', source, '-frames:v', '1', path]);
+  const jpeg = readFileSync(path);
+  /** Where white is: left or right, top or bottom. */
+  const corners: Record<number, string> = {
+    1: 'lt',
+    2: 'rt',
+    3: 'rb',
+    4: 'lb',
+    5: 'lt',
+    6: 'rt',
+    7: 'rb',
+    8: 'lb',
+  };
+  const held = Object.keys(corners).map((key, index): Picture => {
+    const name = `held ${key}`;
+    const bytes = withOrientation(jpeg, Number(key));
+    writeFileSync(join(folder, name), bytes);
+    return { index, name, kind: 'jpg', orientation: orientationOf(bytes) };
+  });
+  const { fed: went, bytes } = await fed(realRun, held);
+  expect(went).toHaveLength(8);
+  went.forEach(({ index, width, height }, position) => {
+    const key = index + 1;
+    expect([width, height]).toEqual(key < 5 ? [40, 20] : [20, 40]);
+    const at = (x: number, y: number): number => bytes[((position * SIDE + y) * SIDE + x) * 3]!;
+    const found = [
+      ['lt', at(1, 1)],
+      ['rt', at(SIDE - 2, 1)],
+      ['lb', at(1, SIDE - 2)],
+      ['rb', at(SIDE - 2, SIDE - 2)],
+    ] as const;
+    const white = found.filter(([, value]) => value > 128).map(([corner]) => corner);
+    expect(white).toEqual([corners[key]]);
+  });
 });
