@@ -2,7 +2,6 @@
  * Brings many small files to the farm: read some ahead, asked about by the hundred, sent side by side. What the
  * farm has is not sent; files are known to it for an hour, so that another run of the program goes on.
  */
-import { setMaxListeners } from 'node:events';
 import { findMissing, uploadBlob } from '../kit/blob-transfer.ts';
 import type { HttpTarget } from '../kit/http-request.ts';
 import { sha256File } from '../kit/sha256-file.ts';
@@ -27,8 +26,6 @@ export async function uploadMany(
   options: UploadManyOptions,
 ): Promise<readonly File[]> {
   const { signal, onProgress } = options;
-  // Each that is under way listens.
-  setMaxListeners(0, signal);
   const uploaded: File[] = [];
   let [done, bytes] = [0, 0];
   const tell = (sizeBytes: number): void => {

@@ -5,6 +5,7 @@
  * uploaded. The model is a real one, where this machine has it; else only the latter is measured.
  */
 import { spawn } from 'node:child_process';
+import { setMaxListeners } from 'node:events';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -147,7 +148,8 @@ async function upload(farm: BenchFarm, folder: string): Promise<List> {
       return { path, name, sizeBytes: (await stat(path)).size };
     }),
   );
-  const signal = new AbortController().signal;
+  const { signal } = new AbortController();
+  setMaxListeners(0, signal);
   const files = await uploadMany(targetOf(farm), locals, { signal, onProgress: () => undefined });
   const path = `${folder}.list`;
   await writeFile(path, files.map(lineOf).join(''));
