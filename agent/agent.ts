@@ -181,6 +181,7 @@ export class Agent {
     return CapacityProbe.start({
       limits: { cpuMillis: Math.floor(cpus * 1000), ramBytes: ram, maxUnits, maxWaiting },
       labels: [
+        `agent:${this.#config.name}`,
         TAKES_LISTS,
         ...isolation.attributes,
         ...tag.map((name) => `tag:${name}`),

@@ -86,6 +86,32 @@ export function bitsPerSecond(text: string): number {
   return value;
 }
 
+export interface FrameRate {
+  readonly num: number;
+  readonly den: number;
+}
+
+/** Broadcast's, which people write with two or three digits: 23.976, 29.97, 59.94. */
+const NTSC = 1001;
+
+/** Frames a second: `60`, `12.5`, `59.94` (which is 60000/1001), or a fraction itself. */
+export function frameRate(text: string): FrameRate {
+  const fraction = /^(\d{1,6})\/(\d{1,6})$/.exec(text);
+  if (fraction !== null && Number(fraction[1]) > 0 && Number(fraction[2]) > 0) {
+    return { num: Number(fraction[1]), den: Number(fraction[2]) };
+  }
+  const match = /^(\d{1,3})(?:\.(\d{1,3}))?$/.exec(text);
+  const value = Number(match?.[0]);
+  if (match === null || value === 0) {
+    throw invalidOption(`'${text}' is not a frame rate, such as 60, 59.94 or 60000/1001`);
+  }
+  const nearest = Math.ceil(value);
+  const isNtsc = nearest % 6 === 0 && Math.abs((nearest * 1000) / NTSC - value) < 0.006;
+  if (isNtsc && value !== nearest) return { num: nearest * 1000, den: NTSC };
+  const den = 10 ** (match[2] ?? '').length;
+  return { num: Math.round(value * den), den };
+}
+
 export interface FrameSize {
   /** Pixels; 0 follows from the other. */
   readonly width: number;

@@ -49,6 +49,38 @@ export interface DemoReport {
   readonly tookMs: number;
 }
 
+/** How a model ran once. */
+export interface ModelTrial {
+  /** Of onnxruntime. */
+  readonly provider: string;
+  readonly jobId: string;
+  /** Why it did not; one line. */
+  readonly fault: string | undefined;
+  /** What it took and made; undefined when it did not run. */
+  readonly facts:
+    | {
+        readonly loadMs: number;
+        readonly runMs: number;
+        /** Beyond what its process had with the model loaded; 0 where nobody saw it. */
+        readonly peakBytes: number;
+        /** Pixels of the picture that it was given. */
+        readonly width: number;
+        readonly height: number;
+        readonly inputs: readonly {
+          readonly name: string;
+          readonly type: string;
+          readonly shape: readonly (number | string)[];
+        }[];
+        readonly outputs: readonly {
+          readonly name: string;
+          readonly dims: readonly number[];
+          readonly least: number;
+          readonly most: number;
+        }[];
+      }
+    | undefined;
+}
+
 /** One of a job's proofs, as its outputs name it. */
 export interface JobProof {
   readonly name: string;
@@ -121,6 +153,11 @@ export type Report =
   | { readonly kind: 'drained'; readonly agent: string; readonly draining: boolean }
   | { readonly kind: 'models'; readonly models: readonly Model[] }
   | { readonly kind: 'model'; readonly model: Model }
+  | {
+      readonly kind: 'model-trials';
+      readonly model: string;
+      readonly trials: readonly ModelTrial[];
+    }
   | { readonly kind: 'model-removed'; readonly name: string }
   | { readonly kind: 'contexts'; readonly contexts: readonly ContextView[] }
   /** `words` say what was done to it; without them all of it is shown. */

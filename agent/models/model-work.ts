@@ -59,6 +59,53 @@ export interface UpscaleWork extends FrameSize {
   readonly roomPixels: number;
 }
 
+/** The frames of a film at times of its own, written as NUT: the source's, and such as the model makes of two. */
+export interface InterpolateWork extends FrameSize {
+  readonly kind: 'interpolate';
+  /** So many of the source's frames come, in order: fewer are an error. */
+  readonly frames: number;
+  readonly film: {
+    readonly timeBase: FrameTimes['timeBase'];
+    /** When each frame is shown, ascending. */
+    readonly ticks: readonly number[];
+    /** For each, the source's frame that it shows or comes after; never falls. */
+    readonly from: readonly number[];
+    /** For each, how far on the way to the next frame of the source it lies, 0 to below 1. */
+    readonly part: readonly number[];
+  };
+}
+
+/** How frames came about: the result of the work `interpolate`. */
+export interface MadeFrames {
+  /** As the source has them. */
+  readonly source: number;
+  /** By the model. */
+  readonly made: number;
+  /** The nearer of two, where a new scene begins between them or they are the same. */
+  readonly held: number;
+  /** Beginnings of scenes that a frame would have lain across. */
+  readonly cuts: number;
+}
+
+/** One run on a made picture; its result is a CheckedRun. */
+export interface CheckWork {
+  readonly kind: 'check';
+  /** Pixels; 0 for what the model wants. */
+  readonly width: number;
+  readonly height: number;
+}
+
+/** What a model made of a made picture. */
+export interface CheckedRun extends FrameSize {
+  readonly runMs: number;
+  readonly outputs: readonly {
+    readonly name: string;
+    readonly dims: readonly number[];
+    readonly least: number;
+    readonly most: number;
+  }[];
+}
+
 /** What is in each picture, told as results: see `Finding`. Pictures have the model's own size, and come until the pipe ends. */
 export interface InferWork {
   readonly kind: 'infer';
@@ -79,7 +126,7 @@ export interface Finding {
   readonly box?: readonly [number, number, number, number] | undefined;
 }
 
-export type ModelWork = UpscaleWork | InferWork;
+export type ModelWork = UpscaleWork | InterpolateWork | CheckWork | InferWork;
 
 /** The model's inputs and outputs as they are; a side that may be anything is a name. */
 export interface TensorFacts {

@@ -16,6 +16,8 @@ export interface PicturesWork {
   readonly request: ModelRequest;
   /** Bytes that the work holds beside what is in the model, such as whole frames. */
   readonly otherBytes: number;
+  /** It does nothing with fewer pixels at once: when memory runs out, that is its end. */
+  readonly needsWhole?: boolean;
   /** The work, with at most so many pixels at once through the model. */
   readonly workOf: (roomPixels: number, model: LentModel) => ModelWork;
   /** Writes pictures into PIPE_IN of the unit's directory, until all are written or `signal` ends it. */
@@ -56,7 +58,7 @@ export async function throughModel(context: RunnerContext, pictures: PicturesWor
     if (fault === undefined) return;
     context.signal.throwIfAborted();
     room = Math.floor(reached / 2);
-    if (!mayShrink || room < LEAST_ROOM) throw fault;
+    if (!mayShrink || pictures.needsWhole === true || room < LEAST_ROOM) throw fault;
     context.log(`${fault.message}; again with ${room} pixels at once`);
   }
 }

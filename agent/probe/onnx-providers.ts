@@ -31,7 +31,7 @@ export async function probeOnnx(
 /** Those that this machine has anything for. */
 function candidates(): readonly string[] {
   const found = ['cpu'];
-  if (existsSync('/dev/nvidiactl') || existsSync('/dev/dxg')) found.push('cuda');
+  if (existsSync('/dev/nvidiactl') || existsSync('/dev/dxg')) found.push('cuda', 'tensorrt');
   if (hasRenderDevice()) found.push('webgpu');
   if (process.platform === 'darwin') found.push('coreml', 'webgpu');
   if (process.platform === 'win32') found.push('dml', 'webgpu');

@@ -1,10 +1,13 @@
 /** Every runner there is, by the task it knows. */
+import { checkModelRunner } from './check-model.ts';
 import { commandRunner } from './command.ts';
 import { audioRunner } from './film/audio.ts';
 import { concatRunner } from './film/concat.ts';
 import { encodeRunner } from './film/encode.ts';
+import { interpolateRunner } from './film/interpolate.ts';
 import { proveFilmRunner } from './film/prove-film.ts';
 import { splitRunner } from './film/split.ts';
+import { upscaleRunner } from './film/upscale.ts';
 import { inferFramesRunner } from './infer/infer-frames.ts';
 import { inferPicturesRunner } from './infer/infer-pictures.ts';
 import { joinResultsRunner } from './infer/join-results.ts';
@@ -26,6 +29,9 @@ const RUNNERS: readonly Runner[] = [
   audioRunner,
   concatRunner,
   proveFilmRunner,
+  upscaleRunner,
+  checkModelRunner,
+  interpolateRunner,
   inferPicturesRunner,
   inferFramesRunner,
   joinResultsRunner,

@@ -5,8 +5,9 @@ import { basename, join } from 'node:path';
 import { FurrowError } from '../../kit/furrow-error.ts';
 import type { Model } from '../../proto/gen/furrow/v1/model_service.ts';
 import type { FarmClient } from '../client.ts';
+import type { ModelCheckOptions } from '../check-model.ts';
 import { type CommandContext, defineCommand } from '../command.ts';
-import { bytes, sha256 } from '../options.ts';
+import { bytes, frameSize, repeated, sha256 } from '../options.ts';
 
 interface AddOptions {
   readonly manifest?: string;
@@ -85,6 +86,32 @@ export const showModel = defineCommand({
     const names = models.map((each) => each.name).join(', ');
     const message = `no model has the name ${JSON.stringify(name)}: ${names === '' ? 'the farm has none' : `there are ${names}`}`;
     throw new FurrowError('not-found', 'MODEL_UNKNOWN', message);
+  },
+});
+
+export const checkModel = defineCommand<ModelCheckOptions>({
+  name: 'check',
+  summary: 'run a model once on the farm, and hold it against its manifest',
+  description:
+    'Runs a model once on a made picture: says what it takes and makes, for how long, and with how much memory; or what its manifest has wrong.',
+  arguments: [{ syntax: '<name>', help: 'as furrow models list shows it' }],
+  options: [
+    { flags: '--agent <name>', help: 'on this agent (default: any)' },
+    {
+      flags: '--provider <name>',
+      help: 'cpu, cuda, tensorrt, dml, coreml or webgpu; may be repeated (default: cpu)',
+      parse: repeated,
+    },
+    {
+      flags: '--size <WxH>',
+      help: 'size of the picture (default: what the model wants, else 256x256)',
+      parse: frameSize,
+    },
+  ],
+  examples: [['furrow models check anime-x4 --provider cpu --provider cuda', 'by both']],
+  async run([name = ''], options, context) {
+    const { checkModel: check } = await import('../check-model.ts');
+    return check(name, options, context);
   },
 });
 

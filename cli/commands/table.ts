@@ -10,17 +10,19 @@ import { explain } from './explain.ts';
 import { fetch } from './fetch.ts';
 import { jobs } from './jobs.ts';
 import { logs } from './logs.ts';
-import { addModel, listModels, removeModel, showModel } from './models.ts';
+import { addModel, checkModel, listModels, removeModel, showModel } from './models.ts';
 import { proof } from './proof.ts';
 import { sizes } from './sizes.ts';
 import { listOwners, listTickets, setOwner, setTickets } from './sharing.ts';
 import { status } from './status.ts';
 import { cancel, pause, remove, resume, retry } from './steer.ts';
 import { command } from './submit/command.ts';
+import { interpolate } from './submit/interpolate.ts';
 import { infer } from './submit/infer.ts';
 import { render } from './submit/render.ts';
 import { steps } from './submit/steps.ts';
 import { transcode } from './submit/transcode.ts';
+import { upscale } from './submit/upscale.ts';
 import { natsConfig } from './nats-config.ts';
 import { createToken, invite, listTokens, revokeAgent, revokeToken } from './tokens.ts';
 import { units } from './units.ts';
@@ -30,13 +32,13 @@ import { watch } from './watch.ts';
 const submit: CommandGroup = {
   name: 'submit',
   summary: 'submit a job: a film, a DAG of steps, or a program',
-  commands: [transcode, infer, render, steps, command],
+  commands: [transcode, upscale, interpolate, infer, render, steps, command],
 };
 
 const models: CommandGroup = {
   name: 'models',
   summary: 'the models that the farm keeps, for jobs to name',
-  commands: [listModels, addModel, showModel, removeModel],
+  commands: [listModels, addModel, showModel, checkModel, removeModel],
 };
 
 const tickets: CommandGroup = {

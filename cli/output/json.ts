@@ -110,6 +110,15 @@ export function jsonOf(report: Report): unknown {
       return { models: report.models.map(modelJson) };
     case 'model':
       return { model: modelJson(report.model) };
+    case 'model-trials':
+      return {
+        model: report.model,
+        trials: report.trials.map(({ fault = null, facts = null, ...trial }) => ({
+          ...trial,
+          fault,
+          facts,
+        })),
+      };
     case 'model-removed':
       return { model: report.name };
     case 'drained':

@@ -1,7 +1,8 @@
 /** Models as lines. */
 import type { Model } from '../../proto/gen/furrow/v1/model_service.ts';
 import { jsonOf } from '../../proto/model-manifest.ts';
-import { formatAge, formatBytes } from './format.ts';
+import type { ModelTrial } from '../report.ts';
+import { formatAge, formatBytes, formatDuration } from './format.ts';
 import type { Style } from './style.ts';
 import { renderTable } from './table.ts';
 import { printable } from './text-width.ts';
@@ -46,6 +47,30 @@ export function modelLines(model: Model, style: Style): string[] {
   ];
   const width = Math.max(...shown.map(([field]) => field.length));
   return shown.map(([field, value]) => `${style.dim(field.padEnd(width))}  ${text(value)}`);
+}
+
+/** A line for what it took, and one for each tensor. */
+export function trialLines(
+  model: string,
+  { provider, jobId, fault, facts }: ModelTrial,
+  style: Style,
+): string[] {
+  const what = `${model} on ${provider}`;
+  if (facts === undefined)
+    return [`${what}: ${style.red('failed')}: ${printable(fault ?? '')} (${jobId})`];
+  const { loadMs, runMs, peakBytes, width, height } = facts;
+  const took = `${width}x${height} in ${formatDuration(runMs)}, loaded in ${formatDuration(loadMs)}`;
+  const peak = peakBytes === 0 ? '' : `, ${formatBytes(peakBytes)} at most`;
+  return [
+    `${what}: ${style.green('runs')}: ${took}${peak}`,
+    ...facts.inputs.map(({ name, type, shape }) => {
+      return style.dim(`  takes ${printable(name)} ${type} [${shape.join(', ')}]`);
+    }),
+    ...facts.outputs.map(({ name, dims, least, most }) => {
+      const range = `from ${Number(least.toPrecision(4))} to ${Number(most.toPrecision(4))}`;
+      return style.dim(`  made ${printable(name)} [${dims.join(', ')}], ${range}`);
+    }),
+  ];
 }
 
 const MOST_SHOWN = 12;

@@ -25,7 +25,7 @@ import {
   unitStateName,
 } from './names.ts';
 import { planLines } from './plan-text.ts';
-import { modelLines, modelTable } from './model-text.ts';
+import { modelLines, modelTable, trialLines } from './model-text.ts';
 import { ownerLines, ticketLines } from './sharing-text.ts';
 import { policyLines } from './policy-text.ts';
 import { proofLines } from './proof-text.ts';
@@ -99,6 +99,8 @@ export function linesOf(
       return modelTable(report.models, style, columns, nowMs);
     case 'model':
       return modelLines(report.model, style);
+    case 'model-trials':
+      return report.trials.flatMap((trial) => trialLines(report.model, trial, style));
     case 'model-removed':
       return [`model ${report.name} is removed`];
     case 'drained':

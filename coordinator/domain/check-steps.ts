@@ -3,6 +3,7 @@ import { ticketsOf } from './demand.ts';
 import { faultOfFileList } from './file-lists.ts';
 import { namesInInferTask } from './infer-tasks.ts';
 import { emptyFarm, fixedUnitCount, newStepRuns, type StepRun } from './farm.ts';
+import type { ModelUse } from './model.ts';
 import { faultOfName, isSha256, isStepName, isTicketName } from './names.ts';
 import { faultOfPlace, type Places } from './places.ts';
 import { quote } from './quote.ts';
@@ -89,7 +90,16 @@ function namesIn(task: TaskKind): readonly string[] {
     case 'noop':
     case 'encode':
       return [];
+    case 'interpolate':
+    case 'upscale':
+    case 'upscaleImages':
+    case 'checkModel':
+      return fileOf(task.value.use);
   }
+}
+
+function fileOf(use: ModelUse | undefined): readonly string[] {
+  return use?.model === undefined ? [] : [use.model.file];
 }
 
 function faultOfParameters(step: StepSpec, names: ReadonlySet<string>): string | undefined {

@@ -17,10 +17,28 @@ export interface AudioEncoding {
   readonly bitrateBps: number;
 }
 
+/** Which frames a film has instead of its source's: a rate, or a factor. */
+export interface Retime {
+  /** Frames a second; 0/0 where a factor is given. */
+  readonly rateNum: number;
+  readonly rateDen: number;
+  /** Frames for each of the source's; 0 where a rate is given. */
+  readonly factor: number;
+  /** Frames between two of the source's are made of both. */
+  readonly between: boolean;
+}
+
 export type FilmTaskKind =
   | {
       readonly $case: 'split';
-      readonly value: { readonly source: string; readonly pieceMs: number };
+      readonly value: {
+        readonly source: string;
+        readonly pieceMs: number;
+        readonly retime?: Retime | undefined;
+        /** Frames beyond its own that a piece holds, before and after. */
+        readonly leadFrames?: number | undefined;
+        readonly tailFrames?: number | undefined;
+      };
     }
   | { readonly $case: 'encode'; readonly value: { readonly video: VideoEncoding | undefined } }
   | {

@@ -25,6 +25,16 @@ function wordsOf(task: Task | undefined): string[] {
       const size = video.width + video.height === 0 ? '' : `${video.width}x${video.height}`;
       return [video.encoder, video.preset, size];
     }
+    case 'interpolate':
+    case 'upscale': {
+      const { use, video } = task.kind.value;
+      return [use?.model?.name ?? '', use?.provider ?? '', video?.encoder ?? ''];
+    }
+    case 'upscaleImages':
+    case 'checkModel': {
+      const { use } = task.kind.value;
+      return [use?.model?.name ?? '', use?.provider ?? ''];
+    }
     case 'audio':
       return [task.kind.value.audio?.encoder ?? ''];
     case 'inferPictures':

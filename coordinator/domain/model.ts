@@ -9,6 +9,10 @@ import type { File } from './task.ts';
 
 /** Numbers of `ModelKind`. */
 export const MODEL_KINDS = { upscale: 1, interpolate: 2, detect: 3, classify: 4 } as const;
+
+/** Number of `TimestepForm`: the model is not told the time. */
+export const TIMESTEP_NONE = 1;
+
 export type ModelKindName = keyof typeof MODEL_KINDS;
 
 /** As furrow.v1.ModelManifest says, field by field; enumerations are the protocol's numbers. */
@@ -42,6 +46,13 @@ export interface UnitModel {
   readonly file: string;
   readonly sha256: string;
   readonly manifest: ModelManifest | undefined;
+}
+
+/** Which model a task uses. */
+export interface ModelUse {
+  readonly model: UnitModel | undefined;
+  /** Of onnxruntime; empty for a GPU's where the unit has one, else cpu. */
+  readonly provider: string;
 }
 
 /** A model that the farm keeps. */

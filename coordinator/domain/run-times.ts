@@ -118,7 +118,13 @@ function workOf(kind: NonNullable<StepSpec['task']>['kind'], scratchBytes: numbe
       return [kind.$case, kind.value.argv[0] ?? ''];
     case 'encode':
       return [kind.$case, kind.value.video];
+    case 'interpolate':
+    case 'upscale':
+      return [kind.$case, kind.value.use?.model?.sha256 ?? '', kind.value.video];
+    case 'upscaleImages':
+      return [kind.$case, kind.value.use?.model?.sha256 ?? ''];
     case 'noop':
+    case 'checkModel':
     case 'scanScene':
     case 'proveRender':
       return [kind.$case];

@@ -4,10 +4,12 @@
  * generated code.
  */
 import type { FilmTaskKind } from './film-tasks.ts';
+import type { InterpolateTaskKind } from './interpolate-tasks.ts';
+import type { UpscaleTaskKind } from './upscale-tasks.ts';
 import type { InferTaskKind } from './infer-tasks.ts';
 import type { RenderTaskKind } from './render-tasks.ts';
 
-export type { AudioEncoding, VideoEncoding } from './film-tasks.ts';
+export type { AudioEncoding, Retime, VideoEncoding } from './film-tasks.ts';
 
 export interface File {
   /** Relative: no `..`, no leading slash, no control characters. */
@@ -32,6 +34,8 @@ export type TaskKind =
   // eslint-disable-next-line typescript/no-generated-empty-object-type -- the message has no fields
   | { readonly $case: 'noop'; readonly value: Record<never, never> }
   | FilmTaskKind
+  | InterpolateTaskKind
+  | UpscaleTaskKind
   | InferTaskKind
   | RenderTaskKind;
 

@@ -1,10 +1,13 @@
 /** Every recipe, by its field in `SubmitJobRequest.work`. A new one is a case here. */
 import type { SubmitJobRequest } from '../../proto/gen/furrow/v1/job_service.ts';
+import { checkModelSteps } from '../recipes/check-model.ts';
+import { interpolateSteps } from '../recipes/interpolate.ts';
 import type { KnownModels } from '../recipes/models.ts';
 import type { RecipePlan } from '../recipes/recipe.ts';
 import { inferSteps } from '../recipes/infer.ts';
 import { renderSteps } from '../recipes/render.ts';
 import { transcodeSteps } from '../recipes/transcode.ts';
+import { upscaleSteps } from '../recipes/upscale.ts';
 
 type Work = NonNullable<SubmitJobRequest['work']>;
 export type RecipeWork = Exclude<Work, { readonly $case: 'steps' }>;
@@ -24,6 +27,21 @@ export function planOf(work: RecipeWork, models: KnownModels): RecipeJob {
       return {
         plan: transcodeSteps(work.value),
         usualName: work.value.source?.name ?? 'transcode',
+      };
+    case 'upscale':
+      return {
+        plan: upscaleSteps(work.value, models),
+        usualName: work.value.source?.name ?? 'upscale',
+      };
+    case 'interpolate':
+      return {
+        plan: interpolateSteps(work.value, models),
+        usualName: work.value.source?.name ?? 'interpolate',
+      };
+    case 'checkModel':
+      return {
+        plan: checkModelSteps(work.value, models),
+        usualName: `check ${work.value.model}`,
       };
     case 'infer': {
       const { source, model } = work.value;

@@ -2,20 +2,27 @@
  * Runs the film runners one after the other in a temporary tree, as the farm would: each attempt in a
  * directory of its own that holds its inputs, and outputs taken by pattern. No farm is needed.
  */
-import { copyFile, cp, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { copyFile, cp, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { MemorySampler } from '../../agent/process/memory-sampler.ts';
-import { ProcessRecords } from '../../agent/process/process-records.ts';
 import { runProcess, type ProcessHost } from '../../agent/process/run-process.ts';
-import { VramUse } from '../../agent/process/vram-use.ts';
 import { audioRunner } from '../../agent/runners/film/audio.ts';
 import { concatRunner } from '../../agent/runners/film/concat.ts';
 import { encodeRunner } from '../../agent/runners/film/encode.ts';
 import { proveFilmRunner } from '../../agent/runners/film/prove-film.ts';
 import { splitRunner } from '../../agent/runners/film/split.ts';
+import { upscaleRunner } from '../../agent/runners/film/upscale.ts';
 import type { Runner, RunnerContext, RunOutcome, UnitWork } from '../../agent/runners/runner.ts';
-import type { AudioEncoding, Task, VideoEncoding } from '../../proto/gen/furrow/v1/task.ts';
+import type { UnitModel } from '../../proto/gen/furrow/v1/model.ts';
+import type {
+  AudioEncoding,
+  SplitTask,
+  Task,
+  VideoEncoding,
+} from '../../proto/gen/furrow/v1/task.ts';
+import { ModelTree } from './model-tree.ts';
+
+const MODEL_FILE = 'model.onnx';
 
 interface ProgressReport {
   readonly fraction: number;
@@ -34,6 +41,12 @@ export interface ChainOptions {
   /** Name of the film. */
   readonly film?: string;
   readonly pieceMs?: number;
+  /** Chunks are made larger by this model. */
+  readonly upscale?: { readonly model: UnitModel; readonly file: Uint8Array };
+  /** Of each unit that makes a chunk; 0 for no limit. */
+  readonly ramBytes?: number;
+  /** More that split is told. */
+  readonly split?: Partial<SplitTask>;
 }
 
 export interface ChainResult {
@@ -52,13 +65,13 @@ export interface ChainResult {
 export class FilmChain {
   readonly root: string;
   readonly #host: ProcessHost;
+  readonly #models: ModelTree;
+  #ramBytes = 0;
 
   private constructor(root: string) {
     this.root = root;
-    this.#host = {
-      records: new ProcessRecords(join(root, 'processes')),
-      sampler: new MemorySampler(new VramUse()),
-    };
+    this.#models = new ModelTree(root);
+    this.#host = this.#models.host;
   }
 
   static async open(): Promise<FilmChain> {
@@ -66,6 +79,7 @@ export class FilmChain {
   }
 
   async close(): Promise<void> {
+    await this.#models.close();
     await rm(this.root, { recursive: true, force: true });
   }
 
@@ -95,16 +109,25 @@ export class FilmChain {
     };
 
     const pieceMs = options.pieceMs ?? 1000;
-    const split = { $case: 'split', value: { source, pieceMs } } as const;
+    const split = { $case: 'split', value: { source, pieceMs, ...options.split } } as const;
     if (!(await step('split', splitRunner, split, [source], ['plan.json', 'piece-*']))) {
       return ended();
     }
-    const encode = { $case: 'encode', value: { video: { ...VIDEO, ...options.video } } } as const;
+    const video = { ...VIDEO, ...options.video };
+    const { upscale } = options;
+    if (upscale !== undefined) await writeFile(join(store, MODEL_FILE), upscale.file);
+    const chunk: TaskKind =
+      upscale === undefined
+        ? { $case: 'encode', value: { video } }
+        : { $case: 'upscale', value: { use: { model: upscale.model, provider: '' }, video } };
+    const runner = upscale === undefined ? encodeRunner : upscaleRunner;
     for (const piece of await matching(store, 'piece-*')) {
       const name = `encode ${piece}`;
-      const inputs = [piece, 'plan.json'];
+      const inputs = [piece, 'plan.json', ...(upscale === undefined ? [] : [MODEL_FILE])];
       const outputs = ['chunk-*', 'seal-*'];
-      if (!(await step(name, encodeRunner, encode, inputs, outputs, piece))) return ended();
+      this.#ramBytes = options.ramBytes ?? 0;
+      if (!(await step(name, runner, chunk, inputs, outputs, piece))) return ended();
+      this.#ramBytes = 0;
     }
     const audio = { $case: 'audio', value: { source, audio: options.audio } } as const;
     if (!(await step('audio', audioRunner, audio, [source], ['audio.*']))) return ended();
@@ -145,18 +168,21 @@ export class FilmChain {
   ): Promise<RunOutcome> {
     const directory = await mkdtemp(join(this.root, 'attempt-'));
     await prepare(directory);
-    return runner.run(unitWork(directory, kind, runner.kind, item), this.context());
+    const work = unitWork(directory, kind, runner.kind, item);
+    return runner.run(work, this.context([], [], work));
   }
 
   /** Real processes as an agent starts them: groups, records, no farm. */
-  context(log: string[] = [], progress: ProgressReport[] = []): RunnerContext {
+  context(log: string[] = [], progress: ProgressReport[] = [], work?: UnitWork): RunnerContext {
     const { signal } = new AbortController();
+    const models = work === undefined ? undefined : this.#models.context(work, signal);
     return {
       signal,
       progress: (fraction, counter) => progress.push({ fraction, counter }),
       log: (line) => log.push(line),
       run: (request) => runProcess(this.#host, request, { signal, log: (line) => log.push(line) }),
-      lendModel: () => Promise.reject(new Error('this tree has no models')),
+      lendModel: (request) =>
+        models?.lendModel(request) ?? Promise.reject(new Error('there is no attempt')),
     };
   }
 
@@ -190,8 +216,9 @@ export class FilmChain {
     }
     const log: string[] = [];
     const progress: ProgressReport[] = [];
-    const work = unitWork(directory, kind, step, item);
-    const outcome = await runner.run(work, this.context(log, progress));
+    const made = unitWork(directory, kind, step, item);
+    const work = { ...made, demand: { ...made.demand, ramBytes: this.#ramBytes } };
+    const outcome = await runner.run(work, this.context(log, progress, work));
     if (outcome.state === 'succeeded') {
       for (const pattern of outputs) {
         for (const name of await matching(directory, pattern)) {

@@ -2,6 +2,8 @@
 import type { ModelWork, WorkerAnswer } from '../model-work.ts';
 import type { FramePipes } from './frame-pipes.ts';
 import type { LoadedModel } from './load-model.ts';
+import { checkRun } from './check-run.ts';
+import { interpolateFrames } from './interpolate-frames.ts';
 import { inferPictures } from './infer-pictures.ts';
 import { upscaleFrames } from './upscale-frames.ts';
 
@@ -30,9 +32,12 @@ export async function doWork(
 ): Promise<void> {
   switch (work.kind) {
     case 'upscale':
-      await upscaleFrames(model, work, context);
-      return;
+      return upscaleFrames(model, work, context);
+    case 'interpolate':
+      return interpolateFrames(model, work, context);
+    case 'check':
+      return checkRun(model, work, context);
     case 'infer':
-      await inferPictures(model, work, context);
+      return inferPictures(model, work, context);
   }
 }

@@ -14,9 +14,10 @@ import type { MediaInput } from './ffmpeg-argv.ts';
 import { FilmFault, processFault } from './film-fault.ts';
 import { filmRunner, type FilmAttempt } from './film-runner.ts';
 import { chunkName, readPlan, sealName, type FilmPlan, type SourceTrack } from './film-plan.ts';
+import { filmFrameCount, filmPieces, filmTimeBase, filmTimeline } from './film-frames.ts';
 import { readLimitMs } from './media-limits.ts';
 import { containerStartUs, probeMedia, probeSource, tracksOf } from './source-facts.ts';
-import { durationsUs, formatUs, unpackTimes } from './timeline.ts';
+import { durationsUs, formatUs } from './timeline.ts';
 
 type ConcatAttempt = FilmAttempt<ConcatTask>;
 
@@ -73,11 +74,11 @@ async function concat(attempt: ConcatAttempt): Promise<void> {
           ['-bsf:v', 'setts=pts=PTS:dts=max(DTS\\,PREV_OUTDTS+1)'],
           audio === undefined ? [] : audioOptions(tracks),
           carriedOptions(attempt, container, tracks, inputs.length - 1),
-          ['-video_track_timescale', String(plan.timeBase.den), ...muxerOptions(container)],
+          ['-video_track_timescale', String(filmTimeBase(plan).den), ...muxerOptions(container)],
         ].flat(),
       },
     ],
-    ({ frame }) => context.progress(Math.min(1, frame / plan.frames), frame, 'joining'),
+    ({ frame }) => context.progress(Math.min(1, frame / filmFrameCount(plan)), frame, 'joining'),
     // Chunks, source and film are each read or written, and the film once more for its index.
     { limitMs: readLimitMs(3 * chunkBytes + sourceBytes) },
   );
@@ -115,10 +116,10 @@ async function refuseUnlikeChunks(attempt: ConcatAttempt, plan: FilmPlan): Promi
 
 /** Each chunk with the time until the next begins, so that rounding never adds up. */
 function chunkList(plan: FilmPlan): string {
-  const times = unpackTimes(plan.times);
-  const starts = plan.pieces.map((piece) => times[piece.firstFrame]!);
-  const end = times.at(-1)! + plan.lastFrameTicks;
-  const durations = durationsUs([...starts, end], plan.timeBase);
+  const { times, timeBase, lastFrameTicks } = filmTimeline(plan);
+  const starts = filmPieces(plan).map((piece) => times[piece.firstFrame]!);
+  const end = times.at(-1)! + lastFrameTicks;
+  const durations = durationsUs([...starts, end], timeBase);
   const lines = plan.pieces.map(
     (piece, i) => `file '${chunkName(piece)}'\nduration ${formatUs(durations[i]!)}\n`,
   );

@@ -19,6 +19,7 @@ import { AUDIO_FRAMES_OPTIONS, AudioSpanReader, type AudioSpan } from './audio-s
 import type { ChunkSeal } from './chunk-seal.ts';
 import { oneLine, processFault } from './film-fault.ts';
 import type { FilmAttempt } from './film-runner.ts';
+import { filmFrameCount, filmPieces } from './film-frames.ts';
 import type { FilmPlan } from './film-plan.ts';
 import { takeLines } from './list-file.ts';
 import { decodeLimitMs, soundLimitMs } from './media-limits.ts';
@@ -76,10 +77,12 @@ export async function readFilm(
       ...(hasAudio ? [{ name: { file: AUDIO_LIST }, options: AUDIO_FRAMES_OPTIONS }] : []),
     ],
     ({ frame }) => {
-      const share = Math.min(1, frame / plan.frames);
+      const share = Math.min(1, frame / filmFrameCount(plan));
       context.progress(0.95 * share, frame, 'reading');
     },
-    { limitMs: decodeLimitMs(plan.frames, width * height) + soundLimitMs(seconds, tracks) },
+    {
+      limitMs: decodeLimitMs(filmFrameCount(plan), width * height) + soundLimitMs(seconds, tracks),
+    },
   );
   if (!run.ok && run.result.exitCode === null) throw processFault(run, `reading ${task.film}`);
   const complaint = run.complaints[0] ?? (run.ok ? undefined : 'ffmpeg failed');
@@ -105,9 +108,10 @@ export function isProvenInChunks({
 function checkAll({ plan }: FilmToRead, shown: readonly number[]): Check {
   return {
     check: 'decoded frames, without complaint',
-    expected: plan.frames,
+    expected: filmFrameCount(plan),
     found: shown.length,
-    finding: shown.length === plan.frames ? undefined : `it decodes to ${shown.length} frames`,
+    finding:
+      shown.length === filmFrameCount(plan) ? undefined : `it decodes to ${shown.length} frames`,
   };
 }
 
@@ -118,7 +122,9 @@ function checkSeams(
 ): Check {
   const times = packets.map(({ pts }) => pts).sort((a, b) => a - b);
   const decoded = new Set(shown);
-  const missing = plan.pieces.filter(({ firstFrame }) => !decoded.has(times[firstFrame] ?? NaN));
+  const missing = filmPieces(plan).filter(
+    ({ firstFrame }) => !decoded.has(times[firstFrame] ?? NaN),
+  );
   const at = secondsOf(times[missing[0]?.firstFrame ?? 0] ?? 0, timeBase);
   return {
     check: 'first frames of chunks that decode, without complaint',

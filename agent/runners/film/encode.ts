@@ -1,48 +1,19 @@
 /**
  * Encodes one piece into a chunk with exactly the frames that the plan gives it, and vouches for the
- * chunk: number and times of its frames, that each shows what its source frame showed, and that it
- * decodes. All of it here, so that the checks run in parallel on the agents.
+ * chunk. All of it here, so that the checks run in parallel on the agents.
  */
-import { rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
-import { MAX_PIXELS } from '../../../kit/film-fence.ts';
 import type { EncodeTask } from '../../../proto/gen/furrow/v1/task.ts';
-import { FilmFault, oneLine, processFault } from './film-fault.ts';
-import { filmRunner, type FilmAttempt } from './film-runner.ts';
+import { checkChunk, ENCODE_SHARE, sealChunk, SOURCE_THUMBS } from './check-chunk.ts';
 import { encoderSettings, knownEncoder, type EncoderSettings } from './encoder-settings.ts';
-import {
-  chunkName,
-  pieceTimes,
-  readPlan,
-  sealName,
-  type FilmPlan,
-  type PlanPiece,
-} from './film-plan.ts';
-import {
-  digestOrder,
-  digestPackets,
-  FRAMEHASH,
-  parsePacketHash,
-  parseStreamHeader,
-  type PacketHash,
-  type StreamHeader,
-} from './packet-digest.ts';
-import { THUMB_BYTES, THUMB_FILTER, type Likeness } from './picture-likeness.ts';
-import { compareThumbFiles } from './thumb-files.ts';
-import { formatClock, rescale, secondsOf } from './timeline.ts';
-import { writeSeal } from './chunk-seal.ts';
-import { takeLines } from './list-file.ts';
-import { decodeLimitMs } from './media-limits.ts';
+import { FilmFault, processFault } from './film-fault.ts';
+import { filmFrameRate, filmTimeBase, pieceFrames } from './film-frames.ts';
+import { chunkName, readPlan, type FilmPlan, type PlanPiece } from './film-plan.ts';
+import { filmRunner, type FilmAttempt } from './film-runner.ts';
 import { bookedThreads, type MediaRun } from './media-process.ts';
+import { ownFrameFilters, rateFilters } from './piece-graph.ts';
+import { THUMB_FILTER } from './picture-likeness.ts';
 
 type EncodeAttempt = FilmAttempt<EncodeTask>;
-
-const SOURCE_THUMBS = 'thumbs-source.gray';
-const CHUNK_THUMBS = 'thumbs-chunk.gray';
-const CHUNK_PACKETS = 'packets-chunk.txt';
-
-/** Encoding is nearly all of the work; the rest is the check. */
-const ENCODE_SHARE = 0.95;
 
 export const encodeRunner = filmRunner('encode', encode);
 
@@ -53,21 +24,17 @@ async function encode(attempt: EncodeAttempt): Promise<void> {
   if (piece === undefined) {
     throw new FilmFault('invalid-input', `${work.item} is not a piece of the plan`);
   }
+  refuseBetween(plan);
   const settings = settingsFor(attempt, plan);
   const run = await encodePiece(attempt, plan, piece, settings);
-  const { header, packets, likeness } = await checkChunk(attempt, plan, piece, run);
-  await writeSeal(work.directory, sealName(piece), {
-    version: 1,
-    piece: piece.name,
-    frames: piece.frames,
-    packetsSha256: digestPackets(packets),
-    orderSha256: digestOrder(packets),
-    ...header,
-    pixelFormat: settings.pixelFormat,
-    meanDifference: likeness.meanDifference,
-    worstDifference: likeness.worstDifference,
-  });
-  for (const name of [SOURCE_THUMBS, CHUNK_THUMBS]) await rm(join(work.directory, name));
+  const checked = await checkChunk(attempt, plan, piece, run);
+  await sealChunk(work.directory, piece, checked, settings.pixelFormat);
+}
+
+/** Only other steps make frames that the source does not have. */
+function refuseBetween({ film }: FilmPlan): void {
+  if (film === undefined || (film.retime.factor === 0 && !film.retime.between)) return;
+  throw new FilmFault('invalid-input', 'the plan wants frames between those of the source');
 }
 
 function settingsFor({ task, work }: EncodeAttempt, plan: FilmPlan): EncoderSettings {
@@ -84,7 +51,12 @@ function settingsFor({ task, work }: EncodeAttempt, plan: FilmPlan): EncoderSett
     throw new FilmFault('invalid-input', `encoder ${video.encoder} is not known`);
   }
   const threads = video.threads || bookedThreads(work);
-  return encoderSettings(encoder, video, plan.source, threads);
+  return encoderSettings(
+    encoder,
+    video,
+    { ...plan.source, frameRate: filmFrameRate(plan) },
+    threads,
+  );
 }
 
 async function encodePiece(
@@ -93,12 +65,14 @@ async function encodePiece(
   piece: PlanPiece,
   settings: EncoderSettings,
 ): Promise<MediaRun> {
-  const { den } = plan.timeBase;
+  const { den } = filmTimeBase(plan);
+  const { frames } = pieceFrames(piece);
   const stream = plan.mode === 'whole' ? plan.source.stream : 'v:0';
   const graph =
-    `[0:${stream}]${[...timeFilters(plan, piece), ...settings.filters].join(',')},split[film][copy];` +
-    `[copy]${THUMB_FILTER}[thumbs]`;
-  const exactTimes = ['-fps_mode', 'passthrough', '-enc_time_base', `1/${den}`];
+    `[0:${stream}]${[...ownFrameFilters(plan, piece), ...settings.filters].join(',')},split[own][copy];` +
+    `[own]${[...rateFilters(plan, piece), 'null'].join(',')}[film];[copy]${THUMB_FILTER}[thumbs]`;
+  const timedIn = (ticksPerSecond: number): string[] =>
+    [['-fps_mode', 'passthrough'], '-enc_time_base', `1/${ticksPerSecond}`].flat();
   const run = await media.ffmpeg(
     [
       {
@@ -110,7 +84,7 @@ async function encodePiece(
       {
         name: { file: chunkName(piece) },
         options: [
-          ['-filter_complex', graph, '-map', '[film]', ...exactTimes, ...settings.options],
+          ['-filter_complex', graph, '-map', '[film]', ...timedIn(den), ...settings.options],
           [
             '-map_metadata',
             '-1',
@@ -125,12 +99,12 @@ async function encodePiece(
       },
       {
         name: { file: SOURCE_THUMBS },
-        options: ['-map', '[thumbs]', ...exactTimes, '-f', 'rawvideo'],
+        options: ['-map', '[thumbs]', ...timedIn(plan.timeBase.den), '-f', 'rawvideo'],
       },
     ],
     ({ frame, fps }) =>
       context.progress(
-        ENCODE_SHARE * Math.min(1, frame / piece.frames),
+        ENCODE_SHARE * Math.min(1, frame / frames),
         frame,
         fps > 0 ? `${Math.round(fps)} fps` : '',
       ),
@@ -139,114 +113,4 @@ async function encodePiece(
   );
   if (!run.ok) throw processFault(run, `encoding ${piece.name}`);
   return run;
-}
-
-/** Exactly the piece's frames, the first at 0, in ticks of 1/den. */
-function timeFilters(plan: FilmPlan, piece: PlanPiece): string[] {
-  const times = pieceTimes(plan, piece);
-  const inPiece = (ticks: number): number =>
-    rescale(ticks, plan.timeBase, piece.timeBase) + piece.shiftTicks;
-  const first = inPiece(times[0]!);
-  // Until just after the last frame of its own: what follows in the file belongs to the next piece.
-  const end = inPiece(times.at(-1)!) + 1;
-  const trim = plan.mode === 'cut' ? [`trim=start_pts=${first}:end_pts=${end}`] : [];
-  return [...trim, `setpts=PTS-(${first})`, `settb=1/${plan.timeBase.den}`];
-}
-
-interface CheckedChunk {
-  readonly header: StreamHeader;
-  readonly packets: readonly PacketHash[];
-  readonly likeness: Likeness;
-}
-
-/** Decodes the chunk once and holds it against the plan and the source's pictures. */
-async function checkChunk(
-  { media, work, context }: EncodeAttempt,
-  plan: FilmPlan,
-  piece: PlanPiece,
-  encoded: MediaRun,
-): Promise<CheckedChunk> {
-  const name = chunkName(piece);
-  const run = await media.ffmpeg(
-    [{ name, options: ['-copyts', '-err_detect', 'explode'] }],
-    [
-      {
-        name: { file: CHUNK_THUMBS },
-        options: [
-          ['-map', '0:v:0', '-vf', THUMB_FILTER, '-fps_mode', 'passthrough'],
-          ['-f', 'rawvideo'],
-        ].flat(),
-      },
-      { name: { file: CHUNK_PACKETS }, options: ['-map', '0:v:0', ...FRAMEHASH] },
-    ],
-    ({ frame }) =>
-      context.progress(
-        ENCODE_SHARE + (1 - ENCODE_SHARE) * Math.min(1, frame / piece.frames),
-        piece.frames + frame,
-        'checking',
-      ),
-    // Whatever size it was scaled to.
-    { limitMs: decodeLimitMs(piece.frames, MAX_PIXELS) },
-  );
-  if (!run.ok) throw processFault(run, `checking ${name}`);
-  if (run.complaints.length > 0) {
-    throw new FilmFault('bad-output', `${name} does not decode: ${oneLine(run.complaints[0]!)}`);
-  }
-  const file = (part: string): string => join(work.directory, part);
-  const header: string[] = [];
-  const packets: PacketHash[] = [];
-  await takeLines(work.directory, CHUNK_PACKETS, (line) => {
-    const packet = parsePacketHash(line);
-    if (packet !== undefined) packets.push(packet);
-    else header.push(line);
-  });
-  refuseWrongTimes(plan, piece, packets, encoded);
-  const [source, chunk] = [file(SOURCE_THUMBS), file(CHUNK_THUMBS)];
-  const bytes = piece.frames * THUMB_BYTES;
-  const chunkBytes = (await stat(chunk)).size;
-  if ((await stat(source)).size !== bytes || chunkBytes !== bytes) {
-    throw new FilmFault(
-      'bad-output',
-      `${name} decodes to ${chunkBytes / THUMB_BYTES} frames, not ${piece.frames}`,
-    );
-  }
-  const likeness = await compareThumbFiles(source, chunk, piece.frames);
-  if (likeness.fault !== undefined) {
-    throw new FilmFault('bad-output', `${name}: ${likeness.fault}`);
-  }
-  return { header: parseStreamHeader(header), packets, likeness };
-}
-
-function refuseWrongTimes(
-  plan: FilmPlan,
-  piece: PlanPiece,
-  packets: readonly PacketHash[],
-  encoded: MediaRun,
-): void {
-  const times = pieceTimes(plan, piece);
-  if (packets.length !== piece.frames) {
-    const at = secondsOf(times[0]! - plan.times.first, plan.timeBase);
-    // The decoder said that it could not make frames of some packets: that is the source's damage,
-    // the same on every agent.
-    if (encoded.complaints.length > 0 && packets.length < piece.frames) {
-      throw new FilmFault(
-        'invalid-input',
-        `${plan.source.name} is damaged in the stretch from ${formatClock(at)}: ` +
-          `${piece.frames - packets.length} of ${piece.frames} frames cannot be decoded`,
-      );
-    }
-    throw new FilmFault(
-      'bad-output',
-      `${chunkName(piece)} has ${packets.length} frames, not ${piece.frames}`,
-    );
-  }
-  const found = packets.map((packet) => packet.pts).sort((a, b) => a - b);
-  const wrong = found.findIndex((pts, i) => pts !== (times[i]! - times[0]!) * plan.timeBase.num);
-  if (wrong >= 0) {
-    throw new FilmFault(
-      'bad-output',
-      `${chunkName(piece)}: frame ${wrong} is at tick ${found[wrong]}, ` +
-        `not ${(times[wrong]! - times[0]!) * plan.timeBase.num}`,
-    );
-  }
 }

@@ -52,7 +52,7 @@ export function encoderSettings(
 }
 
 /** A piece's container may not carry what the source's said about colour: say it again. */
-function colourTags({ colour }: Source): string[] {
+export function colourTags({ colour }: Source): string[] {
   const known = Object.entries({
     range: colour.range,
     color_primaries: colour.primaries,

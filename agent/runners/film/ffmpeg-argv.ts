@@ -16,6 +16,8 @@ export interface MediaInput {
   readonly options?: readonly string[];
   /** An ffconcat list of our own, whose files are opened under the same fence. */
   readonly list?: boolean;
+  /** A named pipe of our own, in which a model's worker writes. */
+  readonly pipe?: boolean;
   /** A sequence of pictures under names of ours, such as `picture-%06d.png`. */
   readonly frames?: boolean;
 }

@@ -7,11 +7,18 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import type { Retime } from '../../../proto/gen/furrow/v1/task.ts';
 import { FilmFault } from './film-fault.ts';
 import { MAX_FRAMES, MAX_SIDE_PIXELS } from './media-limits.ts';
+import { sourceTimeline } from './film-frames.ts';
+import { retimed, retimedCount, stretchOf } from './retime.ts';
 import { unpackTimes } from './timeline.ts';
 
 export const PLAN_NAME = 'plan.json';
+
+/** Rates are fractions of whole numbers below a million; no camera or filter makes more of a frame. */
+const MAX_RATE_TERM = 1_000_000;
+const MAX_FACTOR = 64;
 
 const count = z.number().int().nonnegative();
 const integer = z.number().int();
@@ -34,6 +41,22 @@ const pieceSchema = z.object({
   timeBase: timeBaseSchema,
   /** Times in the piece's file = times in the source + this, in the file's ticks. */
   shiftTicks: integer,
+  /** Frames that its file holds before and after its own; absent for none. */
+  leadFrames: count.optional(),
+  tailFrames: count.optional(),
+  /** The film's frames that are made of its own, where the film's frames are not the source's. */
+  film: z.object({ firstFrame: count, frames: z.number().int().positive() }).optional(),
+});
+
+/** Frames that the film has instead of the source's. */
+const filmSchema = z.object({
+  retime: z.object({
+    rateNum: count.max(MAX_RATE_TERM),
+    rateDen: count.max(MAX_RATE_TERM),
+    factor: count.max(MAX_FACTOR),
+    between: z.boolean(),
+  }),
+  frames: z.number().int().positive().max(MAX_FRAMES),
 });
 
 const trackSchema = z.object({
@@ -47,7 +70,8 @@ const trackSchema = z.object({
 });
 
 const planSchema = z.object({
-  version: z.literal(1),
+  /** 2 where the film has other frames than the source: who knows version 1 only would not see it. */
+  version: z.union([z.literal(1), z.literal(2)]),
   source: z.object({
     name: z.string(),
     codec: word,
@@ -87,6 +111,7 @@ const planSchema = z.object({
    */
   mode: z.enum(['cut', 'whole']),
   pieces: z.array(pieceSchema).min(1),
+  film: filmSchema.optional(),
 });
 
 export type FilmPlan = z.infer<typeof planSchema>;
@@ -117,7 +142,26 @@ export async function readPlan(directory: string): Promise<FilmPlan> {
   if (next !== plan.frames || frames !== plan.frames) {
     throw new FilmFault('invalid-input', `${PLAN_NAME}: its pieces are not its frames`);
   }
+  if (plan.film !== undefined) refuseOtherFilm(plan, plan.film.retime);
   return plan;
+}
+
+/** Its pieces' stretches of the film are computed anew: what rests on them indexes frames by them. */
+function refuseOtherFilm(plan: FilmPlan, retime: Retime): void {
+  const refuse = (what: string): never => {
+    throw new FilmFault('invalid-input', `${PLAN_NAME}: ${what}`);
+  };
+  const { rateNum, rateDen, factor } = retime;
+  if (factor === 0 && (rateNum === 0 || rateDen === 0)) refuse('its film has no frame rate');
+  const source = sourceTimeline(plan);
+  if (retimedCount(source, retime) !== plan.film?.frames) refuse('its film has other frames');
+  const frames = retimed(source, retime);
+  for (const piece of plan.pieces) {
+    const { firstFrame, frames: count } = stretchOf(frames, piece.firstFrame, piece.frames);
+    if (piece.film?.firstFrame !== firstFrame || piece.film.frames !== count) {
+      refuse(`${piece.name} becomes other frames of the film`);
+    }
+  }
 }
 
 /** Presentation times of one piece's frames, in the source. */

@@ -19,9 +19,11 @@ type TaskValue<Kind extends TaskKind['$case']> = Extract<TaskKind, { $case: Kind
 export function filmRunner<Kind extends TaskKind['$case']>(
   kind: Kind,
   run: (attempt: FilmAttempt<TaskValue<Kind>>) => Promise<void>,
+  traits: Pick<Runner, 'usesModel'> = {},
 ): Runner {
   return {
     kind,
+    ...traits,
     async run(work, context): Promise<RunOutcome> {
       if (work.task.kind?.$case !== kind) throw new Error(`not a task of kind ${kind}`);
       const task = work.task.kind.value as TaskValue<Kind>;

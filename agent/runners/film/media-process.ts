@@ -133,6 +133,10 @@ export class MediaProcess {
     const opened: MediaInput[] = [];
     let bytes = 0;
     for (const input of inputs) {
+      if (input.pipe === true) {
+        opened.push(input);
+        continue;
+      }
       const { alias, sizeBytes } = await this.#inputs.open(input.name);
       opened.push({ ...input, name: alias });
       bytes += sizeBytes;

@@ -23,36 +23,58 @@ export interface Likeness {
   readonly fault: string | undefined;
 }
 
-/** Some consecutive frames of a film. */
-export interface Stretch {
-  /** The frame that the thumbs begin with. */
-  readonly startsAt: number;
-  /** Frames to be compared, from … until (exclusive); the others are there as neighbours. */
-  readonly from: number;
-  readonly until: number;
+/** Which of the source's frames the film's frames show; without it, each shows that of its own number. */
+export interface ShownFrames {
+  /** For each frame of the film, the source's frame that it shows or comes after. */
+  readonly from: readonly number[];
+  /** For each, how far on the way to the next it lies; above 0 it is made of both. */
+  readonly part: readonly number[];
 }
 
-/** Compares thumbs of equally many frames, both in display order. */
+/** Some consecutive frames of a film. */
+export interface Stretch {
+  /** The frames that the thumbs begin with: the film's and the source's. */
+  readonly startsAt: number;
+  readonly sourceStartsAt: number;
+  /** Frames to be compared, from … until (exclusive). */
+  readonly from: number;
+  readonly until: number;
+  readonly shown?: ShownFrames | undefined;
+}
+
+/** Compares thumbs of a film's frames with thumbs of its source's, both in display order. */
 export function compareThumbs(
   source: Uint8Array,
   encoded: Uint8Array,
-  stretch: Stretch = { startsAt: 0, from: 0, until: source.length / THUMB_BYTES },
+  stretch: Stretch = {
+    startsAt: 0,
+    sourceStartsAt: 0,
+    from: 0,
+    until: encoded.length / THUMB_BYTES,
+  },
 ): Likeness {
-  const { startsAt, from, until } = stretch;
-  const end = startsAt + source.length / THUMB_BYTES;
-  const between = (shown: number, other: number): number =>
-    difference(source, other - startsAt, encoded, shown - startsAt);
+  const { startsAt, sourceStartsAt, from, until, shown } = stretch;
+  const end = sourceStartsAt + source.length / THUMB_BYTES;
   let sum = 0;
   let worst = 0;
   let fault: string | undefined;
   for (let i = from; i < until; i += 1) {
-    const own = between(i, i);
+    const like = shown?.from[i] ?? i;
+    const to = (other: number): number =>
+      difference(source, other - sourceStartsAt, encoded, i - startsAt);
+    const between = (shown?.part[i] ?? 0) > 0 && like + 1 < end;
+    // What lies between two is no farther from the nearer one than that is from the other.
+    const slack = between
+      ? difference(source, like - sourceStartsAt, source, like + 1 - sourceStartsAt)
+      : 0;
+    const own = between ? Math.min(to(like), to(like + 1)) : to(like);
     sum += own;
     worst = Math.max(worst, own);
-    fault ??= own > MAX_DIFFERENCE ? `frame ${i} shows another picture` : undefined;
-    for (const other of [i - 1, i + 1]) {
-      if (fault !== undefined || other < startsAt || other >= end || own < MARGIN) continue;
-      if (between(i, other) + MARGIN < own / 2) {
+    fault ??= own > MAX_DIFFERENCE + slack ? `frame ${i} shows another picture` : undefined;
+    if (between) continue;
+    for (const other of [like - 1, like + 1]) {
+      if (fault !== undefined || other < sourceStartsAt || other >= end || own < MARGIN) continue;
+      if (to(other) + MARGIN < own / 2) {
         fault = `frame ${i} shows what frame ${other} should`;
       }
     }

@@ -1,6 +1,7 @@
 /** What the proof of a film says of it beyond its checks. */
 import type { Check, ProvenFile } from '../../../kit/proof-report.ts';
 import { writeProof as writeReport } from '../proof-report.ts';
+import { filmFrameCount } from './film-frames.ts';
 import type { FilmPlan } from './film-plan.ts';
 import type { MediaStream } from './source-facts.ts';
 
@@ -28,7 +29,7 @@ export async function writeProof(
       height: plan.source.height,
       pixelFormat: plan.source.pixelFormat,
     },
-    frames: plan.frames,
+    frames: filmFrameCount(plan),
     chunks: plan.pieces.length,
   };
   await writeReport(directory, { files: [film], checks, facts });

@@ -19,12 +19,13 @@ import { containerOf } from './container.ts';
 import { readFilm } from './decode-proof.ts';
 import { FilmFault, processFault } from './film-fault.ts';
 import { filmRunner, type FilmAttempt } from './film-runner.ts';
+import { filmFrameCount, filmPieces, filmTimeline } from './film-frames.ts';
 import { readPlan, sealName, type FilmPlan } from './film-plan.ts';
 import { digestOrder, digestPackets, type PacketHash } from './packet-digest.ts';
 import { writeProof } from './proof-report.ts';
 import { soundLimitMs } from './media-limits.ts';
 import { pictureStream, probeMedia, type MediaFacts, type MediaStream } from './source-facts.ts';
-import { formatClock, parseTimeBase, secondsOf, unpackTimes, type TimeBase } from './timeline.ts';
+import { formatClock, parseTimeBase, secondsOf, type TimeBase } from './timeline.ts';
 
 type ProofAttempt = FilmAttempt<ProveFilmTask>;
 
@@ -61,7 +62,7 @@ async function proveFilm(attempt: ProofAttempt): Promise<void> {
   if (fault !== undefined) {
     throw new FilmFault('bad-output', `${task.film} is not proven: ${fault.finding}`);
   }
-  context.progress(1, plan.frames * 2, `${checks.length} checks`);
+  context.progress(1, filmFrameCount(plan) * 2, `${checks.length} checks`);
 }
 
 /**
@@ -87,12 +88,12 @@ async function probeFilm({ media, task }: ProofAttempt): Promise<MediaFacts> {
 
 function frameCount(plan: FilmPlan, packets: readonly PacketHash[]): Check {
   const found = packets.length;
+  const expected = filmFrameCount(plan);
   return {
     check: 'frames',
-    expected: plan.frames,
+    expected,
     found,
-    finding:
-      found === plan.frames ? undefined : `it has ${found} frames, the source ${plan.frames}`,
+    finding: found === expected ? undefined : `it has ${found} frames, not ${expected}`,
   };
 }
 
@@ -104,10 +105,10 @@ function frameTimesAndDuration(
   base: TimeBase,
   leadSeconds: number,
 ): Check[] {
-  const times = unpackTimes(plan.times);
+  const { times, timeBase, lastFrameTicks } = filmTimeline(plan);
   const delay = plan.videoDelayUs / 1e6;
   const at = packets.map((packet) => secondsOf(packet.pts, base)).sort((a, b) => a - b);
-  const wanted = times.map((time) => secondsOf(time - times[0]!, plan.timeBase) + delay);
+  const wanted = times.map((time) => secondsOf(time - times[0]!, timeBase) + delay);
   // A container that cannot go below 0 moves everything alike; then the audio has moved as well.
   const shift = (at[0] ?? 0) - (wanted[0] ?? 0);
   const tolerance = secondsOf(1, base) + 2e-6;
@@ -119,7 +120,7 @@ function frameTimesAndDuration(
     worst = Math.max(worst, off);
   }
   const frame = frameSeconds(plan);
-  const last = secondsOf(plan.lastFrameTicks, plan.timeBase);
+  const last = secondsOf(lastFrameTicks, timeBase);
   const expected = wanted.at(-1)! - wanted[0]! + last;
   const found = at.length === 0 ? 0 : at.at(-1)! - at[0]! + last;
   const container = Number(film.format.duration ?? 0);
@@ -169,7 +170,7 @@ function chunksInOrder(
   let same = 0;
   let shownUntil = -Infinity;
   let finding: string | undefined;
-  for (const [i, piece] of plan.pieces.entries()) {
+  for (const [i, piece] of filmPieces(plan).entries()) {
     const seal = seals[i]!;
     const stretch = packets.slice(piece.firstFrame, piece.firstFrame + piece.frames);
     const times = stretch.map(({ pts }) => pts);
@@ -215,7 +216,7 @@ async function sourceAudio(
     }));
   }
   const reader = new AudioSpanReader();
-  const seconds = frameSeconds(plan) * plan.frames;
+  const seconds = frameSeconds(plan) * filmFrameCount(plan);
   const run = await media.ffmpegLines(
     [{ name: task.source }],
     AUDIO_FRAMES_OPTIONS,
@@ -228,7 +229,6 @@ async function sourceAudio(
 
 /** Length of a frame on average. */
 function frameSeconds(plan: FilmPlan): number {
-  const times = unpackTimes(plan.times);
-  const ticks = times.at(-1)! - times[0]! + plan.lastFrameTicks;
-  return secondsOf(ticks, plan.timeBase) / plan.frames;
+  const { times, timeBase, lastFrameTicks } = filmTimeline(plan);
+  return secondsOf(times.at(-1)! - times[0]! + lastFrameTicks, timeBase) / times.length;
 }

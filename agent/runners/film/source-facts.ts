@@ -15,6 +15,7 @@ const streamSchema = z.object({
   width: z.number().optional(),
   height: z.number().optional(),
   pix_fmt: z.string().optional(),
+  sample_aspect_ratio: z.string().optional(),
   sample_rate: z.string().optional(),
   time_base: z.string().optional(),
   avg_frame_rate: z.string().optional(),

@@ -2,10 +2,10 @@
  * Indexes a film once and cuts it into pieces that can be encoded apart. What cannot be cut exactly
  * (no times in the container, a clock that jumps) becomes one piece: the source itself.
  */
-import { copyFile, link, readdir, rm } from 'node:fs/promises';
+import { copyFile, link } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FilmFault, oneLine, processFault } from './film-fault.ts';
-import { filmRunner, type FilmAttempt } from './film-runner.ts';
+import { filmRunner } from './film-runner.ts';
 import {
   frameTimes,
   isSteady,
@@ -13,11 +13,13 @@ import {
   refuseEndless,
   refuseTruncated,
   tooManyFrames,
+  type PacketRow,
 } from './frame-index.ts';
 import { PLAN_NAME, writePlan, type FilmPlan, type PlanPiece } from './film-plan.ts';
 import { decodeLimitMs, MAX_FRAMES } from './media-limits.ts';
-import { cutPiece, type CutSource, type PieceClock } from './piece-cut.ts';
-import { cutInOnePass, type CutList } from './piece-pass.ts';
+import { cutPieces, INDEX_SHARE, type SplitAttempt } from './cut-pieces.ts';
+import { withRetime } from './film-frames.ts';
+import { retimedCount, type Timeline } from './retime.ts';
 import {
   pictureStream,
   probeAndDecode,
@@ -27,20 +29,10 @@ import {
   type MediaStream,
 } from './source-facts.ts';
 import { describePicture } from './picture.ts';
-import { packTimes, parseTimeBase, pieceStarts, secondsOf, type TimeBase } from './timeline.ts';
-
-type SplitAttempt = FilmAttempt<{ readonly source: string; readonly pieceMs: number }>;
+import { packTimes, parseTimeBase, secondsOf, type TimeBase } from './timeline.ts';
 
 /** A clock that moves more than this between two packets has jumped. */
 const MAX_STEP_SECONDS = 10;
-
-const DEFAULT_PIECE_MS = 10_000;
-
-/** An attempt may leave 4,000 outputs; a very long film gets longer pieces instead. */
-const MAX_PIECES = 3000;
-
-/** Finding and cutting share the bar by what they cost on a large file. */
-const INDEX_SHARE = 0.3;
 
 export const splitRunner = filmRunner('split', split);
 
@@ -68,21 +60,27 @@ async function split(attempt: SplitAttempt): Promise<void> {
   const steady = isSteady(index.packets, (MAX_STEP_SECONDS * base.den) / base.num);
   const times = steady ? frameTimes(index.packets) : undefined;
   if (times !== undefined && times.length > 0) refuseEndless(task.source, times, base);
-  const cut =
+  const timeline =
     times === undefined || times.length === 0
       ? undefined
-      : await cutAll(
-          attempt,
-          { name: task.source, stream: picture.index, timeBase: base, packets: index.packets },
-          times,
-        );
+      : { timeBase: base, times, lastFrameTicks: lastTicks(index.packets, times) };
+  if (timeline !== undefined) refuseEndlessFilm(attempt, timeline);
+  const source = { name: task.source, stream: picture.index, timeBase: base };
+  const pieces =
+    timeline === undefined
+      ? undefined
+      : await cutPieces(attempt, { ...source, packets: index.packets }, timeline);
   const described = { facts, picture, base };
-  const plan =
-    cut === undefined || times === undefined
+  const sourcePlan =
+    pieces === undefined || timeline === undefined
       ? await planWhole(attempt, described, index.packets.length)
-      : planCut(attempt, described, times, cut, index.packets.at(-1)!.duration);
+      : planCut(attempt, described, timeline, pieces);
+  const plan = task.retime === undefined ? sourcePlan : withRetime(sourcePlan, task.retime);
   await writePlan(work.directory, plan);
-  context.log(`${PLAN_NAME}: ${plan.frames} frames in ${plan.pieces.length} pieces (${plan.mode})`);
+  context.log(
+    `${PLAN_NAME}: ${plan.frames} frames in ${plan.pieces.length} pieces (${plan.mode})` +
+      (plan.film === undefined ? '' : `, ${plan.film.frames} frames of the film`),
+  );
   context.progress(1, index.packets.length + plan.frames, `${plan.pieces.length} pieces`);
 }
 
@@ -137,102 +135,6 @@ async function refuseUndecodable(
   );
 }
 
-interface CutResult {
-  readonly pieces: readonly PlanPiece[];
-}
-
-/** Cuts all pieces; undefined when one of them cannot be cut exactly. */
-async function cutAll(
-  attempt: SplitAttempt,
-  source: CutSource,
-  times: readonly number[],
-): Promise<CutResult | undefined> {
-  const { task } = attempt;
-  const { num, den } = source.timeBase;
-  const pieceMs = task.pieceMs > 0 ? task.pieceMs : DEFAULT_PIECE_MS;
-  const keyTimes = source.packets
-    .filter((packet) => packet.key && !packet.discarded)
-    .map((packet) => packet.pts!)
-    .sort((a, b) => a - b);
-  const shortest = (times.at(-1)! - times[0]!) / MAX_PIECES;
-  const pieceTicks = Math.max((pieceMs * den) / (1000 * num), shortest);
-  const starts = pieceStarts(times, keyTimes, pieceTicks);
-  // NUT keeps any time base; Matroska's is a millisecond, and its own files survive it best.
-  const extension = num === 1 && den === 1000 ? 'mkv' : 'nut';
-  const names = starts.map((_, i) => `piece-${String(i).padStart(5, '0')}.${extension}`);
-  const ranges = starts.map((start, i) => ({
-    fromPts: times[start]!,
-    untilPts: times[starts[i + 1] ?? times.length] ?? times.at(-1)! + 1,
-  }));
-  const list = { ranges, names, pattern: `piece-%05d.${extension}` };
-  const clocks =
-    (await cutTogether(attempt, source, list)) ?? (await cutEach(attempt, source, list));
-  if (clocks === undefined) return undefined;
-  return {
-    pieces: names.map((name, i) => ({
-      name,
-      firstFrame: starts[i]!,
-      frames: (starts[i + 1] ?? times.length) - starts[i]!,
-      ...clocks[i]!,
-    })),
-  };
-}
-
-async function cutTogether(
-  attempt: SplitAttempt,
-  source: CutSource,
-  list: CutList,
-): Promise<readonly PieceClock[] | undefined> {
-  const { media, work, context } = attempt;
-  const count = source.packets.length;
-  const clocks = await cutInOnePass(media, work.directory, source, list, (packets) =>
-    context.progress(
-      INDEX_SHARE + (1 - INDEX_SHARE) * Math.min(1, packets / count),
-      count + packets,
-      'cutting',
-    ),
-  );
-  if (clocks === undefined) {
-    await removePieces(attempt);
-    context.log('no one pass cuts exactly here: each piece is cut by itself');
-  }
-  return clocks;
-}
-
-/** Undefined when one piece cannot be cut exactly. */
-async function cutEach(
-  attempt: SplitAttempt,
-  source: CutSource,
-  { names, ranges }: CutList,
-): Promise<readonly PieceClock[] | undefined> {
-  const { media, context } = attempt;
-  const clocks: PieceClock[] = [];
-  for (const [i, name] of names.entries()) {
-    const clock = await cutPiece(media, source, ranges[i]!, name);
-    if (clock === undefined) {
-      await removePieces(attempt);
-      context.log(`${name} cannot be cut exactly: the film stays in one piece`);
-      return undefined;
-    }
-    clocks.push(clock);
-    const share = clocks.length / names.length;
-    context.progress(
-      INDEX_SHARE + (1 - INDEX_SHARE) * share,
-      // Beyond what one pass over all of them had counted.
-      source.packets.length * 2 + clocks.length,
-      `${clocks.length} of ${names.length} pieces`,
-    );
-  }
-  return clocks;
-}
-
-/** What was cut before the cutting failed is no output. */
-async function removePieces({ work }: SplitAttempt): Promise<void> {
-  for (const name of await readdir(work.directory)) {
-    if (name.startsWith('piece-')) await rm(join(work.directory, name));
-  }
-}
-
 interface Described {
   readonly facts: MediaFacts;
   readonly picture: MediaStream;
@@ -242,9 +144,8 @@ interface Described {
 function planCut(
   attempt: SplitAttempt,
   described: Described,
-  times: readonly number[],
-  cut: CutResult,
-  lastDuration: number,
+  { times, lastFrameTicks }: Timeline,
+  pieces: readonly PlanPiece[],
 ): FilmPlan {
   const { facts, base } = described;
   const start = Number(facts.format.start_time ?? 0);
@@ -252,9 +153,9 @@ function planCut(
   return {
     ...commonPlan(attempt, described, times),
     videoDelayUs: Math.round(delaySeconds * 1e6),
-    lastFrameTicks: lastDuration > 0 ? lastDuration : typicalStep(times),
+    lastFrameTicks,
     mode: 'cut',
-    pieces: [...cut.pieces],
+    pieces: [...pieces],
   };
 }
 
@@ -299,6 +200,7 @@ async function planWhole(
     );
   }
   refuseEndless(task.source, times, base);
+  refuseEndlessFilm(attempt, { timeBase: base, times, lastFrameTicks: typicalStep(times) });
   // Its bytes say what it is, not what it was called.
   const name = 'piece-00000.bin';
   const from = join(work.directory, task.source);
@@ -332,6 +234,27 @@ function commonPlan(
     frames: times.length,
     times: packTimes(times),
   };
+}
+
+/** Throws FilmFault `invalid-input` where the film that is asked for has more frames than are taken. */
+function refuseEndlessFilm({ task }: SplitAttempt, timeline: Timeline): void {
+  const { retime } = task;
+  if (retime === undefined) return;
+  if (retime.factor === 0 && (retime.rateNum === 0 || retime.rateDen === 0)) {
+    throw new FilmFault('invalid-input', 'the task asks for a frame rate of 0');
+  }
+  const frames = retimedCount(timeline, retime);
+  if (frames > MAX_FRAMES) {
+    throw new FilmFault(
+      'invalid-input',
+      `${task.source} would become a film of ${frames} frames, at most ${MAX_FRAMES} are made; ask for a lower rate`,
+    );
+  }
+}
+
+function lastTicks(packets: readonly PacketRow[], times: readonly number[]): number {
+  const { duration } = packets.at(-1)!;
+  return duration > 0 ? duration : typicalStep(times);
 }
 
 /** The median step, for a last frame whose length the container does not say. */

@@ -159,7 +159,10 @@ async function compare(
     const message = `${task.film} shows ${shownFrames} frames, not ${frames.length}`;
     throw new FilmFault('bad-output', message);
   }
-  const likeness = await compareThumbFiles(made!, shown!, frames.length);
+  const likeness = await compareThumbFiles(made!, shown!, {
+    sourceFrames: frames.length,
+    frames: frames.length,
+  });
   if (likeness.fault === undefined) return likeness;
   throw new FilmFault('bad-output', `${task.film}: ${likeness.fault}`);
 }

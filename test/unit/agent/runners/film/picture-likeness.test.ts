@@ -48,6 +48,38 @@ describe('likeness of frames', () => {
   });
 });
 
+describe('frames of a film that are not its source’s', () => {
+  const source = thumbs([0, 1, 2, 3]);
+  const compare = (frames: readonly number[], from: readonly number[], part: readonly number[]) =>
+    compareThumbs(source, thumbs(frames, 2), {
+      startsAt: 0,
+      sourceStartsAt: 0,
+      from: 0,
+      until: frames.length,
+      shown: { from, part },
+    });
+
+  test('each is held against the frame that it shows', () => {
+    const from = [0, 0, 2, 3, 3];
+    const part = [0, 0, 0, 0, 0];
+    expect(compare([0, 0, 2, 3, 3], from, part).fault).toBeUndefined();
+    expect(compare([0, 1, 2, 3, 3], from, part).fault).toBe('frame 1 shows what frame 1 should');
+  });
+
+  test('one between two may show either, or a mixture, and nothing else', () => {
+    const part = [0, 0.5, 0];
+    expect(compare([0, 0, 1], [0, 0, 1], part).fault).toBeUndefined();
+    expect(compare([0, 1, 1], [0, 0, 1], part).fault).toBeUndefined();
+    const grey = thumbs([0, 1, 1]);
+    grey.fill(255, THUMB_BYTES, 2 * THUMB_BYTES);
+    const stretch = { startsAt: 0, sourceStartsAt: 0, from: 0, until: 3 };
+    const shown = { from: [0, 0, 1], part };
+    expect(compareThumbs(source, grey, { ...stretch, shown }).fault).toBe(
+      'frame 1 shows another picture',
+    );
+  });
+});
+
 describe('stretch by stretch', () => {
   let directory: string;
   beforeEach(async () => {
@@ -69,7 +101,12 @@ describe('stretch by stretch', () => {
       const encoded = thumbs(frames, 2);
       await writeFile(two, encoded);
       const whole = compareThumbs(source, encoded);
-      const found = await compareThumbFiles(one, two, frames.length, stretch);
+      const found = await compareThumbFiles(
+        one,
+        two,
+        { sourceFrames: 7, frames: frames.length },
+        stretch,
+      );
       expect(found).toEqual({
         ...whole,
         meanDifference: expect.closeTo(whole.meanDifference, 9) as number,

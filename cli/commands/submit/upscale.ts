@@ -1,0 +1,107 @@
+import type { File } from '../../../proto/gen/furrow/v1/step.ts';
+import { defineCommand } from '../../command.ts';
+import { FILM_ENDINGS, outputName } from '../../film-name.ts';
+import { checkSource } from '../../local-files.ts';
+import { bitsPerSecond, bytes, integerIn, numberIn } from '../../options.ts';
+import { checkOutputOption, SUBMIT_OPTIONS, type SubmitOptions } from '../../submit-options.ts';
+
+interface UpscaleOptions extends SubmitOptions {
+  readonly model?: string;
+  readonly scale?: number;
+  readonly provider?: string;
+  readonly cpus?: number;
+  readonly memory?: number;
+  readonly vram?: number;
+  readonly encoder?: string;
+  readonly crf?: number;
+  readonly preset?: string;
+  readonly audio?: string;
+  readonly audioBitrate?: number;
+  readonly pieceSeconds?: number;
+  readonly film?: string;
+  readonly mixedEncoders?: boolean;
+}
+
+export const upscale = defineCommand<UpscaleOptions>({
+  name: 'upscale',
+  summary: 'a film twice, three or four times as large, by a model',
+  description:
+    'Makes a film larger by a model that the farm keeps (furrow models list): its frames keep their times, and its audio and subtitles are kept. What does not fit into memory goes through the model in tiles, with the same result.',
+  arguments: [{ syntax: '<file>', help: 'the film' }],
+  options: [
+    { flags: '--model <name>', help: 'a model that upscales, as furrow models list shows it' },
+    {
+      flags: '--scale <n>',
+      help: 'refuse a model of another scale',
+      parse: integerIn(2, 8),
+    },
+    {
+      flags: '--provider <name>',
+      help: 'what runs the model: cpu, cuda, tensorrt, dml, coreml or webgpu (default: cpu; cuda with --vram)',
+    },
+    { flags: '--cpus <n>', help: 'CPUs of each unit (default: 2)', parse: integerIn(1, 64) },
+    {
+      flags: '--memory <size>',
+      help: 'memory of each unit, such as 4G (default: about 2G)',
+      parse: bytes,
+    },
+    { flags: '--vram <size>', help: 'on a GPU with so much memory free, such as 6G', parse: bytes },
+    {
+      flags: '--encoder <name>',
+      help: 'libx264, libx265, libsvtav1 or libvpx-vp9 (default: libx264)',
+    },
+    {
+      flags: '--crf <n>',
+      help: 'constant quality, smaller is better (default: 20)',
+      // In the protocol 0 is the default: whoever says 0 means something else.
+      parse: integerIn(1, 63),
+    },
+    { flags: '--preset <name>', help: "the encoder's preset (default: medium)" },
+    { flags: '--audio <encoder>', help: 'aac, libopus or copy (default: aac)' },
+    { flags: '--audio-bitrate <rate>', help: 'such as 128k, for each track', parse: bitsPerSecond },
+    {
+      flags: '--piece-seconds <s>',
+      help: 'wanted length of a piece (default: 10)',
+      parse: numberIn(0.1, 3600),
+    },
+    { flags: '--film <name>', help: 'name of the film; its ending chooses the container' },
+    {
+      flags: '--mixed-encoders',
+      help: 'let different versions of ffmpeg encode pieces (default: one for the film)',
+    },
+    ...SUBMIT_OPTIONS,
+  ],
+  examples: [
+    ['furrow submit upscale clip.mp4 --model anime -o large.mp4', 'by the scale of the model'],
+    ['furrow submit upscale clip.mp4 --model anime --vram 4G', 'on GPUs'],
+  ],
+  async run([path = ''], options, context) {
+    const film = await outputName({ name: options.film, output: options.output }, FILM_ENDINGS);
+    const local = await checkSource(path);
+    await checkOutputOption(options);
+    const wanted = {
+      model: options.model ?? '',
+      scale: options.scale ?? 0,
+      provider: options.provider ?? '',
+      cpus: options.cpus ?? 0,
+      ramBytes: options.memory ?? 0,
+      vramBytes: options.vram ?? 0,
+      video: {
+        encoder: options.encoder ?? '',
+        crf: options.crf ?? 0,
+        preset: options.preset ?? '',
+        width: 0,
+        height: 0,
+        threads: 0,
+      },
+      audio: { encoder: options.audio ?? '', bitrateBps: options.audioBitrate ?? 0 },
+      film,
+      pieceMs: Math.round((options.pieceSeconds ?? 0) * 1000),
+      mixedEncoders: options.mixedEncoders,
+    };
+    const workOf = ([source]: readonly File[]) =>
+      ({ $case: 'upscale', value: { source, ...wanted } }) as const;
+    const { submitWithFiles } = await import('../../submit-job.ts');
+    return submitWithFiles([local], workOf, local.name, options, context);
+  },
+});

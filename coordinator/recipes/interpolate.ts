@@ -1,0 +1,105 @@
+/**
+ * The recipe `interpolate`: `transcode`, but that each piece becomes frames at other times, of which a model makes
+ * those that the source does not have. Pieces hold two frames of what follows them: the first is the other end of
+ * their last step, the second tells whether a new scene begins there.
+ */
+import { type ModelManifest, TIMESTEP_NONE } from '../domain/model.ts';
+import type { AudioEncoding, File, Retime, StepSpec, VideoEncoding } from '../domain/task.ts';
+import { faultOfProvider, withModel } from './model-demand.ts';
+import { type ChosenModel, chooseModel, type KnownModels } from './models.ts';
+import { invalid, isWhole, type RecipePlan } from './recipe.ts';
+import { transcodeSteps } from './transcode.ts';
+
+/** What a user asks for; absent, empty and zero fields take the defaults. */
+export interface InterpolateRequest {
+  readonly source?: File | undefined;
+  /** The farm's name of it. */
+  readonly model: string;
+  /** Frames for each of the source's; 0 where a rate is asked for. Without either, 2. */
+  readonly factor: number;
+  /** Frames a second, as a fraction; 0 where a factor is asked for. */
+  readonly rateNum: number;
+  readonly rateDen: number;
+  readonly video?: VideoEncoding | undefined;
+  readonly audio?: AudioEncoding | undefined;
+  readonly film: string;
+  readonly pieceMs: number;
+  readonly provider: string;
+  readonly mixedEncoders?: boolean | undefined;
+}
+
+const MAX_FACTOR = 16;
+const MAX_RATE = 480;
+/** As `plan.json` takes them. */
+const MAX_RATE_TERM = 1_000_000;
+const TAIL_FRAMES = 2;
+
+export function interpolateSteps(request: InterpolateRequest, models: KnownModels): RecipePlan {
+  const { source, video, audio, film, pieceMs, mixedEncoders } = request;
+  const model = chooseModel(models, request.model, 'interpolate');
+  if (model.state === 'invalid') return model;
+  const retime = retimeOf(request);
+  const fault =
+    faultOfRetime(retime) ??
+    faultOfModel(model.unit.manifest, retime) ??
+    faultOfProvider(request.provider);
+  if (fault !== undefined) return invalid(fault);
+  if ((video?.width ?? 0) !== 0 || (video?.height ?? 0) !== 0) {
+    return invalid('interpolate keeps the size of the film: leave width and height 0');
+  }
+  const plan = transcodeSteps({ source, video, audio, film, pieceMs, mixedEncoders });
+  if (plan.state === 'invalid') return plan;
+  const steps = plan.steps.map((step) => retimed(step, retime, model, request.provider));
+  return { state: 'ok', steps };
+}
+
+function retimeOf({ factor, rateNum, rateDen }: InterpolateRequest): Retime {
+  const isRate = rateNum !== 0 || rateDen !== 0;
+  return { rateNum, rateDen, factor: factor || (isRate ? 0 : 2), between: true };
+}
+
+function faultOfRetime({ factor, rateNum, rateDen }: Retime): string | undefined {
+  if (factor !== 0 && (rateNum !== 0 || rateDen !== 0)) {
+    return 'give a factor or a frame rate, not both';
+  }
+  if (factor !== 0) {
+    return isWhole(factor, 2, MAX_FACTOR)
+      ? undefined
+      : `factor ${factor} is out of range: use 2 to ${MAX_FACTOR}`;
+  }
+  const isFraction = isWhole(rateNum, 1, MAX_RATE_TERM) && isWhole(rateDen, 1, MAX_RATE_TERM);
+  const rate = rateNum / rateDen;
+  return isFraction && rate >= 1 && rate <= MAX_RATE
+    ? undefined
+    : `frame rate ${rateNum}/${rateDen} is out of range: use 1 to ${MAX_RATE} frames a second`;
+}
+
+/** One that is not told the time halves, and halves again. */
+function faultOfModel({ timestep }: ModelManifest, { factor }: Retime): string | undefined {
+  if (timestep !== TIMESTEP_NONE || [2, 4, 8, 16].includes(factor)) return undefined;
+  return 'this model makes the frame half-way and is not told other times: use factor 2, 4, 8 or 16, or another model';
+}
+
+/** The same film chain: only what the pieces hold, and what makes chunks of them, is another. */
+function retimed(step: StepSpec, retime: Retime, model: ChosenModel, provider: string): StepSpec {
+  const kind = step.task?.kind;
+  switch (kind?.$case) {
+    case 'split': {
+      const value = { ...kind.value, retime, tailFrames: TAIL_FRAMES };
+      return { ...step, task: { kind: { ...kind, value } } };
+    }
+    case 'encode': {
+      const { encoder = '', crf = 0, preset = '' } = kind.value.video ?? {};
+      const use = { model: model.unit, provider };
+      const value = { use, video: { encoder, crf, preset } };
+      return {
+        ...step,
+        task: { kind: { $case: 'interpolate', value } },
+        inputs: [...step.inputs, model.input],
+        demand: step.demand && withModel(step.demand, model, provider),
+      };
+    }
+    default:
+      return step;
+  }
+}

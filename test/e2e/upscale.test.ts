@@ -1,0 +1,83 @@
+/** Films through a model on a real farm: from the command line to a film that is proven. */
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Sandbox } from '../../agent/sandbox/sandbox.ts';
+import { Clips, probeLines } from '../support/clips.ts';
+import { startFarm, type TestFarm, until } from '../support/farm.ts';
+import { hungryModel, nanModel, nearestModel } from '../support/onnx-models.ts';
+
+const hasSandbox = (await Sandbox.open({ readable: [], hidden: [] })).state === 'open';
+
+let clips: Clips;
+beforeAll(async () => {
+  clips = await Clips.open();
+});
+afterAll(() => clips.close());
+
+async function addModel(farm: TestFarm, name: string, file: Buffer, scale = 2): Promise<void> {
+  const path = join(farm.workDir, `${name}.onnx`);
+  writeFileSync(path, file);
+  const manifest = join(farm.workDir, `${name}.json`);
+  writeFileSync(manifest, JSON.stringify({ kind: 'upscale', licence: 'CC0-1.0', scale, halo: 0 }));
+  expect(await farm.furrow('models', 'add', path, '--manifest', manifest)).toMatchObject({
+    code: 0,
+  });
+}
+
+test('a film comes out twice as large, its model stays for the next piece, and errors say what to do', async () => {
+  const sandbox = hasSandbox ? 'bwrap' : 'off';
+  const farm = await startFarm({ agents: { box: ['--cpus', '2', '--sandbox', sandbox] } });
+  await addModel(farm, 'twice', nearestModel(2));
+  await addModel(farm, 'broken', nanModel(2));
+  const clip = await clips.path('odd-size');
+  const film = join(farm.workDir, 'film.mkv');
+  const upscale = (...args: readonly string[]) => farm.furrow('submit', 'upscale', clip, ...args);
+
+  const made = await upscale('--model', 'twice', '--scale', '2', '--cpus', '1', '-o', film);
+  expect(made.stderr).toBe('');
+  expect(made.code).toBe(0);
+  const [source] = await probeLines(clip, 'v:0', 'stream=width,height');
+  const [width = 0, height = 0] = (source ?? '').split(',').map(Number);
+  const even = (side: number): number => side * 2;
+  expect(await probeLines(film, 'v:0', 'stream=width,height')).toEqual([
+    `${even(width)},${even(height)}`,
+  ]);
+
+  const [worker] = workersUnder(farm, 'box');
+  expect(worker, 'kept for the next unit').toBeDefined();
+  const refused = await upscale('--model', 'twice', '--scale', '4');
+  expect(refused.stderr).toContain('makes pictures 2 times as large, not 4');
+  const unknown = await upscale('--model', 'thrice');
+  expect(unknown.stderr).toMatch(/no model named "thrice".*broken, twice/);
+
+  const broken = await upscale('--model', 'broken', '--cpus', '1', '--watch');
+  expect(broken.code).not.toBe(0);
+  expect(broken.stdout + broken.stderr).toContain('no numbers (NaN or infinite)');
+
+  await farm.agent('box').kill();
+  await until('models die with their agent', () => workersUnder(farm, 'box').length === 0);
+});
+
+/** Processes whose folder is one of the agent's models. */
+function workersUnder(farm: TestFarm, agent: string): readonly number[] {
+  const folder = join(farm.home, 'agents', agent);
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => {
+      try {
+        const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+        return words.includes('models/worker/main') && environOf(pid).includes(folder);
+      } catch {
+        return false;
+      }
+    })
+    .map(Number);
+}
+
+function environOf(pid: string): string {
+  return readFileSync(`/proc/${pid}/environ`, 'utf8');
+}
+void hungryModel;
+void execFileSync;
