@@ -1,3 +1,5 @@
+import { setMaxListeners } from 'node:events';
+
 /**
  * An order to end that may come. Its AbortSignal is made only for those who ask for one: most short units
  * are over before anybody does, and signals are costly by the thousand.
@@ -18,6 +20,8 @@ export class Cancellation {
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController();
+      // Each transfer of a unit listens, and some go on side by side.
+      setMaxListeners(0, this.#controller.signal);
       if (this.#state !== undefined) this.#controller.abort(this.#state.reason);
     }
     return this.#controller.signal;

@@ -2,7 +2,7 @@
  * Brings many small files to the farm: read some ahead, asked about by the hundred, sent side by side. What the
  * farm has is not sent; files are known to it for an hour, so that another run of the program goes on.
  */
-import { uploadBlob, findMissing } from '../kit/blob-transfer.ts';
+import { findMissing, uploadBlob } from '../kit/blob-transfer.ts';
 import type { HttpTarget } from '../kit/http-request.ts';
 import { sha256File } from '../kit/sha256-file.ts';
 import type { File } from '../proto/gen/furrow/v1/step.ts';

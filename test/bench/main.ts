@@ -13,6 +13,7 @@ import { measureBlobs } from './blobs.ts';
 import { measureDispatch } from './dispatch.ts';
 import { tableOf, type Figure } from './figure.ts';
 import { measureFilm } from './film.ts';
+import { measureInfer } from './infer.ts';
 import { measureLatency } from './latency.ts';
 import { measureMachine } from './machine.ts';
 import { measureMemory } from './memory.ts';
@@ -77,6 +78,7 @@ const PARTS: Readonly<Record<string, () => Promise<Figure[]>>> = {
   blobs: () => measureBlobs(options, mebibytes),
   agents: () => measureAgents(options, agents),
   film: () => measureFilm(options, filmSeconds, filmRounds),
+  infer: () => measureInfer(options),
   recovery: () => measureRecovery(options),
   placement: measurePlacement,
   year: () => measureYear(year),

@@ -19,7 +19,7 @@ export function listFor(units: number): FileListSpace {
 }
 
 /** SHA-256 of the files that a list names: some that only such lists name, and one that anything may. */
-export function filesIn(list: string): readonly string[] {
+function filesIn(list: string): readonly string[] {
   const units = Number.parseInt(list.slice(MARK.length), 16);
   const own = [0, 1].map((offset) => sharedBlobOf(OWN_BLOBS + units + offset));
   return [...own, sharedBlobOf((units % SHARED_BLOBS) + 1)];

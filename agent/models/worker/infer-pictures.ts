@@ -15,7 +15,7 @@ export async function inferPictures(
   context: WorkContext,
 ): Promise<void> {
   const looker = new PictureLooker(model, work, context);
-  const { pipes, tell } = context;
+  const { pipes } = context;
   const batch: Uint8Array[] = [];
   let done = 0;
   for (let isOver = false; !isOver;) {
@@ -27,8 +27,8 @@ export async function inferPictures(
       const some = batch.splice(0, looker.atOnce);
       const found = await looker.lookAt(some);
       done += found.length;
-      tell({ event: 'result', value: found });
-      tell({ event: 'progress', done });
+      context.tell({ event: 'result', value: found });
+      context.tell({ event: 'progress', done });
       // What memory was too little for is looked at again.
       batch.unshift(...some.slice(found.length));
     }

@@ -94,7 +94,8 @@ async function feedFrames(
     if (late.aborted) throw new FilmFault('timed-out', `decoding ${piece.name} took too long`);
     if (exitCode !== 0) {
       const how = exitCode === null ? `signal ${by}` : `exit ${exitCode}`;
-      throw new FilmFault('failed', `decoding ${piece.name}: ${log.lastLine} (${how})`);
+      const why = log.machineFault === '' ? how : `${log.machineFault} (${how})`;
+      throw new FilmFault('failed', `decoding ${piece.name}: ${why}`);
     }
   } finally {
     await held.close();

@@ -6,8 +6,9 @@ import { FilmFault } from '../film/film-fault.ts';
 import { filmRunner, type FilmAttempt } from '../film/film-runner.ts';
 import type { Runner, UnitWork } from '../runner.ts';
 import { knownLooking, type KnownLooking, look } from './look.ts';
-import { feedPictures, type FedPictures, type Picture } from './picture-feed.ts';
+import { feedPictures, type FedPictures, type Picture, PictureCrash } from './picture-feed.ts';
 import { KIND_BYTES, pictureKindOf, whyNoPicture } from './picture-kind.ts';
+import { ORIENTATION_BYTES, orientationOf } from './picture-orientation.ts';
 import { foundIn, type ResultLine, textOf } from './result-line.ts';
 import { partNames, writeTime } from './unit-part.ts';
 
@@ -25,7 +26,13 @@ async function inferPictures({
   const startedAtMs = Date.now();
   const lines: ResultLine[] = Array.from({ length: work.files.length });
   const pictures = await picturesOf(work, lines);
-  if (pictures.length > 0) await lookAt(work, context, looking, pictures, lines);
+  let left = pictures;
+  while (left.length > 0) {
+    const crash = await lookAt(work, context, looking, left, lines);
+    if (crash === undefined) break;
+    lines[crash.index] = { image: work.files[crash.index]!.name, error: crash.message };
+    left = left.filter(({ index }) => index !== crash.index);
+  }
   const { part, time } = partNames(work.unit);
   await writeFile(join(work.directory, part), lines.map(textOf).join(''));
   await writeTime(join(work.directory, time), lines.length, startedAtMs);
@@ -35,36 +42,49 @@ async function inferPictures({
 async function picturesOf(work: UnitWork, lines: ResultLine[]): Promise<readonly Picture[]> {
   const pictures: Picture[] = [];
   for (const [index, { name }] of work.files.entries()) {
-    const first = await firstBytes(join(work.directory, name));
+    const path = join(work.directory, name);
+    const first = await firstBytes(path, KIND_BYTES);
     const kind = pictureKindOf(first);
     if (kind === undefined) lines[index] = { image: name, error: whyNoPicture(first) };
-    else pictures.push({ index, name, kind });
+    else {
+      const isJpeg = kind === 'jpg';
+      const orientation = isJpeg ? orientationOf(await firstBytes(path, ORIENTATION_BYTES)) : 1;
+      pictures.push({ index, name, kind, orientation });
+    }
   }
   return pictures;
 }
 
-async function firstBytes(path: string): Promise<Uint8Array> {
+async function firstBytes(path: string, count: number): Promise<Buffer> {
   const file = await open(path, 'r');
   try {
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(KIND_BYTES), 0, KIND_BYTES, 0);
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(count), 0, count, 0);
     return buffer.subarray(0, bytesRead);
   } finally {
     await file.close();
   }
 }
 
+/** Answers the picture that ended everything, if one did: nothing is known of the others then. */
 async function lookAt(
   work: UnitWork,
   context: FilmAttempt<InferPicturesTask>['context'],
   looking: KnownLooking,
   pictures: readonly Picture[],
   lines: ResultLine[],
-): Promise<void> {
+): Promise<PictureCrash | undefined> {
   const { manifest } = looking.model;
+  const { directory } = work;
   let fed: FedPictures = { fed: [], lost: new Map() };
-  const found = await look(context, looking, pictures.length, async (signal) => {
-    fed = await feedPictures(context, work.directory, manifest, pictures, signal);
-  });
+  let found: Awaited<ReturnType<typeof look>>;
+  try {
+    found = await look(context, looking, pictures.length, async (signal) => {
+      fed = await feedPictures({ context, directory, manifest, signal }, pictures);
+    });
+  } catch (error) {
+    if (error instanceof PictureCrash) return error;
+    throw error;
+  }
   if (found.length !== fed.fed.length) {
     const message = `${fed.fed.length} pictures went into the model, and ${found.length} came out`;
     throw new FilmFault('failed', message);
@@ -75,4 +95,5 @@ async function lookAt(
     lines[index] = { image, ...size, found: foundIn(manifest, size, found[position]!) };
   });
   for (const [index, error] of fed.lost) lines[index] = { image: work.files[index]!.name, error };
+  return undefined;
 }

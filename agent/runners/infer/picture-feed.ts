@@ -1,7 +1,7 @@
 /**
  * Decodes a unit's pictures into the model's pipe: one ffmpeg for all of one kind, which is many times as fast as
  * one for each. They may have any size: each is scaled to the model's before it goes into the pipe. One that cannot
- * be decoded is left out, with its reason; one that ends ffmpeg itself, too, and the rest is begun anew.
+ * be decoded is left out, with its reason.
  */
 import { mkdir, rm, symlink } from 'node:fs/promises';
 import { join, relative } from 'node:path';
@@ -15,6 +15,7 @@ import { holdPipe } from './hold-pipe.ts';
 import { fitFilter, modelPixels, type PictureSize } from './picture-fit.ts';
 import { PICTURE_DECODERS, type PictureKind } from './picture-kind.ts';
 import { PictureLog } from './picture-log.ts';
+import { type Orientation, UPRIGHT } from './picture-orientation.ts';
 
 /** A picture of the unit's, by its place among them. */
 export interface Picture {
@@ -22,35 +23,56 @@ export interface Picture {
   /** In the unit's directory. */
   readonly name: string;
   readonly kind: PictureKind;
+  readonly orientation: Orientation;
+}
+
+export interface FedPicture extends PictureSize {
+  readonly index: number;
 }
 
 export interface FedPictures {
   /** In the order in which they went into the pipe. */
-  readonly fed: readonly (PictureSize & { readonly index: number })[];
+  readonly fed: readonly FedPicture[];
   /** By place: why one is not among them. */
   readonly lost: ReadonlyMap<number, string>;
+}
+
+/** One that ends ffmpeg itself: what is in the pipe by then may be half a picture, and all begins anew without it. */
+export class PictureCrash extends Error {
+  override readonly name = 'PictureCrash';
+  readonly index: number;
+
+  constructor(index: number, message: string) {
+    super(message);
+    this.index = index;
+  }
+}
+
+/** What feeding needs besides the pictures. */
+export interface Feeding {
+  readonly context: RunnerContext;
+  readonly directory: string;
+  readonly manifest: ModelManifest;
+  readonly signal: AbortSignal;
 }
 
 /** Pictures under names of ours; taken away again. */
 const FOLDER = 'furrow-pictures';
 
-/** Throws FilmFault where not one picture is the cause; what the signal says when aborted. */
+/** Throws PictureCrash; FilmFault where no picture is the cause; what the signal says when aborted. */
 export async function feedPictures(
-  context: RunnerContext,
-  directory: string,
-  manifest: ModelManifest,
+  feeding: Feeding,
   pictures: readonly Picture[],
-  signal: AbortSignal,
 ): Promise<FedPictures> {
-  const fed: (PictureSize & { index: number })[] = [];
+  const fed: FedPicture[] = [];
   const lost = new Map<number, string>();
   // Held open: the model's process must not see an end between one ffmpeg and the next.
-  const held = await holdPipe(join(directory, PIPE_IN), signal);
+  const held = await holdPipe(join(feeding.directory, PIPE_IN), feeding.signal);
   try {
-    for (const some of byKind(pictures)) {
-      const feed = new KindFeed(context, directory, manifest, signal);
-      for (let left = some; left.length > 0;) left = await feed.decode(left, fed, lost);
-      feed.refuseIfNoneCame(some.length);
+    for (const some of alike(pictures)) {
+      const part = await feedAlike(feeding, some);
+      fed.push(...part.fed);
+      for (const [index, reason] of part.lost) lost.set(index, reason);
     }
   } finally {
     await held.close();
@@ -58,108 +80,88 @@ export async function feedPictures(
   return { fed, lost };
 }
 
-function byKind(pictures: readonly Picture[]): readonly (readonly Picture[])[] {
-  const kinds = new Set(pictures.map(({ kind }) => kind));
-  return [...kinds].map((kind) => pictures.filter((picture) => picture.kind === kind));
+/** Those that one ffmpeg can decode: of one kind, and held alike. */
+function alike(pictures: readonly Picture[]): readonly (readonly Picture[])[] {
+  const keyOf = ({ kind, orientation }: Picture): string => `${kind} ${orientation}`;
+  const keys = new Set(pictures.map(keyOf));
+  return [...keys].map((key) => pictures.filter((picture) => keyOf(picture) === key));
 }
 
-class KindFeed {
-  readonly #context: RunnerContext;
-  readonly #directory: string;
-  readonly #manifest: ModelManifest;
-  readonly #signal: AbortSignal;
-  #crashes = 0;
-  #lastCrash = '';
-
-  constructor(
-    context: RunnerContext,
-    directory: string,
-    manifest: ModelManifest,
-    signal: AbortSignal,
-  ) {
-    this.#context = context;
-    this.#directory = directory;
-    this.#manifest = manifest;
-    this.#signal = signal;
-  }
-
-  /** Answers what is left to decode: what came after one that ended ffmpeg. */
-  async decode(
-    pictures: readonly Picture[],
-    fed: (PictureSize & { index: number })[],
-    lost: Map<number, string>,
-  ): Promise<readonly Picture[]> {
-    const log = new PictureLog();
-    const exit = await this.#run(pictures, log);
-    let next = 0;
-    log.decoded.forEach(({ pts, width, height }, count) => {
-      for (const position of range(next, pts)) {
-        lost.set(pictures[position]!.index, log.reasonOf(count, position - next));
-      }
-      fed.push({ index: pictures[pts]!.index, width, height });
-      next = pts + 1;
-    });
-    // It read them all, or ended at the next one.
-    const end = exit === undefined ? pictures.length : Math.min(next + 1, pictures.length);
-    for (const position of range(next, end)) {
-      const reason = log.reasonOf(log.decoded.length, position - next);
-      lost.set(pictures[position]!.index, exit === undefined ? reason : `${reason} (${exit})`);
+/** Decodes pictures that are alike into the pipe. Throws PictureCrash, FilmFault. */
+async function feedAlike(feeding: Feeding, pictures: readonly Picture[]): Promise<FedPictures> {
+  const log = new PictureLog();
+  const exit = await decode(feeding, pictures, log);
+  const fed: FedPicture[] = [];
+  const lost = new Map<number, string>();
+  let next = 0;
+  log.decoded.forEach(({ pts, width, height }, count) => {
+    for (const position of range(next, pts)) {
+      lost.set(pictures[position]!.index, log.reasonOf(count, position - next));
     }
-    if (exit !== undefined && next < pictures.length) {
-      this.#crashes += 1;
-      this.#lastCrash = `${exit}: ${log.lastLine}`;
-    }
-    return pictures.slice(end);
-  }
-
-  /** All alike: it is not the pictures. */
-  refuseIfNoneCame(pictures: number): void {
-    if (this.#crashes < pictures || pictures < 2) return;
-    throw new FilmFault(
-      'failed',
-      `ffmpeg ends at every picture, the last time with ${this.#lastCrash}`,
+    fed.push({ index: pictures[pts]!.index, width, height });
+    next = pts + 1;
+  });
+  // It ends badly as well where there is no good one after the last bad ones.
+  const culprit = pictures[next + log.lostSince];
+  if (exit !== undefined && culprit !== undefined) {
+    throw new PictureCrash(
+      culprit.index,
+      `${log.reasonOf(log.decoded.length, log.lostSince)} (${exit})`,
     );
   }
+  for (const position of range(next, pictures.length)) {
+    lost.set(pictures[position]!.index, log.reasonOf(log.decoded.length, position - next));
+  }
+  return { fed, lost };
+}
 
-  /** Answers how it ended, if not well. */
-  async #run(pictures: readonly Picture[], log: PictureLog): Promise<string | undefined> {
-    const folder = join(this.#directory, FOLDER);
-    await mkdir(folder);
-    const { kind } = pictures[0]!;
-    for (const [number, { name }] of pictures.entries()) {
-      const link = join(folder, `${String(number).padStart(8, '0')}.${kind}`);
-      await symlink(relative(folder, join(this.#directory, name)), link);
-    }
-    const late = AbortSignal.timeout(decodeLimitMs(pictures.length, MAX_PIXELS));
-    try {
-      const { exitCode, signal } = await this.#context.run({
-        program: 'ffmpeg',
-        args: argvFor(kind, this.#manifest),
-        cwd: this.#directory,
-        signal: AbortSignal.any([late, this.#signal]),
-        quiet: true,
-        onStdoutLine: () => undefined,
-        onStderrLine: (line) => log.take(line),
-      });
-      this.#signal.throwIfAborted();
-      if (late.aborted) return 'it takes too long';
-      if (exitCode === 0) return undefined;
-      return exitCode === null ? `signal ${signal}` : `exit ${exitCode}`;
-    } finally {
-      await rm(folder, { recursive: true, force: true });
-    }
+/** Answers how ffmpeg ended, if not well. */
+async function decode(
+  { context, directory, manifest, signal }: Feeding,
+  pictures: readonly Picture[],
+  log: PictureLog,
+): Promise<string | undefined> {
+  const folder = join(directory, FOLDER);
+  await mkdir(folder);
+  const { kind, orientation } = pictures[0]!;
+  for (const [number, { name }] of pictures.entries()) {
+    const link = join(folder, `${String(number).padStart(8, '0')}.${kind}`);
+    await symlink(relative(folder, join(directory, name)), link);
+  }
+  const late = AbortSignal.timeout(decodeLimitMs(pictures.length, MAX_PIXELS));
+  try {
+    const { exitCode, signal: by } = await context.run({
+      program: 'ffmpeg',
+      args: argvFor(kind, orientation, manifest),
+      cwd: directory,
+      signal: AbortSignal.any([late, signal]),
+      quiet: true,
+      onStdoutLine: () => undefined,
+      onStderrLine: (line) => log.take(line),
+    });
+    signal.throwIfAborted();
+    if (late.aborted) return 'it takes too long';
+    if (exitCode === 0) return undefined;
+    if (log.machineFault !== '') throw new FilmFault('infrastructure', log.machineFault);
+    return exitCode === null ? `signal ${by}` : `exit ${exitCode}`;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
   }
 }
 
 /** The reader of numbered pictures alone, and decoders of pictures alone: neither opens anything else. */
-function argvFor(kind: PictureKind, manifest: ModelManifest): string[] {
+function argvFor(kind: PictureKind, orientation: Orientation, manifest: ModelManifest): string[] {
+  const filters = [...UPRIGHT[orientation], 'showinfo=checksum=0', fitFilter(manifest)];
+  // Half a picture is none. But of a TIFF any tag that it does not know would be an error.
+  const strictness = kind === 'tif' ? [] : ['-err_detect', 'explode'];
   return [
     ['-nostdin', '-hide_banner', '-loglevel', 'info', '-nostats', '-y', ...MEMORY_FENCE],
     ['-filter_threads', '1', ...inputFence(['image2'])],
-    ['-codec_whitelist', PICTURE_DECODERS.join(','), '-threads', '1', '-err_detect', 'explode'],
+    ['-codec_whitelist', PICTURE_DECODERS.join(','), '-threads', '1', ...strictness],
     ['-f', 'image2', '-pattern_type', 'sequence', '-start_number', '0', '-framerate', '1'],
+    ['-noautorotate'],
     ['-i', `file:${FOLDER}/%08d.${kind}`, '-map', '0:v:0'],
-    ['-vf', `showinfo=checksum=0,${fitFilter(manifest)}`, '-fps_mode', 'passthrough'],
+    ['-vf', filters.join(','), '-fps_mode', 'passthrough'],
     ['-f', 'rawvideo', '-pix_fmt', modelPixels(manifest), `file:${PIPE_IN}`],
   ].flat();
 }

@@ -17,14 +17,18 @@ const ONE_LOST = /^(\[[^\]]*\] )?Error (while decoding stream|submitting (a )?pa
 const COMPLAINT =
   /^\[(?:png|mjpeg|webp|vp8|bmp|tiff|IMGUTILS|image2|rawvideo)[^\]@]*@ [^\]]*\] (.+)$/i;
 
+/** It is not the picture: this machine's ffmpeg cannot do what it is asked to. */
+const NOT_THE_PICTURE =
+  /Unrecognized option|Option \S+ not found|No such filter|Unknown (decoder|encoder|filter)|error while loading shared libraries/i;
+
 export class PictureLog {
   readonly decoded: DecodedPicture[] = [];
   readonly #onDecoded: (picture: DecodedPicture) => void;
   /** By how many had come through: what was said of each that was lost then. */
   readonly #lost = new Map<number, string[]>();
   #said: string[] = [];
-  /** What it said last that is about no picture. */
-  lastLine = '';
+  /** Why it can decode no picture; empty where it said nothing like it. */
+  machineFault = '';
 
   constructor(onDecoded: (picture: DecodedPicture) => void = () => undefined) {
     this.#onDecoded = onDecoded;
@@ -44,7 +48,12 @@ export class PictureLog {
     const complaint = COMPLAINT.exec(line)?.[1];
     if (complaint !== undefined) this.#said.push(complaint);
     else if (ONE_LOST.test(line)) this.#loseOne();
-    else if (line.trim() !== '') this.lastLine = line.trim();
+    else if (NOT_THE_PICTURE.test(line)) this.machineFault = line.trim();
+  }
+
+  /** How many were lost since the last one that came through, as far as ffmpeg told. */
+  get lostSince(): number {
+    return this.#lost.get(this.decoded.length)?.length ?? 0;
   }
 
   /** What was said of the `position`th picture that was lost after `count` had come through. */

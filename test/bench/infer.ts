@@ -1,0 +1,186 @@
+/**
+ * Pictures through a model on an agent of one core, against a bare loop of onnxruntime on one thread with the same
+ * model and pictures that are decoded already: the farm decodes them, moves them, joins and proves the results. Runs
+ * alternate, so that a busy machine slows both. And how soon a job of many tiny pictures is queued once they are
+ * uploaded. The model is a real one, where this machine has it; else only the latter is measured.
+ */
+import { spawn } from 'node:child_process';
+import { setMaxListeners } from 'node:events';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { uploadMany } from '../../cli/upload-many.ts';
+import { downloadBlob, uploadBlob } from '../../kit/blob-transfer.ts';
+import { lineOf } from '../../kit/file-list.ts';
+import { sha256File } from '../../kit/sha256-file.ts';
+import type { File } from '../../proto/gen/furrow/v1/step.ts';
+import { readManifest } from '../../proto/read-manifest.ts';
+import { hasSharedPhotos, openBareYolox, SHARED_MODELS } from '../support/looking.ts';
+import { BenchFarm, type BenchOptions } from './bench-farm.ts';
+import { atLeast, atMost, type Figure, percentile, plain } from './figure.ts';
+import { ending } from './open-ends.ts';
+import { exitOf } from './processes.ts';
+
+const PICTURES = 600;
+const ROUNDS = 2;
+const REACH_SHARE = 0.9;
+const TINY = 10_000;
+const REACH_QUEUED_MS = 100;
+const SIDE = 416;
+
+export async function measureInfer(options: BenchOptions): Promise<Figure[]> {
+  const folder = await mkdtemp(join(tmpdir(), 'furrow-bench-infer-'));
+  const removeFolder = ending(() => rm(folder, { recursive: true, force: true }));
+  const farm = await BenchFarm.start(options);
+  try {
+    const queuedMs = await queueTiny(farm, join(folder, 'tiny'));
+    const figures = [atMost('infer.queued', queuedMs, 'ms', REACH_QUEUED_MS)];
+    if (!hasSharedPhotos) return figures;
+    await farm.addAgents(['only'], ['--cpus', '1']);
+    return [...figures, ...(await againstBare(farm, folder))];
+  } finally {
+    await farm.close();
+    await removeFolder();
+  }
+}
+
+async function againstBare(farm: BenchFarm, folder: string): Promise<Figure[]> {
+  await addYolox(farm);
+  await makePictures(join(folder, 'pictures'));
+  const list = await upload(farm, join(folder, 'pictures'));
+  // The first one loads the model, as no later one does.
+  await look(farm, list, 'warm-up', folder);
+  const bare = await openBareYolox(1);
+  const input = new Float32Array(3 * SIDE * SIDE).fill(114);
+  await bare.run(input);
+  const rates: { farmed: number; bare: number; units: number }[] = [];
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const startMs = performance.now();
+    for (let n = 0; n < PICTURES / 3; n += 1) await bare.run(input);
+    const bareRate = (PICTURES / 3 / (performance.now() - startMs)) * 1000;
+    rates.push({ bare: bareRate, ...(await look(farm, list, `round-${round}`, folder)) });
+  }
+  const median = (of: 'farmed' | 'bare' | 'units'): number =>
+    percentile(
+      rates.map((rate) => rate[of]),
+      0.5,
+    );
+  return [
+    atLeast('infer.share_of_bare', median('units') / median('bare'), '', REACH_SHARE),
+    plain('infer.job_share_of_bare', median('farmed') / median('bare'), ''),
+    plain('infer.images', median('units'), '1/s'),
+    plain('infer.bare.images', median('bare'), '1/s'),
+  ];
+}
+
+interface List {
+  readonly list: File;
+  readonly count: number;
+  readonly filesBytes: number;
+}
+
+/** Pictures a second of the whole job, and while its units look. */
+async function look(
+  farm: BenchFarm,
+  pictures: List,
+  name: string,
+  folder: string,
+): Promise<{ farmed: number; units: number }> {
+  const startMs = performance.now();
+  const { id } = await submit(farm, pictures, name);
+  const { outputs } = await farm.untilSucceeded(id);
+  const farmed = (pictures.count / (performance.now() - startMs)) * 1000;
+  const summary = outputs.find((file) => file.name === 'summary.json');
+  if (summary === undefined) throw new Error('the job left no summary');
+  const path = join(folder, `${name}.json`);
+  await downloadBlob(targetOf(farm), summary, path);
+  const { imagesPerSecond } = JSON.parse(await readFile(path, 'utf8')) as {
+    imagesPerSecond: number;
+  };
+  return { farmed, units: imagesPerSecond };
+}
+
+function submit(farm: BenchFarm, value: List, name: string) {
+  return farm.submitWork(name, {
+    $case: 'infer',
+    value: {
+      source: { $case: 'pictures', value },
+      model: 'yolox',
+      batch: 0,
+      most: 0,
+      everyMs: 0,
+      perUnit: 0,
+      provider: '',
+      vramBytes: 0,
+    },
+  });
+}
+
+/** Milliseconds from a submit of many to its answer. */
+async function queueTiny(farm: BenchFarm, folder: string): Promise<number> {
+  await mkdir(folder);
+  for (let n = 0; n < TINY; n += 1) {
+    await writeFile(join(folder, `${String(n).padStart(6, '0')}.png`), `tiny picture ${n}`);
+  }
+  const space = await upload(farm, folder);
+  const startMs = performance.now();
+  await farm.submit('tiny', [
+    {
+      name: 'nothing',
+      dependsOn: [],
+      parameters: { kind: { $case: 'fileList', value: { ...space, perUnit: 256 } } },
+      task: { kind: { $case: 'noop', value: {} } },
+      inputs: [],
+      outputs: [],
+      demand: undefined,
+      limits: undefined,
+    },
+  ]);
+  return performance.now() - startMs;
+}
+
+/** Brings a folder's files to the farm, and their list. */
+async function upload(farm: BenchFarm, folder: string): Promise<List> {
+  const names = (await readdir(folder)).toSorted();
+  const locals = await Promise.all(
+    names.map(async (name) => {
+      const path = join(folder, name);
+      return { path, name, sizeBytes: (await stat(path)).size };
+    }),
+  );
+  const { signal } = new AbortController();
+  setMaxListeners(0, signal);
+  const files = await uploadMany(targetOf(farm), locals, { signal, onProgress: () => undefined });
+  const path = `${folder}.list`;
+  await writeFile(path, files.map(lineOf).join(''));
+  const blob = await sha256File(path);
+  await uploadBlob(targetOf(farm), path, blob);
+  const filesBytes = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  return { list: { name: 'list', ...blob }, count: files.length, filesBytes };
+}
+
+async function addYolox(farm: BenchFarm): Promise<void> {
+  const path = join(SHARED_MODELS, 'yolox_nano.onnx');
+  const blob = await sha256File(path);
+  await uploadBlob(targetOf(farm), path, blob);
+  const json = await readFile(join(process.cwd(), 'examples/models/yolox_nano.json'), 'utf8');
+  const read = readManifest(JSON.parse(json));
+  if (read.state !== 'ok') throw new Error(read.fault);
+  const { models } = farm.client;
+  const file = { name: 'yolox_nano.onnx', ...blob };
+  const request = { name: 'yolox', file, manifest: read.manifest, replace: false };
+  await farm.client.call(models.addModel.bind(models), request);
+}
+
+async function makePictures(folder: string): Promise<void> {
+  await mkdir(folder);
+  const source = ['-f', 'lavfi', '-i', 'testsrc2=s=480x360:r=30', '-frames:v', String(PICTURES)];
+  const child = spawn('ffmpeg', ['-v', 'error', ...source, join(folder, '%06d.jpg')], {
+    stdio: 'inherit',
+  });
+  await exitOf(child);
+}
+
+function targetOf({ httpUrl: url, token, trust }: BenchFarm) {
+  return { url, token, trust };
+}
