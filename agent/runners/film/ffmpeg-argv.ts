@@ -20,6 +20,8 @@ export interface MediaInput {
   readonly pipe?: boolean;
   /** A sequence of pictures under names of ours, such as `picture-%06d.png`. */
   readonly frames?: boolean;
+  /** One picture. */
+  readonly picture?: boolean;
 }
 
 export interface MediaOutput {
@@ -95,8 +97,9 @@ export function ffprobeArgv(name: string, options: readonly string[]): string[] 
   ].flat();
 }
 
-function kindOf({ list, frames }: MediaInput): InputKind {
+function kindOf({ list, frames, picture }: MediaInput): InputKind {
   if (list === true) return 'list';
+  if (picture === true) return 'picture';
   return frames === true ? 'frames' : 'film';
 }
 

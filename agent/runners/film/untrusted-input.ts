@@ -9,13 +9,14 @@ import { FILM_DEMUXERS, inputFence } from '../../../kit/film-fence.ts';
 import { unsafeName } from '../../../kit/safe-name.ts';
 import { FilmFault } from './film-fault.ts';
 
-/** `frames`: a sequence of pictures, found by a pattern of ours. */
-export type InputKind = 'film' | 'list' | 'frames';
+/** `frames`: a sequence of pictures, found by a pattern of ours. `picture`: one, by its bytes. */
+export type InputKind = 'film' | 'list' | 'frames' | 'picture';
 
 const DEMUXERS: Readonly<Record<InputKind, readonly string[]>> = {
   film: FILM_DEMUXERS,
   list: ['concat', 'mov'],
   frames: ['image2'],
+  picture: ['png_pipe', 'jpeg_pipe', 'webp_pipe', 'bmp_pipe', 'tiff_pipe'],
 };
 
 /**
