@@ -46,13 +46,19 @@ export const SOUND_DEMUXERS: readonly string[] = [
 ];
 
 /** Demuxers of pictures that a unit made: by their bytes, never by a name. */
-export const PICTURE_DEMUXERS: readonly string[] = ['jpeg_pipe', 'png_pipe', 'webp_pipe'];
+export const PICTURE_DEMUXERS: readonly string[] = [
+  'jpeg_pipe',
+  'png_pipe',
+  'webp_pipe',
+  'bmp_pipe',
+  'tiff_pipe',
+];
 
 /** Some hundred decoders of old games and screen recorders were never tried on hostile input. */
 const VIDEO_DECODERS = [
   'h264 hevc libdav1d libaom-av1 av1 vp8 vp9 libvpx libvpx-vp9 mpeg1video mpeg2video mpegvideo mpeg4',
   'msmpeg4v1 msmpeg4v2 msmpeg4 h261 h263 h263i h263p flv vp3 vp6 vp6a vp6f theora wmv1 wmv2 wmv3 vc1',
-  'mjpeg webp prores dnxhd dvvideo cfhd jpeg2000 libopenjpeg ffv1 huffyuv ffvhuff utvideo magicyuv lagarith',
+  'mjpeg webp bmp tiff prores dnxhd dvvideo cfhd jpeg2000 libopenjpeg ffv1 huffyuv ffvhuff utvideo magicyuv lagarith',
   'rawvideo v210 v308 v408 v410 r10k r210 qtrle png gif rv10 rv20 rv30 rv40 svq1 svq3 cinepak indeo3',
   'indeo4 indeo5 hap dirac msvideo1',
 ];

@@ -30,6 +30,7 @@ import { inferFramesRunner } from './infer/infer-frames.ts';
 import { inferPicturesRunner } from './infer/infer-pictures.ts';
 import { joinResultsRunner } from './infer/join-results.ts';
 import { proveResultsRunner } from './infer/prove-results.ts';
+import { upscaleImagesRunner } from './upscale/upscale-images.ts';
 import { noopRunner } from './noop.ts';
 import { filmFramesRunner } from './render/film-frames.ts';
 import { proveRenderRunner } from './render/prove-render.ts';
@@ -47,9 +48,10 @@ const RUNNERS: readonly Runner[] = [
   audioRunner,
   concatRunner,
   proveFilmRunner,
+  upscaleRunner,
+  upscaleImagesRunner,
   checkModelRunner,
   interpolateRunner,
-  upscaleRunner,
   inferPicturesRunner,
   inferFramesRunner,
   joinResultsRunner,

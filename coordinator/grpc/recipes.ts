@@ -58,7 +58,7 @@ export function planOf(work: RecipeWork, models: KnownModels): RecipeJob {
     case 'upscale':
       return {
         plan: upscaleSteps(work.value, models),
-        usualName: work.value.source?.name ?? 'upscale',
+        usualName: work.value.source?.name ?? `${work.value.model} on pictures`,
       };
     case 'interpolate':
       return {

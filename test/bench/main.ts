@@ -22,6 +22,7 @@ import { measurePacking } from './packing.ts';
 import { measurePlacement } from './placement.ts';
 import { measureRecovery } from './recovery.ts';
 import { measureRestart } from './restart.ts';
+import { measureUpscale } from './upscale.ts';
 import { measureYear } from './year.ts';
 
 const { values } = parseArgs({
@@ -42,6 +43,9 @@ const { values } = parseArgs({
     /** Length of the clip of `film`, and how often it is encoded each way. */
     'film-seconds': { type: 'string', default: '60' },
     'film-rounds': { type: 'string', default: '3' },
+    /** Frames of `upscale`, and how often; the first time is cold. */
+    'upscale-frames': { type: 'string', default: '40' },
+    'upscale-rounds': { type: 'string', default: '3' },
     /** Days and machines of `year`, and the seed that it is drawn from. */
     days: { type: 'string', default: '365' },
     boxes: { type: 'string', default: '200' },
@@ -64,6 +68,8 @@ const mebibytes = wholeNumber('mebibytes', values.mebibytes);
 const agents = values.agents.split(',').map((count) => wholeNumber('agents', count));
 const filmSeconds = wholeNumber('film-seconds', values['film-seconds']);
 const filmRounds = wholeNumber('film-rounds', values['film-rounds']);
+const upscaleFrames = wholeNumber('upscale-frames', values['upscale-frames']);
+const upscaleRounds = wholeNumber('upscale-rounds', values['upscale-rounds']);
 const year = {
   seed: wholeNumber('seed', values.seed),
   days: wholeNumber('days', values.days),
@@ -79,6 +85,7 @@ const PARTS: Readonly<Record<string, () => Promise<Figure[]>>> = {
   agents: () => measureAgents(options, agents),
   film: () => measureFilm(options, filmSeconds, filmRounds),
   infer: () => measureInfer(options),
+  upscale: () => measureUpscale(options, upscaleFrames, upscaleRounds),
   recovery: () => measureRecovery(options),
   placement: measurePlacement,
   year: () => measureYear(year),

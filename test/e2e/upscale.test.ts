@@ -1,12 +1,12 @@
 /** Films through a model on a real farm: from the command line to a film that is proven. */
 import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Sandbox } from '../../agent/sandbox/sandbox.ts';
 import { Clips, probeLines } from '../support/clips.ts';
 import { startFarm, type TestFarm, until } from '../support/farm.ts';
-import { hungryModel, nanModel, nearestModel } from '../support/onnx-models.ts';
+import { nanModel, nearestModel } from '../support/onnx-models.ts';
 
 const hasSandbox = (await Sandbox.open({ readable: [], hidden: [] })).state === 'open';
 
@@ -40,9 +40,8 @@ test('a film comes out twice as large, its model stays for the next piece, and e
   expect(made.code).toBe(0);
   const [source] = await probeLines(clip, 'v:0', 'stream=width,height');
   const [width = 0, height = 0] = (source ?? '').split(',').map(Number);
-  const even = (side: number): number => side * 2;
   expect(await probeLines(film, 'v:0', 'stream=width,height')).toEqual([
-    `${even(width)},${even(height)}`,
+    `${width * 2},${height * 2}`,
   ]);
 
   const [worker] = workersUnder(farm, 'box');
@@ -51,6 +50,27 @@ test('a film comes out twice as large, its model stays for the next piece, and e
   expect(refused.stderr).toContain('makes pictures 2 times as large, not 4');
   const unknown = await upscale('--model', 'thrice');
   expect(unknown.stderr).toMatch(/no model named "thrice".*broken, twice/);
+
+  const folder = join(farm.workDir, 'photos');
+  mkdirSync(join(folder, 'deep'), { recursive: true });
+  const picture = (name: string, format: string): void => {
+    const source = `testsrc2=size=64x48:rate=1,scale=61:47,format=${format}`;
+    const argv = ['-v', 'error', '-f', 'lavfi', '-i', source, '-frames:v', '1', '-update', '1'];
+    execFileSync('ffmpeg', [...argv, join(folder, name)]);
+  };
+  picture('a.png', 'rgba');
+  picture('deep/b.jpg', 'yuvj420p');
+  picture('c.bmp', 'bgr24');
+  const out = join(farm.workDir, 'out');
+  mkdirSync(out);
+  const pictures = ['--model', 'twice', '--cpus', '1', '--per-unit', '2', '-o', out];
+  const larger = await farm.furrow('submit', 'upscale', folder, ...pictures);
+  expect(larger.stderr).toBe('');
+  for (const name of ['a.png', 'deep/b.jpg', 'c.bmp.png']) {
+    const size = await probeLines(join(out, 'large', name), 'v:0', 'stream=width,height');
+    expect(size, name).toEqual(['122,94']);
+  }
+  expect(await probeLines(join(out, 'large/a.png'), 'v:0', 'stream=pix_fmt')).toEqual(['rgba']);
 
   const broken = await upscale('--model', 'broken', '--cpus', '1', '--watch');
   expect(broken.code).not.toBe(0);
@@ -79,5 +99,3 @@ function workersUnder(farm: TestFarm, agent: string): readonly number[] {
 function environOf(pid: string): string {
   return readFileSync(`/proc/${pid}/environ`, 'utf8');
 }
-void hungryModel;
-void execFileSync;

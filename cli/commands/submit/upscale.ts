@@ -1,8 +1,9 @@
+import type { PictureList } from '../../../proto/gen/furrow/v1/recipe_infer.ts';
 import type { File } from '../../../proto/gen/furrow/v1/step.ts';
 import { defineCommand } from '../../command.ts';
 import { FILM_ENDINGS, outputName } from '../../film-name.ts';
-import { checkSource } from '../../local-files.ts';
-import { bitsPerSecond, bytes, integerIn, numberIn } from '../../options.ts';
+import { checkSource, isFolder, type LocalFile } from '../../local-files.ts';
+import { bitsPerSecond, bytes, integerIn, numberIn, oneOf } from '../../options.ts';
 import { checkOutputOption, SUBMIT_OPTIONS, type SubmitOptions } from '../../submit-options.ts';
 
 interface UpscaleOptions extends SubmitOptions {
@@ -20,14 +21,17 @@ interface UpscaleOptions extends SubmitOptions {
   readonly pieceSeconds?: number;
   readonly film?: string;
   readonly mixedEncoders?: boolean;
+  readonly format?: string;
+  readonly quality?: number;
+  readonly perUnit?: number;
 }
 
 export const upscale = defineCommand<UpscaleOptions>({
   name: 'upscale',
-  summary: 'a film twice, three or four times as large, by a model',
+  summary: 'a film or pictures twice, three or four times as large, by a model',
   description:
-    'Makes a film larger by a model that the farm keeps (furrow models list): its frames keep their times, and its audio and subtitles are kept. What does not fit into memory goes through the model in tiles, with the same result.',
-  arguments: [{ syntax: '<file>', help: 'the film' }],
+    'Makes a film, or pictures, or all pictures of a folder larger by a model that the farm keeps (furrow models list). The frames of a film keep their times, and its audio and subtitles are kept; pictures come out in a folder named large. What does not fit into memory goes through the model in tiles, with the same result.',
+  arguments: [{ syntax: '<path...>', help: 'a film; or pictures, or folders of pictures' }],
   options: [
     { flags: '--model <name>', help: 'a model that upscales, as furrow models list shows it' },
     {
@@ -69,16 +73,29 @@ export const upscale = defineCommand<UpscaleOptions>({
       flags: '--mixed-encoders',
       help: 'let different versions of ffmpeg encode pieces (default: one for the film)',
     },
+    {
+      flags: '--format <name>',
+      help: 'of pictures: png, jpg or webp (default: as each one is)',
+      parse: oneOf('png', 'jpg', 'webp'),
+    },
+    { flags: '--quality <n>', help: 'of jpg and webp (default: 90)', parse: integerIn(1, 100) },
+    {
+      flags: '--per-unit <n>',
+      help: 'pictures of each unit (default: 1)',
+      parse: integerIn(1, 1000),
+    },
     ...SUBMIT_OPTIONS,
   ],
   examples: [
     ['furrow submit upscale clip.mp4 --model anime -o large.mp4', 'by the scale of the model'],
     ['furrow submit upscale clip.mp4 --model anime --vram 4G', 'on GPUs'],
+    ['furrow submit upscale photos/ --model anime -o out/', 'all pictures of a folder'],
   ],
-  async run([path = ''], options, context) {
-    const film = await outputName({ name: options.film, output: options.output }, FILM_ENDINGS);
-    const local = await checkSource(path);
+  async run(paths, options, context) {
     await checkOutputOption(options);
+    const local = await filmOf(paths);
+    const named = { name: options.film, output: options.output };
+    const film = local === undefined ? '' : await outputName(named, FILM_ENDINGS);
     const wanted = {
       model: options.model ?? '',
       scale: options.scale ?? 0,
@@ -98,10 +115,32 @@ export const upscale = defineCommand<UpscaleOptions>({
       film,
       pieceMs: Math.round((options.pieceSeconds ?? 0) * 1000),
       mixedEncoders: options.mixedEncoders,
+      format: options.format ?? '',
+      quality: options.quality ?? 0,
+      perUnit: options.perUnit ?? 0,
     };
+    if (local === undefined) {
+      const { findPictures } = await import('../../picture-files.ts');
+      const { pictures, others } = await findPictures(paths);
+      if (others > 0)
+        context.out.note(`${others} files are left out: they are no pictures by their names`);
+      const { submitWithList } = await import('../../submit-list.ts');
+      const ofList = (list: PictureList) =>
+        ({ $case: 'upscale', value: { ...wanted, source: undefined, pictures: list } }) as const;
+      const name = `${wanted.model} on ${pictures.length} pictures`;
+      return submitWithList(pictures, ofList, name, options, context);
+    }
     const workOf = ([source]: readonly File[]) =>
-      ({ $case: 'upscale', value: { source, ...wanted } }) as const;
+      ({ $case: 'upscale', value: { source, ...wanted, pictures: undefined } }) as const;
     const { submitWithFiles } = await import('../../submit-job.ts');
     return submitWithFiles([local], workOf, local.name, options, context);
   },
 });
+
+/** The one path, when it is a file and has no picture's name. */
+async function filmOf(paths: readonly string[]): Promise<LocalFile | undefined> {
+  const { isPictureName } = await import('../../picture-files.ts');
+  const [path = ''] = paths;
+  if (paths.length !== 1 || isPictureName(path) || (await isFolder(path))) return undefined;
+  return checkSource(path);
+}
