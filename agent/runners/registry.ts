@@ -2,6 +2,9 @@
 import { commandRunner } from './command.ts';
 import { audioRunner } from './film/audio.ts';
 import { concatRunner } from './film/concat.ts';
+import { findQualityRunner } from './film/find-quality.ts';
+import { measureRunner } from './film/measure.ts';
+import { planRatesRunner } from './film/plan-rates.ts';
 import { encodeRunner } from './film/encode.ts';
 import { proveFilmRunner } from './film/prove-film.ts';
 import { splitRunner } from './film/split.ts';
@@ -15,6 +18,9 @@ const RUNNERS: readonly Runner[] = [
   noopRunner,
   splitRunner,
   encodeRunner,
+  measureRunner,
+  planRatesRunner,
+  findQualityRunner,
   audioRunner,
   concatRunner,
   proveFilmRunner,

@@ -65,6 +65,7 @@ function namesIn(task: TaskKind): readonly string[] {
   switch (task.$case) {
     case 'split':
     case 'audio':
+    case 'findQuality':
       return [task.value.source];
     case 'concat':
     case 'proveFilm':
@@ -72,6 +73,8 @@ function namesIn(task: TaskKind): readonly string[] {
     case 'command':
     case 'noop':
     case 'encode':
+    case 'measure':
+    case 'planRates':
       return [];
   }
 }

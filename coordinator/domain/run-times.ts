@@ -117,7 +117,12 @@ function workOf(kind: NonNullable<StepSpec['task']>['kind'], scratchBytes: numbe
     case 'command':
       return [kind.$case, kind.value.argv[0] ?? ''];
     case 'encode':
+    case 'measure':
       return [kind.$case, kind.value.video];
+    // Samples are of one length, whatever the film's.
+    case 'findQuality':
+      return [kind.$case, kind.value.video];
+    case 'planRates':
     case 'noop':
       return [kind.$case];
     // These go through the whole film: one of another size takes another time.

@@ -5,6 +5,7 @@
 import { faultOfName } from '../domain/names.ts';
 import type { AudioEncoding, Deinterlace, File, VideoEncoding } from '../domain/task.ts';
 import { AUDIO_ENCODERS, containerOf, ENCODERS, type Container } from './codings.ts';
+import { faultOfAim, faultOfAimedPieces, filmAim } from './film-aim.ts';
 import { frameRateOf } from './frame-rate.ts';
 import { type ChunkStep, filmChain, pieceScratchBytes, RESERVED } from './film-chain.ts';
 import {
@@ -64,9 +65,11 @@ export function transcodeSteps(request: TranscodeRequest): RecipePlan {
   const pieceMs = request.pieceMs || DEFAULT_PIECE_MS;
   const rate = frameRateOf(request.fps ?? '');
   const fault =
+    faultOfAim(request.video) ??
     faultOfVideo(video, container) ??
     faultOfAudio(audio, container) ??
     faultOfPieceMs(pieceMs) ??
+    faultOfAimedPieces(video, pieceMs) ??
     (typeof rate === 'string' ? rate : undefined);
   if (fault !== undefined || typeof rate === 'string') return invalid(fault ?? '');
   const { deinterlace } = request;
@@ -75,7 +78,8 @@ export function transcodeSteps(request: TranscodeRequest): RecipePlan {
     ...(deinterlace !== undefined && { deinterlace }),
   };
   const chunks = encodeStep(source, video, request.mixedEncoders === true);
-  return { state: 'ok', steps: filmChain({ source, film, audio, pieceMs, cut, chunks }) };
+  const aim = filmAim(source, video, chunks.demand);
+  return { state: 'ok', steps: filmChain({ source, film, audio, pieceMs, cut, chunks, aim }) };
 }
 
 function encodeStep(source: File, video: VideoEncoding, isMixed: boolean): ChunkStep {
@@ -102,6 +106,8 @@ function withVideoDefaults(video: VideoEncoding | undefined, container: Containe
     height: video?.height ?? 0,
     threads: video?.threads || DEFAULT_THREADS,
     ...(video?.toSdr === true && { toSdr: true }),
+    ...((video?.bitrateBps ?? 0) > 0 && { bitrateBps: video?.bitrateBps }),
+    ...((video?.targetSsim ?? 0) > 0 && { targetSsim: video?.targetSsim }),
   };
 }
 

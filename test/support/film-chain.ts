@@ -12,6 +12,9 @@ import { VramUse } from '../../agent/process/vram-use.ts';
 import { audioRunner } from '../../agent/runners/film/audio.ts';
 import { concatRunner } from '../../agent/runners/film/concat.ts';
 import { encodeRunner } from '../../agent/runners/film/encode.ts';
+import { findQualityRunner } from '../../agent/runners/film/find-quality.ts';
+import { measureRunner } from '../../agent/runners/film/measure.ts';
+import { planRatesRunner } from '../../agent/runners/film/plan-rates.ts';
 import { proveFilmRunner } from '../../agent/runners/film/prove-film.ts';
 import { splitRunner } from '../../agent/runners/film/split.ts';
 import type { Runner, RunnerContext, RunOutcome, UnitWork } from '../../agent/runners/runner.ts';
@@ -106,10 +109,30 @@ export class FilmChain {
     if (!(await step('split', splitRunner, split, [source], ['plan.json', 'piece-*']))) {
       return ended();
     }
-    const encode = { $case: 'encode', value: { video: { ...VIDEO, ...options.video } } } as const;
+    const video = { ...VIDEO, ...options.video };
+    const { bitrateBps = 0, targetSsim = 0 } = video;
+    if (bitrateBps > 0) {
+      const measure = { $case: 'measure', value: { video } } as const;
+      for (const piece of await matching(store, 'piece-*')) {
+        const inputs = [piece, 'plan.json'];
+        const name = `measure ${piece}`;
+        if (!(await step(name, measureRunner, measure, inputs, ['measure-*'], piece)))
+          return ended();
+      }
+      const rates = { $case: 'planRates', value: { bitrateBps } } as const;
+      const inputs = ['plan.json', 'measure-*'];
+      if (!(await step('rates', planRatesRunner, rates, inputs, ['rates.json']))) return ended();
+    }
+    if (targetSsim > 0) {
+      const quality = { $case: 'findQuality', value: { source, video, targetSsim } } as const;
+      const inputs = [source, 'plan.json'];
+      const outputs = ['quality.json'];
+      if (!(await step('quality', findQualityRunner, quality, inputs, outputs))) return ended();
+    }
+    const encode = { $case: 'encode', value: { video } } as const;
     for (const piece of await matching(store, 'piece-*')) {
       const name = `encode ${piece}`;
-      const inputs = [piece, 'plan.json'];
+      const inputs = [piece, 'plan.json', 'rates.json', 'quality.json'];
       const outputs = ['chunk-*', 'seal-*'];
       if (!(await step(name, encodeRunner, encode, inputs, outputs, piece))) return ended();
     }
@@ -174,7 +197,8 @@ export class FilmChain {
 
   async #prove(store: string, source: string, film: string): Promise<UnitRun> {
     const proof = { $case: 'proveFilm', value: { source, film } } as const;
-    const held = [source, film, 'plan.json', 'seal-*', 'audio.json'];
+    const aims = ['rates.json', 'quality.json'];
+    const held = [source, film, 'plan.json', 'seal-*', 'audio.json', ...aims];
     return this.#unit(store, 'proof', proveFilmRunner, proof, held, ['proof.json'], '');
   }
 

@@ -2,22 +2,33 @@
  * Encodes one piece into a chunk with exactly the frames that the plan gives it, and vouches for the
  * chunk. All of it here, so that the checks run in parallel on the agents.
  */
-import type { EncodeTask } from '../../../proto/gen/furrow/v1/task.ts';
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { EncodeTask, VideoEncoding } from '../../../proto/gen/furrow/v1/task.ts';
 import { MAKE_SHARE, SOURCE_THUMBS, vouchFor } from './check-chunk.ts';
-import { encoderSettings, knownEncoder, type EncoderSettings } from './encoder-settings.ts';
-import { FilmFault, processFault } from './film-fault.ts';
 import {
-  chunkFrames,
-  filmFrameRate,
-  filmTimeBase,
-  pictureBase,
-  pieceFrames,
-} from './film-frames.ts';
+  DEFAULT_ENCODING,
+  PASS_LOG,
+  settingsFor,
+  type EncoderSettings,
+} from './encoder-settings.ts';
+import { FilmFault, processFault } from './film-fault.ts';
+import { chunkFrames, filmTimeBase, pictureBase, pieceFrames } from './film-frames.ts';
 import { chunkName, readPlan, type FilmPlan, type PlanPiece } from './film-plan.ts';
 import { filmRunner, type FilmAttempt } from './film-runner.ts';
 import { bookedThreads, type MediaRun } from './media-process.ts';
-import { ownPictureFilters, rateFilters } from './piece-graph.ts';
+import {
+  evenStep,
+  exactTimes,
+  ownPictureFilters,
+  pieceInput,
+  pieceStream,
+  rateFilters,
+} from './piece-graph.ts';
 import { THUMB_FILTER } from './picture-likeness.ts';
+import type { ProgressBlock } from './progress-lines.ts';
+import { readQuality } from './quality-facts.ts';
+import { rateOf, readRates } from './rate-plan.ts';
 
 type EncodeAttempt = FilmAttempt<EncodeTask>;
 
@@ -32,7 +43,8 @@ async function encode(attempt: EncodeAttempt): Promise<void> {
   }
   refuseBetween(plan);
   const frames = chunkFrames(plan, piece);
-  const settings = settingsFor(attempt, plan);
+  const encoding = await encodingOf(attempt, piece);
+  const settings = settingsFor(encoding, plan, threadsOf(attempt));
   const decoded = await encodePiece(attempt, plan, piece, settings);
   const { pixelFormat } = settings;
   await vouchFor(attempt, { plan, piece, frames, pixelFormat, decoded });
@@ -44,86 +56,101 @@ function refuseBetween({ film }: FilmPlan): void {
   throw new FilmFault('invalid-input', 'the plan wants frames between those of the source');
 }
 
-function settingsFor({ task, work }: EncodeAttempt, plan: FilmPlan): EncoderSettings {
-  const video = task.video ?? {
-    encoder: '',
-    crf: 0,
-    preset: '',
-    width: 0,
-    height: 0,
-    threads: 0,
-  };
-  const encoder = knownEncoder(video.encoder);
-  if (encoder === undefined) {
-    throw new FilmFault('invalid-input', `encoder ${video.encoder} is not known`);
-  }
-  const threads = video.threads || bookedThreads(work);
-  return encoderSettings(
-    encoder,
-    video,
-    { ...plan.source, frameRate: filmFrameRate(plan) },
-    threads,
-  );
+function threadsOf({ task, work }: EncodeAttempt): number {
+  return task.video?.threads || bookedThreads(work);
 }
 
+/** As the task has it, with the bits or the quality that steps before this one found for the piece. */
+async function encodingOf(
+  { task, work, context }: EncodeAttempt,
+  piece: PlanPiece,
+): Promise<VideoEncoding> {
+  const video = task.video ?? DEFAULT_ENCODING;
+  if ((video.bitrateBps ?? 0) > 0) {
+    const bitrateBps = rateOf(await readRates(work.directory), piece.name);
+    context.log(`${piece.name}: ${Math.round(bitrateBps / 1000)} kbit/s`);
+    return { ...video, bitrateBps };
+  }
+  if ((video.targetSsim ?? 0) === 0) return video;
+  const { crf, ssim } = await readQuality(work.directory);
+  context.log(`${piece.name}: crf ${crf}, at which samples have an SSIM of ${ssim.toFixed(4)}`);
+  return { ...video, crf };
+}
+
+/** Once at constant quality; twice for a number of bits, where the encoder can. */
 async function encodePiece(
-  { media, context }: EncodeAttempt,
+  attempt: EncodeAttempt,
   plan: FilmPlan,
   piece: PlanPiece,
   settings: EncoderSettings,
 ): Promise<MediaRun> {
+  const { media, work } = attempt;
+  const stream = pieceStream(plan);
   const { den } = filmTimeBase(plan);
-  const { frames } = pieceFrames(piece);
-  const stream = plan.mode === 'whole' ? plan.source.stream : 'v:0';
-  const graph =
-    `[0:${stream}]${[...ownPictureFilters(plan, piece), ...settings.filters].join(',')},split[own][copy];` +
-    `[own]${[...rateFilters(plan, piece), 'null'].join(',')}[film];[copy]${THUMB_FILTER}[thumbs]`;
-  const timedIn = (ticksPerSecond: number): string[] =>
-    [['-fps_mode', 'passthrough'], '-enc_time_base', `1/${ticksPerSecond}`].flat();
+  const exact = exactTimes(den, settings.ticksAreFrames === true ? evenStep(plan) : 1);
+  const own = [...ownPictureFilters(plan, piece), ...settings.filters].join(',');
+  const rate = [...rateFilters(plan, piece), 'null'].join(',');
+  if (settings.firstPass !== undefined) {
+    const graph = `${stream}${own},${rate}[film]`;
+    const options = ['-filter_complex', graph, '-map', '[film]', ...exact];
+    const output = {
+      name: 'null',
+      options: [...options, ...settings.firstPass, '-f', 'null'],
+    } as const;
+    const onFrames = progressFrom(attempt, pieceFrames(piece).frames, 0, FIRST_PASS_SHARE);
+    const inputs = [pieceInput(plan, piece)];
+    const run = await media.ffmpeg(inputs, [output], onFrames, { limitMs: Infinity });
+    if (!run.ok) throw filterFault(run) ?? processFault(run, `measuring ${piece.name}`);
+  }
+  const branches = `[own]${rate}[film];[copy]${THUMB_FILTER}[thumbs]`;
+  const graph = `${stream}${own},split[own][copy];${branches}`;
+  const mp4 = ['-map_metadata', '-1', '-map_chapters', '-1', '-f', 'mp4'];
+  const film = {
+    name: { file: chunkName(piece) },
+    options: [
+      ['-filter_complex', graph, '-map', '[film]', ...exact, ...settings.options],
+      ['-video_track_timescale', String(den), ...mp4],
+    ].flat(),
+  };
+  const thumbs = {
+    name: { file: SOURCE_THUMBS },
+    options: ['-map', '[thumbs]', ...exactTimes(pictureBase(plan).den), '-f', 'rawvideo'],
+  };
+  const done = settings.firstPass === undefined ? 0 : FIRST_PASS_SHARE;
   const run = await media.ffmpeg(
-    [
-      {
-        name: piece.name,
-        options: ['-noautorotate', ...(plan.mode === 'cut' ? ['-copyts'] : [])],
-      },
-    ],
-    [
-      {
-        name: { file: chunkName(piece) },
-        options: [
-          ['-filter_complex', graph, '-map', '[film]', ...timedIn(den), ...settings.options],
-          [
-            '-map_metadata',
-            '-1',
-            '-map_chapters',
-            '-1',
-            '-video_track_timescale',
-            String(den),
-            '-f',
-            'mp4',
-          ],
-        ].flat(),
-      },
-      {
-        name: { file: SOURCE_THUMBS },
-        options: ['-map', '[thumbs]', ...timedIn(pictureBase(plan).den), '-f', 'rawvideo'],
-      },
-    ],
-    ({ frame, fps }) =>
-      context.progress(
-        MAKE_SHARE * Math.min(1, frame / frames),
-        frame,
-        fps > 0 ? `${Math.round(fps)} fps` : '',
-      ),
+    [pieceInput(plan, piece)],
+    [film, thumbs],
+    progressFrom(attempt, pieceFrames(piece).frames, done, 1),
     // An encoder may take as long as it was told to; that frames come is what its step's limits watch.
     { limitMs: Infinity },
   );
   if (!run.ok) throw filterFault(run) ?? processFault(run, `encoding ${piece.name}`);
+  for (const name of await readdir(work.directory)) {
+    if (name.startsWith(PASS_LOG)) await rm(join(work.directory, name));
+  }
   return run;
 }
 
+/** Of what comes before the check; a first pass is quicker than the second. */
+const FIRST_PASS_SHARE = 0.4;
+
+function progressFrom(
+  { context }: EncodeAttempt,
+  frames: number,
+  from: number,
+  until: number,
+): (block: ProgressBlock) => void {
+  const before = from > 0 ? frames : 0;
+  return ({ frame, fps }) =>
+    context.progress(
+      MAKE_SHARE * (from + (until - from) * Math.min(1, frame / frames)),
+      before + frame,
+      fps > 0 ? `${Math.round(fps)} fps` : '',
+    );
+}
+
 /** Some builds of ffmpeg leave filters out; another agent may have them. */
-function filterFault({ complaints }: MediaRun): FilmFault | undefined {
+export function filterFault({ complaints }: MediaRun): FilmFault | undefined {
   const missing = complaints
     .map((line) => /No such filter: '(\w+)'/.exec(line)?.[1])
     .find((filter) => filter !== undefined);

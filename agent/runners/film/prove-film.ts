@@ -13,6 +13,7 @@ import {
   AudioSpanReader,
   type AudioSpan,
 } from './audio-span.ts';
+import { aimChecks } from './aim-proof.ts';
 import { readSeal, type ChunkSeal } from './chunk-seal.ts';
 import { containerOf } from './container.ts';
 import { readFilm } from './decode-proof.ts';
@@ -51,6 +52,7 @@ async function proveFilm(attempt: ProofAttempt): Promise<void> {
     ...frameTimesAndDuration(plan, film, packets, base, leadSeconds),
     chunksInOrder(plan, seals, packets, picture),
     decoded,
+    ...(await aimChecks(work.directory, plan, packets)),
   ];
   if (plan.source.audioTracks > 0) {
     const source = await sourceAudio(attempt, plan);
