@@ -89,7 +89,7 @@ async function encodePiece(
   const { den } = filmTimeBase(plan);
   const exact = exactTimes(den, settings.ticksAreFrames === true ? evenStep(plan) : 1);
   const own = [...ownPictureFilters(plan, piece), ...settings.filters].join(',');
-  const rate = [...rateFilters(plan, piece), 'null'].join(',');
+  const rate = [...rateFilters(plan, piece), 'null', ...(settings.upload ?? [])].join(',');
   if (settings.firstPass !== undefined) {
     const graph = `${stream}${own},${rate}[film]`;
     const options = ['-filter_complex', graph, '-map', '[film]', ...exact];
@@ -98,7 +98,7 @@ async function encodePiece(
       options: [...options, ...settings.firstPass, '-f', 'null'],
     } as const;
     const onFrames = progressFrom(attempt, pieceFrames(piece).frames, 0, FIRST_PASS_SHARE);
-    const inputs = [pieceInput(plan, piece)];
+    const inputs = [pieceInput(plan, piece, settings.device)];
     const run = await media.ffmpeg(inputs, [output], onFrames, { limitMs: Infinity });
     if (!run.ok) throw filterFault(run) ?? processFault(run, `measuring ${piece.name}`);
   }
@@ -118,7 +118,7 @@ async function encodePiece(
   };
   const done = settings.firstPass === undefined ? 0 : FIRST_PASS_SHARE;
   const run = await media.ffmpeg(
-    [pieceInput(plan, piece)],
+    [pieceInput(plan, piece, settings.device)],
     [film, thumbs],
     progressFrom(attempt, pieceFrames(piece).frames, done, 1),
     // An encoder may take as long as it was told to; that frames come is what its step's limits watch.

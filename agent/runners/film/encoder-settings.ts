@@ -6,6 +6,7 @@ import type { VideoEncoding } from '../../../proto/gen/furrow/v1/task.ts';
 import { FilmFault } from './film-fault.ts';
 import { filmFrameRate } from './film-frames.ts';
 import type { FilmPlan } from './film-plan.ts';
+import { fastestHardwarePreset, hardwareSettings, isHardware } from './hardware-encoders.ts';
 import { uprightFilters } from './picture.ts';
 
 export interface EncoderSettings {
@@ -15,6 +16,10 @@ export interface EncoderSettings {
   readonly pixelFormat: string;
   /** Options of a pass before it that only measures; absent for encoders that take none, or need none. */
   readonly firstPass?: readonly string[] | undefined;
+  /** Before the first input, where it needs a device. */
+  readonly device?: readonly string[] | undefined;
+  /** Filters that bring a picture to it, after all others. */
+  readonly upload?: readonly string[] | undefined;
   /** It takes each frame to last one tick, whatever its time says. */
   readonly ticksAreFrames?: boolean | undefined;
 }
@@ -37,11 +42,12 @@ export function settingsFor(
   plan: FilmPlan,
   threads: number,
 ): EncoderSettings {
+  const source = { ...plan.source, frameRate: filmFrameRate(plan) };
+  if (isHardware(video.encoder)) return settingsOfHardware(video, source);
   const encoder = knownEncoder(video.encoder);
   if (encoder === undefined) {
     throw new FilmFault('invalid-input', `encoder ${video.encoder} is not known`);
   }
-  const source = { ...plan.source, frameRate: filmFrameRate(plan) };
   return encoderSettings(encoder, video, source, threads);
 }
 
@@ -58,14 +64,22 @@ const DEFAULT_CRF: Readonly<Record<KnownEncoder, number>> = {
 };
 
 /** Constant qualities that are worth a trial: better ones are not told apart, worse ones nobody wants. */
-export const QUALITY_RANGE: Readonly<Record<KnownEncoder, { from: number; to: number }>> = {
+export function qualityRange(encoder: string): { readonly from: number; readonly to: number } {
+  return QUALITY_RANGE[knownEncoder(encoder) ?? 'libx264'];
+}
+
+const QUALITY_RANGE: Readonly<Record<KnownEncoder, { from: number; to: number }>> = {
   libx264: { from: 6, to: 45 },
   libx265: { from: 6, to: 45 },
   libsvtav1: { from: 8, to: 63 },
   'libvpx-vp9': { from: 8, to: 63 },
 };
 
-export const FASTEST_PRESET: Readonly<Record<KnownEncoder, string>> = {
+export function fastestPreset(encoder: string): string {
+  return fastestHardwarePreset(encoder) ?? FASTEST_PRESET[knownEncoder(encoder) ?? 'libx264'];
+}
+
+const FASTEST_PRESET: Readonly<Record<KnownEncoder, string>> = {
   libx264: 'superfast',
   libx265: 'ultrafast',
   libsvtav1: '12',
@@ -95,6 +109,26 @@ export function encoderSettings(
     ],
     ...passesOf(encoder, video, encoderOptions(encoder, video.preset, shown, threads)),
     pixelFormat,
+  };
+}
+
+/** What HDR10 says of its display is not among what these write. */
+function settingsOfHardware(video: VideoEncoding, source: Source): EncoderSettings {
+  const toSdr = video.toSdr === true && isHighRange(source);
+  const shown = toSdr ? inStandardRange(source) : source;
+  const isTenBit = pixelFormatFor('libx265', shown.pixelFormat) === 'yuv420p10le';
+  const hardware = hardwareSettings(video.encoder, video, isTenBit);
+  if (hardware === undefined) throw new Error(`${video.encoder} is no hardware encoder`);
+  const { pixelFormat } = hardware;
+  return {
+    ...hardware,
+    filters: [
+      ...colourTags(source),
+      ...uprightFilters(source.orientation),
+      ...sizeFilters('libx264', video),
+      ...(toSdr ? toneFilters(source) : []),
+      `format=${pixelFormat}`,
+    ],
   };
 }
 

@@ -9,8 +9,7 @@ import type { FindQualityTask } from '../../../proto/gen/furrow/v1/task.ts';
 import { filterFault } from './encode.ts';
 import {
   DEFAULT_ENCODING,
-  knownEncoder,
-  QUALITY_RANGE,
+  qualityRange,
   settingsFor,
   type EncoderSettings,
 } from './encoder-settings.ts';
@@ -45,7 +44,7 @@ async function findQuality(attempt: QualityAttempt): Promise<void> {
   const settings = (crf: number): EncoderSettings =>
     settingsFor({ ...video, crf, bitrateBps: 0 }, plan, video.threads || bookedThreads(work));
   const samples = await takeSamples(attempt, plan, settings(0));
-  const range = QUALITY_RANGE[knownEncoder(video.encoder) ?? 'libx264'];
+  const range = qualityRange(video.encoder);
   const probes: QualityProbe[] = [];
   let crf = nextQuality(probes, target, range);
   while (crf !== undefined) {
@@ -104,9 +103,13 @@ async function likenessAt(
   let sum = 0;
   let frames = 0;
   for (const sample of samples) {
-    const options = ['-map', '0:v:0', '-fps_mode', 'passthrough', ...settings.options];
+    const upload = settings.upload ?? [];
+    const options = [
+      ['-map', '0:v:0', '-vf', ['null', ...upload].join(',')],
+      ['-fps_mode', 'passthrough', ...settings.options],
+    ].flat();
     const encoded = await media.ffmpeg(
-      [{ name: sample }],
+      [{ name: sample, options: settings.device ?? [] }],
       [{ name: { file: TRIAL }, options: [...options, '-f', 'matroska'] }],
       undefined,
       { limitMs: Infinity },

@@ -3,7 +3,7 @@ import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { MeasureTask } from '../../../proto/gen/furrow/v1/task.ts';
 import { filterFault } from './encode.ts';
-import { DEFAULT_ENCODING, FASTEST_PRESET, knownEncoder, settingsFor } from './encoder-settings.ts';
+import { DEFAULT_ENCODING, fastestPreset, settingsFor } from './encoder-settings.ts';
 import { FilmFault, processFault } from './film-fault.ts';
 import { filmTimeBase, pieceFrames } from './film-frames.ts';
 import { readPlan } from './film-plan.ts';
@@ -30,17 +30,18 @@ async function measure(attempt: FilmAttempt<MeasureTask>): Promise<void> {
     throw new FilmFault('invalid-input', `${work.item} is not a piece of the plan`);
   }
   const wanted = task.video ?? DEFAULT_ENCODING;
-  const preset = FASTEST_PRESET[knownEncoder(wanted.encoder) ?? 'libx264'];
+  const preset = fastestPreset(wanted.encoder);
   const video = { ...wanted, preset, crf: 0, bitrateBps: 0 };
   const settings = settingsFor(video, plan, wanted.threads || bookedThreads(work));
   const filters = [
     ...ownPictureFilters(plan, piece),
     ...settings.filters,
     ...rateFilters(plan, piece),
+    ...(settings.upload ?? []),
   ];
   const { frames } = pieceFrames(piece);
   const run = await media.ffmpeg(
-    [pieceInput(plan, piece)],
+    [pieceInput(plan, piece, settings.device)],
     [
       {
         name: { file: TRIAL },

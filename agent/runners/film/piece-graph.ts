@@ -15,9 +15,13 @@ import type { FilmPlan, PlanPiece } from './film-plan.ts';
 import { slackTicks } from './retime.ts';
 import { rescale, unpackTimes } from './timeline.ts';
 
-/** The piece's file as an input. */
-export function pieceInput(plan: FilmPlan, piece: PlanPiece): MediaInput {
-  const options = ['-noautorotate', ...(plan.mode === 'cut' ? ['-copyts'] : [])];
+/** The piece's file as an input. `device`: options for an encoder's, which stand before all inputs. */
+export function pieceInput(
+  plan: FilmPlan,
+  piece: PlanPiece,
+  device: readonly string[] = [],
+): MediaInput {
+  const options = [...device, '-noautorotate', ...(plan.mode === 'cut' ? ['-copyts'] : [])];
   return { name: piece.name, options };
 }
 

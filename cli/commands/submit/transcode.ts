@@ -44,7 +44,7 @@ export const transcode = defineCommand<TranscodeOptions>({
   options: [
     {
       flags: '--encoder <name>',
-      help: 'libx264, libx265, libsvtav1 or libvpx-vp9 (default: libx264)',
+      help: 'libx264, libx265, libsvtav1 or libvpx-vp9 (default: libx264); or one of hardware: h264, hevc or av1 with _nvenc, _qsv, _vaapi, _amf or _videotoolbox',
     },
     {
       flags: '--crf <n>',

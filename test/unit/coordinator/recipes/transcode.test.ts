@@ -89,6 +89,17 @@ describe('the recipe transcode', () => {
     expect(faultOf({ video: { ...VIDEO, ...video } })).toMatch(message);
   });
 
+  test('an encoder of hardware books one of its sessions', () => {
+    const steps = stepsOf({ ...REQUEST, video: { ...VIDEO, encoder: 'hevc_nvenc' } });
+    expect(steps.get('encode')?.demand).toMatchObject({ encoderSessions: 1 });
+    expect(steps.get('encode')?.demand?.attributes).toContain('encoder:hevc_nvenc');
+    expect(stepsOf(REQUEST).get('encode')?.demand?.encoderSessions).toBe(0);
+    expect(faultOf({ video: { ...VIDEO, encoder: 'av1_videotoolbox' } })).toMatch(/is not known/);
+    expect(faultOf({ video: { ...VIDEO, encoder: 'h264_vaapi', preset: 'fast' } })).toBe(
+      'h264_vaapi has no presets: leave it out',
+    );
+  });
+
   test('webm gets encoders that it takes', () => {
     const steps = stepsOf({ ...REQUEST, film: 'holiday.webm' });
     expect(steps.get('encode')?.demand?.attributes).toContain('encoder:libvpx-vp9');
