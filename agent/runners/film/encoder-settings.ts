@@ -86,7 +86,7 @@ const FASTEST_PRESET: Readonly<Record<KnownEncoder, string>> = {
   'libvpx-vp9': '8',
 };
 
-export function knownEncoder(name: string): KnownEncoder | undefined {
+function knownEncoder(name: string): KnownEncoder | undefined {
   return name === '' ? 'libx264' : KNOWN_ENCODERS.find((known) => known === name);
 }
 

@@ -30,7 +30,7 @@ export type Measure = z.infer<typeof measureSchema>;
 export type Rates = z.infer<typeof ratesSchema>;
 
 /** `piece-00003.nut` → `measure-00003.json`. */
-export function measureName(piece: Pick<PlanPiece, 'name'>): string {
+function measureName(piece: Pick<PlanPiece, 'name'>): string {
   return piece.name.replace(/^piece-(\d+)\..*$/, 'measure-$1.json');
 }
 
