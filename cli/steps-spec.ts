@@ -30,6 +30,8 @@ const video = z.strictObject({
   height: uint32.default(0),
   threads: uint32.default(0),
   toSdr: z.boolean().optional(),
+  bitrateBps: uint64.optional(),
+  targetSsim: z.number().optional(),
 });
 
 const retime = z.strictObject({
@@ -64,6 +66,13 @@ const taskKinds = {
     tailFrames: uint32.optional(),
   }),
   encode: z.strictObject({ video: video.optional() }),
+  measure: z.strictObject({ video: video.optional() }),
+  planRates: z.strictObject({ bitrateBps: uint64 }),
+  findQuality: z.strictObject({
+    source: z.string(),
+    video: video.optional(),
+    targetSsim: z.number(),
+  }),
   audio: z.strictObject({ source: z.string(), audio: audio.optional() }),
   concat: filmOfSource,
   proveFilm: filmOfSource,

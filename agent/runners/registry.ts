@@ -3,6 +3,9 @@ import { checkModelRunner } from './check-model.ts';
 import { commandRunner } from './command.ts';
 import { audioRunner } from './film/audio.ts';
 import { concatRunner } from './film/concat.ts';
+import { findQualityRunner } from './film/find-quality.ts';
+import { measureRunner } from './film/measure.ts';
+import { planRatesRunner } from './film/plan-rates.ts';
 import { encodeRunner } from './film/encode.ts';
 import { interpolateRunner } from './film/interpolate.ts';
 import { proveFilmRunner } from './film/prove-film.ts';
@@ -45,6 +48,9 @@ const RUNNERS: readonly Runner[] = [
   noopRunner,
   splitRunner,
   encodeRunner,
+  measureRunner,
+  planRatesRunner,
+  findQualityRunner,
   audioRunner,
   concatRunner,
   proveFilmRunner,

@@ -72,6 +72,7 @@ function namesIn(task: TaskKind): readonly string[] {
     case 'split':
     case 'audio':
     case 'takeThumbnails':
+    case 'findQuality':
       return [task.value.source];
     case 'extractSound':
       return [task.value.source, task.value.sound];
@@ -103,6 +104,8 @@ function namesIn(task: TaskKind): readonly string[] {
     case 'proveSound':
     case 'normaliseClip':
     case 'joinSounds':
+    case 'measure':
+    case 'planRates':
       return [];
     case 'analyzeClip':
     case 'analyzeMusic':

@@ -11,6 +11,10 @@ export interface VideoEncoding {
   readonly threads: number;
   /** A film of high dynamic range becomes one of standard range. */
   readonly toSdr?: boolean | undefined;
+  /** Of the whole film on average; absent or 0 for constant quality. */
+  readonly bitrateBps?: number | undefined;
+  /** Structural similarity to the source; absent or 0 for what `crf` says. */
+  readonly targetSsim?: number | undefined;
 }
 
 export interface AudioEncoding {
@@ -64,6 +68,16 @@ export type FilmTaskKind =
         readonly video: VideoEncoding | undefined;
         /** Held still by `moves.json`. */
         readonly steady?: boolean | undefined;
+      };
+    }
+  | { readonly $case: 'measure'; readonly value: { readonly video: VideoEncoding | undefined } }
+  | { readonly $case: 'planRates'; readonly value: { readonly bitrateBps: number } }
+  | {
+      readonly $case: 'findQuality';
+      readonly value: {
+        readonly source: string;
+        readonly video: VideoEncoding | undefined;
+        readonly targetSsim: number;
       };
     }
   | {

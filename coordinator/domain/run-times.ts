@@ -127,6 +127,12 @@ function workOf(kind: NonNullable<StepSpec['task']>['kind'], scratchBytes: numbe
       return [kind.$case, kind.value.use?.model?.sha256 ?? '', kind.value.video];
     case 'upscaleImages':
       return [kind.$case, kind.value.use?.model?.sha256 ?? ''];
+    case 'measure':
+      return [kind.$case, kind.value.video];
+    // Samples are of one length, whatever the film's.
+    case 'findQuality':
+      return [kind.$case, kind.value.video];
+    case 'planRates':
     case 'noop':
     case 'checkModel':
     case 'scanScene':

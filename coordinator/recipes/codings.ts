@@ -1,7 +1,9 @@
 /** Encoders and containers that a film may ask for, and which of them go together. */
 export type Container = 'mp4' | 'mov' | 'mkv' | 'webm';
 
-interface EncoderRule {
+export interface EncoderRule {
+  /** Of a graphics card or processor: each film that is encoded holds one of its sessions. */
+  readonly isHardware?: boolean | undefined;
   readonly defaultCrf: number;
   readonly maxCrf: number;
   readonly defaultPreset: string;
@@ -15,8 +17,45 @@ const X26X_PRESETS =
   'ultrafast superfast veryfast faster fast medium slow slower veryslow placebo'.split(' ');
 const numbers = (last: number): string[] => Array.from({ length: last + 1 }, (_, i) => String(i));
 
+const HARDWARE_FAMILIES: ReadonlyMap<
+  string,
+  Pick<EncoderRule, 'defaultPreset' | 'presets'>
+> = new Map([
+  ['nvenc', { defaultPreset: 'p5', presets: 'p1 p2 p3 p4 p5 p6 p7'.split(' ') }],
+  [
+    'qsv',
+    {
+      defaultPreset: 'medium',
+      presets: 'veryfast faster fast medium slow slower veryslow'.split(' '),
+    },
+  ],
+  ['vaapi', { defaultPreset: '', presets: [''] }],
+  ['amf', { defaultPreset: 'balanced', presets: ['speed', 'balanced', 'quality'] }],
+  ['videotoolbox', { defaultPreset: '', presets: [''] }],
+]);
+
+/** `h264_nvenc`, `av1_vaapi` …; undefined for software. */
+function hardwareRule(encoder: string): EncoderRule | undefined {
+  const [, codec, name] = /^(h264|hevc|av1)_([a-z]+)$/.exec(encoder) ?? [];
+  const family = HARDWARE_FAMILIES.get(name ?? '');
+  if (family === undefined || (codec === 'av1' && name === 'videotoolbox')) return undefined;
+  return {
+    ...family,
+    isHardware: true,
+    defaultCrf: codec === 'av1' ? 30 : 24,
+    maxCrf: 51,
+    containers: codec === 'av1' ? ['mp4', 'mkv', 'webm'] : ['mp4', 'mov', 'mkv'],
+    ramBytes: 768 * MIB,
+  };
+}
+
+/** What is known of an encoder, of software or hardware. */
+export function encoderRule(encoder: string): EncoderRule | undefined {
+  return ENCODERS.get(encoder) ?? hardwareRule(encoder);
+}
+
 /** RAM fits 1080p with room, 4K at common presets; what needs more is learnt by the farm. */
-export const ENCODERS: ReadonlyMap<string, EncoderRule> = new Map([
+export const ENCODERS: ReadonlyMap<string, EncoderRule> = new Map<string, EncoderRule>([
   [
     'libx264',
     {

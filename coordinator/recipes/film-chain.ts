@@ -8,6 +8,7 @@ import type {
   File,
   Input,
   Limits,
+  ParameterSpace,
   StepSpec,
   TaskKind,
 } from '../domain/task.ts';
@@ -24,7 +25,7 @@ import {
 
 /** Names that the runners use in a unit's directory. */
 export const RESERVED =
-  /^(model\.onnx|plan\.json|proof\.json|chunks\.ffconcat|(piece|chunk|seal|audio|thumbs|packets|motion|edge|moves|sound|clips|pictures)[-.].*)$/;
+  /^(model\.onnx|(plan|proof|rates|quality)\.json|chunks\.ffconcat|(piece|chunk|seal|audio|thumbs|packets|motion|edge|moves|sound|clips|pictures|measure|sample|passlog|trial)[-.].*)$/;
 
 type SplitTask = Extract<TaskKind, { readonly $case: 'split' }>['value'];
 
@@ -44,6 +45,14 @@ export interface FilmChain {
   readonly chunks: ChunkStep;
   /** The film has a timecode even where the source has none. */
   readonly timecode?: boolean | undefined;
+  /** What is found out before chunks are made, and what the proof shows of it. */
+  readonly aim?: FilmAim | undefined;
+}
+
+/** Steps between the cutting and the chunks, and the file by which chunks are made. */
+export interface FilmAim {
+  readonly steps: readonly StepSpec[];
+  readonly result: { readonly step: string; readonly file: string };
 }
 
 /** What makes `chunk-*` and `seal-*` of the piece that is its item; `plan.json` lies beside it. */
@@ -58,7 +67,9 @@ export interface ChunkStep {
 }
 
 export function filmChain(chain: FilmChain): readonly StepSpec[] {
-  return [splitStep(chain), chunkStep(chain.chunks), audioStep(chain), ...joinSteps(chain)];
+  const { aim, chunks } = chain;
+  const encode = chunkStep(chunks, aim);
+  return [splitStep(chain), ...(aim?.steps ?? []), encode, audioStep(chain), ...joinSteps(chain)];
 }
 
 /** Bytes that a piece and what is made of it may take; for a chunk step's demand. */
@@ -86,14 +97,20 @@ export function splitStep({
   };
 }
 
-function chunkStep({ task, inputs, uniform, ...rest }: ChunkStep): StepSpec {
+function chunkStep({ task, inputs, uniform, ...rest }: ChunkStep, aim?: FilmAim): StepSpec {
+  const found = aim === undefined ? [] : [outputsOf(aim.result.step, aim.result.file)];
   return {
     ...rest,
     ...(uniform !== undefined && { uniform }),
-    dependsOn: ['split'],
-    parameters: { kind: { $case: 'forEach', value: { step: 'split', pattern: 'piece-*' } } },
+    dependsOn: ['split', ...(aim === undefined ? [] : [aim.result.step])],
+    parameters: EACH_PIECE,
     task: { kind: task },
-    inputs: [{ kind: { $case: 'item', value: true } }, outputsOf('split', 'plan.json'), ...inputs],
+    inputs: [
+      { kind: { $case: 'item', value: true } },
+      outputsOf('split', 'plan.json'),
+      ...found,
+      ...inputs,
+    ],
     outputs: [output('chunk-*'), output('seal-*')],
   };
 }
@@ -111,10 +128,11 @@ function audioStep({ source, audio }: FilmChain): StepSpec {
   };
 }
 
-function joinSteps({ source, film, chunks, timecode }: FilmChain): readonly StepSpec[] {
+function joinSteps({ source, film, chunks, aim, timecode }: FilmChain): readonly StepSpec[] {
   // Failures name it: only where the film lies beside it must it give way.
   const beside = sourceBeside(source, film);
   const size = source.sizeBytes;
+  const aims = aim === undefined ? [] : [aim.result.step];
   return [
     {
       ...oneUnit,
@@ -135,13 +153,14 @@ function joinSteps({ source, film, chunks, timecode }: FilmChain): readonly Step
     {
       ...oneUnit,
       name: 'proof',
-      dependsOn: ['split', chunks.name, 'audio', 'concat'],
+      dependsOn: ['split', ...aims, chunks.name, 'audio', 'concat'],
       task: { kind: { $case: 'proveFilm', value: { source: beside.name, film, timecode } } },
       inputs: [
         fileInput(beside),
         outputsOf('split', 'plan.json'),
         outputsOf(chunks.name, 'seal-*'),
         outputsOf('audio', 'audio.json'),
+        ...(aim === undefined ? [] : [outputsOf(aim.result.step, aim.result.file)]),
         outputsOf('concat', film),
       ],
       outputs: [keptOutput('proof.json')],
@@ -150,8 +169,13 @@ function joinSteps({ source, film, chunks, timecode }: FilmChain): readonly Step
   ];
 }
 
+/** A unit for each piece. */
+export const EACH_PIECE: ParameterSpace = {
+  kind: { $case: 'forEach', value: { step: 'split', pattern: 'piece-*' } },
+};
+
 /** The source in the directory of a unit: it shares no name with what else is there. */
-function sourceBeside(source: File, film?: string): File {
+export function sourceBeside(source: File, film?: string): File {
   const name = baseName(source.name);
   const taken = name === film || RESERVED.test(name);
   return { ...source, name: taken ? `source-${name}` : name };

@@ -4,7 +4,8 @@
  */
 import { faultOfName } from '../domain/names.ts';
 import type { AudioEncoding, Deinterlace, File, VideoEncoding } from '../domain/task.ts';
-import { AUDIO_ENCODERS, containerOf, ENCODERS, type Container } from './codings.ts';
+import { AUDIO_ENCODERS, containerOf, encoderRule, ENCODERS, type Container } from './codings.ts';
+import { faultOfAim, faultOfAimedPieces, filmAim } from './film-aim.ts';
 import { frameRateOf } from './frame-rate.ts';
 import { type ChunkStep, filmChain, pieceScratchBytes, RESERVED } from './film-chain.ts';
 import { withProxy, type WithProxy } from './proxy.ts';
@@ -66,9 +67,11 @@ export function transcodeSteps(request: TranscodeRequest): RecipePlan {
   const pieceMs = request.pieceMs || DEFAULT_PIECE_MS;
   const rate = frameRateOf(request.fps ?? '');
   const fault =
+    faultOfAim(request.video) ??
     faultOfVideo(video, container) ??
     faultOfAudio(audio, container) ??
     faultOfPieceMs(pieceMs) ??
+    faultOfAimedPieces(video, pieceMs) ??
     (typeof rate === 'string' ? rate : undefined);
   if (fault !== undefined || typeof rate === 'string') return invalid(fault ?? '');
   const { deinterlace } = request;
@@ -77,17 +80,20 @@ export function transcodeSteps(request: TranscodeRequest): RecipePlan {
     ...(deinterlace !== undefined && { deinterlace }),
   };
   const chunks = encodeStep(source, video, request.mixedEncoders === true);
-  const steps = filmChain({ source, film, audio, pieceMs, cut, chunks });
+  const aim = filmAim(source, video, chunks.demand);
+  const steps = filmChain({ source, film, audio, pieceMs, cut, chunks, aim });
   return withProxy({ state: 'ok', steps }, source, request.withProxy, ['encode']);
 }
 
 function encodeStep(source: File, video: VideoEncoding, isMixed: boolean): ChunkStep {
   const attributes = ['tool:ffmpeg', `encoder:${video.encoder}`];
+  const scratch = pieceScratchBytes(source);
+  const needs = demand(video.threads * 1000, ramFor(video), scratch, attributes);
   return {
     name: 'encode',
     task: { $case: 'encode', value: { video } },
     inputs: [],
-    demand: demand(video.threads * 1000, ramFor(video), pieceScratchBytes(source), attributes),
+    demand: { ...needs, encoderSessions: encoderRule(video.encoder)?.isHardware === true ? 1 : 0 },
     limits: stallsAfter(300_000),
     // What two versions made can seldom be joined.
     ...(isMixed ? {} : { uniform: 'ffmpeg' }),
@@ -96,7 +102,7 @@ function encodeStep(source: File, video: VideoEncoding, isMixed: boolean): Chunk
 
 function withVideoDefaults(video: VideoEncoding | undefined, container: Container): VideoEncoding {
   const encoder = video?.encoder || (container === 'webm' ? 'libvpx-vp9' : 'libx264');
-  const rule = ENCODERS.get(encoder);
+  const rule = encoderRule(encoder);
   return {
     encoder,
     crf: video?.crf || (rule?.defaultCrf ?? 0),
@@ -105,6 +111,8 @@ function withVideoDefaults(video: VideoEncoding | undefined, container: Containe
     height: video?.height ?? 0,
     threads: video?.threads || DEFAULT_THREADS,
     ...(video?.toSdr === true && { toSdr: true }),
+    ...((video?.bitrateBps ?? 0) > 0 && { bitrateBps: video?.bitrateBps }),
+    ...((video?.targetSsim ?? 0) > 0 && { targetSsim: video?.targetSsim }),
   };
 }
 
@@ -115,9 +123,9 @@ function withAudioDefaults(audio: AudioEncoding | undefined, container: Containe
 }
 
 function faultOfVideo(video: VideoEncoding, container: Container): string | undefined {
-  const rule = ENCODERS.get(video.encoder);
+  const rule = encoderRule(video.encoder);
   if (rule === undefined) {
-    return `video encoder ${quote(video.encoder)} is not known: use ${[...ENCODERS.keys()].join(', ')}`;
+    return `video encoder ${quote(video.encoder)} is not known: use ${[...ENCODERS.keys()].join(', ')}, or one of hardware such as hevc_nvenc or h264_vaapi`;
   }
   if (!rule.containers.includes(container)) {
     return `.${container} does not take ${video.encoder}: use ${rule.containers.join(', ')}`;
@@ -126,7 +134,10 @@ function faultOfVideo(video: VideoEncoding, container: Container): string | unde
     return `crf ${video.crf} is out of range for ${video.encoder}: use 1 to ${rule.maxCrf}`;
   }
   if (!rule.presets.includes(video.preset)) {
-    return `preset ${quote(video.preset)} is not one of ${video.encoder}: use ${rule.presets.join(', ')}`;
+    const known = rule.presets.join(', ');
+    return known === ''
+      ? `${video.encoder} has no presets: leave it out`
+      : `preset ${quote(video.preset)} is not one of ${video.encoder}: use ${known}`;
   }
   if (!isWhole(video.threads, 1, MAX_THREADS)) {
     return `threads ${video.threads} is out of range: use 1 to ${MAX_THREADS}`;
@@ -190,7 +201,7 @@ function faultOfFilm(film: string): string | undefined {
 }
 
 function ramFor(video: VideoEncoding): number {
-  const base = ENCODERS.get(video.encoder)?.ramBytes ?? 1024 * MIB;
+  const base = encoderRule(video.encoder)?.ramBytes ?? 1024 * MIB;
   // More threads hold more pictures at once.
   return base + (video.threads - 1) * 64 * MIB;
 }

@@ -10,6 +10,9 @@ import { audioRunner } from '../../agent/runners/film/audio.ts';
 import { concatRunner } from '../../agent/runners/film/concat.ts';
 import { encodeRunner } from '../../agent/runners/film/encode.ts';
 import { interpolateRunner } from '../../agent/runners/film/interpolate.ts';
+import { findQualityRunner } from '../../agent/runners/film/find-quality.ts';
+import { measureRunner } from '../../agent/runners/film/measure.ts';
+import { planRatesRunner } from '../../agent/runners/film/plan-rates.ts';
 import { proveFilmRunner } from '../../agent/runners/film/prove-film.ts';
 import { splitRunner } from '../../agent/runners/film/split.ts';
 import { upscaleRunner } from '../../agent/runners/film/upscale.ts';
@@ -122,6 +125,25 @@ export class FilmChain {
       return ended();
     }
     const video = { ...VIDEO, ...options.video };
+    const { bitrateBps = 0, targetSsim = 0 } = video;
+    if (bitrateBps > 0) {
+      const measure = { $case: 'measure', value: { video } } as const;
+      for (const piece of await matching(store, 'piece-*')) {
+        const inputs = [piece, 'plan.json'];
+        const name = `measure ${piece}`;
+        if (!(await step(name, measureRunner, measure, inputs, ['measure-*'], piece)))
+          return ended();
+      }
+      const rates = { $case: 'planRates', value: { bitrateBps } } as const;
+      const inputs = ['plan.json', 'measure-*'];
+      if (!(await step('rates', planRatesRunner, rates, inputs, ['rates.json']))) return ended();
+    }
+    if (targetSsim > 0) {
+      const quality = { $case: 'findQuality', value: { source, video, targetSsim } } as const;
+      const inputs = [source, 'plan.json'];
+      const outputs = ['quality.json'];
+      if (!(await step('quality', findQualityRunner, quality, inputs, outputs))) return ended();
+    }
     const { upscale, interpolate } = options;
     const used = upscale ?? interpolate;
     if (used !== undefined) await writeFile(join(store, MODEL_FILE), used.file);
@@ -134,7 +156,10 @@ export class FilmChain {
           : [encodeRunner, { $case: 'encode', value: { video } }];
     for (const piece of await matching(store, 'piece-*')) {
       const name = `encode ${piece}`;
-      const inputs = [piece, 'plan.json', ...(used === undefined ? [] : [MODEL_FILE])];
+      const inputs = [
+        ...[piece, 'plan.json', 'rates.json', 'quality.json'],
+        ...(used === undefined ? [] : [MODEL_FILE]),
+      ];
       const outputs = ['chunk-*', 'seal-*'];
       this.#ramBytes = options.ramBytes ?? 0;
       if (!(await step(name, runner, chunk, inputs, outputs, piece))) return ended();
@@ -205,7 +230,8 @@ export class FilmChain {
 
   async #prove(store: string, source: string, film: string): Promise<UnitRun> {
     const proof = { $case: 'proveFilm', value: { source, film } } as const;
-    const held = [source, film, 'plan.json', 'seal-*', 'audio.json'];
+    const aims = ['rates.json', 'quality.json'];
+    const held = [source, film, 'plan.json', 'seal-*', 'audio.json', ...aims];
     return this.#unit(store, 'proof', proveFilmRunner, proof, held, ['proof.json'], '');
   }
 

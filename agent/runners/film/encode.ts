@@ -2,24 +2,28 @@
  * Encodes one piece into a chunk with exactly the frames that the plan gives it, and vouches for the
  * chunk. All of it here, so that the checks run in parallel on the agents.
  */
-import type { EncodeTask } from '../../../proto/gen/furrow/v1/task.ts';
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { EncodeTask, VideoEncoding } from '../../../proto/gen/furrow/v1/task.ts';
 import type { UnitWork } from '../runner.ts';
 import { MAKE_SHARE, SOURCE_THUMBS, vouchFor } from './check-chunk.ts';
-import { encoderSettings, knownEncoder, type EncoderSettings } from './encoder-settings.ts';
+import {
+  DEFAULT_ENCODING,
+  PASS_LOG,
+  settingsFor,
+  type EncoderSettings,
+} from './encoder-settings.ts';
 import type { MediaOutput } from './ffmpeg-argv.ts';
 import { FilmFault, processFault } from './film-fault.ts';
-import {
-  chunkFrames,
-  filmFrameRate,
-  filmTimeBase,
-  pictureBase,
-  pieceFrames,
-} from './film-frames.ts';
+import { chunkFrames, filmTimeBase, pictureBase, pieceFrames } from './film-frames.ts';
 import { chunkName, readPlan, type FilmPlan, type PlanPiece } from './film-plan.ts';
 import { filmRunner, type FilmAttempt } from './film-runner.ts';
 import { bookedThreads, type MediaRun } from './media-process.ts';
-import { ownPictureFilters, rateFilters } from './piece-graph.ts';
+import { evenStep, exactTimes, ownPictureFilters, rateFilters } from './piece-graph.ts';
 import { THUMB_FILTER } from './picture-likeness.ts';
+import type { ProgressBlock } from './progress-lines.ts';
+import { readQuality } from './quality-facts.ts';
+import { rateOf, readRates } from './rate-plan.ts';
 import { steadyFilters } from './steady.ts';
 
 type EncodeAttempt = FilmAttempt<EncodeTask>;
@@ -31,7 +35,9 @@ async function encode(attempt: EncodeAttempt): Promise<void> {
   const { work, task } = attempt;
   const { plan, piece } = await planAndPiece(work);
   const before = task.steady === true ? await steadyFilters(work.directory, plan, piece) : [];
-  await makeChunk(attempt, plan, piece, { settings: settingsFor(attempt, plan), before });
+  const encoding = await encodingOf(attempt, piece);
+  const settings = settingsFor(encoding, plan, task.video?.threads || bookedThreads(work));
+  await makeChunk(attempt, plan, piece, { settings, before });
 }
 
 /** How a chunk is made of its piece. */
@@ -91,82 +97,97 @@ function refuseBetween({ film }: FilmPlan): void {
   throw new FilmFault('invalid-input', 'the plan wants frames between those of the source');
 }
 
-function settingsFor({ task, work }: EncodeAttempt, plan: FilmPlan): EncoderSettings {
-  const video = task.video ?? {
-    encoder: '',
-    crf: 0,
-    preset: '',
-    width: 0,
-    height: 0,
-    threads: 0,
-  };
-  const encoder = knownEncoder(video.encoder);
-  if (encoder === undefined) {
-    throw new FilmFault('invalid-input', `encoder ${video.encoder} is not known`);
+/** As the task has it, with the bits or the quality that steps before this one found for the piece. */
+async function encodingOf(
+  { task, work, context }: EncodeAttempt,
+  piece: PlanPiece,
+): Promise<VideoEncoding> {
+  const video = task.video ?? DEFAULT_ENCODING;
+  if ((video.bitrateBps ?? 0) > 0) {
+    const bitrateBps = rateOf(await readRates(work.directory), piece.name);
+    context.log(`${piece.name}: ${Math.round(bitrateBps / 1000)} kbit/s`);
+    return { ...video, bitrateBps };
   }
-  const threads = video.threads || bookedThreads(work);
-  return encoderSettings(
-    encoder,
-    video,
-    { ...plan.source, frameRate: filmFrameRate(plan) },
-    threads,
-  );
+  if ((video.targetSsim ?? 0) === 0) return video;
+  const { crf, ssim } = await readQuality(work.directory);
+  context.log(`${piece.name}: crf ${crf}, at which samples have an SSIM of ${ssim.toFixed(4)}`);
+  return { ...video, crf };
 }
 
+/** Once at constant quality; twice for a number of bits, where the encoder can. */
 async function encodePiece(
-  { media, context }: ChunkAttempt,
+  attempt: ChunkAttempt,
   plan: FilmPlan,
   piece: PlanPiece,
   { settings, before = [], muxer = 'mp4', source, besides = [] }: ChunkMaking,
 ): Promise<MediaRun> {
+  const { media, work } = attempt;
   const { den } = filmTimeBase(plan);
   const { frames } = pieceFrames(piece);
   const { stream, inputOptions, filters } = source ?? plannedSource(plan, piece);
-  const graph =
-    `[0:${stream}]${[...filters, ...before, ...settings.filters].join(',')},split[own][copy];` +
-    `[own]${[...rateFilters(plan, piece), 'null'].join(',')}[film];[copy]${THUMB_FILTER}[thumbs]`;
-  const timedIn = (ticksPerSecond: number): string[] =>
-    [['-fps_mode', 'passthrough'], '-enc_time_base', `1/${ticksPerSecond}`].flat();
+  const options = [...(settings.device ?? []), '-noautorotate', ...inputOptions];
+  const input = { name: piece.name, options };
+  const exact = exactTimes(den, settings.ticksAreFrames === true ? evenStep(plan) : 1);
+  const own = `[0:${stream}]${[...filters, ...before, ...settings.filters].join(',')}`;
+  const rate = [...rateFilters(plan, piece), 'null', ...(settings.upload ?? [])].join(',');
+  if (settings.firstPass !== undefined) {
+    const graph = ['-filter_complex', `${own},${rate}[film]`, '-map', '[film]', ...exact];
+    const output: MediaOutput = {
+      name: 'null',
+      options: [...graph, ...settings.firstPass, '-f', 'null'],
+    };
+    const onFrames = progressFrom(attempt, frames, 0, FIRST_PASS_SHARE);
+    const run = await media.ffmpeg([input], [output], onFrames, { limitMs: Infinity });
+    if (!run.ok) throw filterFault(run) ?? processFault(run, `measuring ${piece.name}`);
+  }
+  const graph = `${own},split[own][copy];[own]${rate}[film];[copy]${THUMB_FILTER}[thumbs]`;
+  const container = ['-map_metadata', '-1', '-map_chapters', '-1', '-f', muxer];
+  const film = {
+    name: { file: chunkName(piece) },
+    options: [
+      ['-filter_complex', graph, '-map', '[film]', ...exact, ...settings.options],
+      ['-video_track_timescale', String(den), ...container],
+    ].flat(),
+  };
+  const thumbs = {
+    name: { file: SOURCE_THUMBS },
+    options: ['-map', '[thumbs]', ...exactTimes(pictureBase(plan).den), '-f', 'rawvideo'],
+  };
+  const done = settings.firstPass === undefined ? 0 : FIRST_PASS_SHARE;
   const run = await media.ffmpeg(
-    [{ name: piece.name, options: ['-noautorotate', ...inputOptions] }],
-    [
-      {
-        name: { file: chunkName(piece) },
-        options: [
-          ['-filter_complex', graph, '-map', '[film]', ...timedIn(den), ...settings.options],
-          [
-            '-map_metadata',
-            '-1',
-            '-map_chapters',
-            '-1',
-            '-video_track_timescale',
-            String(den),
-            '-f',
-            muxer,
-          ],
-        ].flat(),
-      },
-      {
-        name: { file: SOURCE_THUMBS },
-        options: ['-map', '[thumbs]', ...timedIn(pictureBase(plan).den), '-f', 'rawvideo'],
-      },
-      ...besides,
-    ],
-    ({ frame, fps }) =>
-      context.progress(
-        MAKE_SHARE * Math.min(1, frame / frames),
-        frame,
-        fps > 0 ? `${Math.round(fps)} fps` : '',
-      ),
+    [input],
+    [film, thumbs, ...besides],
+    progressFrom(attempt, frames, done, 1),
     // An encoder may take as long as it was told to; that frames come is what its step's limits watch.
     { limitMs: Infinity },
   );
   if (!run.ok) throw filterFault(run) ?? processFault(run, `encoding ${piece.name}`);
+  for (const name of await readdir(work.directory)) {
+    if (name.startsWith(PASS_LOG)) await rm(join(work.directory, name));
+  }
   return run;
 }
 
+/** Of what comes before the check; a first pass is quicker than the second. */
+const FIRST_PASS_SHARE = 0.4;
+
+function progressFrom(
+  { context }: ChunkAttempt,
+  frames: number,
+  from: number,
+  until: number,
+): (block: ProgressBlock) => void {
+  const before = from > 0 ? frames : 0;
+  return ({ frame, fps }) =>
+    context.progress(
+      MAKE_SHARE * (from + (until - from) * Math.min(1, frame / frames)),
+      before + frame,
+      fps > 0 ? `${Math.round(fps)} fps` : '',
+    );
+}
+
 /** Some builds of ffmpeg leave filters out; another agent may have them. */
-function filterFault({ complaints }: MediaRun): FilmFault | undefined {
+export function filterFault({ complaints }: MediaRun): FilmFault | undefined {
   const missing = complaints
     .map((line) => /No such filter: '(\w+)'/.exec(line)?.[1])
     .find((filter) => filter !== undefined);

@@ -3,7 +3,10 @@
  * they join without a decoder noticing: nothing here may depend on a chunk's content or on the machine.
  */
 import type { VideoEncoding } from '../../../proto/gen/furrow/v1/task.ts';
+import { FilmFault } from './film-fault.ts';
+import { filmFrameRate } from './film-frames.ts';
 import type { FilmPlan } from './film-plan.ts';
+import { fastestHardwarePreset, hardwareSettings, isHardware } from './hardware-encoders.ts';
 import { uprightFilters } from './picture.ts';
 
 export interface EncoderSettings {
@@ -11,6 +14,41 @@ export interface EncoderSettings {
   readonly filters: readonly string[];
   readonly options: readonly string[];
   readonly pixelFormat: string;
+  /** Options of a pass before it that only measures; absent for encoders that take none, or need none. */
+  readonly firstPass?: readonly string[] | undefined;
+  /** Before the first input, where it needs a device. */
+  readonly device?: readonly string[] | undefined;
+  /** Filters that bring a picture to it, after all others. */
+  readonly upload?: readonly string[] | undefined;
+  /** It takes each frame to last one tick, whatever its time says. */
+  readonly ticksAreFrames?: boolean | undefined;
+}
+
+/** What a first pass leaves for the second begins so. */
+export const PASS_LOG = 'passlog';
+
+export const DEFAULT_ENCODING: VideoEncoding = {
+  encoder: '',
+  crf: 0,
+  preset: '',
+  width: 0,
+  height: 0,
+  threads: 0,
+};
+
+/** Throws FilmFault `invalid-input` for an encoder that is not known. */
+export function settingsFor(
+  video: VideoEncoding,
+  plan: FilmPlan,
+  threads: number,
+): EncoderSettings {
+  const source = { ...plan.source, frameRate: filmFrameRate(plan) };
+  if (isHardware(video.encoder)) return settingsOfHardware(video, source);
+  const encoder = knownEncoder(video.encoder);
+  if (encoder === undefined) {
+    throw new FilmFault('invalid-input', `encoder ${video.encoder} is not known`);
+  }
+  return encoderSettings(encoder, video, source, threads);
 }
 
 type Source = FilmPlan['source'];
@@ -23,6 +61,29 @@ const DEFAULT_CRF: Readonly<Record<KnownEncoder, number>> = {
   libx265: 24,
   libsvtav1: 30,
   'libvpx-vp9': 31,
+};
+
+/** Constant qualities that are worth a trial: better ones are not told apart, worse ones nobody wants. */
+export function qualityRange(encoder: string): { readonly from: number; readonly to: number } {
+  return QUALITY_RANGE[knownEncoder(encoder) ?? 'libx264'];
+}
+
+const QUALITY_RANGE: Readonly<Record<KnownEncoder, { from: number; to: number }>> = {
+  libx264: { from: 6, to: 45 },
+  libx265: { from: 6, to: 45 },
+  libsvtav1: { from: 8, to: 63 },
+  'libvpx-vp9': { from: 8, to: 63 },
+};
+
+export function fastestPreset(encoder: string): string {
+  return fastestHardwarePreset(encoder) ?? FASTEST_PRESET[knownEncoder(encoder) ?? 'libx264'];
+}
+
+const FASTEST_PRESET: Readonly<Record<KnownEncoder, string>> = {
+  libx264: 'superfast',
+  libx265: 'ultrafast',
+  libsvtav1: '12',
+  'libvpx-vp9': '8',
 };
 
 export function knownEncoder(name: string): KnownEncoder | undefined {
@@ -46,12 +107,72 @@ export function encoderSettings(
       ...(toSdr ? toneFilters(source) : []),
       `format=${pixelFormat}`,
     ],
-    options: [
-      ['-c:v', encoder, '-crf', String(video.crf || DEFAULT_CRF[encoder])],
-      encoderOptions(encoder, video.preset, shown, threads),
-    ].flat(),
+    ...passesOf(encoder, video, encoderOptions(encoder, video.preset, shown, threads)),
     pixelFormat,
   };
+}
+
+/** What HDR10 says of its display is not among what these write. */
+function settingsOfHardware(video: VideoEncoding, source: Source): EncoderSettings {
+  const toSdr = video.toSdr === true && isHighRange(source);
+  const shown = toSdr ? inStandardRange(source) : source;
+  const isTenBit = pixelFormatFor('libx265', shown.pixelFormat) === 'yuv420p10le';
+  const hardware = hardwareSettings(video.encoder, video, isTenBit);
+  if (hardware === undefined) throw new Error(`${video.encoder} is no hardware encoder`);
+  const { pixelFormat } = hardware;
+  return {
+    ...hardware,
+    filters: [
+      ...colourTags(source),
+      ...uprightFilters(source.orientation),
+      ...sizeFilters('libx264', video),
+      ...(toSdr ? toneFilters(source) : []),
+      `format=${pixelFormat}`,
+    ],
+  };
+}
+
+type Passes = Pick<EncoderSettings, 'options' | 'firstPass' | 'ticksAreFrames'>;
+
+/** At constant quality in one pass; with a number of bits in two. */
+function passesOf(encoder: KnownEncoder, video: VideoEncoding, options: readonly string[]): Passes {
+  const codec = ['-c:v', encoder];
+  const { bitrateBps = 0 } = video;
+  if (bitrateBps === 0) {
+    return { options: [...codec, '-crf', String(video.crf || DEFAULT_CRF[encoder]), ...options] };
+  }
+  // No limits of a buffer: encoders choose levels by them, and pieces must not differ there.
+  const rate = [...codec, '-b:v', String(bitrateBps)];
+  switch (encoder) {
+    case 'libx264':
+    case 'libvpx-vp9': {
+      const passed = without(options, '-b:v');
+      const pass = (number: number): string[] => [
+        ...rate,
+        ...passed,
+        '-pass',
+        String(number),
+        '-passlogfile',
+        PASS_LOG,
+      ];
+      const ticksAreFrames = encoder === 'libvpx-vp9';
+      return { options: pass(2), firstPass: pass(1), ticksAreFrames };
+    }
+    case 'libx265': {
+      const pass = (number: number): string[] =>
+        [...rate, ...options].map((option, i, all) =>
+          all[i - 1] === '-x265-params' ? `${option}:pass=${number}:stats=${PASS_LOG}` : option,
+        );
+      return { options: pass(2), firstPass: pass(1) };
+    }
+    case 'libsvtav1':
+      return { options: [...rate, '-rc', 'vbr', ...options] };
+  }
+}
+
+/** Options without one that is followed by a value. */
+function without(options: readonly string[], name: string): string[] {
+  return options.filter((option, i) => option !== name && options[i - 1] !== name);
 }
 
 /** A piece's container may not carry what the source's said about colour: say it again. */

@@ -16,7 +16,7 @@ import {
 import { unpackTimes, type TimeBase } from './timeline.ts';
 
 /** When the source's frames are shown. */
-export function sourceTimeline(plan: FilmPlan): Timeline {
+function sourceTimeline(plan: FilmPlan): Timeline {
   const { timeBase, lastFrameTicks } = plan;
   return { timeBase, times: unpackTimes(plan.times), lastFrameTicks };
 }
@@ -42,7 +42,7 @@ export function filmTimeline(plan: FilmPlan): Timeline {
 }
 
 /** Of the source's pictures; undefined where the film has just its frames. */
-export function retimedFrames(plan: FilmPlan): RetimedFrames | undefined {
+function retimedFrames(plan: FilmPlan): RetimedFrames | undefined {
   return plan.film === undefined ? undefined : retimed(pictureTimeline(plan), plan.film.retime);
 }
 

@@ -2,10 +2,52 @@
  * Filters between a piece's file and its chunk's frames: exactly the pictures that are the piece's own, at
  * times that begin with 0, and out of those exactly the frames that the film has of them.
  */
-import { chunkFrames, pictureBase, picturesEach, pictureTimeline } from './film-frames.ts';
+import { FilmFault } from './film-fault.ts';
+import {
+  chunkFrames,
+  filmTimeline,
+  pictureBase,
+  picturesEach,
+  pictureTimeline,
+} from './film-frames.ts';
+import type { MediaInput } from './ffmpeg-argv.ts';
 import type { FilmPlan, PlanPiece } from './film-plan.ts';
 import { slackTicks } from './retime.ts';
 import { rescale, unpackTimes } from './timeline.ts';
+
+/** The piece's file as an input. `device`: options for an encoder's, which stand before all inputs. */
+export function pieceInput(
+  plan: FilmPlan,
+  piece: PlanPiece,
+  device: readonly string[] = [],
+): MediaInput {
+  const options = [...device, '-noautorotate', ...(plan.mode === 'cut' ? ['-copyts'] : [])];
+  return { name: piece.name, options };
+}
+
+/** The stream that a piece's filters begin with, such as `[0:v:0]`. */
+export function pieceStream(plan: FilmPlan): string {
+  return `[0:${plan.mode === 'whole' ? plan.source.stream : 'v:0'}]`;
+}
+
+/** For an output whose frames have exact times, in ticks of so many parts of a second. */
+export function exactTimes(ticksPerSecond: number, ticks = 1): string[] {
+  return ['-fps_mode', 'passthrough', '-enc_time_base', `${ticks}/${ticksPerSecond}`];
+}
+
+/**
+ * Ticks from each frame of the film to the next, where these are all the same. Throws FilmFault
+ * `invalid-input` where they are not.
+ */
+export function evenStep(plan: FilmPlan): number {
+  const { times, timeBase } = filmTimeline(plan);
+  const step = (times[1] ?? 1) - (times[0] ?? 0);
+  if (times.every((time, i) => time === times[0]! + i * step)) return step * timeBase.num;
+  throw new FilmFault(
+    'invalid-input',
+    `${plan.source.name} has no even frame rate, by which this encoder counts bits: give one (fps), or another encoder`,
+  );
+}
 
 /**
  * Exactly the piece's own pictures, the first at 0, in ticks of 1/den of the pictures' time base; and with

@@ -15,6 +15,7 @@ import {
   type AudioSpan,
 } from './audio-span.ts';
 import { carriedChecks } from './carried-proof.ts';
+import { aimChecks } from './aim-proof.ts';
 import { readSeal, type ChunkSeal } from './chunk-seal.ts';
 import { containerOf } from './container.ts';
 import { readFilm } from './decode-proof.ts';
@@ -54,6 +55,7 @@ async function proveFilm(attempt: ProofAttempt): Promise<void> {
     ...frameTimesAndDuration(plan, film, packets, base, leadSeconds),
     chunksInOrder(plan, seals, packets, picture),
     decoded,
+    ...(await aimChecks(work.directory, plan, packets)),
   ];
   if (plan.source.audioTracks > 0) {
     const source = await sourceAudio(attempt, plan);

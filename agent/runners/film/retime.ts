@@ -151,7 +151,7 @@ export function slackTicks(
 }
 
 /** A frame of such a rate in ticks, exactly, and the ticks. `rate.num` / `rate.den` frames a second. */
-export function ticksPerFrame(rate: TimeBase): {
+function ticksPerFrame(rate: TimeBase): {
   readonly timeBase: TimeBase;
   readonly step: number;
 } {

@@ -20,6 +20,8 @@ import { checkOutputOption, SUBMIT_OPTIONS, type SubmitOptions } from '../../sub
 interface TranscodeOptions extends SubmitOptions, ProxyOptions {
   readonly encoder?: string;
   readonly crf?: number;
+  readonly bitrate?: number;
+  readonly targetSsim?: number;
   readonly preset?: string;
   readonly size?: FrameSize;
   readonly audio?: string;
@@ -47,13 +49,23 @@ export const transcode = defineCommand<TranscodeOptions>({
   options: [
     {
       flags: '--encoder <name>',
-      help: 'libx264, libx265, libsvtav1 or libvpx-vp9 (default: libx264)',
+      help: 'libx264, libx265, libsvtav1 or libvpx-vp9 (default: libx264); or one of hardware: h264, hevc or av1 with _nvenc, _qsv, _vaapi, _amf or _videotoolbox',
     },
     {
       flags: '--crf <n>',
       help: 'constant quality, smaller is better (default: 20)',
       // In the protocol 0 is the default: whoever says 0 means something else.
       parse: integerIn(1, 63),
+    },
+    {
+      flags: '--bitrate <rate>',
+      help: 'bits a second of the picture on average, such as 4M, in place of --crf',
+      parse: bitsPerSecond,
+    },
+    {
+      flags: '--target-ssim <n>',
+      help: 'likeness to the source, such as 0.97, in place of --crf: samples are tried first',
+      parse: numberIn(0.5, 0.9999),
     },
     { flags: '--preset <name>', help: "the encoder's preset (default: medium)" },
     {
@@ -116,6 +128,8 @@ export const transcode = defineCommand<TranscodeOptions>({
         width: options.size?.width ?? 0,
         height: options.size?.height ?? 0,
         threads: 0,
+        bitrateBps: options.bitrate,
+        targetSsim: options.targetSsim,
         toSdr: options.hdr === 'sdr' ? true : undefined,
       },
       audio: {

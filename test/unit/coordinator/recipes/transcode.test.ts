@@ -60,6 +60,47 @@ describe('the recipe transcode', () => {
     expect(faultOf({ fps: '29.97' })).toBe('fps 29.97 is not exact: use 30000/1001');
   });
 
+  test('a bitrate has its pieces measured, and their shares lie beside each', () => {
+    const plan = transcodeSteps({ ...REQUEST, video: { ...VIDEO, bitrateBps: 4_000_000 } });
+    if (plan.state !== 'ok') throw new Error(plan.message);
+    expect(faultOfSteps(plan.steps)).toBeUndefined();
+    const steps = new Map(plan.steps.map((step) => [step.name, step]));
+    expect(steps.get('measure')?.parameters).toEqual(steps.get('encode')?.parameters);
+    expect(steps.get('encode')?.dependsOn).toEqual(['split', 'rates']);
+    expect(steps.get('proof')?.dependsOn).toContain('rates');
+  });
+
+  test('pieces too short for encoders to come out at a bitrate', () => {
+    const video = { ...VIDEO, bitrateBps: 4_000_000 };
+    expect(faultOf({ video, pieceMs: 2000 })).toMatch(/too short for a bitrate: use 4000 or more/);
+  });
+
+  test('a likeness has its quality looked for', () => {
+    const plan = transcodeSteps({ ...REQUEST, video: { ...VIDEO, targetSsim: 0.97 } });
+    if (plan.state !== 'ok') throw new Error(plan.message);
+    expect(faultOfSteps(plan.steps)).toBeUndefined();
+    expect(plan.steps.map(({ name }) => name)).toContain('quality');
+  });
+
+  test.each([
+    [{ crf: 20, bitrateBps: 1_000_000 }, 'crf and a bitrate exclude one another: give one of them'],
+    [{ bitrateBps: 1 }, /video bitrate 1 is out of range/],
+    [{ targetSsim: 1 }, /target SSIM 1 is out of range/],
+  ])('refuses %o', (video, message) => {
+    expect(faultOf({ video: { ...VIDEO, ...video } })).toMatch(message);
+  });
+
+  test('an encoder of hardware books one of its sessions', () => {
+    const steps = stepsOf({ ...REQUEST, video: { ...VIDEO, encoder: 'hevc_nvenc' } });
+    expect(steps.get('encode')?.demand).toMatchObject({ encoderSessions: 1 });
+    expect(steps.get('encode')?.demand?.attributes).toContain('encoder:hevc_nvenc');
+    expect(stepsOf(REQUEST).get('encode')?.demand?.encoderSessions).toBe(0);
+    expect(faultOf({ video: { ...VIDEO, encoder: 'av1_videotoolbox' } })).toMatch(/is not known/);
+    expect(faultOf({ video: { ...VIDEO, encoder: 'h264_vaapi', preset: 'fast' } })).toBe(
+      'h264_vaapi has no presets: leave it out',
+    );
+  });
+
   test('webm gets encoders that it takes', () => {
     const steps = stepsOf({ ...REQUEST, film: 'holiday.webm' });
     expect(steps.get('encode')?.demand?.attributes).toContain('encoder:libvpx-vp9');

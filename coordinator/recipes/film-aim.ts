@@ -1,0 +1,91 @@
+/** What a film is to come out at: so many bits a second, or so like its source. Both are found out before. */
+import type { Demand, File, VideoEncoding } from '../domain/task.ts';
+import { EACH_PIECE, sourceBeside, type FilmAim } from './film-chain.ts';
+import { demand, fileInput, isWhole, MIB, output, outputsOf, stallsAfter } from './recipe.ts';
+
+const MIN_BITRATE_BPS = 20_000;
+const MAX_BITRATE_BPS = 400_000_000;
+
+/** `encoding`: what a unit that encodes a piece needs. Undefined where constant quality is all. */
+export function filmAim(source: File, video: VideoEncoding, encoding: Demand): FilmAim | undefined {
+  if ((video.bitrateBps ?? 0) > 0) return ratesAim(video, encoding);
+  return (video.targetSsim ?? 0) > 0 ? qualityAim(source, video, encoding) : undefined;
+}
+
+/** Pieces are measured on all agents at once; then each gets its share. */
+function ratesAim(video: VideoEncoding, encoding: Demand): FilmAim {
+  const { bitrateBps = 0 } = video;
+  return {
+    steps: [
+      {
+        name: 'measure',
+        dependsOn: ['split'],
+        parameters: EACH_PIECE,
+        task: { kind: { $case: 'measure', value: { video } } },
+        inputs: [{ kind: { $case: 'item', value: true } }, outputsOf('split', 'plan.json')],
+        outputs: [output('measure-*')],
+        demand: encoding,
+        limits: stallsAfter(300_000),
+      },
+      {
+        name: 'rates',
+        dependsOn: ['split', 'measure'],
+        parameters: undefined,
+        task: { kind: { $case: 'planRates', value: { bitrateBps } } },
+        inputs: [outputsOf('split', 'plan.json'), outputsOf('measure', 'measure-*')],
+        outputs: [output('rates.json')],
+        demand: demand(100, 128 * MIB, 0, []),
+        limits: stallsAfter(300_000),
+      },
+    ],
+    result: { step: 'rates', file: 'rates.json' },
+  };
+}
+
+function qualityAim(source: File, video: VideoEncoding, encoding: Demand): FilmAim {
+  const beside = sourceBeside(source);
+  const { targetSsim = 0 } = video;
+  return {
+    steps: [
+      {
+        name: 'quality',
+        dependsOn: ['split'],
+        parameters: undefined,
+        task: { kind: { $case: 'findQuality', value: { source: beside.name, video, targetSsim } } },
+        inputs: [fileInput(beside), outputsOf('split', 'plan.json')],
+        outputs: [output('quality.json')],
+        // Samples lie beside the source without loss.
+        demand: { ...encoding, scratchBytes: source.sizeBytes + 2048 * MIB },
+        limits: stallsAfter(600_000),
+      },
+    ],
+    result: { step: 'quality', file: 'quality.json' },
+  };
+}
+
+/** Over fewer frames, encoders miss what they are told by a fifth. */
+const MIN_AIMED_PIECE_MS = 4000;
+
+/** Pieces must be long enough for encoders to come out at a bitrate. */
+export function faultOfAimedPieces(video: VideoEncoding, pieceMs: number): string | undefined {
+  if ((video.bitrateBps ?? 0) === 0 || pieceMs >= MIN_AIMED_PIECE_MS) return undefined;
+  return `piece length ${pieceMs} ms is too short for a bitrate: use ${MIN_AIMED_PIECE_MS} or more`;
+}
+
+/** `crf`: as asked for, 0 when it was not. */
+export function faultOfAim(video: VideoEncoding | undefined): string | undefined {
+  const { crf = 0, bitrateBps = 0, targetSsim = 0 } = video ?? {};
+  const asked = [
+    crf > 0 ? 'crf' : '',
+    bitrateBps > 0 ? 'a bitrate' : '',
+    targetSsim > 0 ? 'a target SSIM' : '',
+  ].filter((name) => name !== '');
+  if (asked.length > 1) return `${asked.join(' and ')} exclude one another: give one of them`;
+  if (bitrateBps !== 0 && !isWhole(bitrateBps, MIN_BITRATE_BPS, MAX_BITRATE_BPS)) {
+    return `video bitrate ${bitrateBps} is out of range: use ${MIN_BITRATE_BPS} to ${MAX_BITRATE_BPS} bits a second`;
+  }
+  if (targetSsim !== 0 && !(targetSsim >= 0.5 && targetSsim <= 0.9999)) {
+    return `target SSIM ${targetSsim} is out of range: use 0.5 to 0.9999`;
+  }
+  return undefined;
+}
