@@ -45,7 +45,7 @@ function refuseUnsafeNames(task: object): void {
   for (const field of ['source', 'film', 'sound', 'report'] as const) {
     if (!(field in task)) continue;
     const value = (task as Readonly<Record<typeof field, unknown>>)[field];
-    const name = value === undefined ? '' : String(value);
+    const name = typeof value === 'string' ? value : '';
     // A film that is made of many has no one source; who needs a name finds no such file.
     const why = name === '' ? undefined : unsafeName(name);
     if (why === undefined) continue;

@@ -104,10 +104,8 @@ test('what would move into the picture is cut off', async () => {
   expect(moves.zoomPercent).toBeGreaterThan(1);
   const film = made.path('concat', 'steady.mp4');
   // Black appears in no frame; the pattern's darkest grey is 38.
-  const { stdout } = await run('ffmpeg', [
-    ...['-v', 'error', '-i', film, '-vf', 'format=gray,signalstats,metadata=print:file=-'],
-    ...['-f', 'null', '-'],
-  ]);
+  const levels = ['-vf', 'format=gray,signalstats,metadata=print:file=-', '-f', 'null', '-'];
+  const { stdout } = await run('ffmpeg', ['-v', 'error', '-i', film, ...levels]);
   const darkest = [...stdout.matchAll(/signalstats\.YMIN=(\d+)/g)].map((match) => Number(match[1]));
   expect(darkest).toHaveLength(50);
   expect(Math.min(...darkest)).toBeGreaterThan(20);
