@@ -1,7 +1,8 @@
 /** The sound of a film, as a file of its own: whole, where it lies in the film, as loud as asked for. */
-import { readFile } from 'node:fs/promises';
+import { copyFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { proveSoundRunner } from '../../../agent/runners/film/prove-sound.ts';
 import { audioSteps, type AudioRequest } from '../../../coordinator/recipes/audio.ts';
 import type { SoundCoding } from '../../../coordinator/domain/film-tasks.ts';
 import { Clips, ffmpeg, probeLines } from '../../support/clips.ts';
@@ -54,6 +55,25 @@ test.each(['late.flac', 'late.wav', 'late.m4a', 'late.opus', 'late.mp3', 'late.m
     expect(samples / 48_000).toBeLessThan(3.5);
   },
 );
+
+test('sound that is not what went into its coder is not proven', async () => {
+  const made = await taken(await clips.path('closed-gop'), 'a.flac');
+  const outcome = await chain.attempt(
+    proveSoundRunner,
+    { $case: 'proveSound', value: { source: 'closed.mp4' } },
+    async (directory) => {
+      await copyFile(made.path('sound', 'sound.json'), join(directory, 'sound.json'));
+      // As long, and of another pitch.
+      const other = ['-i', made.path('sound', 'a.flac'), '-af', 'areverse'];
+      await ffmpeg([...other, join(directory, 'a.flac')]);
+    },
+  );
+  expect(outcome).toEqual({
+    state: 'failed',
+    kind: 'bad-output',
+    message: 'not proven: track 1 in a.flac is not what went into its coder',
+  });
+});
 
 test('is as loud as asked for: by a gain alone, or with its peaks taken down', async () => {
   const peaky = join(clips.directory, 'peaky.wav');

@@ -111,8 +111,10 @@ test('what would move into the picture is cut off', async () => {
   expect(Math.min(...darkest)).toBeGreaterThan(20);
 });
 
-test('a film of one frame is held still as it is', async () => {
-  const made = await held(await clips.path('one-frame'));
+test('a film of one frame, and of an odd size, is held still as it is', async () => {
+  const odd = join(clips.directory, 'odd-one.mkv');
+  await ffmpeg(['-f', 'lavfi', '-i', 'testsrc2=s=65x49:d=0.04', '-c:v', 'ffv1', odd]);
+  const made = await held(odd);
   expect(made.outcome).toEqual({ state: 'succeeded' });
   expect(await frameSeconds(made.path('concat', 'steady.mp4'))).toHaveLength(1);
 });
