@@ -1,5 +1,5 @@
 /** The sound of a film, as a file of its own: whole, where it lies in the film, as loud as asked for. */
-import { copyFile, readFile } from 'node:fs/promises';
+import { copyFile, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { proveSoundRunner } from '../../../agent/runners/film/prove-sound.ts';
@@ -124,6 +124,15 @@ test('what cannot be is said in one line', async () => {
   expect(third.outcome).toMatchObject({
     kind: 'invalid-input',
     message: expect.stringContaining('no track 3'),
+  });
+  const whole = join(clips.directory, 'whole.mkv');
+  await ffmpeg(['-i', await clips.path('closed-gop'), '-c', 'copy', whole]);
+  const cut = join(clips.directory, 'cut.mkv');
+  const bytes = await readFile(whole);
+  await writeFile(cut, bytes.subarray(0, Math.floor(bytes.length * 0.7)));
+  expect((await taken(cut, 'a.flac')).outcome).toMatchObject({
+    kind: 'invalid-input',
+    message: expect.stringContaining('cut.mkv is truncated'),
   });
   const copied = await taken(await clips.path('closed-gop'), 'a.mp3', {
     coding: { ...none, encoder: 'copy' },
