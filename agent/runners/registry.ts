@@ -16,6 +16,10 @@ import { smoothMotionRunner } from './film/smooth-motion.ts';
 import { surveyClipsRunner } from './film/survey-clips.ts';
 import { takeThumbnailsRunner } from './film/take-thumbnails.ts';
 import { noopRunner } from './noop.ts';
+import { filmFramesRunner } from './render/film-frames.ts';
+import { proveRenderRunner } from './render/prove-render.ts';
+import { renderFramesRunner } from './render/render-frames.ts';
+import { scanSceneRunner } from './render/scan-scene.ts';
 import type { Runner } from './runner.ts';
 
 export type RunnerRegistry = ReadonlyMap<Runner['kind'], Runner>;
@@ -38,6 +42,10 @@ const RUNNERS: readonly Runner[] = [
   surveyClipsRunner,
   normaliseClipRunner,
   joinSoundsRunner,
+  scanSceneRunner,
+  renderFramesRunner,
+  filmFramesRunner,
+  proveRenderRunner,
 ];
 
 export const runnerRegistry: RunnerRegistry = new Map(

@@ -20,6 +20,7 @@ import { audio } from './submit/audio.ts';
 import { concat } from './submit/concat.ts';
 import { proxy } from './submit/proxy.ts';
 import { stabilize } from './submit/stabilize.ts';
+import { render } from './submit/render.ts';
 import { steps } from './submit/steps.ts';
 import { thumbnails } from './submit/thumbnails.ts';
 import { transcode } from './submit/transcode.ts';
@@ -32,7 +33,7 @@ import { watch } from './watch.ts';
 const submit: CommandGroup = {
   name: 'submit',
   summary: 'submit a job: a film, a DAG of steps, or a program',
-  commands: [transcode, proxy, stabilize, thumbnails, audio, concat, steps, command],
+  commands: [transcode, proxy, stabilize, thumbnails, audio, concat, render, steps, command],
 };
 
 const tickets: CommandGroup = {

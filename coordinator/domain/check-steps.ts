@@ -75,6 +75,13 @@ function namesIn(task: TaskKind): readonly string[] {
       return namesOf(task.value.source, task.value.film);
     case 'proveFilm':
       return namesOf(task.value.source, task.value.film, task.value.report);
+    case 'scanScene':
+    case 'renderFrames':
+      return [task.value.file];
+    case 'filmFrames':
+      return [task.value.film];
+    case 'proveRender':
+      return task.value.film === '' ? [] : [task.value.film];
     case 'command':
     case 'noop':
     case 'encode':

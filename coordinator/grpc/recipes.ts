@@ -6,6 +6,7 @@ import { concatSteps } from '../recipes/concat.ts';
 import { proxySteps } from '../recipes/proxy.ts';
 import { stabilizeSteps } from '../recipes/stabilize.ts';
 import { thumbnailSteps } from '../recipes/thumbnails.ts';
+import { renderSteps } from '../recipes/render.ts';
 import { transcodeSteps } from '../recipes/transcode.ts';
 
 type Work = NonNullable<SubmitJobRequest['work']>;
@@ -19,6 +20,8 @@ export interface RecipeJob {
 
 export function planOf(work: RecipeWork): RecipeJob {
   switch (work.$case) {
+    case 'render':
+      return { plan: renderSteps(work.value), usualName: work.value.scene?.name ?? 'render' };
     case 'transcode':
       return {
         plan: transcodeSteps(work.value),

@@ -20,6 +20,8 @@ export interface MediaInput {
   readonly picture?: boolean;
   /** It may be a file of sound alone. */
   readonly sound?: boolean;
+  /** A sequence of pictures under names of ours, such as `picture-%06d.png`. */
+  readonly frames?: boolean;
 }
 
 export interface MediaOutput {
@@ -99,9 +101,10 @@ export function ffprobeArgv(
   ].flat();
 }
 
-function kindOf({ list, picture, sound }: MediaInput): InputKind {
+function kindOf({ list, picture, sound, frames }: MediaInput): InputKind {
   if (list === true) return 'list';
   if (sound === true) return 'sound';
+  if (frames === true) return 'frames';
   return picture === true ? 'picture' : 'film';
 }
 

@@ -14,14 +14,18 @@ import {
 import { unsafeName } from '../../../kit/safe-name.ts';
 import { FilmFault } from './film-fault.ts';
 
-/** `sound`: a film, or a file of sound alone. `picture`: one picture, in a file of its own. */
-export type InputKind = 'film' | 'list' | 'sound' | 'picture';
+/**
+ * `sound`: a film, or a file of sound alone. `picture`: one picture, in a file of its own. `frames`: a sequence of
+ * pictures, found by a pattern of ours.
+ */
+export type InputKind = 'film' | 'list' | 'sound' | 'picture' | 'frames';
 
 const DEMUXERS: Readonly<Record<InputKind, readonly string[]>> = {
   film: FILM_DEMUXERS,
   list: ['concat', 'mov'],
   sound: [...FILM_DEMUXERS, ...SOUND_DEMUXERS],
   picture: PICTURE_DEMUXERS,
+  frames: ['image2'],
 };
 
 /**
@@ -34,7 +38,7 @@ export function untrustedInput(kind: InputKind): readonly string[] {
 
 /** Names that the runners make. */
 const OWN_NAME =
-  /^(piece-\d{5}\.(nut|mkv)|chunk-\d{5}\.mp4|audio\.(m4a|mka)|(chunks|sounds)\.ffconcat)$/;
+  /^(piece-\d{5}\.(nut|mkv)|chunk-\d{5}\.mp4|audio\.(m4a|mka)|(chunks|sounds)\.ffconcat|picture-%06d\.(png|jpg))$/;
 
 interface OpenInput {
   /** What ffmpeg is told, without `file:`. */
