@@ -67,8 +67,8 @@ export function textSize(text: string, dot: number): { width: number; height: nu
 export function writeText(canvas: Canvas, text: string, x: number, y: number, dot: number): void {
   const { width, height } = textSize(text, dot);
   fill(canvas, { x, y, width, height }, 24);
-  for (const [i, letter] of [...text].entries()) {
-    const rows = GLYPHS[letter] ?? [];
+  for (let i = 0; i < text.length; i += 1) {
+    const rows = GLYPHS[text.charAt(i)] ?? [];
     for (const [row, bits] of rows.entries()) {
       for (let column = 0; column < GLYPH_WIDTH; column += 1) {
         if ((bits & (1 << (GLYPH_WIDTH - 1 - column))) === 0) continue;

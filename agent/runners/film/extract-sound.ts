@@ -181,6 +181,12 @@ async function make(
     { limitMs },
   );
   if (!run.ok) throw muxFault(run, name) ?? processFault(run, name);
+  if (run.complaints.some((line) => /partial file|File ended prematurely|Truncat/i.test(line))) {
+    throw new FilmFault(
+      'invalid-input',
+      `${task.source} is truncated: its sound ends before its time; copy the file again`,
+    );
+  }
   // ffmpeg goes on over packets that it cannot decode; the listener should know.
   for (const line of run.complaints.slice(0, 5)) context.log(`${name}: ${line}`);
   const tracks: MadeTrack[] = [];

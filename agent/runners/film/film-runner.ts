@@ -44,12 +44,13 @@ export function filmRunner<Kind extends TaskKind['$case']>(
 
 /** A coordinator checks them; ffmpeg would follow a path wherever it leads. */
 function refuseUnsafeNames(task: object): void {
-  for (const field of ['source', 'film', 'file', 'sound', 'report'] as const) {
+  for (const field of ['source', 'film', 'sound', 'report', 'file'] as const) {
     if (!(field in task)) continue;
     const value = (task as Readonly<Record<typeof field, unknown>>)[field];
-    const name = value === undefined ? '' : String(value);
-    // A film that is made of many has no one source; who needs a name finds no such file.
-    const why = name === '' ? undefined : unsafeName(name);
+    const name = typeof value === 'string' ? value : '';
+    // None was asked for, or a film is made of many; who needs a name finds no such file.
+    if (name === '') continue;
+    const why = unsafeName(name);
     if (why === undefined) continue;
     throw new FilmFault('invalid-input', `the task names a file ${JSON.stringify(name)}: ${why}`);
   }

@@ -126,9 +126,9 @@ function soundOutput(
   return {
     name: { file: soundOf(piece.name) },
     options: [
-      ...['-filter_complex', `${graph}[sound]`, '-map', '[sound]'],
-      ...['-c:a', 'alac', '-sample_fmt', 's16p', '-map_metadata', '-1', '-f', 'mp4'],
-    ],
+      ['-filter_complex', `${graph}[sound]`, '-map', '[sound]'],
+      ['-c:a', 'alac', '-sample_fmt', 's16p', '-map_metadata', '-1', '-f', 'mp4'],
+    ].flat(),
   };
 }
 

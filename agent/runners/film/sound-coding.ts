@@ -60,7 +60,7 @@ export function trackCoding(coding: SoundCoding, track: MediaStream): TrackCodin
   }
   const outChannels = coding.channels || Math.min(channels, MAX_CHANNELS[encoder] ?? 8);
   const sampleRate = coding.sampleRate || usualRate(encoder, rate);
-  const layout = outChannels === 1 ? 'mono' : outChannels === 2 ? 'stereo' : undefined;
+  const layout = layoutOf(encoder, outChannels);
   const exact = exactFormat(encoder, track);
   return {
     encoder,
@@ -73,17 +73,21 @@ export function trackCoding(coding: SoundCoding, track: MediaStream): TrackCodin
       layout === undefined ? '' : `aformat=channel_layouts=${layout}`,
     ].filter((filter) => filter !== ''),
     options: (i) => [
-      ...[`-c:a:${i}`, encoder],
+      `-c:a:${i}`,
+      encoder,
       ...(coding.bitrateBps > 0 ? [`-b:a:${i}`, String(coding.bitrateBps)] : []),
-      ...(exact === 'pcm_s24le' && encoder !== 'pcm_s24le'
-        ? [`-sample_fmt:a:${i}`, wideFormat(encoder)]
-        : []),
-      ...(exact === 'pcm_s16le' && encoder !== 'pcm_s16le'
-        ? [`-sample_fmt:a:${i}`, encoder === 'alac' ? 's16p' : 's16']
-        : []),
+      ...(exact === undefined || encoder === exact
+        ? []
+        : [`-sample_fmt:a:${i}`, sampleFormat(encoder, exact)]),
     ],
     slackSamples: exact === undefined ? slackOf(encoder, sampleRate) : 0,
   };
+}
+
+/** Undefined where the encoder says itself what it takes. */
+function layoutOf(encoder: string, channels: number): string | undefined {
+  if (channels <= 2) return channels === 1 ? 'mono' : 'stereo';
+  return encoder === 'libopus' ? '3.0|quad|5.0|5.1|6.1|7.1' : undefined;
 }
 
 /** Sixteen bits hold what most sources have; more is kept where there is more. */
@@ -96,8 +100,8 @@ function exactFormat(encoder: string, track: MediaStream): TrackCoding['exact'] 
   return isWide ? 'pcm_s24le' : 'pcm_s16le';
 }
 
-function wideFormat(encoder: string): string {
-  return encoder === 'alac' ? 's32p' : 's32';
+function sampleFormat(encoder: string, exact: string): string {
+  return `${exact === 'pcm_s24le' ? 's32' : 's16'}${encoder === 'alac' ? 'p' : ''}`;
 }
 
 function usualRate(encoder: string, rate: number): number {

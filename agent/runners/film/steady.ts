@@ -56,8 +56,10 @@ export async function steadyFilters(
   ];
 }
 
-/** vid.stab works in eight bits; said here so that detection and transformation see the same pixels. */
-export const STEADY_FORMAT = 'format=yuv420p';
+/**
+ * vid.stab works in eight bits, and aborts on pictures of an odd size: their last column or row is cut off. Said here so that detection and transformation see the same pixels.
+ */
+export const STEADY_FORMAT = 'crop=trunc(iw/2)*2:trunc(ih/2)*2:0:0,format=yuv420p';
 
 async function readMoves(directory: string): Promise<SteadyPlan> {
   const text = await readFile(join(directory, MOVES_NAME), 'utf8').catch(() => {

@@ -118,9 +118,9 @@ async function countFrames(
       {
         name: { file: RAW },
         options: [
-          ...['-filter_complex', graph, '-map', '[picture]', '-fps_mode', 'passthrough'],
-          ...['-frames:v', String(frames.length), '-f', 'rawvideo'],
-        ],
+          ['-filter_complex', graph, '-map', '[picture]', '-fps_mode', 'passthrough'],
+          ['-frames:v', String(frames.length), '-f', 'rawvideo'],
+        ].flat(),
       },
     ],
     ({ outTimeUs }) => context.progress(0.1, Math.max(0, outTimeUs), 'decoding'),

@@ -14,7 +14,10 @@ import {
 import { unsafeName } from '../../../kit/safe-name.ts';
 import { FilmFault } from './film-fault.ts';
 
-/** `sound`: a film, or a file of sound alone. `picture`: one picture, in a file of its own. `frames`: many, by a pattern of ours. */
+/**
+ * `sound`: a film, or a file of sound alone. `picture`: one picture, in a file of its own. `frames`: a sequence of
+ * pictures, found by a pattern of ours.
+ */
 export type InputKind = 'film' | 'list' | 'sound' | 'picture' | 'frames';
 
 const DEMUXERS: Readonly<Record<InputKind, readonly string[]>> = {

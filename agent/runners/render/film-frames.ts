@@ -159,10 +159,8 @@ async function compare(
     const message = `${task.film} shows ${shownFrames} frames, not ${frames.length}`;
     throw new FilmFault('bad-output', message);
   }
-  const likeness = await compareThumbFiles(made!, shown!, {
-    sourceFrames: frames.length,
-    frames: frames.length,
-  });
+  const counts = { sourceFrames: frames.length, frames: frames.length };
+  const likeness = await compareThumbFiles(made!, shown!, counts);
   if (likeness.fault === undefined) return likeness;
   throw new FilmFault('bad-output', `${task.film}: ${likeness.fault}`);
 }

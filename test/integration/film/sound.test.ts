@@ -1,7 +1,8 @@
 /** The sound of a film, as a file of its own: whole, where it lies in the film, as loud as asked for. */
-import { readFile } from 'node:fs/promises';
+import { copyFile, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { proveSoundRunner } from '../../../agent/runners/film/prove-sound.ts';
 import { audioSteps, type AudioRequest } from '../../../coordinator/recipes/audio.ts';
 import type { SoundCoding } from '../../../coordinator/domain/film-tasks.ts';
 import { Clips, ffmpeg, probeLines } from '../../support/clips.ts';
@@ -55,6 +56,25 @@ test.each(['late.flac', 'late.wav', 'late.m4a', 'late.opus', 'late.mp3', 'late.m
   },
 );
 
+test('sound that is not what went into its coder is not proven', async () => {
+  const made = await taken(await clips.path('closed-gop'), 'a.flac');
+  const outcome = await chain.attempt(
+    proveSoundRunner,
+    { $case: 'proveSound', value: { source: 'closed.mp4' } },
+    async (directory) => {
+      await copyFile(made.path('sound', 'sound.json'), join(directory, 'sound.json'));
+      // As long, and of another pitch.
+      const other = ['-i', made.path('sound', 'a.flac'), '-af', 'areverse'];
+      await ffmpeg([...other, join(directory, 'a.flac')]);
+    },
+  );
+  expect(outcome).toEqual({
+    state: 'failed',
+    kind: 'bad-output',
+    message: 'not proven: track 1 in a.flac is not what went into its coder',
+  });
+});
+
 test('is as loud as asked for: by a gain alone, or with its peaks taken down', async () => {
   const peaky = join(clips.directory, 'peaky.wav');
   // A quiet tone with loud clicks: no gain reaches the loudness below the peak.
@@ -104,6 +124,15 @@ test('what cannot be is said in one line', async () => {
   expect(third.outcome).toMatchObject({
     kind: 'invalid-input',
     message: expect.stringContaining('no track 3'),
+  });
+  const whole = join(clips.directory, 'whole.mkv');
+  await ffmpeg(['-i', await clips.path('closed-gop'), '-c', 'copy', whole]);
+  const cut = join(clips.directory, 'cut.mkv');
+  const bytes = await readFile(whole);
+  await writeFile(cut, bytes.subarray(0, Math.floor(bytes.length * 0.7)));
+  expect((await taken(cut, 'a.flac')).outcome).toMatchObject({
+    kind: 'invalid-input',
+    message: expect.stringContaining('cut.mkv is truncated'),
   });
   const copied = await taken(await clips.path('closed-gop'), 'a.mp3', {
     coding: { ...none, encoder: 'copy' },

@@ -104,17 +104,17 @@ test('what would move into the picture is cut off', async () => {
   expect(moves.zoomPercent).toBeGreaterThan(1);
   const film = made.path('concat', 'steady.mp4');
   // Black appears in no frame; the pattern's darkest grey is 38.
-  const { stdout } = await run('ffmpeg', [
-    ...['-v', 'error', '-i', film, '-vf', 'format=gray,signalstats,metadata=print:file=-'],
-    ...['-f', 'null', '-'],
-  ]);
+  const levels = ['-vf', 'format=gray,signalstats,metadata=print:file=-', '-f', 'null', '-'];
+  const { stdout } = await run('ffmpeg', ['-v', 'error', '-i', film, ...levels]);
   const darkest = [...stdout.matchAll(/signalstats\.YMIN=(\d+)/g)].map((match) => Number(match[1]));
   expect(darkest).toHaveLength(50);
   expect(Math.min(...darkest)).toBeGreaterThan(20);
 });
 
-test('a film of one frame is held still as it is', async () => {
-  const made = await held(await clips.path('one-frame'));
+test('a film of one frame, and of an odd size, is held still as it is', async () => {
+  const odd = join(clips.directory, 'odd-one.mkv');
+  await ffmpeg(['-f', 'lavfi', '-i', 'testsrc2=s=65x49:d=0.04', '-c:v', 'ffv1', odd]);
+  const made = await held(odd);
   expect(made.outcome).toEqual({ state: 'succeeded' });
   expect(await frameSeconds(made.path('concat', 'steady.mp4'))).toHaveLength(1);
 });

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { parseEncoders, parseVersion } from '../../../../agent/probe/ffmpeg-tools.ts';
+import { parseEncoders, parseFilters, parseVersion } from '../../../../agent/probe/ffmpeg-tools.ts';
 
 const LISTING = `Encoders:
  V..... = Video
@@ -20,6 +20,18 @@ test('encoders are read from the listing, its legend is not', () => {
     'prores_ks',
     'libopus',
   ]);
+});
+
+test('filters are read from their listing', () => {
+  const listing = `Filters:
+  T.. = Timeline support
+  | = Source or sink filter
+ ... abench            A->A       Benchmark part of a filtergraph.
+ TSC scale             V->V       Scale the input video size.
+ ... vidstabdetect     V->V       Extract relative transformations, pass 1 of 2 for stabilization.
+ .. newer              V->N       As newer versions print it.
+`;
+  expect([...parseFilters(listing)]).toEqual(['abench', 'scale', 'vidstabdetect', 'newer']);
 });
 
 test('the version is the word after ffmpeg version', () => {
