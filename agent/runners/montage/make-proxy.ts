@@ -49,7 +49,12 @@ async function makeProxy({
     'format=yuv420p',
   ].join(',');
   const run = await media.ffmpeg(
-    [{ name: task.clip, options: ['-noautorotate', ...(startTicks === undefined ? [] : ['-copyts'])] }],
+    [
+      {
+        name: task.clip,
+        options: ['-noautorotate', ...(startTicks === undefined ? [] : ['-copyts'])],
+      },
+    ],
     [
       {
         name: { file: MADE },

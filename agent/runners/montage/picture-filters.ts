@@ -63,9 +63,7 @@ export function geometryFilters(film: MontageFilm, picture: ClipPicture): string
 
 /** Bars stay black and still, whatever was done to the picture before. */
 export function padFilters(film: MontageFilm, picture: ClipPicture): string[] {
-  return placeIn(film, picture).fills
-    ? []
-    : [`pad=${film.width}:${film.height}:-1:-1:color=black`];
+  return placeIn(film, picture).fills ? [] : [`pad=${film.width}:${film.height}:-1:-1:color=black`];
 }
 
 const HDR_TRANSFERS: ReadonlySet<string> = new Set(['smpte2084', 'arib-std-b67']);

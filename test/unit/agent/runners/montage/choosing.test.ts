@@ -22,7 +22,12 @@ const PICTURE = {
 };
 const RATE = { num: 30_000, den: 1001 };
 
-function clip(index: number, frames: number, cuts: number[] = [], motion = 10 * index): ClipAnalysis {
+function clip(
+  index: number,
+  frames: number,
+  cuts: number[] = [],
+  motion = 10 * index,
+): ClipAnalysis {
   const steps = Math.ceil((frames * 2 * RATE.den) / RATE.num);
   const flat = (value: number): number[] => Array.from({ length: steps }, () => value);
   return {

@@ -36,9 +36,30 @@ function listAt(rate: Rate): CutList {
     musicFromMs: 2000,
     clips: CLIPS,
     shots: [
-      { clip: 0, from: 10, frames: 1800, speedPercent: 100, transition: 'cut', transitionFrames: 0 },
-      { clip: 1, from: 0, frames: 40, speedPercent: 50, transition: 'dissolve', transitionFrames: 12 },
-      { clip: 0, from: 2500, frames: 50, speedPercent: 100, transition: 'whip', transitionFrames: 6 },
+      {
+        clip: 0,
+        from: 10,
+        frames: 1800,
+        speedPercent: 100,
+        transition: 'cut',
+        transitionFrames: 0,
+      },
+      {
+        clip: 1,
+        from: 0,
+        frames: 40,
+        speedPercent: 50,
+        transition: 'dissolve',
+        transitionFrames: 12,
+      },
+      {
+        clip: 0,
+        from: 2500,
+        frames: 50,
+        speedPercent: 100,
+        transition: 'whip',
+        transitionFrames: 6,
+      },
       { clip: 1, from: 400, frames: 20, speedPercent: 200, transition: 'cut', transitionFrames: 0 },
     ],
   };
@@ -88,7 +109,7 @@ test('an EDL of 29.97 drops frames, counts on from one hour, and says what reels
     '* FROM CLIP NAME: beach day.mp4',
     '002  BEACHDAY V     C        00:01:00;12 00:01:00;12 01:01:00;02 01:01:00;02',
     '002  GRSSEWIL V     D    012 00:50:03;00 00:50:03;20 01:01:00;02 01:01:01;12',
-    'M2   GRSSEWIL 015.0 00:50:03;00',
+    'M2   GRSSEWIL 015.0 00:50:03:00',
     '* FROM CLIP NAME: beach day.mp4',
     '* TO CLIP NAME: Größe, "wild".mov',
     '003  GRSSEWIL V     C        00:50:03;20 00:50:03;20 01:01:01;12 01:01:01;12',
@@ -97,7 +118,7 @@ test('an EDL of 29.97 drops frames, counts on from one hour, and says what reels
     '* TO CLIP NAME: beach day.mp4',
     '* FURROW TRANSITION: whip',
     '004  GRSSEWIL V     C        00:50:16;10 00:50:17;19 01:01:03;02 01:01:03;22',
-    'M2   GRSSEWIL 060.0 00:50:16;10',
+    'M2   GRSSEWIL 060.0 00:50:16:10',
     '* FROM CLIP NAME: Größe, "wild".mov',
     '',
   ]);
@@ -165,7 +186,8 @@ describe('lists of other programs', () => {
   });
 
   test('a table with its columns in another order, and semicolons', () => {
-    const text = '\uFEFFclip;frames;clip_from;note\r\nbeach day.mp4;20;5;"the ""best""; really"\r\n';
+    const text =
+      '\uFEFFclip;frames;clip_from;note\r\nbeach day.mp4;20;5;"the ""best""; really"\r\n';
     expect(shotsOf(readCsv(text, PAL), analyses(), REELS, PAL)).toMatchObject([
       { clip: 0, from: 5, frames: 20, speedPercent: 100, transition: 'cut' },
     ]);
@@ -216,7 +238,9 @@ describe('what cannot be is refused, naming the place and the remedy', () => {
 
   test('in an EDL', () => {
     expect(edl('FCM: NON-DROP FRAME')).toMatch(/^line 1: .*does not drop frames.*--fps/);
-    expect(edl('001 BEACHDAY V C 00:00:00;00 00:00:01;00 01:00:00;00')).toMatch(/^line 1: is no event/);
+    expect(edl('001 BEACHDAY V C 00:00:00;00 00:00:01;00 01:00:00;00')).toMatch(
+      /^line 1: is no event/,
+    );
     expect(edl('001 BEACHDAY V C 00:01:00;00 00:01:01;00 01:00:00;00 01:00:01;00')).toMatch(
       /^line 1: 00:01:00;00 is no timecode/,
     );
@@ -236,7 +260,10 @@ describe('what cannot be is refused, naming the place and the remedy', () => {
       /^line 1 begins outside of Größe/,
     );
     expect(
-      edl('001 BEACHDAY V C 00:00:00;00 00:00:01;00 01:00:00;00 01:00:01;00', 'M2 BEACHDAY -030.0 00:00:00;00'),
+      edl(
+        '001 BEACHDAY V C 00:00:00;00 00:00:01;00 01:00:00;00 01:00:01;00',
+        'M2 BEACHDAY -030.0 00:00:00;00',
+      ),
     ).toMatch(/^line 2: has a speed that is not taken/);
   });
 
@@ -252,7 +279,9 @@ describe('what cannot be is refused, naming the place and the remedy', () => {
     expect(csv('beach day.mp4,4985,10,,\nbeach day.mp4,0,20,dissolve,8')).toMatch(
       /^line 2, with the 8 that the next transition needs, ends 3 frames after/,
     );
-    expect(csv('beach day.mp4,0,20,,\nbeach day.mp4,0,"20')).toMatch(/^line 3: a quote is not closed/);
+    expect(csv('beach day.mp4,0,20,,\nbeach day.mp4,0,"20')).toMatch(
+      /^line 3: a quote is not closed/,
+    );
     expect(said(() => readCsv('clip,clip_from,frames,rate\nx,1,1,24/1', PAL))).toMatch(/--fps/);
   });
 

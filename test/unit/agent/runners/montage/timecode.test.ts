@@ -53,7 +53,15 @@ describe('drop frame, by the numbers that SMPTE 12M gives', () => {
 });
 
 test('what is no timecode names none', () => {
-  for (const code of ['', '1:00:00:00', '00:00:00:25', '00:60:00:00', '24:00:00:00', '00:00:00', 'x']) {
+  for (const code of [
+    '',
+    '1:00:00:00',
+    '00:00:00:25',
+    '00:60:00:00',
+    '24:00:00:00',
+    '00:00:00',
+    'x',
+  ]) {
     expect(frameOf(code, PAL)).toBeUndefined();
   }
 });
