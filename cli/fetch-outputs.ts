@@ -105,21 +105,27 @@ export async function fetchOutputs(
   }
 }
 
-/** Downloads what a job left. FurrowError: failed-precondition JOB_NOT_SUCCEEDED; as `fetchOutputs`. */
+/** Downloads what a job left. FurrowError: those of `jobWithFiles` and of `fetchOutputs`. */
 export async function fetchJob(
   jobId: string,
   output: string | undefined,
   force: boolean,
   context: CommandContext,
 ): Promise<CommandResult> {
+  const job = await jobWithFiles(jobId, context);
+  const placements = await placeOutputs(job, output, force);
+  const files = await fetchOutputs(job.id, placements, force, context);
+  return { report: { kind: 'fetched', jobId: job.id, files } };
+}
+
+/** A job whose outputs can be had. FurrowError: failed-precondition JOB_NOT_SUCCEEDED, OUTPUTS_EXPIRED. */
+export async function jobWithFiles(jobId: string, context: CommandContext): Promise<Job> {
   const client = await context.farm();
   const { job } = await client.call(client.jobs.getJob.bind(client.jobs), { jobId });
   if (job === undefined) throw new TypeError(`the farm answered without the job ${jobId}`);
   if (job.state !== JobState.JOB_STATE_SUCCEEDED) throw notDone(job);
   if (job.outputs.length > 0 && hasExpired(job)) throw expired(job);
-  const placements = await placeOutputs(job, output, force);
-  const files = await fetchOutputs(job.id, placements, force, context);
-  return { report: { kind: 'fetched', jobId: job.id, files } };
+  return job;
 }
 
 const hasExpired = ({ outputsExpireAtMs }: Job): boolean =>

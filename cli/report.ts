@@ -10,6 +10,7 @@ import type {
 } from '../proto/gen/furrow/v1/farm_service.ts';
 import type { ExplainResponse, Job, JobPlan, Unit } from '../proto/gen/furrow/v1/job_service.ts';
 
+import type { ProofReport } from '../kit/proof-report.ts';
 import type { ShownSetting } from '../kit/settings-sources.ts';
 import type { ContextView } from './context-view.ts';
 import type { Kill, Loss } from './demo/story.ts';
@@ -45,6 +46,12 @@ export interface DemoReport {
   readonly endedAtMs: number;
   /** From the command's start to the count of the frames. */
   readonly tookMs: number;
+}
+
+/** One of a job's proofs, as its outputs name it. */
+export interface JobProof {
+  readonly name: string;
+  readonly report: ProofReport;
 }
 
 export type Report =
@@ -86,6 +93,7 @@ export type Report =
   /** A job after something was done to it. */
   | { readonly kind: 'changed'; readonly job: Job; readonly words: string }
   | { readonly kind: 'fetched'; readonly jobId: string; readonly files: readonly FetchedFile[] }
+  | { readonly kind: 'proofs'; readonly jobId: string; readonly proofs: readonly JobProof[] }
   | { readonly kind: 'tickets'; readonly tickets: readonly Ticket[] }
   | { readonly kind: 'owners'; readonly owners: readonly Owner[] }
   | {

@@ -14,6 +14,10 @@ import { proveMontageRunner } from './montage/prove-montage.ts';
 import { renderShotRunner } from './montage/render-shot.ts';
 import { takePiecesRunner } from './montage/take-pieces.ts';
 import { noopRunner } from './noop.ts';
+import { filmFramesRunner } from './render/film-frames.ts';
+import { proveRenderRunner } from './render/prove-render.ts';
+import { renderFramesRunner } from './render/render-frames.ts';
+import { scanSceneRunner } from './render/scan-scene.ts';
 import type { Runner } from './runner.ts';
 
 export type RunnerRegistry = ReadonlyMap<Runner['kind'], Runner>;
@@ -34,6 +38,10 @@ const RUNNERS: readonly Runner[] = [
   makeProxyRunner,
   joinMontageRunner,
   proveMontageRunner,
+  scanSceneRunner,
+  renderFramesRunner,
+  filmFramesRunner,
+  proveRenderRunner,
 ];
 
 export const runnerRegistry: RunnerRegistry = new Map(

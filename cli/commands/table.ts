@@ -10,12 +10,14 @@ import { explain } from './explain.ts';
 import { fetch } from './fetch.ts';
 import { jobs } from './jobs.ts';
 import { logs } from './logs.ts';
+import { proof } from './proof.ts';
 import { sizes } from './sizes.ts';
 import { listOwners, listTickets, setOwner, setTickets } from './sharing.ts';
 import { status } from './status.ts';
 import { cancel, pause, remove, resume, retry } from './steer.ts';
 import { command } from './submit/command.ts';
 import { montage } from './submit/montage.ts';
+import { render } from './submit/render.ts';
 import { steps } from './submit/steps.ts';
 import { transcode } from './submit/transcode.ts';
 import { natsConfig } from './nats-config.ts';
@@ -27,7 +29,7 @@ import { watch } from './watch.ts';
 const submit: CommandGroup = {
   name: 'submit',
   summary: 'submit a job: a film, a DAG of steps, or a program',
-  commands: [transcode, montage, steps, command],
+  commands: [transcode, montage, render, steps, command],
 };
 
 const tickets: CommandGroup = {
@@ -76,6 +78,7 @@ export const COMMANDS: readonly (Command | CommandGroup)[] = [
   explain,
   logs,
   fetch,
+  proof,
   cancel,
   retry,
   pause,

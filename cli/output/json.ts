@@ -81,6 +81,12 @@ export function jsonOf(report: Report): unknown {
       return { id: report.id, url: report.url, expiresAtMs: report.expiresAtMs };
     case 'revoked':
       return { revoked: report.what, name: report.name };
+    case 'proofs':
+      return {
+        jobId: report.jobId,
+        ok: report.proofs.every((proof) => proof.report.ok),
+        proofs: report.proofs.map(({ name, report: proof }) => ({ name, ...proof })),
+      };
     case 'tickets':
       return { tickets: report.tickets };
     case 'owners':

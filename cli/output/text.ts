@@ -27,6 +27,7 @@ import {
 import { planLines } from './plan-text.ts';
 import { ownerLines, ticketLines } from './sharing-text.ts';
 import { policyLines } from './policy-text.ts';
+import { proofLines } from './proof-text.ts';
 import type { Style } from './style.ts';
 import { type Column, renderTable } from './table.ts';
 import { printable } from './text-width.ts';
@@ -75,6 +76,8 @@ export function linesOf(
       return invitationLines(report, style, nowMs);
     case 'revoked':
       return [`${report.what} ${report.name} is revoked`];
+    case 'proofs':
+      return proofLines(report.proofs, style, columns);
     case 'tickets':
       return ticketLines(report.tickets, style, columns);
     case 'owners':

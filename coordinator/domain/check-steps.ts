@@ -70,6 +70,13 @@ function namesIn(task: TaskKind): readonly string[] {
     case 'concat':
     case 'proveFilm':
       return [task.value.source, task.value.film];
+    case 'scanScene':
+    case 'renderFrames':
+      return [task.value.file];
+    case 'filmFrames':
+      return [task.value.film];
+    case 'proveRender':
+      return task.value.film === '' ? [] : [task.value.film];
     case 'command':
     case 'noop':
     case 'encode':

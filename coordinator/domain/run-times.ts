@@ -119,7 +119,13 @@ function workOf(kind: NonNullable<StepSpec['task']>['kind'], scratchBytes: numbe
     case 'encode':
       return [kind.$case, kind.value.video];
     case 'noop':
+    case 'scanScene':
+    case 'proveRender':
       return [kind.$case];
+    case 'renderFrames':
+      return [kind.$case, kind.value.settings];
+    case 'filmFrames':
+      return [kind.$case, kind.value.video];
     case 'renderShot': {
       const { film } = kind.value;
       return [kind.$case, film?.width, film?.height, film?.encoder, film?.preset, film?.stabilize];

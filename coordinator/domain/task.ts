@@ -5,6 +5,7 @@
  */
 import type { FilmTaskKind } from './film-tasks.ts';
 import type { MontageTaskKind } from './montage-tasks.ts';
+import type { RenderTaskKind } from './render-tasks.ts';
 
 export type { AudioEncoding, VideoEncoding } from './film-tasks.ts';
 
@@ -31,7 +32,8 @@ export type TaskKind =
   // eslint-disable-next-line typescript/no-generated-empty-object-type -- the message has no fields
   | { readonly $case: 'noop'; readonly value: Record<never, never> }
   | FilmTaskKind
-  | MontageTaskKind;
+  | MontageTaskKind
+  | RenderTaskKind;
 
 /** How many failed units a job bears. */
 export interface FailureRule {

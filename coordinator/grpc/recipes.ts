@@ -2,6 +2,7 @@
 import type { SubmitJobRequest } from '../../proto/gen/furrow/v1/job_service.ts';
 import { montageSteps } from '../recipes/montage.ts';
 import type { RecipePlan } from '../recipes/recipe.ts';
+import { renderSteps } from '../recipes/render.ts';
 import { transcodeSteps } from '../recipes/transcode.ts';
 
 type Work = NonNullable<SubmitJobRequest['work']>;
@@ -15,6 +16,8 @@ export interface RecipeJob {
 
 export function planOf(work: RecipeWork): RecipeJob {
   switch (work.$case) {
+    case 'render':
+      return { plan: renderSteps(work.value), usualName: work.value.scene?.name ?? 'render' };
     case 'transcode':
       return {
         plan: transcodeSteps(work.value),

@@ -2,7 +2,7 @@
  * When the audio of a file really begins and ends: measured on decoded samples, since containers and
  * encoders hide their lead-in in different ways.
  */
-import type { Check } from './proof-report.ts';
+import type { Check } from '../../../kit/proof-report.ts';
 
 /** Options for an output that prints one line for each decoded audio frame of every track. */
 export const AUDIO_FRAMES_OPTIONS = ['-map', '0:a', '-c:a', 'pcm_s16le', '-f', 'framecrc'];

@@ -23,7 +23,7 @@ import type { FilmPlan } from './film-plan.ts';
 import { takeLines } from './list-file.ts';
 import { decodeLimitMs, soundLimitMs } from './media-limits.ts';
 import { FRAMEHASH, parsePacketHash, type PacketHash } from './packet-digest.ts';
-import type { Check } from './proof-report.ts';
+import type { Check } from '../../../kit/proof-report.ts';
 import { streamsOf, type MediaFacts, type MediaStream } from './source-facts.ts';
 import { formatClock, secondsOf, type TimeBase } from './timeline.ts';
 

@@ -1,30 +1,17 @@
-/** `proof.json`: what was checked of a film, with figures, for people and programs. */
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import type { BlobName } from '../../../kit/sha256-file.ts';
+/** What the proof of a film says of it beyond its checks. */
+import type { Check, ProvenFile } from '../../../kit/proof-report.ts';
+import { writeProof as writeReport } from '../proof-report.ts';
 import type { FilmPlan } from './film-plan.ts';
 import type { MediaStream } from './source-facts.ts';
 
-const PROOF_NAME = 'proof.json';
-
-/** One thing that was checked. `finding` is one line, and absent when all is well. */
-export interface Check {
-  readonly check: string;
-  readonly expected: string | number;
-  readonly found: string | number;
-  readonly finding?: string | undefined;
-}
-
 export async function writeProof(
   directory: string,
-  film: BlobName & { readonly name: string },
+  film: ProvenFile,
   picture: MediaStream,
   plan: FilmPlan,
   checks: readonly Check[],
 ): Promise<void> {
-  const report = {
-    version: 1,
-    ok: checks.every((check) => check.finding === undefined),
+  const facts = {
     film: {
       name: film.name,
       sizeBytes: film.sizeBytes,
@@ -43,7 +30,6 @@ export async function writeProof(
     },
     frames: plan.frames,
     chunks: plan.pieces.length,
-    checks: checks.map((check) => ({ ...check, ok: check.finding === undefined })),
   };
-  await writeFile(join(directory, PROOF_NAME), `${JSON.stringify(report, undefined, 2)}\n`);
+  await writeReport(directory, { files: [film], checks, facts });
 }

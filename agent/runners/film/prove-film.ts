@@ -4,6 +4,7 @@
  * how much of it); and that audio begins and ends where it did. Writes `proof.json`; the first finding ends the unit as `bad-output`.
  */
 import { join } from 'node:path';
+import type { Check } from '../../../kit/proof-report.ts';
 import { sha256File } from '../../../kit/sha256-file.ts';
 import type { ProveFilmTask } from '../../../proto/gen/furrow/v1/task.ts';
 import { readAudioFacts } from './audio-facts.ts';
@@ -20,7 +21,7 @@ import { FilmFault, processFault } from './film-fault.ts';
 import { filmRunner, type FilmAttempt } from './film-runner.ts';
 import { readPlan, sealName, type FilmPlan } from './film-plan.ts';
 import { digestOrder, digestPackets, type PacketHash } from './packet-digest.ts';
-import { writeProof, type Check } from './proof-report.ts';
+import { writeProof } from './proof-report.ts';
 import { soundLimitMs } from './media-limits.ts';
 import { pictureStream, probeMedia, type MediaFacts, type MediaStream } from './source-facts.ts';
 import { formatClock, parseTimeBase, secondsOf, unpackTimes, type TimeBase } from './timeline.ts';

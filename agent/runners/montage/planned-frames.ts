@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { MontageFilm } from '../../../proto/gen/furrow/v1/task_montage.ts';
 import { THUMB_BYTES } from '../film/picture-likeness.ts';
-import type { Check } from '../film/proof-report.ts';
+import type { Check } from '../../../kit/proof-report.ts';
 import { clipFramesOf, type CutList, shotStarts } from './cut-list.ts';
 import { likeness } from './likeness.ts';
 import { pieceThumbsName, readPiece } from './pieces.ts';

@@ -22,7 +22,7 @@ import {
   type PacketHash,
 } from '../film/packet-digest.ts';
 import { THUMB_BYTES, THUMB_FILTER } from '../film/picture-likeness.ts';
-import type { Check } from '../film/proof-report.ts';
+import type { Check } from '../../../kit/proof-report.ts';
 import { pictureStream, probeMedia, streamsOf, type MediaFacts } from '../film/source-facts.ts';
 import { formatClock, parseTimeBase, secondsOf, type TimeBase } from '../film/timeline.ts';
 import { type CutList, readCutList, shotStarts } from './cut-list.ts';
