@@ -3,7 +3,7 @@
  * units vouched for; at each cut the clip's frame that was planned; the music as long as the picture; all of it
  * decodes; and the kept lists say what the film was made from. Writes `proof.json`.
  */
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sha256File } from '../../../kit/sha256-file.ts';
 import type { MontageFilm, ProveMontageTask } from '../../../proto/gen/furrow/v1/task_montage.ts';
@@ -25,6 +25,7 @@ import { THUMB_BYTES, THUMB_FILTER } from '../film/picture-likeness.ts';
 import type { Check } from '../../../kit/proof-report.ts';
 import { pictureStream, probeMedia, streamsOf, type MediaFacts } from '../film/source-facts.ts';
 import { formatClock, parseTimeBase, secondsOf, type TimeBase } from '../film/timeline.ts';
+import { writeProof } from '../proof-report.ts';
 import { type CutList, readCutList, shotStarts } from './cut-list.ts';
 import { readCsv } from './cuts-csv.ts';
 import { readEdl } from './edl.ts';
@@ -68,18 +69,20 @@ async function proveMontage(attempt: ProofAttempt): Promise<void> {
     await decodes(attempt, list, read),
     await listsAgree(attempt, list),
   ];
-  const blob = await sha256File(join(work.directory, film.name));
-  const report = {
-    version: 1,
-    ok: checks.every(({ finding }) => finding === undefined),
-    film: { name: film.name, ...blob, width: film.width, height: film.height },
+  const files = await Promise.all(
+    [film.name, 'cuts.otio', 'cuts.edl', 'cuts.csv'].map(async (name) => ({
+      name,
+      ...(await sha256File(join(work.directory, name))),
+    })),
+  );
+  const facts = {
+    film: { width: film.width, height: film.height },
     frames: list.frames,
     rate: `${list.rate.num}/${list.rate.den}`,
     shots: list.shots.length,
     clips: new Set(list.shots.map(({ clip }) => clip)).size,
-    checks: checks.map((check) => ({ ...check, ok: check.finding === undefined })),
   };
-  await writeFile(join(work.directory, 'proof.json'), `${JSON.stringify(report, undefined, 2)}\n`);
+  await writeProof(work.directory, { files, checks, facts });
   const fault = checks.find(({ finding }) => finding !== undefined);
   if (fault !== undefined) {
     throw new FilmFault('bad-output', `${film.name} is not proven: ${fault.finding}`);
