@@ -1,26 +1,14 @@
 /**
- * The recipe `montage`: look at every clip and listen to the music → choose the shots → take what they need
- * out of the clips → render each shot → join them on the music → prove. Pure, as every recipe.
+ * The recipe `montage`: a film cut from clips on a piece of music. What a request may ask for, and what it gets
+ * where it does not; the steps are in `montage-steps.ts`. Pure, as every recipe.
  */
 import type { FrameRate, MontageFilm, MontageStyle } from '../domain/montage-tasks.ts';
 import { faultOfName, nameKey } from '../domain/names.ts';
-import type { File, Input, StepSpec, TaskKind } from '../domain/task.ts';
+import type { File } from '../domain/task.ts';
 import { containerOf, ENCODERS } from './codings.ts';
+import { type Montage, stepsOfMontage } from './montage-steps.ts';
 import { MONTAGE_STYLES } from './montage-styles.ts';
-import {
-  baseName,
-  demand,
-  fileInput,
-  invalid,
-  isWhole,
-  keptOutput,
-  MIB,
-  output,
-  outputsOf,
-  quote,
-  type RecipePlan,
-  stallsAfter,
-} from './recipe.ts';
+import { baseName, invalid, isWhole, quote, type RecipePlan } from './recipe.ts';
 
 /** What a user asks for; absent, empty and zero fields take the defaults. */
 export interface MontageRequest {
@@ -50,7 +38,6 @@ const MIN_LENGTH_MS = 1000;
 const MAX_LENGTH_MS = 3_600_000;
 const MAX_SIDE = 8192;
 const MAX_PIXELS = 36_000_000;
-const FFMPEG = ['tool:ffmpeg'];
 
 /** What CMX3600 and players can count, two digits of frames. */
 const RATES: ReadonlySet<string> = new Set([
@@ -64,16 +51,6 @@ const LISTS = /.\.(otio|edl|csv)$/i;
 /** Names that the runners use in a unit's directory; clips and music lie in folders of their own. */
 const RESERVED =
   /^(cuts\.(json|otio|edl|csv)|proof\.json|music\.json|proxies|clips|music|list|(clip|shot|piece|sound|chunk|seal)[-.].*)$/i;
-
-interface Montage {
-  readonly request: MontageRequest;
-  /** As they lie beside a unit. */
-  readonly clips: readonly File[];
-  readonly music: File;
-  readonly list: File | undefined;
-  readonly film: MontageFilm;
-  readonly style: MontageStyle | undefined;
-}
 
 export function montageSteps(request: MontageRequest): RecipePlan {
   const style = MONTAGE_STYLES.get(request.style);
@@ -93,14 +70,17 @@ export function montageSteps(request: MontageRequest): RecipePlan {
     name: `${folder}/${baseName(file.name)}`,
   });
   const montage: Montage = {
-    request,
     clips: request.clips.map((clip) => inFolder('clips', clip)),
     music: inFolder('music', music),
     list: request.cuts === undefined ? undefined : inFolder('list', request.cuts),
     film,
     style: request.cuts === undefined ? style : undefined,
+    seed: request.seed,
+    lengthMs: request.lengthMs,
+    musicFromMs: request.musicFromMs,
+    proxies: request.proxies,
   };
-  return { state: 'ok', steps: stepsOf(montage) };
+  return { state: 'ok', steps: stepsOfMontage(montage) };
 }
 
 function filmOf(request: MontageRequest, style: MontageStyle | undefined): MontageFilm {
@@ -123,190 +103,6 @@ function filmOf(request: MontageRequest, style: MontageStyle | undefined): Monta
     clipSound: request.clipSound,
   };
 }
-
-// --- The steps -------------------------------------------------------------------------------------
-
-const number = (index: number): string => String(index).padStart(5, '0');
-const analysisStep = (index: number): string => `look-${number(index)}`;
-const takeStep = (index: number): string => `take-${number(index)}`;
-const proxyStep = (index: number): string => `proxy-${number(index)}`;
-
-type Work = Pick<StepSpec, 'name' | 'dependsOn' | 'inputs' | 'outputs' | 'demand'> & {
-  readonly task: TaskKind;
-};
-
-function oneUnit({ task, ...step }: Work): StepSpec {
-  return { ...step, task: { kind: task }, parameters: undefined, limits: stallsAfter(600_000) };
-}
-
-function stepsOf(montage: Montage): readonly StepSpec[] {
-  return [
-    ...montage.clips.map((clip, index) => lookStep(montage, clip, index)),
-    listenStep(montage),
-    planStep(montage),
-    ...montage.clips.map((clip, index) => takeStepOf(montage, clip, index)),
-    shotsStep(montage),
-    ...(montage.request.proxies
-      ? montage.clips.map((clip, index) => proxyStepOf(montage, clip, index))
-      : []),
-    joinStep(montage),
-    proofStep(montage),
-  ];
-}
-
-function lookStep({ film }: Montage, clip: File, index: number): StepSpec {
-  const task = { clip: clip.name, index, rate: film.rate };
-  return oneUnit({
-    name: analysisStep(index),
-    dependsOn: [],
-    task: { $case: 'analyzeClip', value: task },
-    inputs: [fileInput(clip)],
-    outputs: [output('clip-*.json'), output('clip-*.gray')],
-    demand: demand(1000, 512 * MIB, clip.sizeBytes + 512 * MIB, FFMPEG),
-  });
-}
-
-function listenStep({ music }: Montage): StepSpec {
-  return oneUnit({
-    name: 'listen',
-    dependsOn: [],
-    task: { $case: 'analyzeMusic', value: { music: music.name } },
-    inputs: [fileInput(music)],
-    outputs: [output('music.json')],
-    demand: demand(1000, 512 * MIB, music.sizeBytes + 512 * MIB, FFMPEG),
-  });
-}
-
-function planStep({ request, clips, film, style, list }: Montage): StepSpec {
-  const looks = clips.map((_, index) => analysisStep(index));
-  return oneUnit({
-    name: 'cutlist',
-    dependsOn: [...looks, 'listen'],
-    task: {
-      $case: 'planCuts',
-      value: {
-        film,
-        clips: clips.map(({ name }) => name),
-        style,
-        seed: request.seed,
-        lengthMs: request.lengthMs,
-        musicFromMs: request.musicFromMs,
-        list: list?.name ?? '',
-      },
-    },
-    inputs: [
-      ...looks.map((step) => outputsOf(step, 'clip-*.json')),
-      outputsOf('listen', 'music.json'),
-      ...(list === undefined ? [] : [fileInput(list)]),
-    ],
-    outputs: [
-      output('cuts.json'),
-      output('shot-*'),
-      keptOutput('cuts.otio'),
-      keptOutput('cuts.edl'),
-      keptOutput('cuts.csv'),
-    ],
-    demand: demand(1000, 256 * MIB, 64 * MIB, []),
-  });
-}
-
-function takeStepOf({ film }: Montage, clip: File, index: number): StepSpec {
-  const pieces = ['piece-*', ...(film.clipSound > 0 ? ['sound-*'] : [])];
-  return oneUnit({
-    name: takeStep(index),
-    dependsOn: [analysisStep(index), 'cutlist'],
-    task: {
-      $case: 'takePieces',
-      value: { clip: clip.name, index, sound: film.clipSound > 0 },
-    },
-    inputs: [
-      fileInput(clip),
-      outputsOf(analysisStep(index), 'clip-*'),
-      outputsOf('cutlist', 'cuts.json'),
-    ],
-    // A clip of which no shot was chosen gives none.
-    outputs: pieces.map((pattern) => ({ ...output(pattern), optional: true })),
-    demand: demand(1000, 512 * MIB, clip.sizeBytes * 2 + 256 * MIB, FFMPEG),
-  });
-}
-
-function shotsStep({ clips, film }: Montage): StepSpec {
-  const takes = clips.map((_, index) => takeStep(index));
-  const attributes = [...FFMPEG, `encoder:${film.encoder}`];
-  const ramBytes = (ENCODERS.get(film.encoder)?.ramBytes ?? 1024 * MIB) + 256 * MIB;
-  return {
-    name: 'shots',
-    dependsOn: ['cutlist', ...takes],
-    parameters: { kind: { $case: 'forEach', value: { step: 'cutlist', pattern: 'shot-*' } } },
-    task: { kind: { $case: 'renderShot', value: { film } } },
-    inputs: [
-      { kind: { $case: 'item', value: true } },
-      outputsOf('cutlist', 'cuts.json'),
-      ...takes.map((step) => outputsOf(step, 'piece-*')),
-    ],
-    outputs: [output('chunk-*'), output('seal-*')],
-    demand: demand(1000, ramBytes, 1024 * MIB, attributes),
-    limits: stallsAfter(300_000),
-    // What two versions made can seldom be joined.
-    uniform: 'ffmpeg',
-  };
-}
-
-function proxyStepOf({ film }: Montage, clip: File, index: number): StepSpec {
-  return oneUnit({
-    name: proxyStep(index),
-    dependsOn: [analysisStep(index), 'cutlist'],
-    task: { $case: 'makeProxy', value: { clip: clip.name, index, rate: film.rate } },
-    inputs: [
-      fileInput(clip),
-      outputsOf(analysisStep(index), 'clip-*.json'),
-      outputsOf('cutlist', 'cuts.json'),
-    ],
-    outputs: [{ ...keptOutput('proxies/*'), optional: true }],
-    demand: demand(1000, 768 * MIB, clip.sizeBytes * 2, [...FFMPEG, 'encoder:libx264']),
-  });
-}
-
-function joinStep({ clips, film, music }: Montage): StepSpec {
-  const takes = film.clipSound > 0 ? clips.map((_, index) => takeStep(index)) : [];
-  return oneUnit({
-    name: 'join',
-    dependsOn: ['cutlist', ...takes, 'shots'],
-    task: { $case: 'joinMontage', value: { film, music: music.name } },
-    inputs: [
-      fileInput(music),
-      outputsOf('cutlist', 'cuts.json'),
-      outputsOf('shots', 'chunk-*'),
-      outputsOf('shots', 'seal-*'),
-      ...takes.map((step) => outputsOf(step, 'sound-*')),
-    ],
-    outputs: [keptOutput(film.name)],
-    demand: demand(1000, 512 * MIB, music.sizeBytes + 2048 * MIB, FFMPEG),
-  });
-}
-
-function proofStep({ clips, film, request }: Montage): StepSpec {
-  const takes = clips.map((_, index) => takeStep(index));
-  const proxies = request.proxies ? clips.map((_, index) => proxyStep(index)) : [];
-  const inputs: readonly Input[] = [
-    outputsOf('cutlist', 'cuts.*'),
-    outputsOf('join', film.name),
-    outputsOf('shots', 'seal-*'),
-    ...takes.map((step) => outputsOf(step, 'piece-*.gray')),
-    ...takes.map((step) => outputsOf(step, 'piece-*.json')),
-  ];
-  return oneUnit({
-    name: 'proof',
-    // The last to end: whatever the job keeps is there then.
-    dependsOn: ['cutlist', ...takes, 'shots', ...proxies, 'join'],
-    task: { $case: 'proveMontage', value: { film } },
-    inputs,
-    outputs: [keptOutput('proof.json')],
-    demand: demand(1000, 512 * MIB, 2048 * MIB, FFMPEG),
-  });
-}
-
-// --- What may be wrong with a request --------------------------------------------------------------
 
 function faultOfClips(clips: readonly File[]): string | undefined {
   if (clips.length === 0) return 'clips are missing: name at least one uploaded film';

@@ -49,17 +49,19 @@ export interface MontageInputs {
 interface MontageOptions extends Partial<MontageRequest> {
   /** The last step to run; default all. */
   readonly until?: string;
+  /** Go on in a copy of what another run left, after this step of it. */
+  readonly resume?: { readonly directory: string; readonly after: string };
 }
 
-/** Stops at the first unit that does not succeed. `after` may change what a step left. */
+/** Stops at the first unit that does not succeed. */
 export async function runMontage(
   chain: FilmChain,
   inputs: MontageInputs,
-  { until, ...over }: MontageOptions = {},
-  after: (step: string, directory: string) => Promise<void> = async () => undefined,
+  { until, resume, ...over }: MontageOptions = {},
 ): Promise<MontageRun> {
   const directory = await mkdtemp(join(chain.root, 'montage-'));
   const file = (path: string) => ({ name: basename(path), sha256: '0'.repeat(64), sizeBytes: 1 });
+  if (resume !== undefined) await cp(resume.directory, directory, { recursive: true });
   const put = async (folder: string, path: string): Promise<void> => {
     await mkdir(join(directory, folder), { recursive: true });
     await cp(path, join(directory, folder, basename(path)));
@@ -67,7 +69,7 @@ export async function runMontage(
   for (const clip of inputs.clips) await put('clips', clip);
   await put('music', inputs.music);
   if (inputs.cuts !== undefined) {
-    await mkdir(join(directory, 'list'));
+    await mkdir(join(directory, 'list'), { recursive: true });
     await writeFile(join(directory, 'list', inputs.cuts.name), inputs.cuts.text);
   }
   const plan = montageSteps({
@@ -79,7 +81,8 @@ export async function runMontage(
   });
   if (plan.state === 'invalid') throw new Error(plan.message);
   const log: string[] = [];
-  for (const spec of plan.steps) {
+  const done = plan.steps.findIndex(({ name }) => name === resume?.after);
+  for (const spec of plan.steps.slice(done + 1)) {
     const task = spec.task!.kind as NonNullable<Task['kind']>;
     const kind = spec.parameters?.kind;
     const pattern = kind?.$case === 'forEach' ? kind.value.pattern : undefined;
@@ -91,7 +94,6 @@ export async function runMontage(
       const outcome = await runnerRegistry.get(task.$case)!.run(work, chain.context(log));
       if (outcome.state !== 'succeeded') return { outcome, step: spec.name, directory, log };
     }
-    await after(spec.name, directory);
     if (spec.name === until) break;
   }
   return { outcome: { state: 'succeeded' }, step: until ?? 'proof', directory, log };

@@ -50,9 +50,9 @@ const musicSchema = z.object({
 export type ClipAnalysis = z.infer<typeof clipSchema>;
 export type MusicAnalysis = z.infer<typeof musicSchema>;
 
-export const MUSIC_NAME = 'music.json';
+const MUSIC_NAME = 'music.json';
 
-export function clipAnalysisName(index: number): string {
+function clipAnalysisName(index: number): string {
   return `clip-${shotNumber(index)}.json`;
 }
 

@@ -39,7 +39,7 @@ async function analyzeMusic(attempt: FilmAttempt<AnalyzeMusicTask>): Promise<voi
         ].flat(),
       },
     ],
-    ({ outTimeUs }) => context.progress(0.3, Math.max(0, outTimeUs), 'reading'),
+    ({ outTimeUs }) => context.progress(0.3, Math.max(0, outTimeUs / 1e6), 'reading'),
     { limitMs: soundLimitMs(MAX_MUSIC_SECONDS, 1) },
   );
   if (!run.ok) {
@@ -69,7 +69,7 @@ async function listen({
     const part = samplesOf(block);
     envelope.add(part);
     samples += part.length;
-    context.progress(0.5, samples, 'listening');
+    context.progress(0.5, MAX_MUSIC_SECONDS + samples, 'listening');
   }
   await rm(path, { force: true });
   const seconds = samples / MUSIC_SAMPLE_RATE;
@@ -92,7 +92,7 @@ async function listen({
       ? 'no beat was found: cuts are counted at 120 beats a minute'
       : `${beats.seconds.length} beats at ${beats.tempoBpm} a minute (confidence ${beats.confidence})`,
   );
-  context.progress(1, samples + 1, `${beats.tempoBpm} bpm`);
+  context.progress(1, MAX_MUSIC_SECONDS + samples + 1, `${beats.tempoBpm} bpm`);
   return {
     version: 1,
     name: basename(task.music),

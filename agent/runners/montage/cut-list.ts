@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { FilmFault } from '../film/film-fault.ts';
 
-export const CUTS_NAME = 'cuts.json';
+const CUTS_NAME = 'cuts.json';
 
 const count = z.number().int().nonnegative();
 const some = z.number().int().positive();

@@ -89,7 +89,8 @@ function shotOf(
   const kind = text('transition') || (transitionFrames === 0 ? 'cut' : 'dissolve');
   return {
     where,
-    clip: text('clip'),
+    // A name may begin with a blank.
+    clip: fields[columns.indexOf('clip')] ?? '',
     from: whole('clip_from'),
     fromIsTimecode: false,
     frames: whole('frames'),

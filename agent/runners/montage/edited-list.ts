@@ -50,7 +50,8 @@ export function shotsOf(
   if (shots.length === 0) throw new ListFault('it has no shots');
   const byName = new Map(clips.map(({ name }, index) => [name, index]));
   const found = shots.map((shot): Shot => {
-    const clip = byName.get(shot.clip) ?? reels.get(shot.clip);
+    const clip =
+      byName.get(shot.clip) ?? byName.get(shot.clip.trim()) ?? reels.get(shot.clip.trim());
     if (clip === undefined) {
       throw new ListFault(
         `${shot.where} names '${shot.clip}', which is none of the clips: give that file too, or put the name of one that is given`,

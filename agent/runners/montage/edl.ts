@@ -67,7 +67,10 @@ export function edlText(list: CutList, title: string): string {
     const speed = (of: Shot, reel: string, at: number): string[] =>
       of.speedPercent === 100
         ? []
-        : [`M2   ${reel.padEnd(8)} ${speedField(of.speedPercent, rate)} ${timecode(at, rate)}`];
+        : [
+            // Programs look for colons here, be frames dropped or not.
+            `M2   ${reel.padEnd(8)} ${speedField(of.speedPercent, rate)} ${timecode(at, rate).replace(';', ':')}`,
+          ];
     if (shot.transitionFrames === 0 || before === undefined) {
       lines.push(line(reels[shot.clip]!, 'C       ', from, until, record, last));
       lines.push(...speed(shot, reels[shot.clip]!, from));
@@ -205,7 +208,7 @@ function takeSpeed(draft: Draft | undefined, line: string, number: number, rate:
 
 function takeComment(draft: Draft | undefined, line: string): void {
   const comment = (word: string): string | undefined =>
-    line.startsWith(`* ${word}`) ? line.slice(word.length + 2).trim() : undefined;
+    line.startsWith(`* ${word}`) ? line.slice(word.length + 2).replace(/^ /, '') : undefined;
   if (draft === undefined) return;
   draft.fromName ??= comment('FROM CLIP NAME:');
   draft.toName ??= comment('TO CLIP NAME:');

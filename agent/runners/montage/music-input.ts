@@ -6,7 +6,7 @@ import type { MediaInput } from '../film/ffmpeg-argv.ts';
 const SOUND_DEMUXERS = ['mp3', 'wav', 'w64', 'flac', 'aac', 'aiff', 'ac3', 'eac3', 'caf'];
 
 /** Replaces the list of the fence, which was said before it. */
-export const SOUND_FENCE = ['-format_whitelist', [...FILM_DEMUXERS, ...SOUND_DEMUXERS].join(',')];
+const SOUND_FENCE = ['-format_whitelist', [...FILM_DEMUXERS, ...SOUND_DEMUXERS].join(',')];
 
 export function soundInput(name: string, options: readonly string[] = []): MediaInput {
   return { name, options: [...SOUND_FENCE, ...options] };

@@ -3,7 +3,7 @@
  * units vouched for; at each cut the clip's frame that was planned; the music as long as the picture; all of it
  * decodes; and the kept lists say what the film was made from. Writes `proof.json`.
  */
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sha256File } from '../../../kit/sha256-file.ts';
 import type { MontageFilm, ProveMontageTask } from '../../../proto/gen/furrow/v1/task_montage.ts';
@@ -25,26 +25,20 @@ import { THUMB_BYTES, THUMB_FILTER } from '../film/picture-likeness.ts';
 import type { Check } from '../../../kit/proof-report.ts';
 import { pictureStream, probeMedia, streamsOf, type MediaFacts } from '../film/source-facts.ts';
 import { formatClock, parseTimeBase, secondsOf, type TimeBase } from '../film/timeline.ts';
-import { clipFramesOf, type CutList, readCutList, shotStarts } from './cut-list.ts';
+import { writeProof } from '../proof-report.ts';
+import { type CutList, readCutList, shotStarts } from './cut-list.ts';
 import { readCsv } from './cuts-csv.ts';
 import { readEdl } from './edl.ts';
 import type { EditedList } from './edited-list.ts';
-import { likeness } from './likeness.ts';
 import { readOtio } from './otio.ts';
-import { pieceName, pieceThumbsName, readPiece, sealFileName } from './pieces.ts';
-import { firstPlainFrame } from './shot-graph.ts';
+import { pieceName, sealFileName } from './pieces.ts';
+import { plannedFrames } from './planned-frames.ts';
 
 type ProofAttempt = FilmAttempt<ProveMontageTask>;
 
 const PACKET_LIST = 'film-packets.txt';
 const AUDIO_LIST = 'film-audio.txt';
 const THUMBS = 'film-thumbs.gray';
-
-/**
- * Hard grades, crops and stabilising were seen to leave 0.67 of a likeness. That the shots show the very frames
- * was found by their units, before any grade; here it is about the film's being made of these shots.
- */
-const LEAST_LIKENESS = 0.4;
 
 /** Of an AAC encoder: it pads its last frame, and its lead-in shows in Matroska. */
 const SOUND_TOLERANCE_SECONDS = 0.07;
@@ -70,23 +64,25 @@ async function proveMontage(attempt: ProofAttempt): Promise<void> {
     frameCount(list, read),
     frameTimes(film, list, read),
     await chunksInOrder(attempt, list, read),
-    ...(await plannedFrames(attempt, film, list)),
+    await plannedFrames(work.directory, film, list, await readFile(join(work.directory, THUMBS))),
     soundLength(list, read),
     await decodes(attempt, list, read),
     await listsAgree(attempt, list),
   ];
-  const blob = await sha256File(join(work.directory, film.name));
-  const report = {
-    version: 1,
-    ok: checks.every(({ finding }) => finding === undefined),
-    film: { name: film.name, ...blob, width: film.width, height: film.height },
+  const files = await Promise.all(
+    [film.name, 'cuts.otio', 'cuts.edl', 'cuts.csv'].map(async (name) => ({
+      name,
+      ...(await sha256File(join(work.directory, name))),
+    })),
+  );
+  const facts = {
+    film: { width: film.width, height: film.height },
     frames: list.frames,
     rate: `${list.rate.num}/${list.rate.den}`,
     shots: list.shots.length,
     clips: new Set(list.shots.map(({ clip }) => clip)).size,
-    checks: checks.map((check) => ({ ...check, ok: check.finding === undefined })),
   };
-  await writeFile(join(work.directory, 'proof.json'), `${JSON.stringify(report, undefined, 2)}\n`);
+  await writeProof(work.directory, { files, checks, facts });
   const fault = checks.find(({ finding }) => finding !== undefined);
   if (fault !== undefined) {
     throw new FilmFault('bad-output', `${film.name} is not proven: ${fault.finding}`);
@@ -213,51 +209,6 @@ async function chunksInOrder(
     found: same,
     finding,
   };
-}
-
-/** First and last frame of each shot that it alone fills, against the clip's frames as they were seen there. */
-async function plannedFrames(
-  { work }: ProofAttempt,
-  film: MontageFilm,
-  list: CutList,
-): Promise<Check[]> {
-  const thumbs = await readFile(join(work.directory, THUMBS));
-  const starts = shotStarts(list);
-  let [compared, flat] = [0, 0];
-  let least = 1;
-  let finding: string | undefined;
-  for (const [index, shot] of list.shots.entries()) {
-    const piece = await readPiece(work.directory, index);
-    const planned = await readFile(join(work.directory, pieceThumbsName(index)));
-    const first = firstPlainFrame(list, index);
-    const last = starts[index]! + shot.frames - 1;
-    for (const frame of new Set([Math.min(first, last), last])) {
-      const inClip = clipFramesOf(shot, frame - starts[index]! + 1) - 1;
-      const filmThumb = thumbs.subarray(frame * THUMB_BYTES, (frame + 1) * THUMB_BYTES);
-      const clipThumb = planned.subarray(inClip * THUMB_BYTES, (inClip + 1) * THUMB_BYTES);
-      if (filmThumb.length < THUMB_BYTES || clipThumb.length < THUMB_BYTES) {
-        finding ??= `frame ${frame} is not there`;
-        continue;
-      }
-      const alike = likeness(filmThumb, clipThumb, film, piece.picture);
-      if (alike === undefined) flat += 1;
-      else {
-        compared += 1;
-        least = Math.min(least, alike);
-        if (alike < LEAST_LIKENESS) {
-          finding ??= `frame ${frame} does not show frame ${shot.from + inClip} of ${list.clips[shot.clip]!.name} (likeness ${alike.toFixed(2)})`;
-        }
-      }
-    }
-  }
-  return [
-    {
-      check: 'frames at cuts that show what was planned (least likeness)',
-      expected: `at least ${LEAST_LIKENESS}`,
-      found: compared === 0 ? `all ${flat} flat` : Number(least.toFixed(3)),
-      finding,
-    },
-  ];
 }
 
 function soundLength(list: CutList, { audio }: FilmRead): Check {

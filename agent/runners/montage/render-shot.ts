@@ -47,8 +47,17 @@ const RENDERED_THUMBS = 'thumbs-rendered.gray';
 const CHUNK_THUMBS = 'thumbs-chunk.gray';
 const CHUNK_PACKETS = 'packets-chunk.txt';
 
+/** What is counted goes on from one pass over the frames to the next: more than any shot has. */
+const PASS = 1_000_000;
+
 /** Two decodings of the same packets differ by nothing; two versions of a decoder or scaler by very little. */
 const MAX_DECODING_DIFFERENCE = 2;
+
+/** Where a clip's colour samples lay goes with its frames into the header, which all shots must share. */
+const SAME_HEADER = {
+  libx264: 'h264_metadata=chroma_sample_loc_type=0',
+  libx265: 'hevc_metadata=chroma_sample_loc_type=0',
+} as const;
 
 export const renderShotRunner = filmRunner('renderShot', renderShot);
 
@@ -73,8 +82,8 @@ async function renderShot(attempt: ShotAttempt): Promise<void> {
   const own = await readPiece(work.directory, index);
   const before = shot.transition === 'cut' ? undefined : await readPiece(work.directory, index - 1);
   const job: ShotWork = { film, list, own, before, frames: shot.frames };
-  for (const piece of before === undefined ? [own] : [before, own]) {
-    if (isSteadied(film, piece)) await watchMotion(attempt, job, piece);
+  for (const [pass, piece] of [own, ...(before === undefined ? [] : [before])].entries()) {
+    if (isSteadied(film, piece)) await watchMotion(attempt, job, piece, pass);
   }
   const settings = settingsFor(film, list);
   await encode(attempt, job, settings);
@@ -96,9 +105,11 @@ async function renderShot(attempt: ShotAttempt): Promise<void> {
   }
 }
 
-function settingsFor(film: MontageFilm, list: CutList): EncoderSettings {
+type ShotSettings = EncoderSettings & { readonly encoder: keyof typeof SAME_HEADER };
+
+function settingsFor(film: MontageFilm, list: CutList): ShotSettings {
   const encoder = knownEncoder(film.encoder);
-  if (encoder === undefined) {
+  if (encoder !== 'libx264' && encoder !== 'libx265') {
     throw new FilmFault('invalid-input', `encoder ${film.encoder} is not known`);
   }
   if (!/^[a-z0-9]*$/.test(film.preset)) {
@@ -112,7 +123,8 @@ function settingsFor(film: MontageFilm, list: CutList): EncoderSettings {
     height: 0,
     threads: film.threads,
   };
-  return encoderSettings(encoder, video, sourceOf(film, list), Math.max(1, film.threads));
+  const threads = Math.max(1, film.threads);
+  return { ...encoderSettings(encoder, video, sourceOf(film, list), threads), encoder };
 }
 
 /** All shots come to the encoder alike, whatever their clips were. */
@@ -137,6 +149,7 @@ async function watchMotion(
   { media, context }: ShotAttempt,
   { film, list, frames }: ShotWork,
   piece: Piece,
+  pass: number,
 ): Promise<void> {
   const run = await media.ffmpeg(
     [{ name: pieceName(piece.shot), options: inputOptions(piece) }],
@@ -146,7 +159,8 @@ async function watchMotion(
         options: ['-map', '0:v:0', '-vf', motionGraph(film, list, piece), '-f', 'null'],
       },
     ],
-    ({ frame }) => context.progress(0.2 * Math.min(1, frame / frames), frame, 'watching it move'),
+    ({ frame }) =>
+      context.progress(0.1 * (pass + Math.min(1, frame / frames)), pass * PASS + frame, 'watching'),
     { limitMs: Infinity },
   );
   if (!run.ok) throw processFault(run, `watching ${pieceName(piece.shot)} move`);
@@ -159,7 +173,7 @@ function inputOptions({ packets }: Piece): string[] {
 async function encode(
   { media, context }: ShotAttempt,
   { film, list, own, before, frames }: ShotWork,
-  settings: EncoderSettings,
+  settings: ShotSettings,
 ): Promise<void> {
   const { num } = list.rate;
   const exact = ['-fps_mode', 'passthrough', '-enc_time_base', `1/${num}`];
@@ -175,6 +189,7 @@ async function encode(
         name: { file: chunkFileName(own.shot) },
         options: [
           ['-filter_complex', graph, '-map', '[film]', ...exact, ...settings.options],
+          ['-bsf:v', SAME_HEADER[settings.encoder]],
           ['-map_metadata', '-1', '-map_chapters', '-1'],
           ['-video_track_timescale', String(num), '-f', 'mp4'],
         ].flat(),
@@ -185,7 +200,7 @@ async function encode(
     ({ frame, fps }) =>
       context.progress(
         0.2 + 0.75 * Math.min(1, frame / frames),
-        frames + frame,
+        2 * PASS + frame,
         fps > 0 ? `${Math.round(fps)} fps` : '',
       ),
     // That frames come is what the step's limits watch.
@@ -244,7 +259,7 @@ async function checkChunk(
       },
       { name: { file: CHUNK_PACKETS }, options: ['-map', '0:v:0', ...FRAMEHASH] },
     ],
-    ({ frame }) => context.progress(0.97, 2 * frames + frame, 'checking'),
+    ({ frame }) => context.progress(0.97, 3 * PASS + frame, 'checking'),
     { limitMs: decodeLimitMs(frames, MAX_PIXELS) },
   );
   if (!run.ok) throw processFault(run, `checking ${name}`);

@@ -7,12 +7,12 @@ import type { MontageFilm } from '../../../proto/gen/furrow/v1/task_montage.ts';
 import { uprightFilters } from '../film/picture.ts';
 import { THUMB_FILTER } from '../film/picture-likeness.ts';
 import { conformFilters, rateText, speedFilters } from './conform.ts';
-import { type CutList, materialFrames, shotStarts, type Transition } from './cut-list.ts';
+import { type CutList, materialFrames, type Transition } from './cut-list.ts';
 import { ENHANCE_FILTERS, geometryFilters, gradeFilters, padFilters } from './picture-filters.ts';
 import type { Piece } from './pieces.ts';
 
 /** Where vidstab writes how a piece moves. */
-export const motionFile = (shot: number): string => `motion-${shot}.trf`;
+const motionFile = (shot: number): string => `motion-${shot}.trf`;
 
 /** Too few to tell a hand's shaking from a pan. */
 const LEAST_STEADIED_FRAMES = 12;
@@ -22,7 +22,7 @@ export function isSteadied(film: MontageFilm, { frames }: Piece): boolean {
 }
 
 /** The clip's frames that a piece holds, as the look at the clip saw them; from 0. */
-export function pieceFilters({ packets, from, frames }: Piece, list: CutList): string[] {
+function pieceFilters({ packets, from, frames }: Piece, list: CutList): string[] {
   const { rate } = list;
   if (packets === undefined) return conformFilters(rate);
   const { startTicks, endTicks, zeroTicks } = packets;
@@ -139,9 +139,4 @@ export function musicFade(
   if (!(fadeOutSeconds > 0)) return undefined;
   const length = Math.min(seconds, fadeOutSeconds);
   return { from: seconds - length, seconds: length };
-}
-
-/** Film frame of the list at which a shot is seen alone for the first time. */
-export function firstPlainFrame(list: CutList, shot: number): number {
-  return shotStarts(list)[shot]! + list.shots[shot]!.transitionFrames;
 }

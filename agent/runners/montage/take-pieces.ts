@@ -22,6 +22,9 @@ import { SOUND_CHANNELS, SOUND_RATE, soundSamples } from './sound.ts';
 
 type TakeAttempt = FilmAttempt<TakePiecesTask>;
 
+/** What is counted goes on from one piece to the next: more than any piece has frames. */
+const PASS = 1_000_000;
+
 export const takePiecesRunner = filmRunner('takePieces', takePieces);
 
 interface Source {
@@ -56,20 +59,32 @@ async function takePieces(attempt: TakeAttempt): Promise<void> {
   const times = clip.startTicks === undefined ? undefined : frameTimes(packets);
   const source: Source = { clip, list, packets, times };
   for (const [done, stretch] of stretches.entries()) {
-    await takePiece(attempt, source, stretch);
+    await takePiece(attempt, source, stretch, done / stretches.length, done * PASS);
     await takeThumbs(attempt, stretch);
     if (task.sound) await takeSound(attempt, source, stretch);
-    context.progress((done + 1) / stretches.length, done + 1, `${done + 1} of ${stretches.length}`);
+    context.progress(
+      (done + 1) / stretches.length,
+      (done + 1) * PASS,
+      `${done + 1} of ${stretches.length}`,
+    );
   }
 }
 
-async function takePiece(attempt: TakeAttempt, source: Source, stretch: Stretch): Promise<void> {
+async function takePiece(
+  attempt: TakeAttempt,
+  source: Source,
+  stretch: Stretch,
+  fraction: number,
+  counted: number,
+): Promise<void> {
   const { work, context } = attempt;
   const { shot, from, frames } = stretch;
   const packets = await cutPackets(attempt, source, stretch);
   if (packets === undefined) {
     context.log(`${pieceName(shot)} is decoded: the clip cannot be cut exactly`);
-    await decodePiece(attempt, source, stretch);
+    await decodePiece(attempt, source, stretch, (frame) =>
+      attempt.context.progress(fraction, counted + frame, `decoding ${frame} of ${frames}`),
+    );
   }
   const piece: Piece = {
     version: 1,
@@ -106,9 +121,10 @@ async function cutPackets(
 
 /** From the clip's start, as the look at it did: only so are a damaged clip's frames the same. */
 async function decodePiece(
-  { media, task, context }: TakeAttempt,
+  { media, task }: TakeAttempt,
   { clip, list, times, packets }: Source,
   { shot, from, frames }: Stretch,
+  onFrame: (frame: number) => void,
 ): Promise<void> {
   const { num } = list.rate;
   const isSteady = times !== undefined;
@@ -131,7 +147,7 @@ async function decodePiece(
         ].flat(),
       },
     ],
-    ({ frame }) => context.progress(0, frame, `decoding ${frame} of ${frames}`),
+    ({ frame }) => onFrame(frame),
     { limitMs: decodeLimitMs(Math.max(packets.length, clip.frames), width * height) },
   );
   if (!run.ok) throw processFault(run, `decoding ${task.clip}`);

@@ -109,7 +109,7 @@ test('an EDL of 29.97 drops frames, counts on from one hour, and says what reels
     '* FROM CLIP NAME: beach day.mp4',
     '002  BEACHDAY V     C        00:01:00;12 00:01:00;12 01:01:00;02 01:01:00;02',
     '002  GRSSEWIL V     D    012 00:50:03;00 00:50:03;20 01:01:00;02 01:01:01;12',
-    'M2   GRSSEWIL 015.0 00:50:03;00',
+    'M2   GRSSEWIL 015.0 00:50:03:00',
     '* FROM CLIP NAME: beach day.mp4',
     '* TO CLIP NAME: Größe, "wild".mov',
     '003  GRSSEWIL V     C        00:50:03;20 00:50:03;20 01:01:01;12 01:01:01;12',
@@ -118,7 +118,7 @@ test('an EDL of 29.97 drops frames, counts on from one hour, and says what reels
     '* TO CLIP NAME: beach day.mp4',
     '* FURROW TRANSITION: whip',
     '004  GRSSEWIL V     C        00:50:16;10 00:50:17;19 01:01:03;02 01:01:03;22',
-    'M2   GRSSEWIL 060.0 00:50:16;10',
+    'M2   GRSSEWIL 060.0 00:50:16:10',
     '* FROM CLIP NAME: Größe, "wild".mov',
     '',
   ]);
