@@ -29,9 +29,16 @@ const video = z.strictObject({
   width: uint32.default(0),
   height: uint32.default(0),
   threads: uint32.default(0),
+  maxBitrateBps: uint32.optional(),
 });
 
-const audio = z.strictObject({ encoder: z.string().default(''), bitrateBps: uint32.default(0) });
+const audio = z.strictObject({
+  encoder: z.string().default(''),
+  bitrateBps: uint32.default(0),
+  tracks: z
+    .strictObject({ first: z.boolean().default(false), languages: strings.default([]) })
+    .optional(),
+});
 const filmOfSource = z.strictObject({ source: z.string(), film: z.string() });
 
 /** The kinds of a oneof, each a field of its own in JSON. */

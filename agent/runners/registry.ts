@@ -5,6 +5,7 @@ import { concatRunner } from './film/concat.ts';
 import { encodeRunner } from './film/encode.ts';
 import { proveFilmRunner } from './film/prove-film.ts';
 import { splitRunner } from './film/split.ts';
+import { tabulateRunner } from './film/tabulate.ts';
 import { noopRunner } from './noop.ts';
 import type { Runner } from './runner.ts';
 
@@ -18,6 +19,7 @@ const RUNNERS: readonly Runner[] = [
   audioRunner,
   concatRunner,
   proveFilmRunner,
+  tabulateRunner,
 ];
 
 export const runnerRegistry: RunnerRegistry = new Map(

@@ -11,11 +11,14 @@ import { fetch } from './fetch.ts';
 import { jobs } from './jobs.ts';
 import { logs } from './logs.ts';
 import { proof } from './proof.ts';
+import { results } from './results.ts';
 import { sizes } from './sizes.ts';
 import { listOwners, listTickets, setOwner, setTickets } from './sharing.ts';
 import { status } from './status.ts';
 import { cancel, pause, remove, resume, retry } from './steer.ts';
 import { command } from './submit/command.ts';
+import { folder } from './submit/folder.ts';
+import { ladder } from './submit/ladder.ts';
 import { steps } from './submit/steps.ts';
 import { transcode } from './submit/transcode.ts';
 import { natsConfig } from './nats-config.ts';
@@ -27,7 +30,7 @@ import { watch } from './watch.ts';
 const submit: CommandGroup = {
   name: 'submit',
   summary: 'submit a job: a film, a DAG of steps, or a program',
-  commands: [transcode, steps, command],
+  commands: [transcode, ladder, folder, steps, command],
 };
 
 const tickets: CommandGroup = {
@@ -77,6 +80,7 @@ export const COMMANDS: readonly (Command | CommandGroup)[] = [
   logs,
   fetch,
   proof,
+  results,
   cancel,
   retry,
   pause,

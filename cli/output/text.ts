@@ -28,6 +28,7 @@ import { planLines } from './plan-text.ts';
 import { ownerLines, ticketLines } from './sharing-text.ts';
 import { policyLines } from './policy-text.ts';
 import { proofLines } from './proof-text.ts';
+import { resultLines } from './result-lines.ts';
 import type { Style } from './style.ts';
 import { type Column, renderTable } from './table.ts';
 import { printable } from './text-width.ts';
@@ -78,6 +79,8 @@ export function linesOf(
       return [`${report.what} ${report.name} is revoked`];
     case 'proofs':
       return proofLines(report.proofs, style, columns);
+    case 'results':
+      return resultLines(report.films, style, columns);
     case 'tickets':
       return ticketLines(report.tickets, style, columns);
     case 'owners':

@@ -69,6 +69,8 @@ function namesIn(task: TaskKind): readonly string[] {
     case 'concat':
     case 'proveFilm':
       return [task.value.source, task.value.film];
+    case 'tabulate':
+      return [task.value.proofs];
     case 'command':
     case 'noop':
     case 'encode':

@@ -119,6 +119,7 @@ function workOf(kind: NonNullable<StepSpec['task']>['kind'], scratchBytes: numbe
     case 'encode':
       return [kind.$case, kind.value.video];
     case 'noop':
+    case 'tabulate':
       return [kind.$case];
     // These go through the whole film: one of another size takes another time.
     case 'split':

@@ -5,7 +5,7 @@
  */
 import type { FilmTaskKind } from './film-tasks.ts';
 
-export type { AudioEncoding, VideoEncoding } from './film-tasks.ts';
+export type { AudioEncoding, FilmBranch, VideoEncoding } from './film-tasks.ts';
 
 export interface File {
   /** Relative: no `..`, no leading slash, no control characters. */

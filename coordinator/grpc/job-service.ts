@@ -105,14 +105,13 @@ async function submitJob(
   options: JobServiceOptions,
   request: SubmitJobRequest,
 ): Promise<SubmitJobResponse> {
-  const { clientId, priority, owner, maxUnits, failures } = request;
+  const { clientId, priority, owner, maxUnits } = request;
   if (request.validateOnly === true) {
     const job = stepsOfRequest(withStandInHashes(request));
     const sharing = { owner, maxUnits };
     const asked = {
       clientId,
       priority,
-      failures,
       ...sharing,
       requestHash: '',
       missingBlobs: [],
@@ -122,7 +121,7 @@ async function submitJob(
     const plan = planToWire(planJob(seenNow(options), job.recipe, job.steps));
     return { job: undefined, alreadySubmitted: false, plan };
   }
-  const { recipe, steps, name } = stepsOfRequest(request);
+  const { recipe, steps, name, failures } = stepsOfRequest(request);
   const requestHash = hashOfRequest(request);
   const missingBlobs = await options.findMissing(inputBlobs(steps));
   const command = {

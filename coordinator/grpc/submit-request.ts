@@ -2,22 +2,24 @@
 import { FurrowError } from '../../kit/furrow-error.ts';
 import type { EveryUnit, SubmitJobRequest } from '../../proto/gen/furrow/v1/job_service.ts';
 import { NO_DEMAND } from '../domain/demand.ts';
-import type { File, StepSpec } from '../domain/task.ts';
+import type { FailureRule, File, StepSpec } from '../domain/task.ts';
 import { planOf } from './recipes.ts';
 
 export interface RequestedJob {
   readonly recipe: string;
   readonly name: string;
   readonly steps: readonly StepSpec[];
+  /** Undefined: the first failed unit fails the job. */
+  readonly failures: FailureRule | undefined;
 }
 
 /** FurrowError: invalid INVALID_JOB. */
 export function stepsOfRequest(request: SubmitJobRequest): RequestedJob {
-  const { recipe, name, steps } = withoutEveryUnit(request);
+  const job = withoutEveryUnit(request);
   const { everyUnit } = request;
   return everyUnit === undefined
-    ? { recipe, name, steps }
-    : { recipe, name, steps: steps.map((step) => withDemandOf(everyUnit, step)) };
+    ? job
+    : { ...job, steps: job.steps.map((step) => withDemandOf(everyUnit, step)) };
 }
 
 /** A step's own word counts more, where both name a ticket. */
@@ -33,17 +35,18 @@ function withDemandOf({ attributes, tickets }: EveryUnit, step: StepSpec): StepS
   };
 }
 
-function withoutEveryUnit({ work, name }: SubmitJobRequest): RequestedJob {
+function withoutEveryUnit({ work, name, failures }: SubmitJobRequest): RequestedJob {
   if (work === undefined) {
     const message = 'the request has no work: give steps or a recipe';
     throw new FurrowError('invalid', 'INVALID_JOB', message);
   }
   if (work.$case === 'steps') {
-    return { recipe: 'steps', name: name || 'job', steps: work.value.steps };
+    return { recipe: 'steps', name: name || 'job', steps: work.value.steps, failures };
   }
-  const { plan, usualName } = planOf(work);
+  const { plan, usualName, failures: usualRule } = planOf(work);
   if (plan.state === 'invalid') throw new FurrowError('invalid', 'INVALID_JOB', plan.message);
-  return { recipe: work.$case, name: name || usualName, steps: plan.steps };
+  const rule = failures ?? usualRule;
+  return { recipe: work.$case, name: name || usualName, steps: plan.steps, failures: rule };
 }
 
 const STAND_IN_SHA256 = '0'.repeat(64);

@@ -6,8 +6,10 @@ import type {
   AudioEncoding,
   Demand,
   File,
+  FilmBranch,
   Input,
   Limits,
+  OutputPattern,
   StepSpec,
   TaskKind,
 } from '../domain/task.ts';
@@ -24,7 +26,7 @@ import {
 
 /** Names that the runners use in a unit's directory. */
 export const RESERVED =
-  /^(plan\.json|proof\.json|chunks\.ffconcat|(piece|chunk|seal|audio|thumbs|packets)[-.].*)$/;
+  /^(plan\.json|proof\.json|results\.(csv|json)|chunks\.ffconcat|(piece|chunk|seal|audio|thumbs|packets|fault)[-.].*)$/;
 
 const FFMPEG = ['tool:ffmpeg'];
 
@@ -36,6 +38,11 @@ export interface FilmChain {
   /** Wanted length of a piece. */
   readonly pieceMs: number;
   readonly chunks: ChunkStep;
+  /** Behind the names of its steps, where a job makes several films: `-720p`. */
+  readonly suffix?: string;
+  /** Of the steps that several films share: their split and their audio. Default as the others'. */
+  readonly sharedSuffix?: string;
+  readonly branch?: FilmBranch;
 }
 
 /** What makes `chunk-*` and `seal-*` of the piece that is its item; `plan.json` lies beside it. */
@@ -50,8 +57,52 @@ export interface ChunkStep {
 }
 
 export function filmChain(chain: FilmChain): readonly StepSpec[] {
-  return [splitStep(chain), chunkStep(chain.chunks), audioStep(chain), ...joinSteps(chain)];
+  const [chunks, ...joins] = branchSteps(chain);
+  return [splitStep(chain), chunks, audioStep(chain), ...joins];
 }
+
+/** Only what belongs to one film of several that share split and audio. */
+export function branchSteps(chain: FilmChain): readonly [StepSpec, ...StepSpec[]] {
+  return [chunkStep(chain), ...joinSteps(chain)];
+}
+
+/** Only what several films share. */
+export function sharedSteps(chain: FilmChain): readonly StepSpec[] {
+  return [splitStep(chain), audioStep(chain)];
+}
+
+interface StepNames {
+  readonly split: string;
+  readonly audio: string;
+  readonly chunks: string;
+  readonly concat: string;
+  readonly proof: string;
+}
+
+function namesOf({ chunks, suffix = '', sharedSuffix = suffix }: FilmChain): StepNames {
+  return {
+    split: `split${sharedSuffix}`,
+    audio: `audio${sharedSuffix}`,
+    chunks: `${chunks.name}${suffix}`,
+    concat: `concat${suffix}`,
+    proof: `proof${suffix}`,
+  };
+}
+
+const proofName = ({ branch }: FilmChain): string => branch?.proof || 'proof.json';
+
+/** What a film of several may be left out of, or given up for, leaves no such output. */
+function usual(pattern: OutputPattern, { branch }: FilmChain): OutputPattern {
+  const mayLack = branch !== undefined && (branch.noteFaults || !branch.always);
+  return mayLack ? { ...pattern, optional: true } : pattern;
+}
+
+/** Faults of the source, where a film notes them. */
+const noted = ({ branch }: FilmChain): readonly OutputPattern[] =>
+  branch?.noteFaults === true ? [{ ...output('fault-*'), optional: true }] : [];
+
+const notedBy = ({ branch }: FilmChain, ...steps: readonly string[]): readonly Input[] =>
+  branch?.noteFaults === true ? steps.map((step) => outputsOf(step, 'fault-*')) : [];
 
 /** Bytes that a piece and what is made of it may take; for a chunk step's demand. */
 export function pieceScratchBytes(source: File): number {
@@ -61,78 +112,109 @@ export function pieceScratchBytes(source: File): number {
 
 const oneUnit = { parameters: undefined, limits: stallsAfter(600_000) };
 
-function splitStep({ source, pieceMs }: FilmChain): StepSpec {
+function splitStep(chain: FilmChain): StepSpec {
+  const { source, pieceMs, branch } = chain;
   const beside = sourceBeside(source);
+  const shared = sharedBranch(branch);
   return {
     ...oneUnit,
-    name: 'split',
+    name: namesOf(chain).split,
     dependsOn: [],
-    task: { kind: { $case: 'split', value: { source: beside.name, pieceMs } } },
+    task: { kind: { $case: 'split', value: { source: beside.name, pieceMs, ...shared } } },
     inputs: [fileInput(beside)],
-    outputs: [output('plan.json'), output('piece-*')],
+    outputs:
+      noted(chain).length === 0 ? SPLIT_OUTPUTS : [...SPLIT_OUTPUTS.map(optional), ...noted(chain)],
     demand: demand(1000, 256 * MIB, source.sizeBytes * 2, FFMPEG),
   };
 }
 
-function chunkStep({ task, inputs, uniform, ...rest }: ChunkStep): StepSpec {
+const SPLIT_OUTPUTS = [output('plan.json'), output('piece-*')];
+
+const optional = (pattern: OutputPattern): OutputPattern => ({ ...pattern, optional: true });
+
+/** Split and audio are the same for films of all sizes. */
+function sharedBranch(branch: FilmBranch | undefined): { readonly branch?: FilmBranch } {
+  return branch?.noteFaults === true ? { branch: { ...branch, lines: 0, proof: '' } } : {};
+}
+
+function chunkStep(chain: FilmChain): StepSpec {
+  const { task, inputs, uniform, ...rest } = chain.chunks;
+  const { split, chunks } = namesOf(chain);
   return {
     ...rest,
     ...(uniform !== undefined && { uniform }),
-    dependsOn: ['split'],
-    parameters: { kind: { $case: 'forEach', value: { step: 'split', pattern: 'piece-*' } } },
+    name: chunks,
+    dependsOn: [split],
+    parameters: { kind: { $case: 'forEach', value: { step: split, pattern: 'piece-*' } } },
     task: { kind: task },
-    inputs: [{ kind: { $case: 'item', value: true } }, outputsOf('split', 'plan.json'), ...inputs],
-    outputs: [output('chunk-*'), output('seal-*')],
+    inputs: [{ kind: { $case: 'item', value: true } }, outputsOf(split, 'plan.json'), ...inputs],
+    outputs: [
+      ...[output('chunk-*'), output('seal-*')].map((each) => usual(each, chain)),
+      ...noted(chain),
+    ],
   };
 }
 
-function audioStep({ source, audio }: FilmChain): StepSpec {
+function audioStep(chain: FilmChain): StepSpec {
+  const { source, audio, branch } = chain;
   const beside = sourceBeside(source);
+  const value = { source: beside.name, audio, ...sharedBranch(branch) };
   return {
     ...oneUnit,
-    name: 'audio',
+    name: namesOf(chain).audio,
     dependsOn: [],
-    task: { kind: { $case: 'audio', value: { source: beside.name, audio } } },
+    task: { kind: { $case: 'audio', value } },
     inputs: [fileInput(beside)],
-    outputs: [{ ...output('audio.*'), optional: true }],
+    outputs: [{ ...output('audio.*'), optional: true }, ...noted(chain)],
     demand: demand(1000, 256 * MIB, source.sizeBytes * 2, FFMPEG),
   };
 }
 
-function joinSteps({ source, film, chunks }: FilmChain): readonly StepSpec[] {
+/** The name of its report is for the proof alone: a job of many films repeats nothing that it need not. */
+function withBranch({ branch }: FilmChain, proof: string): { readonly branch?: FilmBranch } {
+  return branch === undefined ? {} : { branch: { ...branch, proof } };
+}
+
+function joinSteps(chain: FilmChain): readonly StepSpec[] {
+  const { source, film, branch } = chain;
   // Failures name it: only where the film lies beside it must it give way.
   const beside = sourceBeside(source, film);
   const size = source.sizeBytes;
+  const { split, audio, chunks, concat, proof } = namesOf(chain);
+  const value = { source: beside.name, film, ...withBranch(chain, '') };
+  const proven = { source: beside.name, film, ...withBranch(chain, branch?.proof ?? '') };
   return [
     {
       ...oneUnit,
-      name: 'concat',
-      dependsOn: ['split', chunks.name, 'audio'],
-      task: { kind: { $case: 'concat', value: { source: beside.name, film } } },
+      name: concat,
+      dependsOn: [split, chunks, audio],
+      task: { kind: { $case: 'concat', value } },
       inputs: [
         fileInput(beside),
-        outputsOf('split', 'plan.json'),
-        outputsOf(chunks.name, 'chunk-*'),
-        outputsOf(chunks.name, 'seal-*'),
-        outputsOf('audio', 'audio.*'),
+        outputsOf(split, 'plan.json'),
+        outputsOf(chunks, 'chunk-*'),
+        outputsOf(chunks, 'seal-*'),
+        outputsOf(audio, 'audio.*'),
+        ...notedBy(chain, split, chunks, audio),
       ],
-      outputs: [keptOutput(film)],
+      outputs: [usual(keptOutput(film), chain), ...noted(chain)],
       // Source, chunks and film; moving the index to the front rewrites the film in place.
       demand: demand(1000, 512 * MIB, size * 3, FFMPEG),
     },
     {
       ...oneUnit,
-      name: 'proof',
-      dependsOn: ['split', chunks.name, 'audio', 'concat'],
-      task: { kind: { $case: 'proveFilm', value: { source: beside.name, film } } },
+      name: proof,
+      dependsOn: [split, chunks, audio, concat],
+      task: { kind: { $case: 'proveFilm', value: proven } },
       inputs: [
         fileInput(beside),
-        outputsOf('split', 'plan.json'),
-        outputsOf(chunks.name, 'seal-*'),
-        outputsOf('audio', 'audio.json'),
-        outputsOf('concat', film),
+        outputsOf(split, 'plan.json'),
+        outputsOf(chunks, 'seal-*'),
+        outputsOf(audio, 'audio.json'),
+        outputsOf(concat, film),
+        ...notedBy(chain, concat),
       ],
-      outputs: [keptOutput('proof.json')],
+      outputs: [usual(keptOutput(proofName(chain)), chain), ...noted(chain)],
       demand: demand(1000, 512 * MIB, size * 2, FFMPEG),
     },
   ];
@@ -141,6 +223,6 @@ function joinSteps({ source, film, chunks }: FilmChain): readonly StepSpec[] {
 /** The source in the directory of a unit: it shares no name with what else is there. */
 function sourceBeside(source: File, film?: string): File {
   const name = baseName(source.name);
-  const taken = name === film || RESERVED.test(name);
+  const taken = name === film || RESERVED.test(name) || film?.startsWith(`${name}/`) === true;
   return { ...source, name: taken ? `source-${name}` : name };
 }

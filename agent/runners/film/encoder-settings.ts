@@ -4,6 +4,7 @@
  */
 import type { VideoEncoding } from '../../../proto/gen/furrow/v1/task.ts';
 import type { FilmPlan } from './film-plan.ts';
+import { ceilingOptions } from './bitrate-ceiling.ts';
 import { uprightFilters } from './picture.ts';
 
 export interface EncoderSettings {
@@ -46,6 +47,7 @@ export function encoderSettings(
     options: [
       ['-c:v', encoder, '-crf', String(video.crf || DEFAULT_CRF[encoder])],
       encoderOptions(encoder, video.preset, source, threads),
+      ceilingOptions(encoder, video.maxBitrateBps ?? 0),
     ].flat(),
     pixelFormat,
   };

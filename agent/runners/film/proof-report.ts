@@ -4,12 +4,14 @@ import { writeProof as writeReport } from '../proof-report.ts';
 import type { FilmPlan } from './film-plan.ts';
 import type { MediaStream } from './source-facts.ts';
 
+/** `name`: of the report; default `proof.json`. */
 export async function writeProof(
   directory: string,
   film: ProvenFile,
   picture: MediaStream,
   plan: FilmPlan,
   checks: readonly Check[],
+  name?: string,
 ): Promise<void> {
   const facts = {
     film: {
@@ -31,5 +33,10 @@ export async function writeProof(
     frames: plan.frames,
     chunks: plan.pieces.length,
   };
-  await writeReport(directory, { files: [film], checks, facts });
+  await writeReport(directory, {
+    files: [film],
+    checks,
+    facts,
+    ...(name !== undefined && name !== '' && { name }),
+  });
 }

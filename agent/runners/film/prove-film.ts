@@ -58,7 +58,14 @@ async function proveFilm(attempt: ProofAttempt): Promise<void> {
     checks.push(...audioChecks(source, audio, frameSeconds(plan), leadSeconds));
   }
   checks.push(...(await carriedChecks(attempt, plan, film)));
-  await writeProof(work.directory, { name: task.film, ...blob }, picture, plan, checks);
+  await writeProof(
+    work.directory,
+    { name: task.film, ...blob },
+    picture,
+    plan,
+    checks,
+    task.branch?.proof,
+  );
   const fault = checks.find((check) => check.finding !== undefined);
   if (fault !== undefined) {
     throw new FilmFault('bad-output', `${task.film} is not proven: ${fault.finding}`);
