@@ -14,6 +14,7 @@ import { configLines } from './config-text.ts';
 import { contextChanged, contextDetails, contextLines } from './context-text.ts';
 import { demoLines } from './demo-text.ts';
 import { explainLines } from './explain-text.ts';
+import { foldedSteps } from './folded-steps.ts';
 import type { FetchedFile, Report } from '../report.ts';
 import { formatAge, formatBytes, formatCores, formatCount, formatDuration } from './format.ts';
 import { sizeLines } from './size-lines.ts';
@@ -148,7 +149,7 @@ function jobDetails(job: Job, style: Style, nowMs: number): string[] {
     ...(job.owner ? [['owner', printable(job.owner)] as [string, string]] : []),
     ['state', `${state}${because}${job.archived ? ' (archived)' : ''}`],
     ['time', `${since}, ${took} ${jobTime(job, nowMs)}`],
-    ...job.steps.map((step): [string, string] => [`step ${step.name}`, stepWords(step)]),
+    ...foldedSteps(job).map((step): [string, string] => [`step ${step.name}`, stepWords(step)]),
     ...job.outputs.map((file): [string, string] => [
       'file',
       `${printable(file.name)}  ${formatBytes(file.sizeBytes)}${filesLeft(job, nowMs)}`,

@@ -72,6 +72,14 @@ const video = fc.record({
   threads: uint32,
 });
 
+const tabulated = fc.record({
+  source: text,
+  sourceBytes: uint32,
+  film: text,
+  suffix: text,
+  refused: text,
+});
+
 const taskKind: Arbitrary<TaskKind> = fc.oneof(
   variant(
     'command',
@@ -87,6 +95,7 @@ const taskKind: Arbitrary<TaskKind> = fc.oneof(
   variant('audio', fc.record({ source: text, audio: maybe(audio) })),
   variant('concat', fc.record({ source: text, film: text })),
   variant('proveFilm', fc.record({ source: text, film: text })),
+  variant('tabulate', fc.record({ films: fc.array(tabulated, { maxLength: 3 }), proofs: text })),
 );
 
 const stepOutputs = fc.record({ step: text, pattern: text });

@@ -3,10 +3,9 @@
  * its time, in the packets that the encoders vouched for; that it decodes (see `decode-proof.ts` for
  * how much of it); and that audio begins and ends where it did. Writes `proof.json`; the first finding ends the unit as `bad-output`.
  */
-import { join } from 'node:path';
 import type { Check } from '../../../kit/proof-report.ts';
-import { sha256File } from '../../../kit/sha256-file.ts';
 import type { ProveFilmTask } from '../../../proto/gen/furrow/v1/task.ts';
+import { firstFinding, provenFile } from '../proof-report.ts';
 import { readAudioFacts } from './audio-facts.ts';
 import {
   audioChecks,
@@ -42,9 +41,9 @@ async function proveFilm(attempt: ProofAttempt): Promise<void> {
   }
   const seals = await readSeals(attempt, plan);
   const known = { plan, facts: film, picture, timeBase: base, seals };
-  const [{ packets, decoded, audio }, blob] = await Promise.all([
+  const [{ packets, decoded, audio }, proven] = await Promise.all([
     readFilm(attempt, known),
-    sha256File(join(work.directory, task.film)),
+    provenFile(work.directory, task.film),
   ]);
   const leadSeconds = audioLead(task.film, audio);
   const checks: Check[] = [
@@ -66,9 +65,10 @@ async function proveFilm(attempt: ProofAttempt): Promise<void> {
     checks,
     task.branch?.proof,
   );
-  const fault = checks.find((check) => check.finding !== undefined);
-  if (fault !== undefined) {
-    throw new FilmFault('bad-output', `${task.film} is not proven: ${fault.finding}`);
+  for (const { finding } of checks) if (finding !== undefined) context.log(finding);
+  const finding = firstFinding(checks);
+  if (finding !== undefined) {
+    throw new FilmFault('bad-output', `${task.film} is not proven: ${finding}`);
   }
   context.progress(1, plan.frames * 2, `${checks.length} checks`);
 }
