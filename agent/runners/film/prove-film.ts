@@ -57,14 +57,7 @@ async function proveFilm(attempt: ProofAttempt): Promise<void> {
     checks.push(...audioChecks(source, audio, frameSeconds(plan), leadSeconds));
   }
   checks.push(...(await carriedChecks(attempt, plan, film)));
-  await writeProof(
-    work.directory,
-    { name: task.film, ...blob },
-    picture,
-    plan,
-    checks,
-    task.branch?.proof,
-  );
+  await writeProof(work.directory, proven, picture, plan, checks, task.branch?.proof);
   for (const { finding } of checks) if (finding !== undefined) context.log(finding);
   const finding = firstFinding(checks);
   if (finding !== undefined) {
