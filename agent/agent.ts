@@ -16,38 +16,35 @@ import { channelCredentialsFor } from '../kit/channel-trust.ts';
 import { CoordinatorChannel } from '../kit/coordinator-channel.ts';
 import { FurrowError } from '../kit/furrow-error.ts';
 import type { Logger } from '../kit/log.ts';
-import type { NatsAuth } from '../kit/nats-auth.ts';
-import { PLAINTEXT, type Trust } from '../kit/trust.ts';
 import { AgentCore } from './agent-core.ts';
 import { AttemptFiles } from './attempt-files.ts';
 import { openBlobs, type Blobs } from './blobs.ts';
 import { Changes } from './changes.ts';
 import type { AgentConfig } from './config.ts';
+import { enterFarm } from './enter-farm.ts';
 import { createExecutor } from './execute-unit.ts';
 import { FailureStreak } from './failure-streak.ts';
 import { FARM_SEEN_FILE, FarmSeen } from './farm-seen.ts';
 import { whyNotFitting } from './fits.ts';
-import { joinFarm } from './join-farm.ts';
-import type { Joined } from './joined.ts';
+
+import { forgetJoined, type Joined } from './joined.ts';
+import { natsWay } from './nats-way.ts';
 import { OutboxLog } from './outbox-log.ts';
+import { heardTerms } from './owner/heard-terms.ts';
 import { OwnerWatch } from './owner/owner-watch.ts';
 import { useReader } from './owner/read-use.ts';
 import { CapacityProbe } from './probe/capacity-probe.ts';
 import { agentIdIn, machineFingerprint } from './probe/machine.ts';
-import { readCgroupMount } from './process/cgroup-mount.ts';
-import { MemoryGuard } from './process/memory-guard.ts';
-import { MemoryLeft } from './process/memory-left.ts';
 import { MemorySampler } from './process/memory-sampler.ts';
 import { ProcessRecords } from './process/process-records.ts';
-import { UnitCgroups } from './process/unit-cgroups.ts';
 import { VramUse } from './process/vram-use.ts';
 import { runnerRegistry } from './runners/registry.ts';
-import { openIsolation, type UnitIsolation } from './sandbox/isolation.ts';
-import { CHANNEL_OPTIONS, Session } from './session.ts';
+import { isolationOf, type UnitIsolation } from './sandbox/isolation.ts';
+import { CHANNEL_OPTIONS, heartbeatMsOf, type Session } from './session.ts';
 import { SESSION_START_FILE, sessionStart } from './session-start.ts';
 import { stateFile } from './state-file.ts';
 import { VERSION } from '../kit/version.ts';
-import { termsOfPolicy } from '../proto/agent-policy.ts';
+import { openUnitMemory, type UnitMemory } from './unit-memory.ts';
 import { WorkPlane } from './work-plane.ts';
 
 /** After the units are evicted: TERM, grace, KILL, and the writing of their results. */
@@ -81,9 +78,7 @@ export class Agent {
   readonly #seen: FarmSeen;
   readonly #vram = new VramUse();
   readonly #sampler = new MemorySampler(this.#vram);
-  /** Null where the kernel does not hold units to their memory. */
-  readonly #cgroups: UnitCgroups | null;
-  readonly #memory: MemoryGuard;
+  readonly #memory: UnitMemory;
   readonly #changes = new Changes();
   /** Undefined until it has enrolled. */
   #core: AgentCore | undefined;
@@ -111,34 +106,9 @@ export class Agent {
       systemClock.monotonicMs(),
     );
     this.#records = new ProcessRecords(join(config.stateDirectory, 'processes'));
-    this.#cgroups = this.#openCgroups();
-    this.#memory = this.#guardMemory();
-  }
-
-  /** FurrowError: failed-precondition CGROUPS_UNAVAILABLE when nothing else is to do. */
-  #openCgroups(): UnitCgroups | null {
-    const { memoryEnforcement } = this.#config;
-    if (memoryEnforcement === 'off' || memoryEnforcement === 'watch') return null;
-    const opened = UnitCgroups.open(readCgroupMount('v2'), this.#identity.agentId);
-    if (opened.state === 'open') return opened.cgroups;
-    if (memoryEnforcement === 'cgroup') {
-      const remedy = 'run the agent as a systemd service with Delegate=yes, or let it watch';
-      const message = `units cannot have control groups: ${opened.why}; ${remedy}`;
-      throw new FurrowError('failed-precondition', 'CGROUPS_UNAVAILABLE', message);
-    }
-    this.#log.info({ why: opened.why }, 'no control groups for units: their memory is watched');
-    return null;
-  }
-
-  #guardMemory(): MemoryGuard {
-    const memoryLeft = new MemoryLeft();
-    return new MemoryGuard({
-      sampler: this.#sampler,
-      enforcement: this.#config.memoryEnforcement === 'off' ? 'off' : 'on',
-      cgroups: this.#cgroups,
-      memoryLeft: () => memoryLeft.read(),
-      log: this.#log,
-    });
+    const { memoryEnforcement } = config;
+    const { agentId } = this.#identity;
+    this.#memory = openUnitMemory(memoryEnforcement, agentId, this.#sampler, this.#log);
   }
 
   /** First: take nothing more, and leave when what runs is done. Again: hand it back now. */
@@ -164,12 +134,27 @@ export class Agent {
     let probing: Promise<CapacityProbe> | undefined;
     try {
       await this.#endLeftovers();
-      const isolation = await this.#openIsolation();
+      const isolation = await isolationOf(this.#config, this.#log);
       probing = this.#probe(isolation);
-      const entering = this.#enter(client, channel);
+      const entering = enterFarm(
+        {
+          config: this.#config,
+          client,
+          channel,
+          identity: this.#identity,
+          session: this.#session,
+          startedAtMs: this.#startedAtMs,
+          seen: () => this.#seen.place,
+          log: this.#log,
+        },
+        this.#leave.signal,
+      );
       const [{ session, enrolment, joined }, probe] = await Promise.all([entering, probing]);
       await this.#serve(session, enrolment, probe, { joined, isolation });
     } catch (error) {
+      if (error instanceof FurrowError && error.reason === 'AGENT_REVOKED') {
+        await forgetJoined(this.#config.stateDirectory);
+      }
       // Asked to leave before it had joined: there is nothing to hand back.
       if (error !== this.#leave.signal.reason) throw error;
     } finally {
@@ -181,69 +166,12 @@ export class Agent {
     }
   }
 
-  /** Joins first where it has not, or where the farm knows nothing of it any more. */
-  async #enter(
-    client: AgentServiceClient,
-    channel: CoordinatorChannel,
-  ): Promise<{ session: Session; enrolment: EnrolAgentResponse; joined: Joined }> {
-    let joined = this.#config.joined ?? (await this.#join());
-    for (let isFirst = true; ; isFirst = false) {
-      const session = this.#sessionWith(client, channel, joined.key);
-      try {
-        return { session, joined, enrolment: await session.enrol(this.#leave.signal) };
-      } catch (error) {
-        const isForgotten = error instanceof FurrowError && error.reason === 'AGENT_NOT_JOINED';
-        if (!isForgotten || !isFirst || this.#config.token === undefined) throw error;
-        joined = await this.#join();
-      }
-    }
-  }
-
-  #sessionWith(client: AgentServiceClient, channel: CoordinatorChannel, key: string): Session {
-    return new Session({
-      client,
-      channel,
-      key,
-      identity: this.#identity,
-      session: this.#session,
-      startedAtMs: this.#startedAtMs,
-      seen: () => this.#seen.place,
-      random: Math.random,
-      log: this.#log,
-    });
-  }
-
-  async #join(): Promise<Joined> {
-    const { farm, trust, token, stateDirectory } = this.#config;
-    if (token === undefined) {
-      const message = `this agent has not joined the farm at ${farm}: join it with furrow join, by the line that furrow agent invite prints there`;
-      throw new FurrowError('unauthenticated', 'NOT_JOINED', message);
-    }
-    const { agentId, name } = this.#identity;
-    const who = { agentId, name, stateDirectory, log: this.#log };
-    const options = { farm, trust, token, isPatient: true, ...who };
-    return joinFarm(options, this.#leave.signal);
-  }
-
   async #endLeftovers(): Promise<void> {
     const survivors = await this.#records.endLeftovers();
     for (const { pid } of survivors) {
       this.#log.error({ pid }, 'a process of an earlier run cannot be ended; restart the machine');
     }
-    this.#cgroups?.sweep();
-  }
-
-  #openIsolation(): Promise<UnitIsolation> {
-    const { allowCommands, sandbox, allowNetwork, allowRead, passEnv } = this.#config;
-    return openIsolation({
-      allowed: allowCommands,
-      sandbox,
-      network: allowNetwork,
-      readable: allowRead,
-      hidden: [this.#config.stateDirectory, this.#config.homeDirectory],
-      passEnv,
-      log: this.#log,
-    });
+    this.#memory.cgroups?.sweep();
   }
 
   #probe(isolation: UnitIsolation): Promise<CapacityProbe> {
@@ -276,7 +204,7 @@ export class Agent {
     probe: CapacityProbe,
     { joined, isolation }: { readonly joined: Joined; readonly isolation: UnitIsolation },
   ): Promise<void> {
-    const { farmId, natsUrls, heartbeatMs } = enrolment;
+    const { farmId, natsUrls } = enrolment;
     const natsJwt = { now: enrolment.natsJwt };
     this.#log.info({ farmId, capacity: probe.current }, 'enrolled');
     this.#seen.note(enrolment.place);
@@ -303,7 +231,7 @@ export class Agent {
     const parts = { session, probe, owner, workPlane, blobs, storage, files };
     const core = await this.#openCore(enrolment, parts, isolation);
     this.#lookAgain = () => void this.#refresh(probe, session, core);
-    const refresh = setInterval(() => this.#lookAgain(), heartbeatMs || 3_000);
+    const refresh = setInterval(() => this.#lookAgain(), heartbeatMsOf(enrolment));
     const end = new AbortController();
     owner.start({
       close: (reason) => core.close(reason),
@@ -327,7 +255,7 @@ export class Agent {
         nextBeat: () => core.nextBeat(),
         beatAnswered: (response) => {
           // First: what it may start depends on it.
-          if (response.policy !== undefined) owner.heard(termsOfPolicy(response.policy));
+          if (response.policy !== undefined) owner.heard(heardTerms(response.policy, this.#log));
           const taken = core.beatAnswered(response);
           if (taken.state === 'taken') this.#seen.note(response.place);
           if (taken.state === 'taken' && response.probeAgain === true) {
@@ -410,7 +338,7 @@ export class Agent {
         files,
         processes: { records: this.#records, sampler: this.#sampler, sandbox },
         programs: rules,
-        memory: this.#memory,
+        memory: this.#memory.guard,
         runners: runnerRegistry,
         telemetry: workPlane,
         gpus: {
@@ -471,24 +399,6 @@ export class Agent {
     await session.beatNow(FAREWELL_LIMIT_MS);
     this.#log.info({ unreported: core.unreported }, 'left');
   }
-}
-
-/** Credentials are asked for at each connection: by then there may be newer ones. */
-function natsWay(
-  { natsToken, natsJwt, natsCa, natsServerName }: EnrolAgentResponse,
-  { natsSeed }: Joined,
-  latest: { readonly now: string },
-): { readonly auth: NatsAuth; readonly trust: Trust } {
-  const auth: NatsAuth =
-    natsJwt === ''
-      ? { kind: 'token', token: natsToken }
-      : { kind: 'jwt', jwt: () => latest.now, seed: natsSeed };
-  if (natsJwt === '' && natsCa === '') return { auth, trust: PLAINTEXT };
-  const names = {
-    ...(natsCa && { ca: natsCa }),
-    ...(natsServerName && { serverName: natsServerName }),
-  };
-  return { auth, trust: { state: 'tls', ...names } };
 }
 
 function folderName(farmId: string): string {

@@ -40,10 +40,17 @@ export const NO_DEMAND: Demand = {
   tickets: {},
 };
 
-/** A coordinator grants far fewer at once. */
-const MOST_IN_A_RUN = 100_000;
-
 const NO_LIMITS: Limits = { maxAttempts: 0, runTimeoutMs: 0, stallTimeoutMs: 0 };
+
+/** How many leases they say they are, before anything is made of them. */
+export function leasesIn(shares: readonly StepShare[]): number {
+  let count = 0;
+  for (const { leases, runs } of shares) {
+    count += leases.length;
+    for (const run of runs) count += run.count;
+  }
+  return count;
+}
 
 /** A step's leases in their order. One without a token can be neither run nor refused: left out. */
 export function assignmentsOf(share: StepShare): readonly Assignment[] {
@@ -63,7 +70,7 @@ function assignmentsOfRun(share: StepShare, demandKey: string, run: LeaseRun): A
   const { firstToken, firstUnit, count, attempt, gpuIds } = run;
   if (firstToken === undefined) return [];
   const { epoch, counter } = firstToken;
-  return Array.from({ length: Math.min(count, MOST_IN_A_RUN) }, (_, offset) => {
+  return Array.from({ length: count }, (_, offset) => {
     const token = { epoch, counter: counter + offset };
     const own = { token, unit: firstUnit + offset, attempt, value: '', item: null, gpuIds };
     return assignmentOf(share, demandKey, { ...own, checkpoint: [] });

@@ -32,7 +32,10 @@ const bytesSchema = z.union([z.number(), z.string()]).transform((value, context)
     context.addIssue({ code: 'custom', message: 'must be a size such as 4GiB' });
     return z.NEVER;
   }
-  return Math.floor(Number(match[1]) * (BINARY_UNITS[(match[2] ?? '').toLowerCase()] ?? 1));
+  const bytes = Math.floor(Number(match[1]) * (BINARY_UNITS[(match[2] ?? '').toLowerCase()] ?? 1));
+  if (Number.isSafeInteger(bytes)) return bytes;
+  context.addIssue({ code: 'custom', message: 'is larger than any machine: give less' });
+  return z.NEVER;
 });
 
 /** `studio,night`, or a list. */

@@ -25,6 +25,8 @@ import { runProcess } from './process/run-process.ts';
 import type { FailureKind, Runner, RunnerContext, RunOutcome, UnitWork } from './runners/runner.ts';
 
 const INPUT_LIST = 'furrow-inputs.list';
+/** Room for half a million inputs. */
+const MOST_LIST_BYTES = 64 * 2 ** 20;
 /** Inputs that cannot be had for so long make the attempt fail; another agent may reach the store. */
 const INPUT_PATIENCE_MS = 10 * 60_000;
 /** A transfer is alive as long as the blob client does not give it up: its beats must say so. */
@@ -149,9 +151,14 @@ class Attempt {
   async #readInputList(directory: string): Promise<void> {
     const { inputList } = this.#assignment;
     if (inputList === undefined) return;
+    const { sizeBytes } = inputList;
+    if (sizeBytes > MOST_LIST_BYTES) {
+      const message = `its list of inputs has ${sizeBytes} bytes, more than ${MOST_LIST_BYTES}`;
+      throw new FurrowError('invalid', 'BAD_INPUT_LIST', message);
+    }
     await this.#place([{ ...inputList, name: INPUT_LIST }], directory);
     const path = join(directory, INPUT_LIST);
-    this.#common = FileList.decode(await readFile(path)).files;
+    this.#common = readList(await readFile(path));
     await rm(path);
   }
 
@@ -382,6 +389,16 @@ class Attempt {
 
   #report(): void {
     this.#progressed(this.#runnerCounter + this.#ticks);
+  }
+}
+
+/** FurrowError: invalid BAD_INPUT_LIST. */
+function readList(bytes: Uint8Array): readonly File[] {
+  try {
+    return FileList.decode(bytes).files;
+  } catch (error) {
+    const message = `its list of inputs cannot be read: ${messageOf(error)}`;
+    throw new FurrowError('invalid', 'BAD_INPUT_LIST', message, { cause: error });
   }
 }
 

@@ -2,7 +2,7 @@
  * What an agent keeps of the farm that it has joined: joined.json in its state folder, readable by its owner
  * only. Whoever has it is this agent.
  */
-import { readFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FurrowError, messageOf } from '../kit/furrow-error.ts';
 import { writePrivateFile } from '../kit/private-file.ts';
@@ -45,6 +45,11 @@ export async function readJoined(stateDirectory: string): Promise<Joined | undef
 
 export async function writeJoined(stateDirectory: string, joined: Joined): Promise<void> {
   await writePrivateFile(joinedFile(stateDirectory), `${JSON.stringify(joined, null, 2)}\n`);
+}
+
+/** Its key opens nothing any more: furrow join begins anew. */
+export async function forgetJoined(stateDirectory: string): Promise<void> {
+  await rm(joinedFile(stateDirectory), { force: true });
 }
 
 export const joinedFile = (stateDirectory: string): string => join(stateDirectory, 'joined.json');

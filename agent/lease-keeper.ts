@@ -21,7 +21,7 @@ import {
 } from '../proto/gen/furrow/v1/agent_service.ts';
 import type { Demand } from '../proto/gen/furrow/v1/step.ts';
 import type { Grant, GrantReply } from '../proto/gen/furrow/work/v1/work.ts';
-import { assignmentsOf, type Assignment } from './assignment.ts';
+import { assignmentsOf, leasesIn, type Assignment } from './assignment.ts';
 import { tokenKey, type TokenKey } from './token-key.ts';
 import { Turns } from './turns.ts';
 
@@ -80,6 +80,8 @@ export type AnswerTaken =
 
 /** Repeats of a grant come within seconds; so many answers are remembered. */
 const REMEMBERED_GRANTS = 1024;
+/** Twice what an owner can allow to run or to wait: more is a mistake, and must not fill the memory. */
+const MOST_HELD = 400_000;
 
 export interface LeaseKeeperOptions {
   readonly farmId: string;
@@ -148,6 +150,10 @@ export class LeaseKeeper {
     if (this.#leaving) return refusal('the agent is leaving');
     if (this.#drainAsked) return refusal('the agent is being drained');
     if (this.#closed !== null) return refusal(this.#closed);
+    const count = leasesIn(grant.steps);
+    if (this.#held.size + count > MOST_HELD) {
+      return refusal(`it holds ${this.#held.size} leases, and ${count} more are too many`);
+    }
     const refused = [];
     for (const share of grant.steps) {
       for (const assignment of assignmentsOf(share)) {

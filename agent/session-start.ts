@@ -7,6 +7,8 @@ import type { Logger } from '../kit/log.ts';
 import type { StateFile } from './state-file.ts';
 
 export const SESSION_START_FILE = 'session-start';
+/** A later one is a damaged file: Unix time beyond which there are no dates. */
+const LATEST_MS = 8.64e15;
 
 /** Unix time in whole milliseconds, or a little more than what the session before told. */
 export function sessionStart(file: StateFile, wallMs: number, log: Logger): number {
@@ -14,7 +16,7 @@ export function sessionStart(file: StateFile, wallMs: number, log: Logger): numb
   let startedAtMs = Math.round(wallMs);
   try {
     const before = Number(file.read() ?? 0);
-    if (Number.isSafeInteger(before)) startedAtMs = Math.max(startedAtMs, before + 1);
+    if (before < LATEST_MS) startedAtMs = Math.max(startedAtMs, before + 1);
     file.replace(`${startedAtMs}\n`);
   } catch (error) {
     // The clock alone is nearly always right, and a full disk must not stop an agent.

@@ -115,7 +115,7 @@ export class Session {
       const { address } = channel;
       try {
         if (!first) ports.enrolledAgain(await this.#enrolAgain());
-        const stream = new Stream(this.#options, ports, this.#enrolment?.heartbeatMs ?? 3_000);
+        const stream = new Stream(this.#options, ports, heartbeatMsOf(this.#enrolment));
         this.#stream = stream;
         await stream.run(signal, () => {
           pause.reset();
@@ -183,6 +183,16 @@ const FATAL: ReadonlySet<FurrowError['code']> = new Set([
   'invalid',
 ]);
 
+const USUAL_HEARTBEAT_MS = 3_000;
+const LEAST_HEARTBEAT_MS = 50;
+const LONGEST_HEARTBEAT_MS = 60_000;
+
+/** How often to beat, as the farm says, within reason: whatever it says, neither a storm nor silence. */
+export function heartbeatMsOf(enrolment: EnrolAgentResponse | null): number {
+  const saidMs = enrolment?.heartbeatMs || USUAL_HEARTBEAT_MS;
+  return Math.min(Math.max(saidMs, LEAST_HEARTBEAT_MS), LONGEST_HEARTBEAT_MS);
+}
+
 /** For an agent that just started: somebody is there to read why. */
 const isFatal = ({ code, reason }: FurrowError): boolean =>
   FATAL.has(code) || reason === 'AGENT_VERSION';
@@ -220,8 +230,15 @@ class Stream {
     try {
       await new Promise<void>((fulfil, reject) => {
         this.#call.on('data', (response: AdvertiseResponse) => {
-          answered();
-          this.#answered(response);
+          try {
+            answered();
+            this.#answered(response);
+          } catch (error) {
+            // What cannot be handled must not end the agent, and what runs on it.
+            const message = `an answer cannot be handled: ${messageOf(error)}`;
+            const cause = { cause: error };
+            this.#call.destroy(new FurrowError('unavailable', 'BAD_ANSWER', message, cause));
+          }
         });
         this.#call.on('error', (error: ServiceError) =>
           signal.aborted ? fulfil() : reject(furrowErrorOf(error)),

@@ -12,9 +12,11 @@ import {
   type ServiceError,
 } from '@grpc/grpc-js';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { CLIENT_VERSION_KEY } from '../kit/client-version.ts';
 import { CoordinatorChannel } from '../kit/coordinator-channel.ts';
 import { decodeErrorDetails, ERROR_DETAILS_KEY, errorCodeOf } from '../kit/error-details.ts';
 import { FurrowError, messageOf } from '../kit/furrow-error.ts';
+import { VERSION } from '../kit/version.ts';
 import { FarmServiceClient } from '../proto/gen/furrow/v1/farm_service.ts';
 import { JobServiceClient } from '../proto/gen/furrow/v1/job_service.ts';
 import type { Trust } from '../kit/trust.ts';
@@ -170,6 +172,7 @@ export class FarmClient {
   #metadata(): Metadata {
     const metadata = new Metadata();
     metadata.set('authorization', `Bearer ${this.token}`);
+    metadata.set(CLIENT_VERSION_KEY, VERSION);
     return metadata;
   }
 }
@@ -226,6 +229,12 @@ function furrowErrorOf(error: ServiceError, address: string, context?: string): 
   }
 }
 
+/** grpc-js: `No connection established. Last error: Error: self-signed certificate. Resolution note: `. */
+function causeIn(details: string): string {
+  const cause = /Last error: (?:Error: )?(.*?)\.? *(?:Resolution note:|$)/.exec(details)?.[1];
+  return (cause ?? details).slice(0, 200);
+}
+
 /** Nobody is there, or somebody whom we cannot believe: only the text tells. */
 function unreachable(error: ServiceError, address: string, context?: string): FurrowError {
   const options = { cause: error };
@@ -234,7 +243,7 @@ function unreachable(error: ServiceError, address: string, context?: string): Fu
       context === undefined
         ? "use the farm's URL, which its owner gets from furrow token create"
         : `it is another farm, or was set up anew; get its URL and furrow context add ${context} - --replace`;
-    const message = `what answers at ${address} is not known here (${error.details.slice(0, 200)}): ${remedy}`;
+    const message = `what answers at ${address} is not known here (${causeIn(error.details)}): ${remedy}`;
     return new FurrowError('forbidden', 'FARM_NOT_TRUSTED', message, options);
   }
   if (/wrong version number|EPROTO|packet length too long/i.test(error.details)) {

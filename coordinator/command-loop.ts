@@ -8,33 +8,22 @@
 import { FurrowError } from '../kit/furrow-error.ts';
 import type { Clock } from '../kit/clock.ts';
 import { CommitFlow } from './commit-flow.ts';
-import { askToProbe } from './domain/agent-trust.ts';
-import { apply } from './domain/apply.ts';
-import { grantOrders, type RecordedGrant, slotsBooked } from './domain/assignment.ts';
+import { Decisions } from './decisions.ts';
 import type { Answer, Command } from './domain/commands.ts';
-import { decide } from './domain/decide.ts';
-import type { Decision, Now } from './domain/decision.ts';
-import type { Fact, LeasesGranted } from './domain/facts.ts';
+import type { Now } from './domain/decision.ts';
 import type { Farm } from './domain/farm.ts';
-import { followUp, isVoid } from './domain/follow-up.ts';
 import {
   type AgentLiveness,
   type Beat,
   extendByStall,
   faultOfBeat,
-  forgetPauses,
   isOnline,
   type Liveness,
   observeBeat,
   observeClosedStream,
-  observeGrantAnswer,
-  observeResults,
 } from './domain/liveness.ts';
-import { place } from './domain/placement.ts';
 import { PlacementScope } from './domain/placement-scope.ts';
-import { placeCopies } from './domain/second-copies.ts';
-import { StallWatch, stallWarning } from './domain/stall-watch.ts';
-import { track } from './domain/track.ts';
+import { stallWarning } from './domain/stall-watch.ts';
 import {
   answerInDoubt,
   journalUnreachable,
@@ -78,12 +67,12 @@ export class CommandLoop {
   readonly #options: CommandLoopOptions;
   #queue: Waiting[] = [];
   readonly #scope = new PlacementScope();
-  readonly #stallWatch = new StallWatch();
   readonly #reads: (() => void)[] = [];
   readonly #quiet: (() => void)[] = [];
   /** Those who asked and have no answer yet: told when the journal is out of reach. */
   readonly #unanswered = new Set<(error: FurrowError) => void>();
   readonly #commits: CommitFlow;
+  readonly #decisions: Decisions;
   #isScheduled = false;
   #state: 'running' | 'stopped' = 'running';
   #lastTickMs: number;
@@ -92,7 +81,7 @@ export class CommandLoop {
   constructor(options: CommandLoopOptions) {
     this.#options = options;
     this.#lastTickMs = options.clock.monotonicMs();
-    const { farm, journal, clock, effects } = options;
+    const { farm, liveness, journal, clock, effects } = options;
     this.#commits = new CommitFlow({
       farm,
       journal,
@@ -105,6 +94,9 @@ export class CommandLoop {
         effects.superseded(message);
       },
     });
+    const [commits, scope] = [this.#commits, this.#scope];
+    const now = (): Now => this.#now();
+    this.#decisions = new Decisions({ farm, liveness, journal, effects, commits, scope, now });
     this.#scheduleTick();
   }
 
@@ -120,7 +112,7 @@ export class CommandLoop {
     if (lateMs > TICK_OVERDUE_MS) {
       return `the coordinator has not looked at its farm for ${Math.round(lateMs / 1000)} s: it is overloaded, or stuck`;
     }
-    const { stall } = this.#stallWatch;
+    const { stall } = this.#decisions;
     return stall && this.standing.state === 'ok' ? stallWarning(stall, nowMs) : undefined;
   }
 
@@ -312,109 +304,11 @@ export class CommandLoop {
     while (this.#commits.hasRoom) {
       const waiting = this.#queue.shift();
       if (waiting === undefined) break;
-      this.#handle(waiting);
+      this.#decisions.take(waiting.command, waiting.settle);
     }
-    if (this.#commits.hasRoom) this.#place();
+    if (this.#commits.hasRoom) this.#decisions.place();
     for (const read of this.#reads.splice(0)) read();
     this.#commits.seal();
-  }
-
-  #handle({ command, settle }: Waiting): void {
-    const { farm, liveness, journal } = this.#options;
-    const now = this.#now();
-    if (command.type === 'GrantAnswered') {
-      observeGrantAnswer(liveness, command, now.monotonicMs);
-      this.#scope.markAgent(command.agentId);
-    }
-    if (command.type === 'Tick') this.#scope.markTick(liveness, now.monotonicMs);
-    if (command.type === 'ReportResults') observeResults(liveness, farm, command);
-    const decision = decide(farm, liveness, command, now);
-    const bytes = decision.facts.reduce((sum, fact) => sum + journal.measure(fact), 0);
-    if (bytes > journal.maxCommitBytes / 2) {
-      settle(tooLarge(bytes, journal.maxCommitBytes / 2));
-      return;
-    }
-    for (const fact of decision.facts) if (!isVoid(farm, fact)) this.#record(fact, now);
-    if (command.type === 'Tick') this.#watchForStall(now);
-    this.#release(decision, settle);
-  }
-
-  /** What is offered again is placed in the same turn. */
-  #watchForStall(now: Now): void {
-    const { farm, liveness, effects } = this.#options;
-    for (const step of this.#stallWatch.look(farm, liveness, now)) {
-      if (step.state === 'offer-again') {
-        forgetPauses(liveness);
-        this.#scope.markAll();
-      }
-      if (step.state === 'ask-agents') {
-        for (const agentId of step.stall.agentIds) {
-          const agent = liveness.agents.get(agentId);
-          if (agent !== undefined) askToProbe(agent.trust);
-        }
-      }
-      effects.stalled(step);
-    }
-  }
-
-  #release(decision: Decision, settle: (answer: Answer) => void): void {
-    const { effects } = this.#options;
-    if (decision.stops.length > 0) {
-      this.#commits.whenAllowed(decision.barrier, () => {
-        for (const order of decision.stops) effects.stop(order);
-      });
-    }
-    if (decision.retracts.length > 0) {
-      this.#commits.whenAllowed('decided', () => {
-        for (const order of decision.retracts) effects.retract(order);
-      });
-    }
-    this.#commits.whenAllowed(decision.barrier, () => settle(decision.answer));
-  }
-
-  /** Applies a decided fact and all that follows from it. */
-  #record(fact: Fact, now: Now): void {
-    const { farm, liveness } = this.#options;
-    let next: Fact | undefined = fact;
-    while (next !== undefined) {
-      track(liveness, farm, next, now.monotonicMs);
-      this.#scope.note(farm, next);
-      this.#stallWatch.note(next);
-      this.#commits.add(next);
-      apply(farm, next);
-      if (!('job' in next)) return;
-      next = followUp(farm, next.job, now.wallMs);
-    }
-  }
-
-  #place(): void {
-    const { farm, liveness } = this.#options;
-    const now = this.#now();
-    const look = this.#scope.look(farm, liveness, now);
-    if (look !== undefined) {
-      const { grants, ...end } = place(farm, liveness, now, look);
-      this.#grant(grants, now);
-      this.#scope.done(farm, end);
-    }
-    if (liveness.stragglers.size === 0) return;
-    const seats = this.#scope.seats(farm, liveness, now);
-    this.#grant(placeCopies(farm, liveness, now, seats), now);
-  }
-
-  #grant(grants: readonly LeasesGranted[], now: Now): void {
-    const { farm, liveness } = this.#options;
-    const recorded: RecordedGrant[] = grants.map((fact) => {
-      const agent = liveness.agents.get(fact.agentId);
-      if (agent !== undefined) agent.lastGrantNumber = fact.grantNumber;
-      this.#record(fact, now);
-      return { fact, slots: slotsBooked(farm, fact) };
-    });
-    if (recorded.length === 0) return;
-    this.#commits.whenAllowed('decided', () => this.#sendGrants(recorded));
-  }
-
-  #sendGrants(grants: readonly RecordedGrant[]): void {
-    for (const order of grantOrders(this.#options.farm, grants)) this.#options.effects.grant(order);
   }
 }
 
@@ -437,13 +331,4 @@ function isForLater(command: Command): boolean {
  */
 function isPatient(command: Command): boolean {
   return isForLater(command) || command.type === 'ReportResults';
-}
-
-function tooLarge(bytes: number, most: number): Answer {
-  return {
-    kind: 'refused',
-    code: 'invalid',
-    reason: 'JOB_TOO_LARGE',
-    message: `the request takes ${bytes} bytes in the journal; the most is ${most}: split it`,
-  };
 }

@@ -2,63 +2,49 @@
  * One coordinator, put together: the journal is loaded, the listeners open, and from then on it either
  * stands by and follows another's reign, or leads.
  */
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Events, type NatsConnection } from 'nats';
 import { systemClock } from '../kit/clock.ts';
-import { announceFarm } from '../kit/farm-discovery.ts';
-import { fingerprintOf, type ServerIdentity } from '../kit/farm-ca.ts';
-import { type FurrowError, messageOf } from '../kit/furrow-error.ts';
-import { writeFarmFile } from '../kit/furrow-home.ts';
+import type { ServerIdentity } from '../kit/farm-ca.ts';
+import type { FurrowError } from '../kit/furrow-error.ts';
 import type { Logger } from '../kit/log.ts';
-import { connectNats } from '../kit/nats-connection.ts';
-import { formatFarmUrl } from '../kit/farm-url.ts';
-import { ensureToken } from '../kit/token-file.ts';
+import { mostOpenFiles } from '../kit/open-files.ts';
 import { PACKAGE_ROOT } from '../kit/version.ts';
 import { farmAccess } from './access.ts';
 import { BlobAccess } from './blob-access.ts';
-import { openBlobStore } from './blobs/open-blob-store.ts';
 import { type Ending, serve } from './candidate.ts';
 import type { CommandLoop } from './command-loop.ts';
 import { CommitFold } from './commit-fold.ts';
 import type { CoordinatorConfig } from './config.ts';
-import type { Fact } from './domain/facts.ts';
 import type { Sighting } from './domain/lineage.ts';
 import { newLiveness } from './domain/liveness.ts';
 import type { StallStep } from './domain/stall-watch.ts';
+import { type Foundation, layFoundation } from './foundation.ts';
 import { AgentStreams, sendOrder } from './grpc/agent-service.ts';
 import { type GrpcServer, startGrpcServer } from './grpc/server.ts';
 import { type HttpServer, startHttpServer } from './http/server.ts';
 import { isOverHere, type LeaderAddress, LeaderKey, thisCoordinator } from './journal/election.ts';
 import { Follower } from './journal/follower.ts';
-import { type JetStreamJournal, openJournal } from './journal/jetstream-journal.ts';
 import { hearAppends } from './journal/journal-stream.ts';
 import { leaderBucket } from './journal/leader-bucket.ts';
-import { type LoadedFarm, loadFarm } from './journal/load-farm.ts';
-import { JetStreamArchive } from './journal/archive-store.ts';
-import { natsTrouble } from './journal/nats-trouble.ts';
-import { SnapshotStore } from './journal/snapshot-store.ts';
 import { JobArchive } from './job-archive.ts';
 import { KnownJobs } from './known-jobs.ts';
 import { NetworkLimits } from './limits/network-limits.ts';
 import { Office } from './office.ts';
-import { mostOpenFiles } from './open-files.ts';
-import type { BlobStore, Committed } from './ports.ts';
+import type { Committed } from './ports.ts';
 import { ReadModel } from './read-model.ts';
 import { beginReign, type Reign } from './reign.ts';
 import { servicesOf } from './services.ts';
 import { logStallStep } from './stall-log.ts';
-import { type Identity, serverIdentity, watchServerIdentity } from './server-identity.ts';
+import { watchServerIdentity } from './server-identity.ts';
+import { ShutOut } from './shut-out.ts';
 import { SurroundingsWatch } from './surroundings.ts';
 import { TokenUses } from './token-uses.ts';
 import { WatchHub } from './watch-hub.ts';
-import { type NatsAccess, openNatsAccess } from './work/nats-access.ts';
+import { Whereabouts } from './whereabouts.ts';
 import { storeInputList } from './work/input-lists.ts';
 import { NatsWorkPlane, subscribeProgress } from './work/nats-work-plane.ts';
-import { ensureLogStream } from './work/unit-logs.ts';
 
 const CLOSE_GRACE_MS = 2_000;
-const TELL_AGAIN_MS = 5_000;
 
 export interface RunningCoordinator {
   /** HOST:PORT of the gRPC server. */
@@ -69,18 +55,6 @@ export interface RunningCoordinator {
   readonly ended: Promise<Ending>;
   /** Ends listeners, then connections. What is committed stays committed. */
   close(): Promise<void>;
-}
-
-interface Foundation {
-  readonly nats: NatsConnection;
-  readonly natsAccess: NatsAccess;
-  readonly token: string;
-  readonly identity: Identity;
-  readonly store: BlobStore;
-  readonly journal: JetStreamJournal;
-  readonly snapshots: SnapshotStore;
-  readonly archiveStore: JetStreamArchive;
-  readonly loaded: LoadedFarm;
 }
 
 /** Settles once the listeners are open and it leads or stands by. Rejects with FurrowError. */
@@ -94,7 +68,8 @@ export async function startCoordinator(
     await coordinator.listen();
     const ended = coordinator.serve();
     await Promise.race([coordinator.onDuty, ended]);
-    const { grpcAddress, grpcPort, httpPort } = coordinator;
+    const { listening, grpcPort, httpPort } = coordinator.whereabouts;
+    const grpcAddress = listening.grpc;
     return { grpcAddress, grpcPort, httpPort, ended, close: () => coordinator.close() };
   } catch (error) {
     await coordinator.close();
@@ -102,43 +77,10 @@ export async function startCoordinator(
   }
 }
 
-async function layFoundation(config: CoordinatorConfig, log: Logger): Promise<Foundation> {
-  const token = await ensureToken(config.home.tokenFile);
-  await mkdir(config.home.coordinatorDir, { recursive: true, mode: 0o700 });
-  const identity = await serverIdentity(config);
-  const natsAccess = await openNatsAccess(config, token, log);
-  const store = await openBlobStore(config, log);
-  const nats = await connectNats({
-    servers: config.nats,
-    auth: natsAccess.auth,
-    trust: natsAccess.trust,
-    name: 'furrow coordinator',
-    onStatus: (status) => log.info({ nats: status.state }, 'nats connection'),
-  });
-  try {
-    const journal = await openJournal({
-      nats,
-      clock: systemClock,
-      log,
-      stream: { replicas: config.replicas, maxBytes: -1 },
-      identityPath: join(config.home.coordinatorDir, 'identity.json'),
-      acceptRestoredStore: config.acceptRestoredStore,
-    });
-    await ensureLogStream(await nats.jetstreamManager({ checkAPI: false }), config.replicas);
-    const snapshots = await SnapshotStore.open(nats, config.replicas);
-    const archiveStore = await JetStreamArchive.open(nats, config.replicas);
-    const loaded = await loadFarm(journal, snapshots, log);
-    await journal.vouch(loaded.farm);
-    return { nats, natsAccess, token, identity, store, journal, snapshots, archiveStore, loaded };
-  } catch (error) {
-    await nats.close();
-    throw natsTrouble(error);
-  }
-}
-
 class Coordinator {
   /** Settles once it leads or stands by for the first time. */
   readonly onDuty: Promise<void>;
+  readonly whereabouts: Whereabouts;
   readonly #config: CoordinatorConfig;
   readonly #log: Logger;
   readonly #foundation: Foundation;
@@ -152,19 +94,15 @@ class Coordinator {
   readonly #follower: Follower;
   readonly #office: Office;
   readonly #surroundings: SurroundingsWatch;
+  readonly #shutOut: ShutOut;
   readonly #closing = new AbortController();
   readonly #fold: CommitFold;
   #grpc: GrpcServer | undefined;
   #http: HttpServer | undefined;
   #limits: NetworkLimits | undefined;
   #key: LeaderKey | undefined;
-  /** Undefined while it is not announced. */
-  #endAnnouncing: (() => Promise<void>) | undefined;
-  #tellAgain: NodeJS.Timeout | undefined;
   #endIdentityWatch: () => void = () => {};
   #reign: Reign | undefined;
-  /** HOST:PORT of the one that led before. */
-  #peers: readonly string[] = [];
   #closed: Promise<void> | undefined;
   #takeUpDuty: () => void = () => {};
   /** Settled by what makes going on impossible: the store is not the one that was led. */
@@ -178,7 +116,8 @@ class Coordinator {
     this.#config = config;
     this.#log = log;
     this.#foundation = foundation;
-    const { nats, journal, store, loaded } = foundation;
+    const { nats, natsAccess, token, identity, journal, store, loaded } = foundation;
+    this.whereabouts = new Whereabouts({ config, token, identity, log });
     this.#readModel = new ReadModel(loaded.farm, journal.tail.sequence);
     this.#archive = new JobArchive(foundation.archiveStore, log);
     this.#known = new KnownJobs(loaded.farm, this.#readModel, this.#archive);
@@ -207,18 +146,8 @@ class Coordinator {
     });
     const monitorUrls = config.natsMonitor ?? [];
     this.#surroundings = new SurroundingsWatch({ nats, store, log, monitorUrls });
-  }
-
-  get grpcAddress(): string {
-    return this.#grpc?.address ?? '';
-  }
-
-  get grpcPort(): number {
-    return Number(this.#grpc?.address.split(':').at(-1));
-  }
-
-  get httpPort(): number {
-    return Number(new URL(this.#http?.url ?? '').port);
+    const [office, streams] = [this.#office, this.#streams];
+    this.#shutOut = new ShutOut({ nats, natsAccess, office, streams, log });
   }
 
   /** Opens the listeners: reads are answered from now on. */
@@ -262,8 +191,8 @@ class Coordinator {
         natsAccess,
         blobAccess: this.#blobAccess,
         uses: this.#uses,
-        urlWith: (secret) => this.#urlWith(secret),
-        addresses: () => this.#addresses(),
+        urlWith: (secret) => this.whereabouts.urlWith(secret),
+        addresses: () => this.whereabouts.addresses(),
         access,
         log,
         nats,
@@ -274,14 +203,15 @@ class Coordinator {
         hub: this.#hub,
         streams: this.#streams,
         surroundings: this.#surroundings,
-        blobUrl: () => this.#address().http,
-        grpcAddress: () => this.#address().grpc,
+        blobUrl: () => this.whereabouts.own.http,
+        grpcAddress: () => this.whereabouts.own.grpc,
       }),
     });
-    void this.#hearOfNats();
+    this.whereabouts.opened({ grpc: this.#grpc.address, http: this.#http.url });
+    this.#shutOut.start();
     this.#watchIdentity(identity.server);
     subscribeProgress(nats, office.farm, this.#hub, log);
-    log.info({ grpc: this.#grpc.address, http: this.#http.url }, 'listening');
+    log.info(this.whereabouts.listening, 'listening');
   }
 
   #watchIdentity(server: ServerIdentity | undefined): void {
@@ -292,27 +222,6 @@ class Coordinator {
     });
   }
 
-  /** Whether it leads or stands by: agents take the addresses of all of a farm's coordinators. */
-  #announce(): void {
-    const { mdnsPort: port, mdnsInterface } = this.#config;
-    const log = this.#log;
-    const { grpc: address } = this.#address();
-    if (/^(0\.0\.0\.0|\[?::\]?):/.test(address)) {
-      log.warn({ address }, 'not announced: say with --advertise HOST how others reach it');
-      return;
-    }
-    const { token } = this.#foundation;
-    const { farmId } = this.#office.farm;
-    const network = { port, interface: mdnsInterface };
-    this.#endAnnouncing = announceFarm(
-      { farmId, address, caSha256: this.#caSha256 ?? '' },
-      token,
-      network,
-      (message) => log.debug({ message }, 'trouble with mDNS'),
-    );
-    log.info({ address }, 'announced on the network');
-  }
-
   /** Stands by until it is this one's turn, then leads to the end. */
   serve(): Promise<Ending> {
     const { nats, journal } = this.#foundation;
@@ -321,7 +230,7 @@ class Coordinator {
       store: leaderBucket(nats, this.#config.replicas),
       clock: systemClock,
       log,
-      own: thisCoordinator(this.#address()),
+      own: thisCoordinator(this.whereabouts.own),
       isOver: isOverHere,
     });
     this.#key = key;
@@ -353,8 +262,8 @@ class Coordinator {
     this.#surroundings.stop();
     this.#endIdentityWatch();
     this.#uses.stop();
-    clearTimeout(this.#tellAgain);
-    await this.#endAnnouncing?.();
+    this.#shutOut.stop();
+    await this.whereabouts.endAnnouncing();
     await this.#follower.stop();
     await this.#grpc?.close(CLOSE_GRACE_MS);
     await this.#http?.close(CLOSE_GRACE_MS);
@@ -365,16 +274,13 @@ class Coordinator {
   }
 
   async #onDuty(leader: LeaderAddress | undefined): Promise<void> {
-    const isOther = leader !== undefined && leader.grpc !== this.#peers[0];
-    if (isOther) {
-      this.#log.info({ leader: leader.grpc }, 'standing by');
-      this.#peers = [leader.grpc];
-    }
-    if (isOther || this.#office.duty.state === 'leading') await this.#writeFarmFile();
+    const isOther = leader !== undefined && this.whereabouts.heardOfLeader(leader);
+    const { duty, farm } = this.#office;
+    if (isOther || duty.state === 'leading') await this.whereabouts.writeFarmFile();
     // A farm has its id only once somebody has led it.
-    if (this.#config.announce && this.#endAnnouncing === undefined) this.#announce();
+    this.whereabouts.announce(farm.farmId);
     this.#takeUpDuty();
-    this.#tellNats();
+    this.#shutOut.tellNats();
   }
 
   #beginReign(deposed: (reason: string) => void): CommandLoop {
@@ -383,7 +289,7 @@ class Coordinator {
     const { leaseTtlMs, takeoverGraceMs, snapshotCommits, outputRetentionMs } = this.#config;
     const { jobRetentionMs, maxEndedJobs } = this.#config;
     const log = this.#log;
-    const { grpc: grpcAddress } = this.#address();
+    const { grpc: grpcAddress } = this.whereabouts.own;
     this.#reign = beginReign({
       clock: systemClock,
       log,
@@ -445,70 +351,8 @@ class Coordinator {
   }
 
   #publish(commit: Committed): void {
-    this.#shutOut(commit.facts);
+    this.#shutOut.note(commit.facts);
     this.#readModel.publish(commit);
     this.#hub.publish(commit);
-  }
-
-  /** This one's first. */
-  #addresses(): readonly string[] {
-    return [...new Set([this.#address().grpc, ...this.#peers])];
-  }
-
-  #urlWith(token: string): string {
-    return formatFarmUrl({ address: this.#addresses().join(','), caSha256: this.#caSha256, token });
-  }
-
-  /** Undefined where clients believe what their systems do. */
-  get #caSha256(): string | undefined {
-    const { trust } = this.#foundation.identity;
-    const ca = trust.state === 'tls' ? trust.ca : undefined;
-    return ca === undefined ? undefined : fingerprintOf(ca);
-  }
-
-  /** Whoever was shut out is cut off, here and from NATS. */
-  #shutOut(facts: readonly Fact[]): void {
-    const revoked = facts.filter((fact) => fact.type === 'AgentRevoked');
-    for (const { agentId } of revoked) this.#streams.hangUp(agentId);
-    const isNews = revoked.length > 0 || facts.some(({ type }) => type === 'AgentJoined');
-    if (isNews) this.#tellNats();
-  }
-
-  async #hearOfNats(): Promise<void> {
-    for await (const { type } of this.#foundation.nats.status()) {
-      if (type === Events.Reconnect) this.#tellNats();
-    }
-  }
-
-  /** By the leader, and again whenever NATS was away: it may know of nobody. */
-  #tellNats(): void {
-    const { farm, duty } = this.#office;
-    if (duty.state !== 'leading' || farm.shutOutKeys.size === 0) return;
-    clearTimeout(this.#tellAgain);
-    const { natsAccess } = this.#foundation;
-    natsAccess.shutOut(farm.shutOutKeys).catch((error: unknown) => {
-      this.#log.error({ error: messageOf(error) }, 'cannot tell NATS who is shut out, trying on');
-      this.#tellAgain = setTimeout(() => this.#tellNats(), TELL_AGAIN_MS);
-    });
-  }
-
-  #address(): LeaderAddress {
-    const [grpc, http] = [this.#grpc?.address ?? '', this.#http?.url ?? ''];
-    const { advertise } = this.#config;
-    if (advertise === undefined) return { grpc, http };
-    const { protocol } = new URL(http);
-    const [grpcAt, httpAt] = [`${advertise}:${this.grpcPort}`, `${advertise}:${this.httpPort}`];
-    return { grpc: grpcAt, http: `${protocol}//${httpAt}` };
-  }
-
-  #writeFarmFile(): Promise<void> {
-    return writeFarmFile(this.#config.home.farmFile, {
-      grpc: this.#grpc?.address ?? '',
-      http: this.#http?.url ?? '',
-      nats: [...this.#config.nats],
-      pid: process.pid,
-      peers: [...this.#peers],
-      trust: this.#foundation.identity.trust,
-    });
   }
 }

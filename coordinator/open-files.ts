@@ -2,7 +2,8 @@
  * Every agent and every client keeps a connection, and each counts as an open file: when no more may be
  * open, newcomers are turned away and blobs cannot be read, long before anything else is short.
  */
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
+import { mostOpenFiles } from '../kit/open-files.ts';
 
 /** What is left for files, and for agents that come. */
 const MOST_IN_USE = 0.8;
@@ -16,14 +17,6 @@ export async function openFilesTrouble(): Promise<string | undefined> {
     // No Linux.
     return undefined;
   }
-}
-
-/** Undefined where it cannot be known, or nothing limits it. */
-export async function mostOpenFiles(): Promise<number | undefined> {
-  const limits = await readFile('/proc/self/limits', 'utf8').catch(() => '');
-  // Node raises its own limit to the hard one at its start.
-  const most = /^Max open files\s+(\d+)/m.exec(limits)?.[1];
-  return most === undefined ? undefined : Number(most);
 }
 
 export function openFilesWarning(open: number, most: number): string | undefined {

@@ -304,6 +304,11 @@ install_python_tools() {
     'Then run this again.'
 }
 
+# Tests render with it; without it they are skipped.
+install_blender() {
+  have blender || install_debian_packages 'tests render with it' blender || say 'no Blender: tests that render are skipped'
+}
+
 # A test sets the clocks of processes with it; without it that test is skipped.
 install_faketime() {
   compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null && return
@@ -336,5 +341,6 @@ if [[ -n $tests ]]; then
   install_test_tools
   install_bubblewrap
   install_faketime
+  install_blender
 fi
 bash deploy/build.sh

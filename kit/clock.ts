@@ -11,11 +11,22 @@ export interface Clock {
   after(delayMs: number, callback: () => void): () => void;
 }
 
+/** Node calls back at once after a longer time: 25 days. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
 export const systemClock: Clock = {
   monotonicMs: () => performance.now(),
   wallMs: () => Date.now(),
   after: (delayMs, callback) => {
-    const timer = setTimeout(callback, delayMs);
+    const dueMs = performance.now() + delayMs;
+    let timer: NodeJS.Timeout;
+    const wait = (leftMs: number): void => {
+      timer =
+        leftMs <= LONGEST_TIMER_MS
+          ? setTimeout(callback, leftMs)
+          : setTimeout(() => wait(dueMs - performance.now()), LONGEST_TIMER_MS);
+    };
+    wait(delayMs);
     return () => clearTimeout(timer);
   },
 };

@@ -14,6 +14,9 @@ import { channelCredentialsFor, channelOptionsFor } from './channel-trust.ts';
 import { CoordinatorRoute } from './coordinator-route.ts';
 import type { Trust } from './trust.ts';
 
+/** Far more than a farm has coordinators. */
+const MOST_CHANNELS = 16;
+
 export class CoordinatorChannel extends CoordinatorRoute implements ChannelInterface {
   readonly #options: ChannelOptions;
   readonly #trust: Trust;
@@ -53,10 +56,20 @@ export class CoordinatorChannel extends CoordinatorRoute implements ChannelInter
     return this.#open().createCall(...args);
   }
 
+  /** Leaders may be told of without end. */
+  #closeOldest(): void {
+    if (this.#channels.size < MOST_CHANNELS) return;
+    const [oldest] = this.#channels;
+    if (oldest === undefined) return;
+    oldest[1].close();
+    this.#channels.delete(oldest[0]);
+  }
+
   #open(): Channel {
     let channel = this.#channels.get(this.address);
     if (channel === undefined) {
       const options = { ...this.#options, ...channelOptionsFor(this.#trust, this.address) };
+      this.#closeOldest();
       channel = new Channel(this.address, this.#credentials, options);
       this.#channels.set(this.address, channel);
     }

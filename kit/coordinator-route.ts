@@ -19,6 +19,12 @@ export const LEADER_URL_DETAIL = 'leader-url';
  */
 export type NextTry = 'now' | 'soon' | 'no';
 
+/** HOST:PORT, as a coordinator says where another is: of what is none no channel can be made. */
+function isAddress(text: string): boolean {
+  const port = Number(/^(?:[\w.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]):(\d{1,5})$/.exec(text)?.[1]);
+  return port >= 1 && port <= 65_535;
+}
+
 export class CoordinatorRoute {
   readonly #addresses: readonly string[];
   #current: string;
@@ -59,7 +65,7 @@ export class CoordinatorRoute {
     if (error.reason === NOT_LEADER) {
       this.#standbyLives = true;
       const leader = error.details[LEADER_DETAIL];
-      if (leader !== undefined && !this.#asked.has(leader)) {
+      if (leader !== undefined && isAddress(leader) && !this.#asked.has(leader)) {
         this.#current = leader;
         return 'now';
       }

@@ -95,19 +95,22 @@ function modeOf(mode: PolicyMode): PolicyTerms['mode'] {
 
 const MOST_HOURS = 64;
 const LONGEST_MS = 7 * 24 * 3600 * 1000;
+/** Unix time beyond which there are no dates. */
+const LATEST_MS = 8.64e15;
 /** Below this, transfers that share it would look dead to both sides. */
 const LEAST_BYTES_PER_SECOND = 64 * 1024;
 
 /** What is wrong with a policy, in one line that names the field and the remedy; undefined when nothing is. */
 export function faultOfTerms(terms: PolicyTerms): string | undefined {
   const { graceMs, idleAfterMs, maxLoadPercent, maxGpuPercent, maxVramPercent, timeZone } = terms;
-  const { hours, maxBytesPerSecond } = terms;
+  const { hours, maxBytesPerSecond, pausedUntilMs } = terms;
   if (graceMs > LONGEST_MS) return 'the grace is longer than a week: give less';
   if (idleAfterMs > LONGEST_MS) return 'the time to become idle is longer than a week: give less';
   const percents = { load: maxLoadPercent, GPU: maxGpuPercent, VRAM: maxVramPercent };
   for (const [name, percent] of Object.entries(percents)) {
     if (percent > 100) return `${percent} % is no share for the ${name}: give 0 to 100`;
   }
+  if (pausedUntilMs > LATEST_MS) return 'the pause ends in no year that has a date: give less';
   if (maxBytesPerSecond > 0 && maxBytesPerSecond < LEAST_BYTES_PER_SECOND) {
     return `${maxBytesPerSecond} bytes a second are too few to work with: give 64 KiB or more`;
   }

@@ -6,6 +6,7 @@ import type { CapabilityFault } from '../../proto/gen/furrow/v1/agent_service.ts
 import type { Logger } from '../../kit/log.ts';
 import { VERSION } from '../../kit/version.ts';
 import { probeDeclaredTools, type DeclaredTools } from './declared-tools.ts';
+import { versionIn, withKnownTools } from './known-tools.ts';
 import { probeFfmpeg } from './ffmpeg-tools.ts';
 import { probeOnnx } from './onnx-providers.ts';
 import type { ToolEnvironment } from './run-tool.ts';
@@ -114,11 +115,16 @@ async function prove(options: ToolchainOptions, before: Toolchain): Promise<Tool
   const [ffmpeg, onnx, tools] = await Promise.all([
     proveFfmpeg(environment, before),
     probeOnnx(environment),
-    probeDeclaredTools(options.declared, environment),
+    probeDeclaredTools(withKnownTools(options.declared), environment),
   ]);
   const trials = new Map<string, Trial>(ffmpeg.trials);
   for (const [provider, trial] of onnx) trials.set(`onnx:${provider}`, trial);
-  for (const [name, { trial }] of tools) trials.set(`tool:${name}`, trial);
+  for (const [name, { trial, version }] of tools) {
+    trials.set(`tool:${name}`, trial);
+    // Steps may want one version of it for all their units.
+    const number = versionIn(version);
+    if (number !== undefined) trials.set(`${name}:${number}`, trial);
+  }
   const wasThere = new Set(before.attributes);
   const attributes: string[] = [];
   const faults: CapabilityFault[] = [];

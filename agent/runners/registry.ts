@@ -7,6 +7,10 @@ import { proveFilmRunner } from './film/prove-film.ts';
 import { splitRunner } from './film/split.ts';
 import { tabulateRunner } from './film/tabulate.ts';
 import { noopRunner } from './noop.ts';
+import { filmFramesRunner } from './render/film-frames.ts';
+import { proveRenderRunner } from './render/prove-render.ts';
+import { renderFramesRunner } from './render/render-frames.ts';
+import { scanSceneRunner } from './render/scan-scene.ts';
 import type { Runner } from './runner.ts';
 
 export type RunnerRegistry = ReadonlyMap<Runner['kind'], Runner>;
@@ -20,6 +24,10 @@ const RUNNERS: readonly Runner[] = [
   concatRunner,
   proveFilmRunner,
   tabulateRunner,
+  scanSceneRunner,
+  renderFramesRunner,
+  filmFramesRunner,
+  proveRenderRunner,
 ];
 
 export const runnerRegistry: RunnerRegistry = new Map(

@@ -3,6 +3,7 @@ import { userInfo } from 'node:os';
 import type { Isolation } from '../../proto/gen/furrow/v1/agent_service.ts';
 import { FurrowError } from '../../kit/furrow-error.ts';
 import type { Logger } from '../../kit/log.ts';
+import type { AgentConfig } from '../config.ts';
 import { findProgram } from '../process/find-program.ts';
 import { Sandbox, type OpenedSandbox, type SandboxOptions } from './sandbox.ts';
 import type { AllowedPrograms } from './settings.ts';
@@ -32,6 +33,20 @@ export interface ProgramRules {
   readonly network: boolean;
   /** Of the agent's own environment. */
   readonly passed: Readonly<Record<string, string>>;
+}
+
+/** As the agent's owner set it up. FurrowError: as openIsolation. */
+export function isolationOf(config: AgentConfig, log: Logger): Promise<UnitIsolation> {
+  const { allowCommands, sandbox, allowNetwork, allowRead, passEnv } = config;
+  return openIsolation({
+    allowed: allowCommands,
+    sandbox,
+    network: allowNetwork,
+    readable: allowRead,
+    hidden: [config.stateDirectory, config.homeDirectory],
+    passEnv,
+    log,
+  });
 }
 
 /** FurrowError: failed-precondition SANDBOX_UNAVAILABLE when units must have one. */

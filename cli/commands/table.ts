@@ -19,6 +19,7 @@ import { cancel, pause, remove, resume, retry } from './steer.ts';
 import { command } from './submit/command.ts';
 import { folder } from './submit/folder.ts';
 import { ladder } from './submit/ladder.ts';
+import { render } from './submit/render.ts';
 import { steps } from './submit/steps.ts';
 import { transcode } from './submit/transcode.ts';
 import { natsConfig } from './nats-config.ts';
@@ -30,7 +31,7 @@ import { watch } from './watch.ts';
 const submit: CommandGroup = {
   name: 'submit',
   summary: 'submit a job: a film, a DAG of steps, or a program',
-  commands: [transcode, ladder, folder, steps, command],
+  commands: [transcode, ladder, folder, render, steps, command],
 };
 
 const tickets: CommandGroup = {

@@ -4,7 +4,7 @@ import { ensureFarmCa, ensureServerIdentity } from '../../kit/farm-ca.ts';
 import type { FurrowHome } from '../../kit/furrow-home.ts';
 import { coordinatorAuth, ensureNatsKeys, natsAccounts } from '../../kit/nats-keys.ts';
 import { FARM_SERVER_NAME } from '../../kit/trust.ts';
-import { accountLines } from './nats-config.ts';
+import { accountLines, limitLines, mostConnections } from './nats-config.ts';
 import type { NatsServer, NatsServerOptions } from './nats-server.ts';
 
 /** Nobody renews it. */
@@ -41,7 +41,11 @@ export async function clusterConfig(
   await ensureServerIdentity(keysDir, ca, [], CLUSTER_CERTIFICATE);
   const accounts = await natsAccounts(keys, new Map());
   const { certificate = join(keysDir, CLUSTER_CERTIFICATE.file), accounts: directory } = where;
-  return `${accountLines(accounts, certificate, directory).join('\n')}\n`;
+  const lines = [
+    ...limitLines(mostConnections(undefined)),
+    ...accountLines(accounts, certificate, directory),
+  ];
+  return `${lines.join('\n')}\n`;
 }
 
 /** Ends when told. What fails is tried at the next look: the old certificate serves on, for months. */

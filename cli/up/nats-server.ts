@@ -15,6 +15,7 @@ import { z } from 'zod';
 import { systemClock } from '../../kit/clock.ts';
 import { FurrowError, messageOf } from '../../kit/furrow-error.ts';
 import type { Logger } from '../../kit/log.ts';
+import { mostOpenFiles } from '../../kit/open-files.ts';
 import { type NatsAuth, natsAuthOptions } from '../../kit/nats-auth.ts';
 import type { Trust } from '../../kit/trust.ts';
 import { isRunning, processStart } from '../../kit/process-identity.ts';
@@ -22,7 +23,7 @@ import { boundLog } from './bound-log.ts';
 import { endWithUs } from './end-with-us.ts';
 import { killOnExit } from './kill-on-exit.ts';
 import type { NatsBinary } from './nats-binary.ts';
-import { monitorPath, natsConfig, type ServerAuth } from './nats-config.ts';
+import { monitorPath, mostConnections, natsConfig, type ServerAuth } from './nats-config.ts';
 
 export interface NatsServerOptions {
   readonly binary: NatsBinary;
@@ -42,6 +43,8 @@ export interface NatsServerOptions {
   /** 0 takes a free one. */
   readonly monitorPort: number;
   readonly maxFileStoreBytes: number | undefined;
+  /** Default: what this machine has room for. */
+  readonly maxConnections?: number;
   readonly log: Logger;
 }
 
@@ -83,7 +86,8 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
   const port = await claimPort(host, options.port);
   const monitorPort = await claimPort(LOOPBACK, options.monitorPort);
   const configPath = join(options.directory, 'nats-server.conf');
-  const config = natsConfig({ ...options, host, port, monitorPort });
+  const maxConnections = options.maxConnections ?? mostConnections(await mostOpenFiles());
+  const config = natsConfig({ ...options, host, port, monitorPort, maxConnections });
   await writePrivate(configPath, config);
 
   const child = await spawnServer(options, configPath);
@@ -268,7 +272,7 @@ async function claimPort(host: string, wanted: number): Promise<number> {
       server.listen(wanted, host, resolve);
     });
   } catch (error) {
-    const message = `cannot use port ${wanted} for NATS (${messageOf(error)}): stop what uses it, or choose another port`;
+    const message = `cannot use port ${wanted} for NATS (${messageOf(error)}): stop what uses it, or choose another with --nats-port`;
     throw new FurrowError('failed-precondition', 'PORT_IN_USE', message, { cause: error });
   }
   const address = server.address();

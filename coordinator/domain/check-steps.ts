@@ -71,6 +71,13 @@ function namesIn(task: TaskKind): readonly string[] {
       return [task.value.source, task.value.film];
     case 'tabulate':
       return [task.value.proofs];
+    case 'scanScene':
+    case 'renderFrames':
+      return [task.value.file];
+    case 'filmFrames':
+      return [task.value.film];
+    case 'proveRender':
+      return task.value.film === '' ? [] : [task.value.film];
     case 'command':
     case 'noop':
     case 'encode':

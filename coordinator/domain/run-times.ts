@@ -120,7 +120,13 @@ function workOf(kind: NonNullable<StepSpec['task']>['kind'], scratchBytes: numbe
       return [kind.$case, kind.value.video];
     case 'noop':
     case 'tabulate':
+    case 'scanScene':
+    case 'proveRender':
       return [kind.$case];
+    case 'renderFrames':
+      return [kind.$case, kind.value.settings];
+    case 'filmFrames':
+      return [kind.$case, kind.value.video];
     // These go through the whole film: one of another size takes another time.
     case 'split':
     case 'audio':

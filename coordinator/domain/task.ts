@@ -4,6 +4,7 @@
  * generated code.
  */
 import type { FilmTaskKind } from './film-tasks.ts';
+import type { RenderTaskKind } from './render-tasks.ts';
 
 export type { AudioEncoding, FilmBranch, VideoEncoding } from './film-tasks.ts';
 
@@ -29,7 +30,8 @@ export type TaskKind =
     }
   // eslint-disable-next-line typescript/no-generated-empty-object-type -- the message has no fields
   | { readonly $case: 'noop'; readonly value: Record<never, never> }
-  | FilmTaskKind;
+  | FilmTaskKind
+  | RenderTaskKind;
 
 /** How many failed units a job bears. */
 export interface FailureRule {

@@ -1,6 +1,7 @@
 /**
  * Which versions of agents a coordinator works with: its own minor version and the one before, so that a farm is
  * upgraded coordinator first, then agent by agent. Patches do not matter; nothing works across major versions.
+ * The same holds for clients that say which version they are.
  */
 
 interface Version {
@@ -18,18 +19,33 @@ export function faultOfVersion(
   agent: VersionedAgent,
   coordinatorVersion: string,
 ): string | undefined {
+  const who = { subject: `agent ${agent.name}`, kind: 'agent', kinds: 'agents' };
+  return faultOf(who, agent.version, coordinatorVersion);
+}
+
+/** The same for whoever asks by gRPC and says its version. */
+export function faultOfClient(version: string, coordinatorVersion: string): string | undefined {
+  const who = { subject: 'this client', kind: 'client', kinds: 'clients' };
+  return faultOf(who, version, coordinatorVersion);
+}
+
+function faultOf(
+  { subject, kind, kinds }: Readonly<Record<'subject' | 'kind' | 'kinds', string>>,
+  version: string,
+  coordinatorVersion: string,
+): string | undefined {
   const ours = ownVersion(coordinatorVersion);
-  const theirs = parseVersion(agent.version);
+  const theirs = parseVersion(version);
   if (theirs === undefined) {
-    return `agent ${agent.name} says that it runs furrow ${JSON.stringify(agent.version.slice(0, 40))}, which is no version: install ${coordinatorVersion} on it`;
+    return `${subject} says that it runs furrow ${JSON.stringify(version.slice(0, 40))}, which is no version: install ${coordinatorVersion} on it`;
   }
-  const runs = `agent ${agent.name} runs furrow ${agent.version}, the coordinator ${coordinatorVersion}`;
+  const runs = `${subject} runs furrow ${version}, the coordinator ${coordinatorVersion}`;
   if (isBefore(ours, theirs)) {
-    return `${runs}: upgrade the coordinator to ${minorOf(theirs)} first, or install ${minorOf(ours)} on the agent`;
+    return `${runs}: upgrade the coordinator to ${minorOf(theirs)} first, or install ${minorOf(ours)} on the ${kind}`;
   }
   if (ours.major === theirs.major && ours.minor - theirs.minor <= 1) return undefined;
   const before = ours.minor > 0 ? `${minorOf({ ...ours, minor: ours.minor - 1 })} and ` : '';
-  return `${runs}, which works with agents of ${before}${minorOf(ours)}: upgrade the agent to ${coordinatorVersion}`;
+  return `${runs}, which works with ${kinds} of ${before}${minorOf(ours)}: upgrade the ${kind} to ${coordinatorVersion}`;
 }
 
 /** What to say of those that work now, and will not with the coordinator's next minor version. */

@@ -12,9 +12,12 @@ import {
   type ServerMethodDefinition,
   type ServiceDefinition,
 } from '@grpc/grpc-js';
+import { CLIENT_VERSION_KEY } from '../../kit/client-version.ts';
 import { FurrowError } from '../../kit/furrow-error.ts';
+import { VERSION } from '../../kit/version.ts';
 import type { Access } from '../access.ts';
 import { RPC_DOORS } from '../doors.ts';
+import { faultOfClient } from '../domain/version-skew.ts';
 import type { NetworkLimits } from '../limits/network-limits.ts';
 import { addressOf, peerOf } from '../limits/peer.ts';
 import { tooManyRequests } from '../limits/request-rate.ts';
@@ -41,6 +44,14 @@ export function measured(definition: ServiceDefinition): ServiceDefinition {
       },
     ]),
   );
+}
+
+/** Undefined also for those who do not say: a service of somebody's own goes by the protocol alone. */
+function faultOfVersionIn(metadata: Metadata): FurrowError | undefined {
+  const version = metadata.get(CLIENT_VERSION_KEY)[0]?.toString();
+  const fault = version === undefined ? undefined : faultOfClient(version, VERSION);
+  if (fault === undefined) return undefined;
+  return new FurrowError('failed-precondition', 'CLIENT_VERSION', fault);
 }
 
 export function grpcGuard(access: Access, limits: NetworkLimits): ServerInterceptor {
@@ -118,6 +129,8 @@ class GuardedCall extends ServerInterceptingCall {
       const refusal = this.#refusalOf(metadata);
       if (refusal !== undefined) return this.#refuseLogin(refusal);
       door.know(this.#peer);
+      const fault = faultOfVersionIn(metadata);
+      if (fault !== undefined) return this.#refuse(fault);
     }
     // What the caller streams is taken message by message, and may take as long as it likes.
     if (!this.#method.requestStream) {

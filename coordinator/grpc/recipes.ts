@@ -4,6 +4,7 @@ import type { RecipePlan } from '../recipes/recipe.ts';
 import type { FailureRule } from '../domain/task.ts';
 import { folderSteps } from '../recipes/folder.ts';
 import { ladderSteps } from '../recipes/ladder.ts';
+import { renderSteps } from '../recipes/render.ts';
 import { transcodeSteps } from '../recipes/transcode.ts';
 
 type Work = NonNullable<SubmitJobRequest['work']>;
@@ -22,6 +23,8 @@ const ANY_UNIT_MAY_FAIL: FailureRule = { maxFailedUnits: 10_000_000, keepGoing: 
 
 export function planOf(work: RecipeWork): RecipeJob {
   switch (work.$case) {
+    case 'render':
+      return { plan: renderSteps(work.value), usualName: work.value.scene?.name ?? 'render' };
     case 'transcode':
       return {
         plan: transcodeSteps(work.value),

@@ -18,6 +18,7 @@ import { loadSync } from '@grpc/proto-loader';
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { FarmClient } from '../../cli/client.ts';
+import { CLIENT_VERSION_KEY } from '../../kit/client-version.ts';
 import { PLAINTEXT } from '../../kit/trust.ts';
 import { VERSION } from '../../kit/version.ts';
 import { watchJob } from '../../cli/watch-job.ts';
@@ -245,6 +246,30 @@ test('units come page by page, in order, of one step or in some states', async (
   expect(await list({ states: [queued] })).toEqual([['first/0', 'first/1', 'first/2']]);
   expect((await list({ states: [blocked] }, 1)).flat()).toEqual(['then/0', 'then/1']);
   expect((await list({ step: 'then', states: [queued] })).flat()).toEqual([]);
+});
+
+test('a client of another version is told what to do; one that does not say is none of ours, and served', async () => {
+  const [major, minor] = VERSION.split('.').map(Number);
+  const ask = async (version: string): Promise<unknown> => {
+    const ours = new GrpcCaller(coordinator.grpcAddress, nats.token);
+    ours.metadata.set(CLIENT_VERSION_KEY, version);
+    try {
+      return await ours.call(ours.farm.getStatus.bind(ours.farm), {});
+    } finally {
+      ours.close();
+    }
+  };
+  for (const version of [`${major}.${minor! + 1}.0`, `${major! + 1}.0.0`, 'nightly']) {
+    expect(await refusalOf(ask(version))).toMatchObject({
+      code: status.FAILED_PRECONDITION,
+      reason: 'CLIENT_VERSION',
+      message: expect.stringMatching(
+        /^this client (runs|says that it runs) furrow .*(upgrade|install) /,
+      ),
+    });
+  }
+  await ask(`${major}.${minor}.99`);
+  await grpc.call(grpc.farm.getStatus.bind(grpc.farm), {});
 });
 
 test('an agent of another version is told what to do, one of the same minor version is taken', async () => {

@@ -58,6 +58,7 @@ export class FakeCoordinator {
   });
   #server = new Server();
   #grantNumber = 0;
+  #lastAnswered: { readonly session: string; readonly number: number } | null = null;
   port = 0;
 
   private constructor(options: FakeCoordinatorOptions) {
@@ -182,11 +183,21 @@ export class FakeCoordinator {
     const subject = grantSubject(last.agentId, last.session);
     const bytes = Grant.encode(grant).finish();
     const answer = await this.#options.nats.request(subject, bytes, { timeout: 5_000 });
+    this.#lastAnswered = { session: last.session, number: grant.number };
     return GrantReply.decode(answer.data);
   }
 
-  inventory(): readonly LeaseEntry[] {
-    return this.beats.at(-1)?.inventory ?? [];
+  /**
+   * Of the latest beat. Undefined while that is from before the last grant was handled: what a grant brings is
+   * missing there because it had not come yet, and not because it is over.
+   */
+  inventory(): readonly LeaseEntry[] | undefined {
+    const beat = this.beats.at(-1);
+    const granted = this.#lastAnswered;
+    if (beat?.session === granted?.session && granted !== null) {
+      if ((beat?.grantsHandled ?? 0) < granted.number) return undefined;
+    }
+    return beat?.inventory;
   }
 
   close(): void {

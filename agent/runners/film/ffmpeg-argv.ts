@@ -7,7 +7,7 @@
  */
 import FluentFfmpeg from 'fluent-ffmpeg';
 import { MEMORY_FENCE } from '../../../kit/film-fence.ts';
-import { untrustedInput } from './untrusted-input.ts';
+import { type InputKind, untrustedInput } from './untrusted-input.ts';
 
 export interface MediaInput {
   /** Name in the working directory; what ffmpeg is told is for `MediaProcess` to choose. */
@@ -16,6 +16,8 @@ export interface MediaInput {
   readonly options?: readonly string[];
   /** An ffconcat list of our own, whose files are opened under the same fence. */
   readonly list?: boolean;
+  /** A sequence of pictures under names of ours, such as `picture-%06d.png`. */
+  readonly frames?: boolean;
 }
 
 export interface MediaOutput {
@@ -53,7 +55,7 @@ export function ffmpegArgv(
     builder.input(`file:${input.name}`);
     // One call with many arguments: fluent-ffmpeg splits a lone argument at its space.
     builder.inputOptions(
-      ...untrustedInput(input.list === true),
+      ...untrustedInput(kindOf(input)),
       '-threads',
       String(options.threads),
       ...(input.options ?? []),
@@ -86,9 +88,14 @@ export function ffmpegArgv(
 export function ffprobeArgv(name: string, options: readonly string[]): string[] {
   return [
     ['-hide_banner', '-loglevel', 'error', ...MEMORY_FENCE],
-    [...untrustedInput(false), '-threads', '1'],
+    [...untrustedInput('film'), '-threads', '1'],
     [...options, '-i', `file:${name}`],
   ].flat();
+}
+
+function kindOf({ list, frames }: MediaInput): InputKind {
+  if (list === true) return 'list';
+  return frames === true ? 'frames' : 'film';
 }
 
 function outputName(name: MediaOutput['name']): string {

@@ -53,9 +53,11 @@ export function filmRunner<Kind extends TaskKind['$case']>(
 
 /** A coordinator checks them; ffmpeg would follow a path wherever it leads. */
 function refuseUnsafeNames(task: object): void {
-  for (const field of ['source', 'film'] as const) {
+  for (const field of ['source', 'film', 'file'] as const) {
     if (!(field in task)) continue;
     const name = String((task as Readonly<Record<typeof field, unknown>>)[field]);
+    // None was asked for; who needs one finds no such file.
+    if (name === '') continue;
     const why = unsafeName(name);
     if (why === undefined) continue;
     throw new FilmFault('invalid-input', `the task names a file ${JSON.stringify(name)}: ${why}`);

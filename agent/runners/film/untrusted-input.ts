@@ -9,16 +9,26 @@ import { FILM_DEMUXERS, inputFence } from '../../../kit/film-fence.ts';
 import { unsafeName } from '../../../kit/safe-name.ts';
 import { FilmFault } from './film-fault.ts';
 
+/** `frames`: a sequence of pictures, found by a pattern of ours. */
+export type InputKind = 'film' | 'list' | 'frames';
+
+const DEMUXERS: Readonly<Record<InputKind, readonly string[]>> = {
+  film: FILM_DEMUXERS,
+  list: ['concat', 'mov'],
+  frames: ['image2'],
+};
+
 /**
  * Options before an input. A list is one that we wrote ourselves; the chunks that it names are MP4 and
  * were seen to begin as such, or one of them could be a list in its turn.
  */
-export function untrustedInput(list: boolean): readonly string[] {
-  return list ? inputFence(['concat', 'mov']) : inputFence(FILM_DEMUXERS);
+export function untrustedInput(kind: InputKind): readonly string[] {
+  return inputFence(DEMUXERS[kind]);
 }
 
 /** Names that the runners make. */
-const OWN_NAME = /^(piece-\d{5}\.(nut|mkv)|chunk-\d{5}\.mp4|audio\.(m4a|mka)|chunks\.ffconcat)$/;
+const OWN_NAME =
+  /^(piece-\d{5}\.(nut|mkv)|chunk-\d{5}\.mp4|audio\.(m4a|mka)|chunks\.ffconcat|picture-%06d\.(png|jpg))$/;
 
 interface OpenInput {
   /** What ffmpeg is told, without `file:`. */

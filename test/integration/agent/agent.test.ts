@@ -14,12 +14,13 @@ import {
 } from 'vitest';
 import { Agent } from '../../../agent/agent.ts';
 import { readAgentConfig, type AgentConfig } from '../../../agent/config.ts';
+import { readJoined } from '../../../agent/joined.ts';
 import { OutboxLog } from '../../../agent/outbox-log.ts';
 import { FurrowError } from '../../../kit/furrow-error.ts';
 import { createLog } from '../../../kit/log.ts';
 import type { NatsConnection } from '../../../kit/nats-connection.ts';
 import { LeaseState, type Token } from '../../../proto/gen/furrow/v1/agent_service.ts';
-import { Reign, Verdict } from '../../../proto/gen/furrow/work/v1/work.ts';
+import { Reign, Verdict, type Result } from '../../../proto/gen/furrow/work/v1/work.ts';
 import { REIGN_SUBJECT } from '../../../proto/subjects.ts';
 import { FakeCoordinator } from '../../support/fake-coordinator.ts';
 import { startTestNats, type TestNats } from '../../support/nats-server.ts';
@@ -88,21 +89,36 @@ async function unreported(): Promise<readonly (Token | undefined)[]> {
   return results.map(({ token }) => token);
 }
 
+const accept = () => ({ verdict: Verdict.VERDICT_ACCEPTED, missing: [] });
+
+/** Counters of their tokens, each once, in order. */
+const tokensOf = (results: readonly Result[]): readonly string[] =>
+  [...new Set(results.map(({ token }) => String(token?.counter)))].toSorted();
+
 function attemptFolders(): readonly string[] {
   return readdirSync(join(folder, 'state', 'farms', 'farm-1', 'attempts'));
 }
 
 test('runs what it is granted and tells it until it is accepted', async () => {
+  coordinator.judge = () => null;
   await startAgent();
   const reply = await coordinator.grant([
     commandShare(['sh', '-c', 'echo hello'], { counters: [1] }),
     stepShare({ counters: [2, 3] }),
   ]);
   expect(reply).toEqual({ refused: [], refusedAll: '' });
-  await soon(() => expect(coordinator.results).toHaveLength(3));
-  expect(coordinator.results.map(({ outcome }) => outcome?.$case)).toEqual(
-    Array.from({ length: 3 }, () => 'success'),
+  const finished = { state: LeaseState.LEASE_STATE_FINISHED };
+  await soon(() => expect(coordinator.inventory()).toMatchObject([finished, finished, finished]));
+  await soon(() => expect(tokensOf(coordinator.results)).toEqual(['1', '2', '3']));
+  expect(new Set(coordinator.results.map(({ outcome }) => outcome?.$case))).toEqual(
+    new Set(['success']),
   );
+  // Absence counts up to the grant that a beat says is handled: until the verdict each such beat lists all.
+  const untold = coordinator.beats.filter(
+    ({ grantsHandled, inventory }) => inventory.length !== (grantsHandled === 0 ? 0 : 3),
+  );
+  expect(untold).toEqual([]);
+  coordinator.judge = accept;
   await soon(() => expect(coordinator.inventory()).toEqual([]));
   expect(coordinator.beats.at(-1)?.grantsHandled).toBe(1);
   await soon(() => expect(attemptFolders()).toEqual([]));
@@ -226,6 +242,17 @@ test.each([
   const agent = new Agent(config, createLog({ role: 'agent', level: 'silent' }));
   const { code, reason, message } = refusal;
   await expect(agent.run()).rejects.toMatchObject({ code, reason, message });
+});
+
+test('one that was revoked forgets what it joined with: furrow join may begin anew', async () => {
+  const { done } = await startAgent();
+  const state = join(folder, 'state');
+  expect(await readJoined(state)).toMatchObject({ farmId: 'farm-1' });
+  const revoked = new FurrowError('unauthenticated', 'AGENT_REVOKED', 'agent test was revoked');
+  coordinator.beatRefusal = revoked;
+  coordinator.enrolRefusal = revoked;
+  await expect(done).rejects.toMatchObject({ reason: 'AGENT_REVOKED' });
+  expect(await readJoined(state)).toBeUndefined();
 });
 
 test('goes to the leader that announces itself, though the one at hand goes on answering', async () => {

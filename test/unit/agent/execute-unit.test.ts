@@ -36,6 +36,8 @@ let altered: string[];
 let gpuFault: string | null = null;
 let failures: Error[];
 let listed: readonly File[];
+/** Instead of the list. */
+let listBytes: Uint8Array | undefined;
 
 /** By how much the wall clock was set since the test began. */
 let wallSetMs = 0;
@@ -45,7 +47,7 @@ const blobs: BlobTransfer = {
     const failure = failures.shift();
     if (failure !== undefined) throw failure;
     const isList = file.name === 'furrow-inputs.list';
-    const content = isList ? FileList.encode({ files: listed }).finish() : 'input';
+    const content = isList ? (listBytes ?? FileList.encode({ files: listed }).finish()) : 'input';
     writeFileSync(join(directory, file.name), content);
   },
   altered: async () => altered,
@@ -67,6 +69,7 @@ beforeEach(() => {
   files = new AttemptFiles(join(folder, 'attempts'));
   [uploads, logged, altered, failures, gpuFault] = [[], [], [], [], null];
   [stored, offered] = [[], []];
+  listBytes = undefined;
   wallSetMs = 0;
   const sampler = new MemorySampler(new VramUse());
   const log = createLog({ role: 'test', level: 'silent' });
@@ -145,6 +148,18 @@ test('inputs that came as a blob are placed like others, and the list is gone', 
   const result = await execute(shell(script, { inputList, outputs }));
   expect(result.outcome?.$case).toBe('success');
   expect(uploads).toEqual(['a.png\nb.png\nlisting\n']);
+});
+
+test('a list of inputs that is none, or that no memory holds, is said to be so, in one line', async () => {
+  listBytes = Buffer.from('ffffffff', 'hex');
+  const inputList = { name: 'inputs', sha256: SHA, sizeBytes: 4 };
+  expect(await execute(shell('true', { inputList }))).toMatchObject(
+    failure('invalid-input', expect.stringMatching(/^its list of inputs cannot be read: /)),
+  );
+  const huge = { ...inputList, sizeBytes: 2 ** 40 };
+  expect(await execute(shell('true', { inputList: huge }))).toMatchObject(
+    failure('invalid-input', expect.stringMatching(/^its list of inputs has 1099511627776 bytes/)),
+  );
 });
 
 test.each([

@@ -29,6 +29,9 @@ test('a file that is damaged, or cannot be written, stops nobody', () => {
   writeFileSync(join(folder, SESSION_START_FILE), 'no number');
   expect(startAt(9_000)).toBe(9_000);
   expect(startAt(8_000)).toBe(9_001);
+  // No coordinator could read what comes after it.
+  writeFileSync(join(folder, SESSION_START_FILE), String(Number.MAX_SAFE_INTEGER));
+  expect(startAt(9_000)).toBe(9_000);
   rmSync(folder, { recursive: true });
   expect(startAt(8_000)).toBe(8_000);
 });

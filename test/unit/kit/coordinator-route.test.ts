@@ -28,6 +28,14 @@ describe('the way to several coordinators', () => {
     expect(fail(route, away)).toBe('now a:1');
   });
 
+  test.each(['', 'far', 'far:0', 'far:65536', 'unix:/x', 'a b:1', '127.0.0.1:7400,x'])(
+    'does not go where nobody can be: %s',
+    (leader) => {
+      const route = new CoordinatorRoute('a:1,b:1');
+      expect(fail(route, standsBy(leader))).toBe('now b:1');
+    },
+  );
+
   test('waits where a standby lives and its leader is gone', () => {
     const route = new CoordinatorRoute('a:1,b:1');
     expect(fail(route, away)).toBe('now b:1');

@@ -1,9 +1,37 @@
 import { describe, expect, it } from 'vitest';
-import { faultOfVersion, upgradeWarning } from '../../../../coordinator/domain/version-skew.ts';
+import {
+  faultOfClient,
+  faultOfVersion,
+  upgradeWarning,
+} from '../../../../coordinator/domain/version-skew.ts';
 import { FarmDriver } from '../../../support/farm-driver.ts';
 
 const fault = (version: string, coordinator: string): string | undefined =>
   faultOfVersion({ name: 'den', version }, coordinator);
+
+describe('a client and a coordinator', () => {
+  it.each([
+    ['0.3.9', '0.3.0', undefined],
+    ['0.2.0', '0.3.0', undefined],
+    [
+      '0.1.0',
+      '0.3.0',
+      'this client runs furrow 0.1.0, the coordinator 0.3.0, which works with clients of 0.2 and 0.3: upgrade the client to 0.3.0',
+    ],
+    [
+      '0.4.0',
+      '0.3.0',
+      'this client runs furrow 0.4.0, the coordinator 0.3.0: upgrade the coordinator to 0.4 first, or install 0.3 on the client',
+    ],
+    [
+      'x',
+      '0.3.0',
+      'this client says that it runs furrow "x", which is no version: install 0.3.0 on it',
+    ],
+  ])('%s with %s: %s', (client, coordinator, said) => {
+    expect(faultOfClient(client, coordinator)).toBe(said);
+  });
+});
 
 describe('an agent and a coordinator', () => {
   it.each([

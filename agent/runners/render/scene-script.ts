@@ -1,0 +1,123 @@
+/**
+ * What Blender is told by `--python-expr`: one constant text. Everything that differs comes in a variable as
+ * JSON, so that no word of a user's ever becomes a program. It runs after the file is open and before a frame is
+ * rendered; scripts inside the file do not run at all (`-Y`).
+ *
+ * Prints `furrow-scene: {…}`, or `furrow-fault: …` where the file cannot be rendered as it is wanted. It keeps
+ * the file from writing anywhere but to its frames, and from reading what is not among the unit's files.
+ */
+export const SETTINGS_VARIABLE = 'FURROW_RENDER';
+export const SCENE_MARK = 'furrow-scene:';
+export const FAULT_MARK = 'furrow-fault:';
+/** Blender's exit code when the script fails; without it a script's error ends as success. */
+export const SCRIPT_FAILED = 7;
+
+export const SCENE_SCRIPT = `
+import bpy, json, os
+
+wanted = json.loads(os.environ['${SETTINGS_VARIABLE}'])
+scene = bpy.context.scene
+
+def refuse(text):
+    print('${FAULT_MARK} ' + text, flush=True)
+    raise RuntimeError(text)
+
+def files():
+    for image in bpy.data.images:
+        if image.users > 0 and image.source in {'FILE', 'SEQUENCE', 'MOVIE'} and not image.packed_files:
+            yield image, image.filepath
+    for kind in ('libraries', 'movieclips', 'sounds', 'volumes', 'cache_files', 'fonts'):
+        for item in getattr(bpy.data, kind, ()):
+            if kind == 'libraries' or item.users > 0:
+                if getattr(item, 'packed_file', None) is None and item.filepath != '<builtin>':
+                    yield item, item.filepath
+
+def check_files():
+    root = os.path.realpath(os.path.dirname(bpy.data.filepath))
+    outside, missing = [], []
+    for item, path in files():
+        if path == '':
+            continue
+        full = bpy.path.abspath(path, library=item.library)
+        inside = os.path.realpath(full).startswith(root + os.sep)
+        if not inside:
+            outside.append(path)
+        elif not os.path.exists(full):
+            missing.append(os.path.relpath(full, root))
+    if outside:
+        refuse('it names files by paths of another machine: %s' % ', '.join(sorted(set(outside))[:5]))
+    if missing:
+        refuse('files that it names are missing: %s' % ', '.join(sorted(set(missing))[:5]))
+
+def silence_writers():
+    trees = [s.node_tree for s in bpy.data.scenes if s.node_tree] + list(bpy.data.node_groups)
+    for tree in trees:
+        for node in tree.nodes:
+            if node.type == 'OUTPUT_FILE':
+                node.mute = True
+
+def use_gpus():
+    preferences = bpy.context.preferences.addons['cycles'].preferences
+    for kind in ('OPTIX', 'CUDA', 'HIP', 'METAL', 'ONEAPI'):
+        try:
+            preferences.compute_device_type = kind
+        except TypeError:
+            continue
+        preferences.get_devices()
+        if any(device.type == kind for device in preferences.devices):
+            for device in preferences.devices:
+                device.use = device.type == kind
+            scene.cycles.device = 'GPU'
+            return
+    refuse('Cycles finds no GPU on this machine that it can use')
+
+def settle():
+    render = scene.render
+    if wanted['engine']:
+        engines = {'cycles': 'CYCLES', 'eevee': 'BLENDER_EEVEE', 'workbench': 'BLENDER_WORKBENCH'}
+        try:
+            render.engine = engines[wanted['engine']]
+        except TypeError:
+            refuse('this Blender has no engine %s' % wanted['engine'])
+    if wanted['width'] or wanted['height']:
+        render.resolution_percentage = 100
+    if wanted['width']:
+        render.resolution_x = wanted['width']
+    if wanted['height']:
+        render.resolution_y = wanted['height']
+    if wanted['samples'] and render.engine == 'CYCLES':
+        scene.cycles.samples = wanted['samples']
+    if wanted['samples'] and render.engine == 'BLENDER_EEVEE':
+        scene.eevee.taa_render_samples = wanted['samples']
+    if render.engine == 'CYCLES':
+        scene.cycles.device = 'CPU'
+    if wanted['gpu']:
+        if render.engine != 'CYCLES':
+            refuse('its engine is %s: only cycles renders on the GPUs of a farm' % render.engine)
+        use_gpus()
+    render.image_settings.file_format = {'png': 'PNG', 'jpeg': 'JPEG', 'exr': 'OPEN_EXR'}[wanted['format']]
+    render.use_file_extension = True
+    render.use_overwrite = True
+    render.use_placeholder = False
+
+def main():
+    if wanted['scene'] and scene.name != wanted['scene']:
+        names = ', '.join(s.name for s in bpy.data.scenes)
+        refuse('it has no scene %s: there is %s' % (json.dumps(wanted['scene'], ensure_ascii=False), names))
+    strips = scene.sequence_editor.sequences_all if scene.sequence_editor else []
+    if scene.camera is None and not (scene.render.use_sequencer and strips):
+        refuse('its scene %s has no camera' % scene.name)
+    check_files()
+    silence_writers()
+    settle()
+    render = scene.render
+    share = render.resolution_percentage / 100
+    print('${SCENE_MARK} ' + json.dumps({
+        'name': scene.name, 'first': scene.frame_start, 'last': scene.frame_end, 'step': scene.frame_step,
+        'frameRate': [render.fps, render.fps_base], 'engine': render.engine,
+        'width': int(render.resolution_x * share), 'height': int(render.resolution_y * share),
+        'hasBorder': render.use_border and render.use_crop_to_border,
+    }), flush=True)
+
+main()
+`;

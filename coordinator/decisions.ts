@@ -1,0 +1,159 @@
+/**
+ * What commands become: facts, applied at once and put into the commit that gathers, and what is said and sent
+ * once that is on disk.
+ */
+import { askToProbe } from './domain/agent-trust.ts';
+import { apply } from './domain/apply.ts';
+import { grantOrders, type RecordedGrant, slotsBooked } from './domain/assignment.ts';
+import type { CommitFlow } from './commit-flow.ts';
+import type { Answer, Command } from './domain/commands.ts';
+import { decide } from './domain/decide.ts';
+import type { Decision, Now } from './domain/decision.ts';
+import type { Fact, LeasesGranted } from './domain/facts.ts';
+import type { Farm } from './domain/farm.ts';
+import { followUp, isVoid } from './domain/follow-up.ts';
+import {
+  forgetPauses,
+  type Liveness,
+  observeGrantAnswer,
+  observeResults,
+} from './domain/liveness.ts';
+import { place } from './domain/placement.ts';
+import type { PlacementScope } from './domain/placement-scope.ts';
+import { placeCopies } from './domain/second-copies.ts';
+import { type Stall, StallWatch } from './domain/stall-watch.ts';
+import { track } from './domain/track.ts';
+import type { Effects, Journal } from './ports.ts';
+
+export interface DecisionsOptions {
+  readonly farm: Farm;
+  readonly liveness: Liveness;
+  readonly journal: Pick<Journal, 'measure' | 'maxCommitBytes'>;
+  readonly effects: Pick<Effects, 'grant' | 'stop' | 'retract' | 'stalled'>;
+  readonly commits: CommitFlow;
+  readonly scope: PlacementScope;
+  readonly now: () => Now;
+}
+
+export class Decisions {
+  readonly #options: DecisionsOptions;
+  readonly #stallWatch = new StallWatch();
+
+  constructor(options: DecisionsOptions) {
+    this.#options = options;
+  }
+
+  /** While the farm stands still. */
+  get stall(): Stall | undefined {
+    return this.#stallWatch.stall;
+  }
+
+  /** Decides it. `settle` is called when its answer may be said. */
+  take(command: Command, settle: (answer: Answer) => void): void {
+    const { farm, liveness, journal } = this.#options;
+    const now = this.#options.now();
+    if (command.type === 'GrantAnswered') {
+      observeGrantAnswer(liveness, command, now.monotonicMs);
+      this.#options.scope.markAgent(command.agentId);
+    }
+    if (command.type === 'Tick') this.#options.scope.markTick(liveness, now.monotonicMs);
+    if (command.type === 'ReportResults') observeResults(liveness, farm, command);
+    const decision = decide(farm, liveness, command, now);
+    const bytes = decision.facts.reduce((sum, fact) => sum + journal.measure(fact), 0);
+    if (bytes > journal.maxCommitBytes / 2) {
+      settle(tooLarge(bytes, journal.maxCommitBytes / 2));
+      return;
+    }
+    for (const fact of decision.facts) if (!isVoid(farm, fact)) this.#record(fact, now);
+    if (command.type === 'Tick') this.#watchForStall(now);
+    this.#release(decision, settle);
+  }
+
+  /** What is offered again is placed in the same turn. */
+  #watchForStall(now: Now): void {
+    const { farm, liveness, effects } = this.#options;
+    for (const step of this.#stallWatch.look(farm, liveness, now)) {
+      if (step.state === 'offer-again') {
+        forgetPauses(liveness);
+        this.#options.scope.markAll();
+      }
+      if (step.state === 'ask-agents') {
+        for (const agentId of step.stall.agentIds) {
+          const agent = liveness.agents.get(agentId);
+          if (agent !== undefined) askToProbe(agent.trust);
+        }
+      }
+      effects.stalled(step);
+    }
+  }
+
+  #release(decision: Decision, settle: (answer: Answer) => void): void {
+    const { effects } = this.#options;
+    if (decision.stops.length > 0) {
+      this.#options.commits.whenAllowed(decision.barrier, () => {
+        for (const order of decision.stops) effects.stop(order);
+      });
+    }
+    if (decision.retracts.length > 0) {
+      this.#options.commits.whenAllowed('decided', () => {
+        for (const order of decision.retracts) effects.retract(order);
+      });
+    }
+    this.#options.commits.whenAllowed(decision.barrier, () => settle(decision.answer));
+  }
+
+  /** Applies a decided fact and all that follows from it. */
+  #record(fact: Fact, now: Now): void {
+    const { farm, liveness } = this.#options;
+    let next: Fact | undefined = fact;
+    while (next !== undefined) {
+      track(liveness, farm, next, now.monotonicMs);
+      this.#options.scope.note(farm, next);
+      this.#stallWatch.note(next);
+      this.#options.commits.add(next);
+      apply(farm, next);
+      if (!('job' in next)) return;
+      next = followUp(farm, next.job, now.wallMs);
+    }
+  }
+
+  /** Grants what is ready and fits. */
+  place(): void {
+    const { farm, liveness } = this.#options;
+    const now = this.#options.now();
+    const look = this.#options.scope.look(farm, liveness, now);
+    if (look !== undefined) {
+      const { grants, ...end } = place(farm, liveness, now, look);
+      this.#grant(grants, now);
+      this.#options.scope.done(farm, end);
+    }
+    if (liveness.stragglers.size === 0) return;
+    const seats = this.#options.scope.seats(farm, liveness, now);
+    this.#grant(placeCopies(farm, liveness, now, seats), now);
+  }
+
+  #grant(grants: readonly LeasesGranted[], now: Now): void {
+    const { farm, liveness } = this.#options;
+    const recorded: RecordedGrant[] = grants.map((fact) => {
+      const agent = liveness.agents.get(fact.agentId);
+      if (agent !== undefined) agent.lastGrantNumber = fact.grantNumber;
+      this.#record(fact, now);
+      return { fact, slots: slotsBooked(farm, fact) };
+    });
+    if (recorded.length === 0) return;
+    this.#options.commits.whenAllowed('decided', () => this.#sendGrants(recorded));
+  }
+
+  #sendGrants(grants: readonly RecordedGrant[]): void {
+    for (const order of grantOrders(this.#options.farm, grants)) this.#options.effects.grant(order);
+  }
+}
+
+function tooLarge(bytes: number, most: number): Answer {
+  return {
+    kind: 'refused',
+    code: 'invalid',
+    reason: 'JOB_TOO_LARGE',
+    message: `the request takes ${bytes} bytes in the journal; the most is ${most}: split it`,
+  };
+}
