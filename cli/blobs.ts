@@ -67,7 +67,7 @@ export interface DownloadFileOptions extends FileTransferOptions {
 
 /**
  * Brings a blob to `path`, which appears whole, verified and on disk, or not at all. What a cut
- * download brought stays beside it (`.NAME.<digest>.part`) and is gone on with. FurrowError: conflict
+ * download brought stays beside it (`.furrow-<digest>.part`) and is gone on with. FurrowError: conflict
  * TARGET_EXISTS unless `replace`.
  */
 export async function downloadFile(
@@ -78,7 +78,7 @@ export async function downloadFile(
 ): Promise<void> {
   const { signal, onProgress, replace } = options;
   const folder = dirname(path);
-  const part = join(folder, `.furrow-${blob.sha256.slice(0, 16)}.part`);
+  const part = partOf(path, blob);
   await downloadBlob(target, blob, part, {
     signal,
     onProgress: (doneBytes) =>
@@ -89,6 +89,11 @@ export async function downloadFile(
   if (replace) await rename(part, path);
   else await renameToNew(part, path);
   await syncFolder(folder);
+}
+
+/** Where a file grows until it is whole, beside its place. */
+export function partOf(path: string, { sha256 }: BlobName): string {
+  return join(dirname(path), `.furrow-${sha256.slice(0, 16)}.part`);
 }
 
 /** A link never replaces a file, whoever made it since we looked. */
@@ -110,7 +115,7 @@ async function renameToNew(from: string, to: string): Promise<void> {
   await rm(from);
 }
 
-async function syncFolder(path: string): Promise<void> {
+export async function syncFolder(path: string): Promise<void> {
   const handle = await open(path, 'r');
   try {
     await handle.sync();

@@ -6,8 +6,9 @@ import { FurrowError } from '../kit/furrow-error.ts';
 import { unsafeName } from '../kit/safe-name.ts';
 import { type Job, JobState } from '../proto/gen/furrow/v1/job_service.ts';
 import type { File } from '../proto/gen/furrow/v1/step.ts';
-import { downloadFile } from './blobs.ts';
+import { downloadFile, syncFolder } from './blobs.ts';
 import type { CommandContext, CommandResult } from './command.ts';
+import { checkRoom, diskFault } from './disk-room.ts';
 import { checkTarget, isFolder } from './local-files.ts';
 import { formatCount } from './output/format.ts';
 import { hasEnded, jobStateName } from './output/names.ts';
@@ -43,8 +44,10 @@ export async function placeOutputs(
     : [{ file: outputNamed(job, target), path: target }];
   for (const { path } of placements) {
     // Outputs may lie in folders of their own; those are ours to make.
-    if (intoFolder && !(await isFolder(dirname(path))))
-      await mkdir(dirname(path), { recursive: true });
+    if (intoFolder && !(await isFolder(dirname(path)))) {
+      const made = await mkdir(dirname(path), { recursive: true });
+      if (made !== undefined) await syncFolder(dirname(made));
+    }
     await checkTarget(path, force);
   }
   return placements;
@@ -83,6 +86,7 @@ export async function fetchOutputs(
   // A token of one owner opens blobs of that owner's jobs.
   const headers = { [JOB_HEADER]: jobId };
   const target = Object.assign(await context.blobs(), { headers });
+  await checkRoom(placements);
   const view = openTransferView(out);
   try {
     const fetched: FetchedFile[] = [];
@@ -92,6 +96,8 @@ export async function fetchOutputs(
         replace: force,
         onProgress: ({ doneBytes, totalBytes }) =>
           view.show('fetching', file.name, doneBytes, totalBytes),
+      }).catch((error: unknown) => {
+        throw diskFault(error, path, jobId);
       });
       fetched.push({ ...file, path: resolve(path) });
     }

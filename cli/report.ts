@@ -11,6 +11,7 @@ import type {
 import type { Model } from '../proto/gen/furrow/v1/model_service.ts';
 import type { ExplainResponse, Job, JobPlan, Unit } from '../proto/gen/furrow/v1/job_service.ts';
 
+import type { FilmResult } from '../kit/film-results.ts';
 import type { ProofReport } from '../kit/proof-report.ts';
 import type { ShownSetting } from '../kit/settings-sources.ts';
 import type { ContextView } from './context-view.ts';
@@ -127,6 +128,7 @@ export type Report =
   | { readonly kind: 'changed'; readonly job: Job; readonly words: string }
   | { readonly kind: 'fetched'; readonly jobId: string; readonly files: readonly FetchedFile[] }
   | { readonly kind: 'proofs'; readonly jobId: string; readonly proofs: readonly JobProof[] }
+  | { readonly kind: 'results'; readonly jobId: string; readonly films: readonly FilmResult[] }
   | { readonly kind: 'tickets'; readonly tickets: readonly Ticket[] }
   | { readonly kind: 'owners'; readonly owners: readonly Owner[] }
   | {

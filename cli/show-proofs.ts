@@ -1,9 +1,4 @@
 /** What was checked of a job's files: its proofs, read from among its kept outputs. */
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { downloadBlob } from '../kit/blob-transfer.ts';
-import { JOB_HEADER } from '../kit/blob-protocol.ts';
 import { FurrowError } from '../kit/furrow-error.ts';
 import { isProof, parseProof, type ProofReport } from '../kit/proof-report.ts';
 import type { Job } from '../proto/gen/furrow/v1/job_service.ts';
@@ -12,13 +7,11 @@ import type { CommandContext, CommandResult } from './command.ts';
 import { EXIT } from './exit-codes.ts';
 import { jobWithFiles } from './fetch-outputs.ts';
 import type { JobProof } from './report.ts';
-
-/** A proof is some lines for each check; what is larger is none of ours. */
-const MAX_PROOF_BYTES = 16 * 1024 * 1024;
+import { readOutput } from './small-output.ts';
 
 /**
  * All proofs of a job, or the one that is named. FurrowError: failed-precondition NO_PROOF; data-loss
- * PROOF_UNREADABLE; those of jobWithFiles and of the blob transfer.
+ * PROOF_UNREADABLE; those of jobWithFiles and of readOutput.
  */
 export async function showProofs(
   jobId: string,
@@ -26,18 +19,12 @@ export async function showProofs(
   context: CommandContext,
 ): Promise<CommandResult> {
   const job = await jobWithFiles(jobId, context);
-  const files = chosen(job, name);
-  const folder = await mkdtemp(join(tmpdir(), 'furrow-proof-'));
-  try {
-    const proofs: JobProof[] = [];
-    for (const file of files) {
-      proofs.push({ name: file.name, report: await readProof(job.id, file, folder, context) });
-    }
-    const exitCode = proofs.every(({ report }) => report.ok) ? EXIT.ok : EXIT.jobFailed;
-    return { report: { kind: 'proofs', jobId: job.id, proofs }, exitCode };
-  } finally {
-    await rm(folder, { recursive: true, force: true });
+  const proofs: JobProof[] = [];
+  for (const file of chosen(job, name)) {
+    proofs.push({ name: file.name, report: await readProof(job.id, file, context) });
   }
+  const exitCode = proofs.every(({ report }) => report.ok) ? EXIT.ok : EXIT.jobFailed;
+  return { report: { kind: 'proofs', jobId: job.id, proofs }, exitCode };
 }
 
 function chosen({ id, outputs }: Job, name: string | undefined): File[] {
@@ -51,21 +38,9 @@ function chosen({ id, outputs }: Job, name: string | undefined): File[] {
   throw new FurrowError('failed-precondition', 'NO_PROOF', message);
 }
 
-async function readProof(
-  jobId: string,
-  file: File,
-  folder: string,
-  { blobs, signal }: CommandContext,
-): Promise<ProofReport> {
-  const unreadable = (why: string): FurrowError =>
-    new FurrowError('data-loss', 'PROOF_UNREADABLE', `${file.name} of ${jobId} ${why}`);
-  if (file.sizeBytes > MAX_PROOF_BYTES) throw unreadable('is too large for a proof');
-  const path = join(folder, file.sha256);
-  const target = Object.assign(await blobs(), { headers: { [JOB_HEADER]: jobId } });
-  await downloadBlob(target, file, path, { signal });
-  const report = parseProof(await readFile(path, 'utf8'));
-  if (report === undefined) {
-    throw unreadable('is no proof that this version reads: update furrow, or fetch the file');
-  }
-  return report;
+async function readProof(jobId: string, file: File, context: CommandContext): Promise<ProofReport> {
+  const report = parseProof(await readOutput(jobId, file, context));
+  if (report !== undefined) return report;
+  const message = `${file.name} of ${jobId} is no proof that this version reads: update furrow, or fetch the file`;
+  throw new FurrowError('data-loss', 'PROOF_UNREADABLE', message);
 }

@@ -32,6 +32,7 @@ const video = z.strictObject({
   toSdr: z.boolean().optional(),
   bitrateBps: uint64.optional(),
   targetSsim: z.number().optional(),
+  maxBitrateBps: uint32.optional(),
 });
 
 const retime = z.strictObject({
@@ -45,7 +46,13 @@ const deinterlace = z.strictObject({
   eachField: z.boolean().default(false),
 });
 
-const audio = z.strictObject({ encoder: z.string().default(''), bitrateBps: uint32.default(0) });
+const audio = z.strictObject({
+  encoder: z.string().default(''),
+  bitrateBps: uint32.default(0),
+  tracks: z
+    .strictObject({ first: z.boolean().default(false), languages: strings.default([]) })
+    .optional(),
+});
 const filmOfSource = z.strictObject({ source: z.string(), film: z.string() });
 
 /** The kinds of a oneof, each a field of its own in JSON. */

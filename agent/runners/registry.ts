@@ -34,6 +34,7 @@ import { inferPicturesRunner } from './infer/infer-pictures.ts';
 import { joinResultsRunner } from './infer/join-results.ts';
 import { proveResultsRunner } from './infer/prove-results.ts';
 import { upscaleImagesRunner } from './upscale/upscale-images.ts';
+import { tabulateRunner } from './film/tabulate.ts';
 import { noopRunner } from './noop.ts';
 import { filmFramesRunner } from './render/film-frames.ts';
 import { proveRenderRunner } from './render/prove-render.ts';
@@ -62,6 +63,7 @@ const RUNNERS: readonly Runner[] = [
   inferFramesRunner,
   joinResultsRunner,
   proveResultsRunner,
+  tabulateRunner,
   scanSceneRunner,
   renderFramesRunner,
   filmFramesRunner,

@@ -12,6 +12,7 @@ import { jobs } from './jobs.ts';
 import { logs } from './logs.ts';
 import { addModel, checkModel, listModels, removeModel, showModel } from './models.ts';
 import { proof } from './proof.ts';
+import { results } from './results.ts';
 import { sizes } from './sizes.ts';
 import { listOwners, listTickets, setOwner, setTickets } from './sharing.ts';
 import { status } from './status.ts';
@@ -19,6 +20,8 @@ import { cancel, pause, remove, resume, retry } from './steer.ts';
 import { command } from './submit/command.ts';
 import { interpolate } from './submit/interpolate.ts';
 import { infer } from './submit/infer.ts';
+import { folder } from './submit/folder.ts';
+import { ladder } from './submit/ladder.ts';
 import { render } from './submit/render.ts';
 import { audio } from './submit/audio.ts';
 import { concat } from './submit/concat.ts';
@@ -40,6 +43,8 @@ const submit: CommandGroup = {
   summary: 'submit a job: a film, a DAG of steps, or a program',
   commands: [
     transcode,
+    ladder,
+    folder,
     proxy,
     stabilize,
     thumbnails,
@@ -108,6 +113,7 @@ export const COMMANDS: readonly (Command | CommandGroup)[] = [
   logs,
   fetch,
   proof,
+  results,
   cancel,
   retry,
   pause,

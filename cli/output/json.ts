@@ -88,6 +88,8 @@ export function jsonOf(report: Report): unknown {
         ok: report.proofs.every((proof) => proof.report.ok),
         proofs: report.proofs.map(({ name, report: proof }) => ({ name, ...proof })),
       };
+    case 'results':
+      return { jobId: report.jobId, films: report.films };
     case 'tickets':
       return { tickets: report.tickets };
     case 'owners':

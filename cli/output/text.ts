@@ -14,6 +14,7 @@ import { configLines } from './config-text.ts';
 import { contextChanged, contextDetails, contextLines } from './context-text.ts';
 import { demoLines } from './demo-text.ts';
 import { explainLines } from './explain-text.ts';
+import { foldedSteps } from './folded-steps.ts';
 import type { FetchedFile, Report } from '../report.ts';
 import { formatAge, formatBytes, formatCores, formatCount, formatDuration } from './format.ts';
 import { sizeLines } from './size-lines.ts';
@@ -29,6 +30,7 @@ import { modelLines, modelTable, trialLines } from './model-text.ts';
 import { ownerLines, ticketLines } from './sharing-text.ts';
 import { policyLines } from './policy-text.ts';
 import { proofLines } from './proof-text.ts';
+import { resultLines } from './result-lines.ts';
 import type { Style } from './style.ts';
 import { type Column, renderTable } from './table.ts';
 import { printable } from './text-width.ts';
@@ -79,6 +81,8 @@ export function linesOf(
       return [`${report.what} ${report.name} is revoked`];
     case 'proofs':
       return proofLines(report.proofs, style, columns);
+    case 'results':
+      return resultLines(report.films, style, columns);
     case 'tickets':
       return ticketLines(report.tickets, style, columns);
     case 'owners':
@@ -154,7 +158,7 @@ function jobDetails(job: Job, style: Style, nowMs: number): string[] {
     ...(job.owner ? [['owner', printable(job.owner)] as [string, string]] : []),
     ['state', `${state}${because}${job.archived ? ' (archived)' : ''}`],
     ['time', `${since}, ${took} ${jobTime(job, nowMs)}`],
-    ...job.steps.map((step): [string, string] => [`step ${step.name}`, stepWords(step)]),
+    ...foldedSteps(job).map((step): [string, string] => [`step ${step.name}`, stepWords(step)]),
     ...job.outputs.map((file): [string, string] => [
       'file',
       `${printable(file.name)}  ${formatBytes(file.sizeBytes)}${filesLeft(job, nowMs)}`,

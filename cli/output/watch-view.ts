@@ -5,6 +5,7 @@
 import { formatDuration } from './format.ts';
 import { watchEventJson } from './json.ts';
 import { LiveRegion } from './live-region.ts';
+import { foldedSteps } from './folded-steps.ts';
 import { jobStateName } from './names.ts';
 import type { Output } from './output.ts';
 import {
@@ -146,7 +147,7 @@ function plainView(out: Output, first: ProgressModel): WatchView {
 /** `j12 running: split 1/1, encode 5/12 (4 running)`. Steps that have not begun are left out. */
 export function countsLine({ jobId, job }: ProgressModel): string {
   if (job === undefined) return jobId;
-  const steps = job.steps
+  const steps = foldedSteps(job)
     .filter((step) => step.accepted + step.leased + step.failed > 0)
     .map((step) => {
       const total = step.known ? String(step.total) : '?';

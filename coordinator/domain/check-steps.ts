@@ -87,6 +87,8 @@ function namesIn(task: TaskKind): readonly string[] {
     case 'joinResults':
     case 'proveResults':
       return namesInInferTask(task);
+    case 'tabulate':
+      return [task.value.proofs];
     case 'scanScene':
     case 'renderFrames':
       return [task.value.file];

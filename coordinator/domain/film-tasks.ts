@@ -15,6 +15,20 @@ export interface VideoEncoding {
   readonly bitrateBps?: number | undefined;
   /** Structural similarity to the source; absent or 0 for what `crf` says. */
   readonly targetSsim?: number | undefined;
+  /** Bits a second over some seconds; 0 or absent for no ceiling. */
+  readonly maxBitrateBps?: number | undefined;
+}
+
+/** One film of several that a job makes. */
+export interface FilmBranch {
+  /** Of a 16:9 frame; 0 keeps the source's size. */
+  readonly lines: number;
+  /** Made even where the source has fewer lines. */
+  readonly always: boolean;
+  /** Empty for `proof.json`. */
+  readonly proof: string;
+  /** Faults of the source are noted, and are no failures. */
+  readonly noteFaults: boolean;
 }
 
 export interface AudioEncoding {
@@ -60,6 +74,7 @@ export type FilmTaskKind =
         readonly leadFrames?: number | undefined;
         readonly tailFrames?: number | undefined;
         readonly deinterlace?: Deinterlace | undefined;
+        readonly branch?: FilmBranch | undefined;
       };
     }
   | {
@@ -68,6 +83,7 @@ export type FilmTaskKind =
         readonly video: VideoEncoding | undefined;
         /** Held still by `moves.json`. */
         readonly steady?: boolean | undefined;
+        readonly branch?: FilmBranch | undefined;
       };
     }
   | { readonly $case: 'measure'; readonly value: { readonly video: VideoEncoding | undefined } }
@@ -82,7 +98,11 @@ export type FilmTaskKind =
     }
   | {
       readonly $case: 'audio';
-      readonly value: { readonly source: string; readonly audio: AudioEncoding | undefined };
+      readonly value: {
+        readonly source: string;
+        readonly audio: AudioEncoding | undefined;
+        readonly branch?: FilmBranch | undefined;
+      };
     }
   | {
       readonly $case: 'concat';
@@ -90,6 +110,7 @@ export type FilmTaskKind =
         readonly source: string;
         readonly film: string;
         readonly timecode?: boolean | undefined;
+        readonly branch?: FilmBranch | undefined;
       };
     }
   | {
@@ -98,8 +119,13 @@ export type FilmTaskKind =
         readonly source: string;
         readonly film: string;
         readonly timecode?: boolean | undefined;
+        readonly branch?: FilmBranch | undefined;
         readonly report?: string | undefined;
       };
+    }
+  | {
+      readonly $case: 'tabulate';
+      readonly value: { readonly films: readonly TabulatedFilm[]; readonly proofs: string };
     }
   | SteadyTaskKind
   | PictureTaskKind
@@ -209,3 +235,11 @@ type ClipTaskKind =
       readonly $case: 'joinSounds';
       readonly value: { readonly encoder: string; readonly bitrateBps: number };
     };
+
+interface TabulatedFilm {
+  readonly source: string;
+  readonly sourceBytes: number;
+  readonly film: string;
+  readonly suffix: string;
+  readonly refused: string;
+}

@@ -11,7 +11,9 @@ const LONGEST = 120;
 
 /** Such as `transcode/encode libx264 medium 1280x720`, or `steps/render blender`. */
 export function kindOfWork(recipe: string, { name, task }: StepSpec): string {
-  const words = [`${recipe || 'steps'}/${name}`, ...wordsOf(task)].filter((word) => word !== '');
+  // The films of a folder have steps of their own, which do the same.
+  const what = recipe === 'folder' ? name.replace(/-\d+$/, '') : name;
+  const words = [`${recipe || 'steps'}/${what}`, ...wordsOf(task)].filter((word) => word !== '');
   return words.join(' ').slice(0, LONGEST);
 }
 

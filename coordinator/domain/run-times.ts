@@ -135,6 +135,7 @@ function workOf(kind: NonNullable<StepSpec['task']>['kind'], scratchBytes: numbe
     case 'planRates':
     case 'noop':
     case 'checkModel':
+    case 'tabulate':
     case 'scanScene':
     case 'proveRender':
       return [kind.$case];

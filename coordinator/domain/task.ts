@@ -10,7 +10,13 @@ import type { InferTaskKind } from './infer-tasks.ts';
 import type { RenderTaskKind } from './render-tasks.ts';
 import type { MontageTaskKind } from './montage-tasks.ts';
 
-export type { AudioEncoding, Deinterlace, Retime, VideoEncoding } from './film-tasks.ts';
+export type {
+  AudioEncoding,
+  Deinterlace,
+  FilmBranch,
+  Retime,
+  VideoEncoding,
+} from './film-tasks.ts';
 
 export interface File {
   /** Relative: no `..`, no leading slash, no control characters. */

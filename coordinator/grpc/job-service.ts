@@ -109,14 +109,13 @@ async function submitJob(
   options: JobServiceOptions,
   request: SubmitJobRequest,
 ): Promise<SubmitJobResponse> {
-  const { clientId, priority, owner, maxUnits, failures } = request;
+  const { clientId, priority, owner, maxUnits } = request;
   if (request.validateOnly === true) {
     const job = stepsOfRequest(withStandInHashes(request), options.farm.models);
     const sharing = { owner, maxUnits };
     const asked = {
       clientId,
       priority,
-      failures,
       ...sharing,
       requestHash: '',
       missingBlobs: [],
@@ -126,7 +125,7 @@ async function submitJob(
     const plan = planToWire(planJob(seenNow(options), job.recipe, job.steps));
     return { job: undefined, alreadySubmitted: false, plan };
   }
-  const { recipe, steps, name, fault } = stepsUnlessFault(request, options.farm.models);
+  const { recipe, steps, name, failures, fault } = stepsUnlessFault(request, options.farm.models);
   const requestHash = hashOfRequest(request);
   const missingBlobs = await options.findMissing(inputBlobs(steps));
   const listFault = await options.lists.faultOf(steps, missingBlobs);
@@ -170,7 +169,7 @@ function stepsUnlessFault(
     return stepsOfRequest(request, models);
   } catch (fault) {
     if (!(fault instanceof FurrowError)) throw fault;
-    return { recipe: '', steps: [], name: request.name, fault };
+    return { recipe: '', steps: [], name: request.name, failures: request.failures, fault };
   }
 }
 

@@ -6,6 +6,9 @@ import { interpolateSteps } from '../recipes/interpolate.ts';
 import type { KnownModels } from '../recipes/models.ts';
 import type { RecipePlan } from '../recipes/recipe.ts';
 import { inferSteps } from '../recipes/infer.ts';
+import type { FailureRule } from '../domain/task.ts';
+import { folderSteps } from '../recipes/folder.ts';
+import { ladderSteps } from '../recipes/ladder.ts';
 import { renderSteps } from '../recipes/render.ts';
 import { audioSteps } from '../recipes/audio.ts';
 import { concatSteps } from '../recipes/concat.ts';
@@ -22,7 +25,12 @@ export interface RecipeJob {
   readonly plan: RecipePlan;
   /** Of a job that the client gave no name. */
   readonly usualName: string;
+  /** Of a job that the client gave no rule. */
+  readonly failures?: FailureRule;
 }
+
+/** One film that is given up fails none of the others: the job's table says so. */
+const ANY_UNIT_MAY_FAIL: FailureRule = { maxFailedUnits: 10_000_000, keepGoing: true };
 
 /** `models`: those of the farm, for recipes that name one. */
 export function planOf(work: RecipeWork, models: KnownModels): RecipeJob {
@@ -75,5 +83,13 @@ export function planOf(work: RecipeWork, models: KnownModels): RecipeJob {
       const what = source?.$case === 'film' ? source.value.name : 'pictures';
       return { plan: inferSteps(work.value, models), usualName: `${model} on ${what}` };
     }
+    case 'folder':
+      return {
+        plan: folderSteps(work.value),
+        usualName: `${work.value.films.length} films`,
+        failures: ANY_UNIT_MAY_FAIL,
+      };
+    case 'ladder':
+      return { plan: ladderSteps(work.value), usualName: work.value.source?.name ?? 'ladder' };
   }
 }

@@ -2,7 +2,7 @@
 import { FurrowError } from '../../kit/furrow-error.ts';
 import type { EveryUnit, SubmitJobRequest } from '../../proto/gen/furrow/v1/job_service.ts';
 import { NO_DEMAND } from '../domain/demand.ts';
-import type { File, StepSpec } from '../domain/task.ts';
+import type { FailureRule, File, StepSpec } from '../domain/task.ts';
 import type { KnownModels } from '../recipes/models.ts';
 import { planOf } from './recipes.ts';
 
@@ -10,15 +10,17 @@ export interface RequestedJob {
   readonly recipe: string;
   readonly name: string;
   readonly steps: readonly StepSpec[];
+  /** Undefined: the first failed unit fails the job. */
+  readonly failures: FailureRule | undefined;
 }
 
 /** `models`: those of the farm. FurrowError: invalid INVALID_JOB. */
 export function stepsOfRequest(request: SubmitJobRequest, models: KnownModels): RequestedJob {
-  const { recipe, name, steps } = withoutEveryUnit(request, models);
+  const job = withoutEveryUnit(request, models);
   const { everyUnit } = request;
   return everyUnit === undefined
-    ? { recipe, name, steps }
-    : { recipe, name, steps: steps.map((step) => withDemandOf(everyUnit, step)) };
+    ? job
+    : { ...job, steps: job.steps.map((step) => withDemandOf(everyUnit, step)) };
 }
 
 /** A step's own word counts more, where both name a ticket. */
@@ -34,17 +36,21 @@ function withDemandOf({ attributes, tickets }: EveryUnit, step: StepSpec): StepS
   };
 }
 
-function withoutEveryUnit({ work, name }: SubmitJobRequest, models: KnownModels): RequestedJob {
+function withoutEveryUnit(
+  { work, name, failures }: SubmitJobRequest,
+  models: KnownModels,
+): RequestedJob {
   if (work === undefined) {
     const message = 'the request has no work: give steps or a recipe';
     throw new FurrowError('invalid', 'INVALID_JOB', message);
   }
   if (work.$case === 'steps') {
-    return { recipe: 'steps', name: name || 'job', steps: work.value.steps };
+    return { recipe: 'steps', name: name || 'job', steps: work.value.steps, failures };
   }
-  const { plan, usualName } = planOf(work, models);
+  const { plan, usualName, failures: usualRule } = planOf(work, models);
   if (plan.state === 'invalid') throw new FurrowError('invalid', 'INVALID_JOB', plan.message);
-  return { recipe: work.$case, name: name || usualName, steps: plan.steps };
+  const rule = failures ?? usualRule;
+  return { recipe: work.$case, name: name || usualName, steps: plan.steps, failures: rule };
 }
 
 const STAND_IN_SHA256 = '0'.repeat(64);

@@ -3,7 +3,13 @@
  * steps or the first fault out. Nothing here looks at the film; that is the split unit's work.
  */
 import { faultOfName } from '../domain/names.ts';
-import type { AudioEncoding, Deinterlace, File, VideoEncoding } from '../domain/task.ts';
+import type {
+  AudioEncoding,
+  Deinterlace,
+  File,
+  FilmBranch,
+  VideoEncoding,
+} from '../domain/task.ts';
 import { AUDIO_ENCODERS, containerOf, encoderRule, ENCODERS, type Container } from './codings.ts';
 import { faultOfAim, faultOfAimedPieces, filmAim } from './film-aim.ts';
 import { frameRateOf } from './frame-rate.ts';
@@ -85,13 +91,18 @@ export function transcodeSteps(request: TranscodeRequest): RecipePlan {
   return withProxy({ state: 'ok', steps }, source, request.withProxy, ['encode']);
 }
 
-function encodeStep(source: File, video: VideoEncoding, isMixed: boolean): ChunkStep {
+export function encodeStep(
+  source: File,
+  video: VideoEncoding,
+  isMixed: boolean,
+  branch?: FilmBranch,
+): ChunkStep {
   const attributes = ['tool:ffmpeg', `encoder:${video.encoder}`];
   const scratch = pieceScratchBytes(source);
   const needs = demand(video.threads * 1000, ramFor(video), scratch, attributes);
   return {
     name: 'encode',
-    task: { $case: 'encode', value: { video } },
+    task: { $case: 'encode', value: { video, ...(branch !== undefined && { branch }) } },
     inputs: [],
     demand: { ...needs, encoderSessions: encoderRule(video.encoder)?.isHardware === true ? 1 : 0 },
     limits: stallsAfter(300_000),
@@ -100,7 +111,10 @@ function encodeStep(source: File, video: VideoEncoding, isMixed: boolean): Chunk
   };
 }
 
-function withVideoDefaults(video: VideoEncoding | undefined, container: Container): VideoEncoding {
+export function withVideoDefaults(
+  video: VideoEncoding | undefined,
+  container: Container,
+): VideoEncoding {
   const encoder = video?.encoder || (container === 'webm' ? 'libvpx-vp9' : 'libx264');
   const rule = encoderRule(encoder);
   return {
@@ -113,16 +127,20 @@ function withVideoDefaults(video: VideoEncoding | undefined, container: Containe
     ...(video?.toSdr === true && { toSdr: true }),
     ...((video?.bitrateBps ?? 0) > 0 && { bitrateBps: video?.bitrateBps }),
     ...((video?.targetSsim ?? 0) > 0 && { targetSsim: video?.targetSsim }),
+    ...(video?.maxBitrateBps !== undefined && { maxBitrateBps: video.maxBitrateBps }),
   };
 }
 
-function withAudioDefaults(audio: AudioEncoding | undefined, container: Container): AudioEncoding {
+export function withAudioDefaults(
+  audio: AudioEncoding | undefined,
+  container: Container,
+): AudioEncoding {
   const encoder = audio?.encoder || (container === 'webm' ? 'libopus' : 'aac');
   const { tracks } = audio ?? {};
   return { encoder, bitrateBps: audio?.bitrateBps ?? 0, ...(tracks !== undefined && { tracks }) };
 }
 
-function faultOfVideo(video: VideoEncoding, container: Container): string | undefined {
+export function faultOfVideo(video: VideoEncoding, container: Container): string | undefined {
   const rule = encoderRule(video.encoder);
   if (rule === undefined) {
     return `video encoder ${quote(video.encoder)} is not known: use ${[...ENCODERS.keys()].join(', ')}, or one of hardware such as hevc_nvenc or h264_vaapi`;
@@ -142,7 +160,19 @@ function faultOfVideo(video: VideoEncoding, container: Container): string | unde
   if (!isWhole(video.threads, 1, MAX_THREADS)) {
     return `threads ${video.threads} is out of range: use 1 to ${MAX_THREADS}`;
   }
-  return faultOfSize(video);
+  return faultOfCeiling(video) ?? faultOfSize(video);
+}
+
+const MIN_BITRATE = 50_000;
+const MAX_BITRATE = 400_000_000;
+
+function faultOfCeiling({ encoder, maxBitrateBps = 0 }: VideoEncoding): string | undefined {
+  if (maxBitrateBps === 0) return undefined;
+  if (encoder === 'libsvtav1')
+    return `${encoder} takes no ceiling of the bit rate here: leave it out`;
+  return isWhole(maxBitrateBps, MIN_BITRATE, MAX_BITRATE)
+    ? undefined
+    : `a ceiling of ${maxBitrateBps} bits a second is out of range: use ${MIN_BITRATE} to ${MAX_BITRATE}`;
 }
 
 function faultOfSize({ width, height }: VideoEncoding): string | undefined {
@@ -153,7 +183,7 @@ function faultOfSize({ width, height }: VideoEncoding): string | undefined {
   return width * height > MAX_PIXELS ? `${width}x${height} is beyond 8K` : undefined;
 }
 
-function faultOfAudio(audio: AudioEncoding, container: Container): string | undefined {
+export function faultOfAudio(audio: AudioEncoding, container: Container): string | undefined {
   const containers = AUDIO_ENCODERS.get(audio.encoder);
   if (containers === undefined) {
     return `audio encoder ${quote(audio.encoder)} is not known: use ${[...AUDIO_ENCODERS.keys()].join(', ')}`;
@@ -186,7 +216,7 @@ function faultOfTracks({ encoder, tracks }: AudioEncoding): string | undefined {
     : `audio language ${quote(wrong)} is none: use codes such as eng, de or pt-BR`;
 }
 
-function faultOfPieceMs(pieceMs: number): string | undefined {
+export function faultOfPieceMs(pieceMs: number): string | undefined {
   return isWhole(pieceMs, MIN_PIECE_MS, MAX_PIECE_MS)
     ? undefined
     : `piece length ${pieceMs} ms is out of range: use ${MIN_PIECE_MS} to ${MAX_PIECE_MS}`;

@@ -114,6 +114,13 @@ const manifest: Arbitrary<ModelManifest> = fc.record({
   labels: texts,
   maxBatch: uint32,
 });
+const tabulated = fc.record({
+  source: text,
+  sourceBytes: uint32,
+  film: text,
+  suffix: text,
+  refused: text,
+});
 
 const taskKind: Arbitrary<TaskKind> = fc.oneof(
   variant(
@@ -137,6 +144,7 @@ const taskKind: Arbitrary<TaskKind> = fc.oneof(
     fc.record({ source: text, sound: text, coding: maybe(sound), tracks: fc.array(uint32) }),
   ),
   variant('surveyClips', survey),
+  variant('tabulate', fc.record({ films: fc.array(tabulated, { maxLength: 3 }), proofs: text })),
 );
 
 const stepOutputs = fc.record({ step: text, pattern: text });

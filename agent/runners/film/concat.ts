@@ -2,8 +2,8 @@
  * Joins chunks, audio and what else the source carries into the film. Nothing is encoded here but text
  * subtitles; the chunks' packets go in as they are.
  */
-import { access, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { access, mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { unsafeName } from '../../../kit/safe-name.ts';
 import type { ConcatTask } from '../../../proto/gen/furrow/v1/task.ts';
 import { AUDIO_NAMES } from './audio.ts';
@@ -34,9 +34,10 @@ async function concat(attempt: ConcatAttempt): Promise<void> {
     throw new FilmFault('invalid-input', `${task.film}: a film ends in .mp4, .mov, .mkv or .webm`);
   }
   const why = unsafeName(task.film);
-  if (why !== undefined || task.film.includes('/')) {
-    throw new FilmFault('invalid-input', `${task.film} cannot name a film: ${why ?? 'it has a /'}`);
+  if (why !== undefined) {
+    throw new FilmFault('invalid-input', `${task.film} cannot name a film: ${why}`);
   }
+  await mkdir(dirname(join(work.directory, task.film)), { recursive: true });
   const plan = await readPlan(work.directory);
   const chunkBytes = await refuseUnlikeChunks(attempt, plan);
   await writeFile(join(work.directory, LIST_NAME), chunkList(plan));

@@ -6,6 +6,7 @@ import type { VideoEncoding } from '../../../proto/gen/furrow/v1/task.ts';
 import { FilmFault } from './film-fault.ts';
 import { filmFrameRate } from './film-frames.ts';
 import type { FilmPlan } from './film-plan.ts';
+import { ceilingOptions } from './bitrate-ceiling.ts';
 import { fastestHardwarePreset, hardwareSettings, isHardware } from './hardware-encoders.ts';
 import { uprightFilters } from './picture.ts';
 
@@ -107,7 +108,10 @@ export function encoderSettings(
       ...(toSdr ? toneFilters(source) : []),
       `format=${pixelFormat}`,
     ],
-    ...passesOf(encoder, video, encoderOptions(encoder, video.preset, shown, threads)),
+    ...passesOf(encoder, video, [
+      ...encoderOptions(encoder, video.preset, shown, threads),
+      ...ceilingOptions(encoder, video.maxBitrateBps ?? 0),
+    ]),
     pixelFormat,
   };
 }

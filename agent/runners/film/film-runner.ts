@@ -1,6 +1,7 @@
 /** What the film runners share: what they work with, and how a FilmFault becomes a RunOutcome. */
 import { unsafeName } from '../../../kit/safe-name.ts';
 import type { Runner, RunnerContext, RunOutcome, UnitWork } from '../runner.ts';
+import { noteFault, startOfBranch } from './film-branch.ts';
 import { FilmFault } from './film-fault.ts';
 import { MediaProcess } from './media-process.ts';
 
@@ -30,10 +31,20 @@ export function filmRunner<Kind extends TaskKind['$case']>(
       const media = new MediaProcess(work, context);
       try {
         refuseUnsafeNames(task);
-        await run({ work, task, context, media });
+        const start = await startOfBranch(work, task);
+        if (start.state === 'left-out') {
+          context.log(start.why);
+          context.progress(1, 1, 'left out');
+          return { state: 'succeeded' };
+        }
+        await run({ work, task: start.task, context, media });
         return { state: 'succeeded' };
       } catch (error) {
         if (!(error instanceof FilmFault)) throw error;
+        if (await noteFault(work, task, error)) {
+          context.log(`noted: ${error.message}`);
+          return { state: 'succeeded' };
+        }
         return { state: 'failed', kind: error.kind, message: error.message };
       } finally {
         await media.close();

@@ -5,6 +5,7 @@ import { filmFrameCount } from './film-frames.ts';
 import type { FilmPlan } from './film-plan.ts';
 import type { MediaStream } from './source-facts.ts';
 
+/** `name`: of the report; default `proof.json`. */
 export async function writeProof(
   directory: string,
   film: ProvenFile,

@@ -3,10 +3,9 @@
  * its time, in the packets that the encoders vouched for; that it decodes (see `decode-proof.ts` for
  * how much of it); and that audio begins and ends where it did. Writes `proof.json`; the first finding ends the unit as `bad-output`.
  */
-import { join } from 'node:path';
 import type { Check } from '../../../kit/proof-report.ts';
-import { sha256File } from '../../../kit/sha256-file.ts';
 import type { ProveFilmTask } from '../../../proto/gen/furrow/v1/task.ts';
+import { firstFinding, provenFile } from '../proof-report.ts';
 import { readAudioFacts } from './audio-facts.ts';
 import {
   audioChecks,
@@ -45,9 +44,9 @@ async function proveFilm(attempt: ProofAttempt): Promise<void> {
   }
   const seals = await readSeals(attempt, plan);
   const known = { plan, facts: film, picture, timeBase: base, seals };
-  const [{ packets, decoded, audio }, blob] = await Promise.all([
+  const [{ packets, decoded, audio }, proven] = await Promise.all([
     readFilm(attempt, known),
-    sha256File(join(work.directory, task.film)),
+    provenFile(work.directory, task.film),
   ]);
   const leadSeconds = audioLead(task.film, audio);
   const checks: Check[] = [
@@ -64,11 +63,12 @@ async function proveFilm(attempt: ProofAttempt): Promise<void> {
   const timecode = wantedTimecode(plan, task.timecode === true);
   if (timecode !== undefined) checks.push(timecodeCheck(film, timecode));
   if (task.source !== '') checks.push(...(await carriedChecks(attempt, plan, film)));
-  const report = task.report || undefined;
-  await writeProof(work.directory, { name: task.film, ...blob }, picture, plan, checks, report);
-  const fault = checks.find((check) => check.finding !== undefined);
-  if (fault !== undefined) {
-    throw new FilmFault('bad-output', `${task.film} is not proven: ${fault.finding}`);
+  const report = task.report || task.branch?.proof || undefined;
+  await writeProof(work.directory, proven, picture, plan, checks, report);
+  for (const { finding } of checks) if (finding !== undefined) context.log(finding);
+  const finding = firstFinding(checks);
+  if (finding !== undefined) {
+    throw new FilmFault('bad-output', `${task.film} is not proven: ${finding}`);
   }
   context.progress(1, filmFrameCount(plan) * 2, `${checks.length} checks`);
 }

@@ -1,0 +1,110 @@
+import { FurrowError } from '../../../kit/furrow-error.ts';
+import type { LadderRung } from '../../../proto/gen/furrow/v1/job_service.ts';
+import type { AudioTrackChoice } from '../../../proto/gen/furrow/v1/task.ts';
+import type { File } from '../../../proto/gen/furrow/v1/step.ts';
+import { defineCommand } from '../../command.ts';
+import { checkSource } from '../../local-files.ts';
+import { audioTracks, bitsPerSecond, integerIn, numberIn, oneOf } from '../../options.ts';
+import { checkOutputOption, SUBMIT_OPTIONS, type SubmitOptions } from '../../submit-options.ts';
+
+interface LadderOptions extends SubmitOptions {
+  readonly rung?: readonly LadderRung[];
+  readonly encoder?: string;
+  readonly crf?: number;
+  readonly preset?: string;
+  readonly audio?: string;
+  readonly audioBitrate?: number;
+  readonly audioTracks?: AudioTrackChoice;
+  readonly container?: string;
+  readonly pieceSeconds?: number;
+  readonly films?: string;
+}
+
+export const ladder = defineCommand<LadderOptions>({
+  name: 'ladder',
+  summary: 'encode a film in several sizes and rates',
+  description:
+    'Encodes a film in several sizes and rates, such as 1080p, 720p and 480p. It is cut once, at the same frames for all of them; each film is proven by itself. Rungs larger than the film are left out.',
+  arguments: [{ syntax: '<file>', help: 'the film' }],
+  options: [
+    {
+      flags: '--rung <lines[:rate]>',
+      help: 'such as 720p:2.8M, at most so many bits a second; may be repeated (default: 1080p:5M, 720p:2.8M, 480p:1.4M, 360p:800k)',
+      parse: rungs,
+    },
+    {
+      flags: '--encoder <name>',
+      help: 'libx264, libx265, libsvtav1 or libvpx-vp9 (default: libx264)',
+    },
+    {
+      flags: '--crf <n>',
+      help: 'constant quality below the rate, smaller is better (default: 20)',
+      parse: integerIn(1, 63),
+    },
+    { flags: '--preset <name>', help: "the encoder's preset (default: medium)" },
+    { flags: '--audio <encoder>', help: 'aac, libopus, copy or none (default: aac)' },
+    { flags: '--audio-bitrate <rate>', help: 'such as 128k, for each track', parse: bitsPerSecond },
+    {
+      flags: '--audio-tracks <which>',
+      help: 'all, first, or languages such as eng,fra (default: all)',
+      parse: audioTracks,
+    },
+    {
+      flags: '--container <kind>',
+      help: 'mp4, mkv, webm or mov (default: mp4)',
+      parse: oneOf('mp4', 'mkv', 'webm', 'mov'),
+    },
+    {
+      flags: '--piece-seconds <s>',
+      help: 'wanted length of a piece (default: 6)',
+      parse: numberIn(0.1, 3600),
+    },
+    {
+      flags: '--films <name>',
+      help: "the films are NAME-720p.mp4 and so on (default: the source's)",
+    },
+    ...SUBMIT_OPTIONS,
+  ],
+  examples: [
+    ['furrow submit ladder film.mov -o films/', 'the usual four rungs, into a folder'],
+    ['furrow submit ladder film.mov --rung 720p:3M --rung 360p:700k --watch', 'rungs of your own'],
+  ],
+  async run([path = ''], options, context) {
+    const local = await checkSource(path);
+    await checkOutputOption(options);
+    const wanted = {
+      video: {
+        encoder: options.encoder ?? '',
+        crf: options.crf ?? 0,
+        preset: options.preset ?? '',
+        width: 0,
+        height: 0,
+        threads: 0,
+      },
+      audio: {
+        encoder: options.audio ?? '',
+        bitrateBps: options.audioBitrate ?? 0,
+        tracks: options.audioTracks,
+      },
+      name: options.films ?? '',
+      container: options.container ?? '',
+      pieceMs: Math.round((options.pieceSeconds ?? 0) * 1000),
+      rungs: [...(options.rung ?? [])],
+    };
+    const workOf = ([source]: readonly File[]) =>
+      ({ $case: 'ladder', value: { source, ...wanted } }) as const;
+    const { submitWithFiles } = await import('../../submit-job.ts');
+    return submitWithFiles([local], workOf, local.name, options, context);
+  },
+});
+
+/** `720p:2.8M`, `720p` or `720`. */
+function rungs(text: string, previous: readonly LadderRung[] | undefined): readonly LadderRung[] {
+  const [, lines, rate] = /^(\d{2,4})p?(?::(.+))?$/.exec(text) ?? [];
+  if (lines === undefined) {
+    const message = `'${text}' is not a rung, such as 720p:2.8M`;
+    throw new FurrowError('invalid', 'OPTION_INVALID', message);
+  }
+  const maxBitrateBps = rate === undefined ? 0 : bitsPerSecond(rate);
+  return [...(previous ?? []), { lines: Number(lines), maxBitrateBps }];
+}

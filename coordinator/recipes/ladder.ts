@@ -1,0 +1,125 @@
+/**
+ * The recipe `ladder`: one film in several sizes and rates. It is split once, so that the chunks of all
+ * rungs begin at the same frames; each rung is joined and proven as a film of its own. Which rungs are
+ * beyond the source is for the units to see: nothing here looks at the film.
+ */
+import { faultOfName } from '../domain/names.ts';
+import type { AudioEncoding, File, FilmBranch, StepSpec, VideoEncoding } from '../domain/task.ts';
+import { containerOf } from './codings.ts';
+import { branchSteps, type FilmChain, RESERVED, sharedSteps } from './film-chain.ts';
+import { baseName, invalid, isWhole, quote, type RecipePlan } from './recipe.ts';
+import {
+  encodeStep,
+  faultOfAudio,
+  faultOfPieceMs,
+  faultOfVideo,
+  withAudioDefaults,
+  withVideoDefaults,
+} from './transcode.ts';
+
+export interface LadderRung {
+  /** Of a 16:9 frame. */
+  readonly lines: number;
+  /** Bits a second over some seconds; 0 for none. */
+  readonly maxBitrateBps: number;
+}
+
+/** What a user asks for; absent, empty and zero fields take the defaults. */
+export interface LadderRequest {
+  readonly source?: File | undefined;
+  readonly video?: VideoEncoding | undefined;
+  readonly audio?: AudioEncoding | undefined;
+  readonly name: string;
+  readonly container: string;
+  readonly pieceMs: number;
+  readonly rungs: readonly LadderRung[];
+}
+
+/** What players on the web are usually given. */
+const USUAL_RUNGS: readonly LadderRung[] = [
+  { lines: 1080, maxBitrateBps: 5_000_000 },
+  { lines: 720, maxBitrateBps: 2_800_000 },
+  { lines: 480, maxBitrateBps: 1_400_000 },
+  { lines: 360, maxBitrateBps: 800_000 },
+];
+
+/** The length that players expect of a segment; a chunk is one. */
+const DEFAULT_PIECE_MS = 6000;
+const MAX_RUNGS = 12;
+const MIN_LINES = 96;
+const MAX_LINES = 4320;
+
+export function ladderSteps(request: LadderRequest): RecipePlan {
+  const { source } = request;
+  if (source === undefined) return invalid('source is missing: name an uploaded file');
+  const sourceFault = faultOfName(source.name);
+  if (sourceFault !== undefined) return invalid(`the source's name ${sourceFault}`);
+  if (source.sizeBytes === 0) return invalid(`${source.name} is empty`);
+  const rungs = request.rungs.length === 0 ? USUAL_RUNGS : request.rungs;
+  const container = containerOf(`film.${request.container || 'mp4'}`);
+  if (container === undefined) {
+    return invalid(`container ${quote(request.container)} is not known: use mp4, mkv, webm or mov`);
+  }
+  const name = request.name || stemOf(source.name);
+  const audio = withAudioDefaults(request.audio, container);
+  const pieceMs = request.pieceMs || DEFAULT_PIECE_MS;
+  const video = withVideoDefaults(request.video, container);
+  const fault =
+    faultOfRungs(rungs) ??
+    faultOfLadderName(name) ??
+    (video.width > 0 || video.height > 0
+      ? 'the size is each rung’s own: leave it out'
+      : undefined) ??
+    faultOfAudio(audio, container) ??
+    faultOfPieceMs(pieceMs);
+  if (fault !== undefined) return invalid(fault);
+  const lowest = Math.min(...rungs.map(({ lines }) => lines));
+  const chains: FilmChain[] = [];
+  for (const { lines, maxBitrateBps } of rungs) {
+    const own = { ...video, maxBitrateBps };
+    const rungFault = faultOfVideo(own, container);
+    if (rungFault !== undefined) return invalid(`rung ${lines}p: ${rungFault}`);
+    const film = `${name}-${lines}p.${container}`;
+    const proof = `${name}-${lines}p.proof.json`;
+    const branch: FilmBranch = { lines, always: lines === lowest, proof, noteFaults: false };
+    const chunks = encodeStep(source, own, false, branch);
+    const suffixes = { suffix: `-${lines}p`, sharedSuffix: '' };
+    chains.push({ source, film, audio, pieceMs, chunks, branch, ...suffixes });
+  }
+  return { state: 'ok', steps: allSteps(chains) };
+}
+
+function allSteps(chains: readonly FilmChain[]): readonly StepSpec[] {
+  return [...chains.slice(0, 1).flatMap(sharedSteps), ...chains.flatMap(branchSteps)];
+}
+
+function faultOfRungs(rungs: readonly LadderRung[]): string | undefined {
+  if (rungs.length > MAX_RUNGS) return `${rungs.length} rungs; the most is ${MAX_RUNGS}`;
+  const seen = new Set<number>();
+  for (const { lines } of rungs) {
+    if (!isWhole(lines, MIN_LINES, MAX_LINES) || lines % 2 !== 0) {
+      return `rung ${lines}p must be even, from ${MIN_LINES} to ${MAX_LINES} lines`;
+    }
+    if (seen.has(lines)) return `two rungs have ${lines} lines: leave one out`;
+    seen.add(lines);
+  }
+  return undefined;
+}
+
+function faultOfLadderName(name: string): string | undefined {
+  const fault = faultOfName(name);
+  if (fault !== undefined) return `the films' name ${quote(name)} ${fault}`;
+  if (name.includes('/'))
+    return `the films' name ${quote(name)} has a slash: give a name, not a path`;
+  if (name.includes('*')) return `the films' name ${quote(name)} has a *`;
+  return RESERVED.test(`${name}-`)
+    ? `the films' name ${quote(name)} is one that the farm uses`
+    : undefined;
+}
+
+/** `clips/holiday.mov` → `holiday`. */
+function stemOf(source: string): string {
+  return baseName(source)
+    .replaceAll('*', '_')
+    .replace(/(.)\.[^.]*$/, '$1');
+}

@@ -1,0 +1,79 @@
+import { describe, expect, test } from 'vitest';
+import { faultOfSteps } from '../../../../coordinator/domain/check-steps.ts';
+import { folderSteps, type FolderRequest } from '../../../../coordinator/recipes/folder.ts';
+
+const film = (name: string, sizeBytes = 1000) => ({
+  source: { name: `${name}.mov`, sha256: 'a'.repeat(64), sizeBytes },
+  film: `${name}.mp4`,
+});
+const requestFor = (...films: FolderRequest['films']): FolderRequest => ({ films, pieceMs: 0 });
+
+function stepsOf(request: FolderRequest) {
+  const plan = folderSteps(request);
+  if (plan.state !== 'ok') throw new Error(plan.message);
+  return plan.steps;
+}
+
+describe('the recipe folder', () => {
+  test('gives each film steps of its own, and a table to all', () => {
+    const steps = stepsOf(requestFor(film('a'), film('trip/a')));
+    expect(faultOfSteps(steps)).toBeUndefined();
+    expect(steps.map(({ name }) => name)).toEqual([
+      'split-0',
+      'audio-0',
+      'encode-0',
+      'concat-0',
+      'proof-0',
+      'split-1',
+      'audio-1',
+      'encode-1',
+      'concat-1',
+      'proof-1',
+      'results',
+    ]);
+    const kept = steps.flatMap(({ outputs }) => outputs.filter(({ keep }) => keep));
+    expect(kept.map(({ pattern }) => pattern)).toEqual([
+      'a.mp4',
+      'proofs/a.mp4.proof.json',
+      'trip/a.mp4',
+      'proofs/trip/a.mp4.proof.json',
+      'results.json',
+      'results.csv',
+    ]);
+  });
+
+  test('has all steps of a film note what is wrong with its source', () => {
+    const steps = stepsOf(requestFor(film('a'))).filter(({ name }) => name !== 'results');
+    for (const { task, outputs } of steps) {
+      expect(task?.kind?.value).toMatchObject({ branch: { noteFaults: true } });
+      expect(outputs).toContainEqual({ pattern: 'fault-*', keep: false, optional: true });
+      expect(outputs.every(({ optional }) => optional)).toBe(true);
+    }
+  });
+
+  test('an empty source has a line in the table and no steps', () => {
+    const steps = stepsOf(requestFor(film('a', 0)));
+    expect(steps.map(({ name }) => name)).toEqual(['results']);
+    expect(steps[0]?.task?.kind?.value).toMatchObject({ films: [{ refused: 'a.mov is empty' }] });
+  });
+
+  const many = (count: number, name: string) =>
+    requestFor(...Array.from({ length: count }, (_, i) => film(`${name}${i}`)));
+  test.each<[string, FolderRequest, RegExp]>([
+    ['no films', requestFor(), /films is empty/],
+    ['too many films', many(191, ''), /191 films; the most is 190 a job/],
+    ['too long names', many(150, 'x'.repeat(40)), /150 films .* holds, \d+ of them/],
+    ['one name twice', requestFor(film('a'), film('A')), /"a.mp4" and "A.mp4" would be one file/],
+    ['a film that is a folder', requestFor(film('a'), film('a.mp4/b')), /is a folder of/],
+    ['a film elsewhere', requestFor(film('../a')), /leaves its directory/],
+    ['a pattern', requestFor({ ...film('a'), film: '*.mp4' }), /has a \*/],
+    ['a name of the farm’s', requestFor({ ...film('a'), film: 'audio.mp4' }), /the farm itself/],
+    ['no container', requestFor({ ...film('a'), film: 'a.gif' }), /must end in .mp4/],
+    ['no source', requestFor({ film: 'a.mp4' }), /film "a.mp4" has no source/],
+  ])('refuses %s', (_what, request, message) => {
+    const plan = folderSteps(request);
+    if (plan.state === 'ok') throw new Error('it was taken');
+    expect(plan.message).toMatch(message);
+    expect(plan.message).not.toMatch(/\n/);
+  });
+});
