@@ -55,9 +55,6 @@ export const CLASS_FORMS = {
   logits: OutputForm.OUTPUT_FORM_LOGITS,
 } as const;
 
-export const MAX_SIDE = 8192;
-export const MAX_LABELS = 10_000;
-
 /** As people write it: only what counts for its kind, and what is set. */
 export function jsonOf(manifest: ModelManifest): { readonly [field: string]: unknown } {
   const { licence, origin, inputs, outputs, mean, deviation, sizeMultiple } = manifest;

@@ -92,7 +92,7 @@ function retimed(step: StepSpec, retime: Retime, model: ChosenModel, provider: s
     }
     case 'encode': {
       const { encoder = '', crf = 0, preset = '' } = kind.value.video ?? {};
-      const use = { model: model.unit, provider };
+      const use = { model: model.unit, provider: provider || 'cpu' };
       const value = { use, video: { encoder, crf, preset } };
       return {
         ...step,

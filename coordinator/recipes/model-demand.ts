@@ -4,7 +4,7 @@ import type { ChosenModel } from './models.ts';
 import { MIB, quote } from './recipe.ts';
 
 /** onnxruntime's own names. */
-export const PROVIDERS = ['cpu', 'cuda', 'tensorrt', 'dml', 'coreml', 'webgpu'] as const;
+const PROVIDERS = ['cpu', 'cuda', 'tensorrt', 'dml', 'coreml', 'webgpu'] as const;
 
 /** Onnxruntime and its process, before any picture. */
 const RUNTIME_BYTES = 256 * MIB;

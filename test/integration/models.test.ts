@@ -10,6 +10,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readCoordinatorConfig } from '../../coordinator/config.ts';
 import { startCoordinator, type RunningCoordinator } from '../../coordinator/coordinator.ts';
 import { type LineRun, runCliLine } from '../support/cli-line.ts';
+import { SubmitJobRequest } from '../../proto/gen/furrow/v1/job_service.ts';
+import { GrpcCaller, refusalOf } from '../support/grpc-calls.ts';
 import { startTestNats, type TestNats } from '../support/nats-server.ts';
 
 let nats: TestNats;
@@ -81,6 +83,29 @@ test('a model is added, listed, shown, replaced when that is said, and removed',
   expect((await models('remove', 'x4')).stdout).toBe('model x4 is removed\n');
   expect((await models('show', 'x4')).stderr).toContain('the farm has none');
   expect((await models('remove', 'x4')).stderr).toContain('no model has the name "x4"');
+});
+
+test('a job that was accepted is known by its client id, whatever became of its model', async () => {
+  const pair = { kind: 'interpolate', licence: 'MIT', pairLayout: 'split', timestep: 'scalar' };
+  await writeFile(join(home, 'pair.json'), JSON.stringify(pair));
+  const manifest = ['--manifest', join(home, 'pair.json'), '--name', 'rife'];
+  expect(await models('add', join(home, 'x4.onnx'), ...manifest)).toMatchObject({ exitCode: 0 });
+  const source = { name: 'clip.mp4', sha256: SHA256, sizeBytes: MODEL.length };
+  const caller = new GrpcCaller(coordinator.grpcAddress, nats.token);
+  const submit = (clientId: string) => {
+    const work = { $case: 'interpolate', value: { source, model: 'rife' } } as const;
+    const request = SubmitJobRequest.fromPartial({ clientId, work });
+    return caller.call(caller.jobs.submitJob.bind(caller.jobs), request);
+  };
+  try {
+    expect(await submit('once')).toMatchObject({ alreadySubmitted: false, job: { id: 'j1' } });
+    await models('remove', 'rife');
+    expect(await submit('once')).toMatchObject({ alreadySubmitted: true, job: { id: 'j1' } });
+    const line = 'the farm has no model named "rife"';
+    expect((await refusalOf(submit('twice'))).message).toContain(line);
+  } finally {
+    caller.close();
+  }
 });
 
 test('one from an address is fetched, under the name that it has there', async () => {

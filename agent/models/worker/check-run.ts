@@ -16,7 +16,7 @@ const USUAL_SIDE = 256;
 export async function checkRun(
   model: LoadedModel,
   work: CheckWork,
-  { tell, notePeak }: WorkContext,
+  context: WorkContext,
 ): Promise<void> {
   const { kind, scale } = model.manifest;
   const size = sizeOf(model, work);
@@ -26,7 +26,7 @@ export async function checkRun(
       ? await makePair(model, size)
       : await makeOne(model, size);
   const runMs = performance.now() - startMs;
-  notePeak(made.pixels, 0);
+  context.notePeak(made.pixels, 0);
   const outputs = made.outputs.map(([name, { data, dims }]) => ({
     name,
     dims,
@@ -36,7 +36,7 @@ export async function checkRun(
   if (kind === ModelKind.MODEL_KIND_UPSCALE) refuseScale(first, size, scale);
   refuseLabels(model, first);
   const value: CheckedRun = { ...size, runMs, outputs };
-  tell({ event: 'result', value });
+  context.tell({ event: 'result', value });
 }
 
 interface Made {

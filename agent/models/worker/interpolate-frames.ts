@@ -25,7 +25,7 @@ export async function interpolateFrames(
   work: InterpolateWork,
   context: WorkContext,
 ): Promise<void> {
-  const { pipes, tell } = context;
+  const { pipes } = context;
   const source = new SourceFrames(work, context);
   const maker = new FrameMaker(model, work, context);
   const { timeBase, ticks } = work.film;
@@ -48,11 +48,11 @@ export async function interpolateFrames(
     }
     pipes.write(nutFrameHeader(ticks[i]!, frame.length));
     pipes.write(frame);
-    tell({ event: 'progress', done: i + 1 });
+    context.tell({ event: 'progress', done: i + 1 });
   }
   source.readToEnd();
   const value: MadeFrames = made;
-  tell({ event: 'result', value });
+  context.tell({ event: 'result', value });
 }
 
 interface SourceFrame {
