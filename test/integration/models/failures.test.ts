@@ -177,7 +177,7 @@ test(`${FAILURES} failures leave no memory and no process behind, and say what h
   for (let done = 0; done < FAILURES; done += 4) {
     const four = [0, 1, 2, 3].map((i) => KINDS[(done + i) % KINDS.length]!);
     await Promise.all(four.map((failure) => failOnce(failure)));
-    expect(tree.running, `after ${done + 4}`).toBe(0);
+    expect({ done, running: tree.running }).toEqual({ done, running: 0 });
     collect();
     const { heapUsed, external, arrayBuffers } = process.memoryUsage();
     const files = (await readdir('/proc/self/fd')).length;
@@ -202,15 +202,16 @@ async function failOnce(failure: Failure): Promise<void> {
     () => undefined,
     (thrown: unknown) => thrown,
   );
-  expect(error, name).toBeInstanceOf(FilmFault);
-  expect((error as FilmFault).message, name).toMatch(message);
-  expect((error as FilmFault).message, name).not.toContain('\n');
-  expect((error as FilmFault).kind, name).toBe(kind);
+  if (!(error instanceof FilmFault)) throw new Error(`${name}: ${String(error)}`);
   // Neither pipes nor anything half-made.
-  expect(
-    (await readdir(directory)).filter((one) => one.startsWith('frames')),
+  const left = (await readdir(directory)).filter((one) => one.startsWith('frames'));
+  expect({ name, kind: error.kind, message: error.message, left }).toEqual({
     name,
-  ).toEqual([]);
+    kind,
+    message: expect.stringMatching(message) as string,
+    left: [],
+  });
+  expect(error.message).not.toContain('\n');
   await rm(directory, { recursive: true });
 }
 
