@@ -55,6 +55,8 @@ test.skipIf(!hasSharedModels)(
 test('HDR is refused, for models know eight bits', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'furrow-hdr-'));
   const clip = join(folder, 'hdr.mkv');
+  const source = ['-v', 'error', '-f', 'lavfi', '-i', 'testsrc2=size=64x48:rate=5'];
+  const coding = ['-frames:v', '2', '-pix_fmt', 'yuv420p10le', '-c:v', 'libx265'];
   const colour = [
     '-color_trc',
     'smpte2084',
@@ -63,19 +65,7 @@ test('HDR is refused, for models know eight bits', async () => {
     '-colorspace',
     'bt2020nc',
   ];
-  await run('ffmpeg', [
-    ...['-v', 'error', '-f', 'lavfi', '-i', 'testsrc2=size=64x48:rate=5', '-frames:v', '2'],
-    ...[
-      '-pix_fmt',
-      'yuv420p10le',
-      '-c:v',
-      'libx265',
-      '-x265-params',
-      'log-level=none',
-      ...colour,
-      clip,
-    ],
-  ]);
+  await run('ffmpeg', [source, coding, '-x265-params', 'log-level=none', colour, clip].flat());
   const file = nearestModel(2);
   const made = await chain.transcode(clip, { upscale: { model: upscaler(file), file } });
   await rm(folder, { recursive: true });
