@@ -180,8 +180,3 @@ export type WorkFault =
 /** Names of the pipes in a worker's folder, and while a unit uses them in the unit's. */
 export const PIPE_IN = 'frames.in';
 export const PIPE_OUT = 'frames.out';
-
-/** A frame's bytes. */
-export function frameBytes({ width, height }: FrameSize): number {
-  return width * height * 3;
-}

@@ -45,7 +45,8 @@ test('a film comes out twice as large, its model stays for the next piece, and e
   ]);
 
   const [worker] = workersUnder(farm, 'box');
-  expect(worker, 'kept for the next unit').toBeDefined();
+  // Kept for the next unit.
+  expect(worker).toBeDefined();
   const refused = await upscale('--model', 'twice', '--scale', '4');
   expect(refused.stderr).toContain('makes pictures 2 times as large, not 4');
   const unknown = await upscale('--model', 'thrice');
@@ -68,7 +69,7 @@ test('a film comes out twice as large, its model stays for the next piece, and e
   expect(larger.stderr).toBe('');
   for (const name of ['a.png', 'deep/b.jpg', 'c.bmp.png']) {
     const size = await probeLines(join(out, 'large', name), 'v:0', 'stream=width,height');
-    expect(size, name).toEqual(['122,94']);
+    expect({ name, size }).toEqual({ name, size: ['122,94'] });
   }
   expect(await probeLines(join(out, 'large/a.png'), 'v:0', 'stream=pix_fmt')).toEqual(['rgba']);
 

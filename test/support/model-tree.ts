@@ -27,7 +27,7 @@ const CHECKOUT = join(import.meta.dirname, '..', '..');
 const WORKER = join(CHECKOUT, 'dist/agent/models/worker/main.js');
 
 /** Real models, where this machine has them: they are no part of the project. */
-export const SHARED_MODELS = join(CHECKOUT, '..', 'shared', 'models');
+const SHARED_MODELS = join(CHECKOUT, '..', 'shared', 'models');
 export const hasSharedModels = existsSync(SHARED_MODELS);
 
 /** What the tests know of the real ones. */

@@ -40,7 +40,7 @@ export interface MadeModel {
 const PICTURE: readonly Dim[] = [1, 3, 'h', 'w'];
 
 /** A model's file: one input `x`, one output `y`. */
-export function onnxModel({ input = PICTURE, output, nodes, constants = [] }: MadeModel): Buffer {
+function onnxModel({ input = PICTURE, output, nodes, constants = [] }: MadeModel): Buffer {
   const graph = [
     ...nodes.map((node) => bytes(1, nodeOf(node))),
     bytes(2, Buffer.from('made')),

@@ -12,16 +12,18 @@ export interface WorkContext {
   /** Frames in and out. Opened at the first read and write, closed by whoever started the work. */
   readonly pipes: FramePipes;
   /** Says something to the agent. Progress is passed on now and then only. */
-  tell(answer: Extract<WorkerAnswer, { readonly event: 'progress' | 'smaller' | 'result' }>): void;
+  readonly tell: (
+    answer: Extract<WorkerAnswer, { readonly event: 'progress' | 'smaller' | 'result' }>,
+  ) => void;
   /**
    * So many pixels went through the model at once, while other buffers took so many bytes: what the model took
    * for a pixel is learned, and chooses the next room.
    */
-  notePeak(pixels: number, otherBytes: number): void;
+  readonly notePeak: (pixels: number, otherBytes: number) => void;
   /** So many bytes that the model made are not needed any more: they are freed now and then. */
-  noteGarbage(bytes: number): void;
+  readonly noteGarbage: (bytes: number) => void;
   /** Frees them now, as after memory ran out. */
-  collect(): void;
+  readonly collect: () => void;
 }
 
 /** Throws WorkFailure, or what onnxruntime throws. */
