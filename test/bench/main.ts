@@ -42,6 +42,9 @@ const { values } = parseArgs({
     /** Length of the clip of `film`, and how often it is encoded each way. */
     'film-seconds': { type: 'string', default: '60' },
     'film-rounds': { type: 'string', default: '3' },
+    /** Pictures that `infer` looks at, and tiny ones that it queues. */
+    pictures: { type: 'string', default: '600' },
+    tiny: { type: 'string', default: '10000' },
     /** Days and machines of `year`, and the seed that it is drawn from. */
     days: { type: 'string', default: '365' },
     boxes: { type: 'string', default: '200' },
@@ -64,6 +67,8 @@ const mebibytes = wholeNumber('mebibytes', values.mebibytes);
 const agents = values.agents.split(',').map((count) => wholeNumber('agents', count));
 const filmSeconds = wholeNumber('film-seconds', values['film-seconds']);
 const filmRounds = wholeNumber('film-rounds', values['film-rounds']);
+const pictures = wholeNumber('pictures', values.pictures);
+const tiny = wholeNumber('tiny', values.tiny);
 const year = {
   seed: wholeNumber('seed', values.seed),
   days: wholeNumber('days', values.days),
@@ -78,7 +83,7 @@ const PARTS: Readonly<Record<string, () => Promise<Figure[]>>> = {
   blobs: () => measureBlobs(options, mebibytes),
   agents: () => measureAgents(options, agents),
   film: () => measureFilm(options, filmSeconds, filmRounds),
-  infer: () => measureInfer(options),
+  infer: () => measureInfer(options, pictures, tiny),
   recovery: () => measureRecovery(options),
   placement: measurePlacement,
   year: () => measureYear(year),
