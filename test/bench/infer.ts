@@ -21,32 +21,35 @@ import { atLeast, atMost, type Figure, percentile, plain } from './figure.ts';
 import { ending } from './open-ends.ts';
 import { exitOf } from './processes.ts';
 
-const PICTURES = 600;
 const ROUNDS = 2;
 const REACH_SHARE = 0.9;
-const TINY = 10_000;
 const REACH_QUEUED_MS = 100;
 const SIDE = 416;
 
-export async function measureInfer(options: BenchOptions): Promise<Figure[]> {
+/** `pictures` are looked at, `tiny` ones only queued. */
+export async function measureInfer(
+  options: BenchOptions,
+  pictures: number,
+  tiny: number,
+): Promise<Figure[]> {
   const folder = await mkdtemp(join(tmpdir(), 'furrow-bench-infer-'));
   const removeFolder = ending(() => rm(folder, { recursive: true, force: true }));
   const farm = await BenchFarm.start(options);
   try {
-    const queuedMs = await queueTiny(farm, join(folder, 'tiny'));
+    const queuedMs = await queueTiny(farm, join(folder, 'tiny'), tiny);
     const figures = [atMost('infer.queued', queuedMs, 'ms', REACH_QUEUED_MS)];
     if (!hasSharedPhotos) return figures;
     await farm.addAgents(['only'], ['--cpus', '1']);
-    return [...figures, ...(await againstBare(farm, folder))];
+    return [...figures, ...(await againstBare(farm, folder, pictures))];
   } finally {
     await farm.close();
     await removeFolder();
   }
 }
 
-async function againstBare(farm: BenchFarm, folder: string): Promise<Figure[]> {
+async function againstBare(farm: BenchFarm, folder: string, pictures: number): Promise<Figure[]> {
   await addYolox(farm);
-  await makePictures(join(folder, 'pictures'));
+  await makePictures(join(folder, 'pictures'), pictures);
   const list = await upload(farm, join(folder, 'pictures'));
   // The first one loads the model, as no later one does.
   await look(farm, list, 'warm-up', folder);
@@ -56,8 +59,8 @@ async function againstBare(farm: BenchFarm, folder: string): Promise<Figure[]> {
   const rates: { farmed: number; bare: number; units: number }[] = [];
   for (let round = 0; round < ROUNDS; round += 1) {
     const startMs = performance.now();
-    for (let n = 0; n < PICTURES / 3; n += 1) await bare.run(input);
-    const bareRate = (PICTURES / 3 / (performance.now() - startMs)) * 1000;
+    for (let n = 0; n < pictures; n += 1) await bare.run(input);
+    const bareRate = (pictures / (performance.now() - startMs)) * 1000;
     rates.push({ bare: bareRate, ...(await look(farm, list, `round-${round}`, folder)) });
   }
   const median = (of: 'farmed' | 'bare' | 'units'): number =>
@@ -117,9 +120,9 @@ function submit(farm: BenchFarm, value: List, name: string) {
 }
 
 /** Milliseconds from a submit of many to its answer. */
-async function queueTiny(farm: BenchFarm, folder: string): Promise<number> {
+async function queueTiny(farm: BenchFarm, folder: string, tiny: number): Promise<number> {
   await mkdir(folder);
-  for (let n = 0; n < TINY; n += 1) {
+  for (let n = 0; n < tiny; n += 1) {
     await writeFile(join(folder, `${String(n).padStart(6, '0')}.png`), `tiny picture ${n}`);
   }
   const space = await upload(farm, folder);
@@ -172,9 +175,9 @@ async function addYolox(farm: BenchFarm): Promise<void> {
   await farm.client.call(models.addModel.bind(models), request);
 }
 
-async function makePictures(folder: string): Promise<void> {
+async function makePictures(folder: string, pictures: number): Promise<void> {
   await mkdir(folder);
-  const source = ['-f', 'lavfi', '-i', 'testsrc2=s=480x360:r=30', '-frames:v', String(PICTURES)];
+  const source = ['-f', 'lavfi', '-i', 'testsrc2=s=480x360:r=30', '-frames:v', String(pictures)];
   const child = spawn('ffmpeg', ['-v', 'error', ...source, join(folder, '%06d.jpg')], {
     stdio: 'inherit',
   });

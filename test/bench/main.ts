@@ -46,6 +46,9 @@ const { values } = parseArgs({
     /** Frames of `upscale`, and how often; the first time is cold. */
     'upscale-frames': { type: 'string', default: '40' },
     'upscale-rounds': { type: 'string', default: '3' },
+    /** Pictures that `infer` looks at, and tiny ones that it queues. */
+    pictures: { type: 'string', default: '600' },
+    tiny: { type: 'string', default: '10000' },
     /** Days and machines of `year`, and the seed that it is drawn from. */
     days: { type: 'string', default: '365' },
     boxes: { type: 'string', default: '200' },
@@ -70,6 +73,8 @@ const filmSeconds = wholeNumber('film-seconds', values['film-seconds']);
 const filmRounds = wholeNumber('film-rounds', values['film-rounds']);
 const upscaleFrames = wholeNumber('upscale-frames', values['upscale-frames']);
 const upscaleRounds = wholeNumber('upscale-rounds', values['upscale-rounds']);
+const pictures = wholeNumber('pictures', values.pictures);
+const tiny = wholeNumber('tiny', values.tiny);
 const year = {
   seed: wholeNumber('seed', values.seed),
   days: wholeNumber('days', values.days),
@@ -84,8 +89,8 @@ const PARTS: Readonly<Record<string, () => Promise<Figure[]>>> = {
   blobs: () => measureBlobs(options, mebibytes),
   agents: () => measureAgents(options, agents),
   film: () => measureFilm(options, filmSeconds, filmRounds),
-  infer: () => measureInfer(options),
   upscale: () => measureUpscale(options, upscaleFrames, upscaleRounds),
+  infer: () => measureInfer(options, pictures, tiny),
   recovery: () => measureRecovery(options),
   placement: measurePlacement,
   year: () => measureYear(year),

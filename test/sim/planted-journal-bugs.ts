@@ -253,7 +253,7 @@ export const JOURNAL_BUGS: readonly PlantedBug[] = [
       };
       return {};
     },
-    /^run-twice|^farm-inconsistent: job 1 is said to be/,
+    /^run-twice|^farm-inconsistent: job \d+ is said to be/,
     12,
   ),
 ];
