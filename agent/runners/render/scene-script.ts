@@ -1,7 +1,9 @@
 /**
  * What Blender is told by `--python-expr`: one constant text. Everything that differs comes in a variable as
  * JSON, so that no word of a user's ever becomes a program. It runs after the file is open and before a frame is
- * rendered; scripts inside the file do not run at all (`-Y`).
+ * rendered. Scripts inside the file do not run: `-Y` keeps Blender from most, but not from Freestyle's, whose style
+ * modules are Python, and whose parameter editor puts names of layers and line sets into a line of Python in which a
+ * backslash ends the name. Nor from shaders in OSL, which open files by themselves.
  *
  * Prints `furrow-scene: {…}`, or `furrow-fault: …` where the file cannot be rendered as it is wanted. It keeps
  * the file from writing anywhere but to its frames, and from reading what is not among the unit's files.
@@ -32,9 +34,31 @@ def files():
                 if getattr(item, 'packed_file', None) is None and item.filepath != '<builtin>':
                     yield item, item.filepath
 
+def caches():
+    for world in (s.rigidbody_world for s in bpy.data.scenes):
+        if world is not None and world.point_cache is not None:
+            yield None, world.point_cache
+    for item in bpy.data.objects:
+        owners = list(item.modifiers) + list(item.particle_systems)
+        for canvas in (getattr(owner, 'canvas_settings', None) for owner in item.modifiers):
+            owners += list(canvas.canvas_surfaces) if canvas is not None else []
+        for cache in (getattr(owner, 'point_cache', None) for owner in owners):
+            if cache is not None:
+                yield item.library, cache
+
+def all_paths():
+    ours = [bpy.utils.blend_paths(absolute=whole, packed=False, local=False) for whole in (False, True)]
+    yield from zip(*ours)
+    for library, cache in caches():
+        if cache.use_external and cache.filepath:
+            yield cache.filepath, bpy.path.abspath(cache.filepath, library=library)
+
 def check_files():
     root = os.path.realpath(os.path.dirname(bpy.data.filepath))
     outside, missing = [], []
+    for path, full in all_paths():
+        if not os.path.realpath(full).startswith(root + os.sep):
+            outside.append(path)
     for item, path in files():
         if path == '':
             continue
@@ -48,6 +72,24 @@ def check_files():
         refuse('it names files by paths of another machine: %s' % ', '.join(sorted(set(outside))[:5]))
     if missing:
         refuse('files that it names are missing: %s' % ', '.join(sorted(set(missing))[:5]))
+
+def refuse_scripts():
+    for each in bpy.data.scenes:
+        for layer in each.view_layers:
+            freestyle = layer.freestyle_settings
+            if not each.render.use_freestyle or not layer.use_freestyle:
+                continue
+            if freestyle.mode == 'SCRIPT':
+                refuse('its scene %s draws lines by scripts: choose the Parameter Editor of Freestyle' % each.name)
+            for name in [layer.name] + [lines.name for lines in freestyle.linesets]:
+                if not name.isprintable() or {34, 39, 92} & set(map(ord, name)):
+                    refuse('%s is no name for what Freestyle draws: use no quotes and no backslash' % ascii(name))
+        if each.render.engine == 'CYCLES' and getattr(each.cycles, 'shading_system', False):
+            refuse('its scene %s uses Open Shading Language, whose scripts do not run on a farm' % each.name)
+    for text in list(bpy.data.texts):
+        bpy.data.texts.remove(text)
+    for brush in bpy.data.brushes:
+        brush.icon_filepath = ''
 
 def silence_writers():
     trees = [s.node_tree for s in bpy.data.scenes if s.node_tree] + list(bpy.data.node_groups)
@@ -107,6 +149,7 @@ def main():
     strips = scene.sequence_editor.sequences_all if scene.sequence_editor else []
     if scene.camera is None and not (scene.render.use_sequencer and strips):
         refuse('its scene %s has no camera' % scene.name)
+    refuse_scripts()
     check_files()
     silence_writers()
     settle()
