@@ -80,6 +80,8 @@ def caches(scene, layer):
 
 def texts(scene, layer):
     bpy.data.texts.new('t').filepath = outside + '/t.py'
+    brush = bpy.data.brushes['Add']
+    brush.use_custom_icon, brush.icon_filepath = True, outside + '/icon.png'
 
 for make in (style_module, line_set, pictures, caches, texts):
     bpy.ops.wm.read_factory_settings()
@@ -100,6 +102,8 @@ beforeAll(() => {
   const env = { ...process.env, FOLDER: folder };
   const args = ['-b', '--factory-startup', '--python-exit-code', '9', '--python-expr', SCENES];
   execFileSync('blender', args, { env, stdio: 'ignore' });
+  // A fluid's folder is there as soon as it is named.
+  rmSync(join(folder, 'outside'), { recursive: true, force: true });
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -109,7 +113,7 @@ function render(kind: string): readonly string[] {
   const path = join(output, `${kind}.blend`);
   const { stdout } = spawnSync('blender', renderArgs(path, settings, 1, { frames: [1], output }), {
     cwd: output,
-    env: { ...process.env, ...settingsEnvironment(settings) },
+    env: { ...process.env, ...settingsEnvironment(path, settings) },
     encoding: 'utf8',
   });
   return stdout
@@ -126,10 +130,13 @@ test.skipIf(!hasBlender).each([
   expect(render(kind)).toEqual([
     expect.stringContaining(fault.replaceAll('OUT', join(folder, 'outside'))),
   ]);
-  expect(existsSync(join(folder, 'ran'))).toBe(false);
+  for (const trace of ['ran', 'outside']) expect(existsSync(join(folder, trace))).toBe(false);
 });
 
-test.skipIf(!hasBlender)('a text that lies elsewhere is no file that a frame needs', () => {
-  expect(render('texts')).toEqual([expect.stringContaining('"engine": "CYCLES"')]);
-  expect(existsSync(join(folder, 'scenes', 'frame-000001.png'))).toBe(true);
-});
+test.skipIf(!hasBlender)(
+  'a text and an icon that lie elsewhere are no files that a frame needs',
+  () => {
+    expect(render('texts')).toEqual([expect.stringContaining('"engine": "CYCLES"')]);
+    expect(existsSync(join(folder, 'scenes', 'frame-000001.png'))).toBe(true);
+  },
+);
