@@ -62,7 +62,9 @@ test.each(['scanScene', 'renderFrames'] as const)(
     const value = { file: 'a.blend', settings: undefined, frames: [], framesPerUnit: 0 };
     const task = { kind: { $case, value } } as const;
     const agents = { none: rules([]), other: rules(['cat']), mine: rules(['blender']) };
-    expect(placed(farmOf(agents), step('look', { task, demand: NO_DEMAND }))).toEqual(['mine']);
+    const look = step('look', { task, demand: NO_DEMAND });
+    expect(declaredDemand(look).attributes).toEqual(['command:blender']);
+    expect(placed(farmOf(agents), look)).toEqual(['mine']);
   },
 );
 

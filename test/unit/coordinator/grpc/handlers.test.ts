@@ -18,8 +18,8 @@ const REVOKED: Decision = {
 test('a token that is revoked while its bearer watches shows no more', async () => {
   vi.useFakeTimers({ toFake: ['performance'] });
   onTestFinished(() => void vi.useRealTimers());
-  let decision = ALLOWED;
-  const access = { authorise: () => decision };
+  let decision: Decision = ALLOWED;
+  const access = { authorise: (): Decision => decision };
   const gate = { access, log: createLog({ role: 'test', level: 'silent' }) };
   const watch = serverStreaming<object, number>(
     gate,
