@@ -6,6 +6,7 @@
 import { lstat, readdir, realpath } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import type { File } from '../proto/gen/furrow/v1/step.ts';
+import { Verdict, type CheckpointReply } from '../proto/gen/furrow/work/v1/work.ts';
 import { messageOf } from '../kit/furrow-error.ts';
 import type { Logger } from '../kit/log.ts';
 import { nameKey, unsafeName } from '../kit/safe-name.ts';
@@ -216,4 +217,18 @@ function faultOfNames(files: readonly FoundFile[]): string | undefined {
 
 function stateOf(files: readonly FoundFile[]): string {
   return files.map(({ version }) => version).join('\n');
+}
+
+/** Whatever a coordinator answers; a word that is not known is none. */
+export function checkpointVerdict({ verdict, fault }: CheckpointReply): CheckpointVerdict {
+  switch (verdict) {
+    case Verdict.VERDICT_ACCEPTED:
+      return { state: 'saved' };
+    case Verdict.VERDICT_STALE:
+      return { state: 'stale' };
+    case Verdict.VERDICT_NOTED:
+      return { state: 'refused', why: fault };
+    default:
+      return { state: 'again', missing: verdict === Verdict.VERDICT_BLOB_MISSING };
+  }
 }

@@ -14,6 +14,9 @@ import type { BoxedUnit } from './sandbox/sandbox.ts';
 /** In the unit's directory, for programs of the user's choice; never an output. */
 export const TEMPORARY_FOLDER = 'furrow-tmp';
 
+/** Of what our own runners start, what can be made to run anything: the rest (ffmpeg, ffprobe) always may. */
+const OWNERS_WORD: ReadonlySet<string> = new Set(['blender']);
+
 interface Surroundings {
   readonly environment: Readonly<Record<string, string>>;
   readonly box: BoxedUnit;
@@ -34,7 +37,9 @@ export async function unitSurroundings(unit: SurroundedUnit): Promise<Surroundin
   const { assignment, rules, directory, inputs, request } = unit;
   const { task, demand, gpuIds } = assignment;
   const command = task.kind?.$case === 'command' ? task.kind.value : undefined;
-  if (command !== undefined) checkAllowed(rules, request.program, request.environment ?? {});
+  if (command !== undefined || OWNERS_WORD.has(request.program)) {
+    checkAllowed(rules, request.program, request.environment ?? {});
+  }
   const temporary = command === undefined ? null : join(directory, TEMPORARY_FOLDER);
   if (temporary !== null) await mkdir(temporary, { recursive: true });
   const own = command === undefined ? {} : { ...rules.passed, ...namesOf(assignment) };

@@ -37,7 +37,7 @@ import type { Trust } from '../kit/trust.ts';
 import { requestTogether, respondTogether } from '../kit/send-together.ts';
 import type { ResultChannel } from './agent-core.ts';
 import type { Assignment } from './assignment.ts';
-import type { CheckpointVerdict } from './checkpoint-saver.ts';
+import { checkpointVerdict, type CheckpointVerdict } from './checkpoint-saver.ts';
 import type { CheckpointChannel, UnitTelemetry } from './executor-ports.ts';
 import { alignVerdicts, packResults } from './result-columns.ts';
 import { LogFeed, type LogBatch } from './log-feed.ts';
@@ -237,7 +237,7 @@ export class WorkPlane implements ResultChannel, CheckpointChannel, UnitTelemetr
       const bytes = Checkpoint.encode(checkpoint).finish();
       const options = { timeout: RESULT_TIMEOUT_MS };
       const answer = await this.#nats.request(checkpointSubject(agentId), bytes, options);
-      return verdictOf(CheckpointReply.decode(answer.data));
+      return checkpointVerdict(CheckpointReply.decode(answer.data));
     } catch (error) {
       log.warn({ jobId, step, unit, error: messageOf(error) }, 'a checkpoint got no answer');
       return { state: 'again', missing: false };
@@ -296,18 +296,5 @@ export class WorkPlane implements ResultChannel, CheckpointChannel, UnitTelemetr
     } finally {
       this.#logsInFlight -= 1;
     }
-  }
-}
-
-function verdictOf({ verdict, fault }: CheckpointReply): CheckpointVerdict {
-  switch (verdict) {
-    case Verdict.VERDICT_ACCEPTED:
-      return { state: 'saved' };
-    case Verdict.VERDICT_STALE:
-      return { state: 'stale' };
-    case Verdict.VERDICT_NOTED:
-      return { state: 'refused', why: fault };
-    default:
-      return { state: 'again', missing: verdict === Verdict.VERDICT_BLOB_MISSING };
   }
 }

@@ -258,6 +258,7 @@ function checkSecrets(given: z.infer<typeof settings>): void {
     const message = `--plaintext with --listen ${listen}, which reaches beyond this machine: tokens and films would travel unencrypted; leave --plaintext out`;
     throw new FurrowError('failed-precondition', 'PLAINTEXT_NOT_ALLOWED', message);
   }
+  checkNats(given);
   if ((tlsCert === undefined) !== (tlsKey === undefined)) {
     throw badUsage('--tls-cert and --tls-key go together');
   }
@@ -266,6 +267,21 @@ function checkSecrets(given: z.infer<typeof settings>): void {
   }
   if (tlsCa !== undefined && tlsCert === undefined) throw badUsage('--tls-ca goes with --tls-cert');
   if (plaintext && tlsCert !== undefined) throw badUsage('--plaintext has no use for --tls-cert');
+}
+
+/** Servers that only this machine reaches may be as they like. */
+function checkNats(given: z.infer<typeof settings>): void {
+  const { nats, natsPrivate, natsCa, natsCreds, natsTokenFile } = given;
+  const far = nats.find((url) => !isLoopback(new URL(url).hostname));
+  if (far === undefined || natsPrivate) return;
+  if (natsCa === undefined && !nats.some((url) => url.startsWith('tls://'))) {
+    const message = `--nats ${far}, which is another machine, without TLS: tokens, grants and results would travel unencrypted; use tls://`;
+    throw new FurrowError('failed-precondition', 'PLAINTEXT_NOT_ALLOWED', message);
+  }
+  if (natsCreds !== undefined || natsTokenFile !== undefined) return;
+  throw badUsage(
+    `--nats ${far} needs --nats-private, --nats-creds or --nats-token-file: the farm's own token is not for servers and agents`,
+  );
 }
 
 function parseFlags(argv: readonly string[]): Record<string, string | boolean | undefined> {

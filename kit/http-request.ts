@@ -48,7 +48,7 @@ export async function sendRequest(
   target: HttpTarget,
   { method, path, headers, body, signal, idleTimeoutMs }: HttpRequest,
 ): Promise<IncomingMessage> {
-  const url = new URL(path, target.url);
+  const url = addressIn(target, path);
   const request = (url.protocol === 'https:' ? httpsRequest : httpRequest)(url, {
     method,
     signal,
@@ -77,6 +77,23 @@ export async function sendRequest(
     if (sourceError !== undefined) throw cannotRead(sourceError);
     throw error instanceof FurrowError ? error : unreachable(target, error);
   }
+}
+
+/**
+ * Where a request goes. FurrowError unavailable when the farm says of its server what is no address, or one at which
+ * the token would go in plain text although the farm is known by its certificate.
+ */
+export function addressIn({ url: base, trust }: HttpTarget, path: string): URL {
+  const url = URL.canParse(path, base) ? new URL(path, base) : undefined;
+  const shown = JSON.stringify(base.slice(0, 200));
+  if (url?.protocol === 'https:') return url;
+  if (url?.protocol !== 'http:') {
+    const message = `the coordinator says that its files are at ${shown}, which is no http address`;
+    throw new FurrowError('unavailable', 'BLOB_URL_BAD', message);
+  }
+  if (trust?.state !== 'tls') return url;
+  const message = `the coordinator says that its files are at ${shown}, in plain text: this farm speaks TLS`;
+  throw new FurrowError('unavailable', 'BLOB_URL_PLAINTEXT', message);
 }
 
 /** Ends as the source does, with its error or without. */

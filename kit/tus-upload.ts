@@ -7,7 +7,14 @@ import { Upload, type DetailedError, type HttpStack } from 'tus-js-client';
 import { PURPOSE_HEADER, UPLOADS_PATH } from './blob-protocol.ts';
 import { readFrom } from './file-source.ts';
 import { FurrowError } from './furrow-error.ts';
-import { errorFrom, readText, sendRequest, unreachable, type HttpTarget } from './http-request.ts';
+import {
+  addressIn,
+  errorFrom,
+  readText,
+  sendRequest,
+  unreachable,
+  type HttpTarget,
+} from './http-request.ts';
 import type { BlobName } from './sha256-file.ts';
 
 /** Where begun uploads are remembered: address by digest. */
@@ -52,7 +59,7 @@ export async function uploadResumably(
     await new Promise<void>((resolve, reject) => {
       // The input is named by its path: tus-js-client hands it to `fileReader` unread.
       const upload = new Upload(Buffer.alloc(0), {
-        endpoint: new URL(UPLOADS_PATH, target.url).href,
+        endpoint: addressIn(target, UPLOADS_PATH).href,
         uploadUrl: knownUrl ?? null,
         metadata: { sha256: blob.sha256 },
         headers: options.isResult === true ? { [PURPOSE_HEADER]: 'result' } : {},

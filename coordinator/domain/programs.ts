@@ -1,10 +1,11 @@
 /**
  * Which programs an agent's owner lets units start there, and whether those have the network. What a step of
- * commands needs of that follows from its task, as attributes of its demand: `command:blender`, `network`.
+ * commands, or of Blender's, needs of that follows from its task, as attributes of its demand: `command:blender`,
+ * `network`.
  * Placement sees no more of it than whether an agent has them.
  */
 import { lacksAttributes } from './refusal.ts';
-import type { Demand, Task } from './task.ts';
+import type { Demand, Task, TaskKind } from './task.ts';
 
 export interface ProgramRules {
   /** As steps name them; `*` for any. */
@@ -18,12 +19,25 @@ const NETWORK = 'network';
 
 /** The demand, with what the task's program needs. The same one where that is nothing. */
 export function withProgram(demand: Demand, task: Task | undefined): Demand {
-  if (task?.kind?.$case !== 'command') return demand;
-  const { argv, network } = task.kind.value;
-  const needs = [`${COMMAND}${argv[0] ?? ''}`, ...(network === true ? [NETWORK] : [])];
+  const needs = needsOf(task?.kind);
   const missing = needs.filter((attribute) => !demand.attributes.includes(attribute));
   if (missing.length === 0) return demand;
   return { ...demand, attributes: [...demand.attributes, ...missing] };
+}
+
+/** Whoever submits may name such a task himself, and leave out what its recipe would demand. */
+function needsOf(task: TaskKind | undefined): readonly string[] {
+  switch (task?.$case) {
+    case 'command': {
+      const { argv, network } = task.value;
+      return [`${COMMAND}${argv[0] ?? ''}`, ...(network === true ? [NETWORK] : [])];
+    }
+    case 'scanScene':
+    case 'renderFrames':
+      return [`${COMMAND}blender`];
+    default:
+      return [];
+  }
 }
 
 /** Undefined for an attribute that is none of a program's. */

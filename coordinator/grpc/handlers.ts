@@ -26,6 +26,8 @@ export interface Gate {
 /** Sends one message; settles when the caller's flow control has room for the next. */
 export type Send<T> = (message: T) => Promise<void>;
 
+const ADMIT_AGAIN_MS = 2_000;
+
 export function unary<Request, Response>(
   gate: Gate,
   rpc: GuardedRpc,
@@ -75,7 +77,13 @@ export function serverStreaming<Request, Response>(
   return (call) => {
     const closing = new AbortController();
     call.on('cancelled', () => closing.abort());
+    let admittedMs = performance.now();
     const send: Send<Response> = async (message) => {
+      // Who watches does so for hours: a token that was revoked meanwhile, or has expired, shows no more.
+      if (performance.now() - admittedMs >= ADMIT_AGAIN_MS) {
+        admit(gate, rpc, call.metadata);
+        admittedMs = performance.now();
+      }
       if (closing.signal.aborted || call.write(message)) return;
       await drained(call, closing.signal);
     };

@@ -5,6 +5,7 @@ import {
   RetentionPolicy,
   StorageType,
   type JetStreamManager,
+  type JsMsg,
   type NatsConnection,
 } from 'nats';
 import { LogLines } from '../../proto/gen/furrow/work/v1/work.ts';
@@ -62,9 +63,8 @@ export class UnitLogs implements LogReader {
     let left = kept;
     try {
       for await (const message of messages) {
-        const lines = LogLines.decode(message.data);
-        // NATS lets an agent speak under its own name only.
-        if (message.subject.split('.')[3] === lines.agentId) yield lines;
+        const lines = linesOf(message);
+        if (lines !== undefined) yield lines;
         left -= 1;
         if (left <= 0 && !follow) return;
       }
@@ -81,5 +81,18 @@ export class UnitLogs implements LogReader {
       subjects_filter: logSubject(job, '*'),
     });
     return Object.values(state.subjects ?? {}).reduce((sum, count) => sum + count, 0);
+  }
+}
+
+/**
+ * Undefined for what no agent says of itself: NATS lets each speak under its own name only, but of any job, so that
+ * what cannot be read must not keep the lines of others from anybody.
+ */
+function linesOf({ subject, data }: Pick<JsMsg, 'subject' | 'data'>): LogLines | undefined {
+  try {
+    const lines = LogLines.decode(data);
+    return subject.split('.')[3] === lines.agentId ? lines : undefined;
+  } catch {
+    return undefined;
   }
 }

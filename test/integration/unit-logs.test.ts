@@ -26,11 +26,11 @@ async function openLogs() {
   const nats = await connect({ servers: server.url, token: server.token });
   cleanups.push(() => nats.close());
   await ensureLogStream(await nats.jetstreamManager(), 1);
+  const say = (job: string, agentId: string, bytes: Uint8Array) =>
+    nats.jetstream().publish(logSubject(job, agentId), bytes);
   const print = (job: string, text: string) =>
-    nats
-      .jetstream()
-      .publish(logSubject(job, 'agent-1'), LogLines.encode({ ...EMPTY, lines: [text] }).finish());
-  return { logs: new UnitLogs(nats), print };
+    say(job, 'agent-1', LogLines.encode({ ...EMPTY, lines: [text] }).finish());
+  return { logs: new UnitLogs(nats), print, say };
 }
 
 test('lines of one job are read to their end, and no others', async () => {
@@ -43,6 +43,18 @@ test('lines of one job are read to their end, and no others', async () => {
     seen.push(...entry.lines);
   }
   expect(seen).toEqual(['one', 'two']);
+});
+
+test('what another agent writes there keeps nobody from the lines: no message, and one in a false name', async () => {
+  const { logs, print, say } = await openLogs();
+  await say('j1', 'agent-2', Buffer.from([0x0a, 0xff, 0xff, 0xff, 0xff]));
+  await say('j1', 'agent-2', LogLines.encode({ ...EMPTY, lines: ['forged'] }).finish());
+  await print('j1', 'one');
+  const seen: string[] = [];
+  for await (const entry of logs.read('j1', false, new AbortController().signal)) {
+    seen.push(...entry.lines);
+  }
+  expect(seen).toEqual(['one']);
 });
 
 test('a job without lines has none, at once', async () => {

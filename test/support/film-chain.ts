@@ -157,7 +157,10 @@ export class FilmChain {
     for (const piece of await matching(store, 'piece-*')) {
       const name = `encode ${piece}`;
       const inputs = [
-        ...[piece, 'plan.json', 'rates.json', 'quality.json'],
+        piece,
+        'plan.json',
+        'rates.json',
+        'quality.json',
         ...(used === undefined ? [] : [MODEL_FILE]),
       ];
       const outputs = ['chunk-*', 'seal-*'];

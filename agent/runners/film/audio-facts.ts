@@ -3,10 +3,11 @@
  * ends was measured on the very samples that went to the encoder, so that nobody has to decode the
  * source's audio again.
  */
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { FilmFault } from './film-fault.ts';
+import { readFacts } from './read-facts.ts';
 
 const AUDIO_FACTS_NAME = 'audio.json';
 
@@ -44,9 +45,9 @@ export async function writeAudioFacts(directory: string, facts: AudioFacts): Pro
 
 /** Undefined when there are none: the source is silent, or an older version encoded its audio. */
 export async function readAudioFacts(directory: string): Promise<AudioFacts | undefined> {
-  const text = await readFile(join(directory, AUDIO_FACTS_NAME), 'utf8').catch(() => undefined);
-  if (text === undefined) return undefined;
-  const parsed = audioFactsSchema.safeParse(JSON.parse(text) as unknown);
+  const facts = await readFacts(directory, AUDIO_FACTS_NAME);
+  if (facts === undefined) return undefined;
+  const parsed = audioFactsSchema.safeParse(facts);
   if (!parsed.success) {
     throw new FilmFault('invalid-input', `${AUDIO_FACTS_NAME} is not of this version`);
   }

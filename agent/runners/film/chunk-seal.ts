@@ -2,10 +2,11 @@
  * `seal-00003.json`: what the encoder of a chunk vouches for. The proof holds the film against the
  * seals, so that it needs the film and not the chunks as well.
  */
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { FilmFault } from './film-fault.ts';
+import { readFacts } from './read-facts.ts';
 
 const sealSchema = z.object({
   version: z.literal(1),
@@ -32,8 +33,9 @@ export async function writeSeal(directory: string, name: string, seal: ChunkSeal
 }
 
 export async function readSeal(directory: string, name: string): Promise<ChunkSeal> {
-  const text = await readFile(join(directory, name), 'utf8').catch(() => {
+  const facts = await readFacts(directory, name);
+  if (facts === undefined) {
     throw new FilmFault('bad-output', `${name} is missing: its chunk was not vouched for`);
-  });
-  return sealSchema.parse(JSON.parse(text) as unknown);
+  }
+  return sealSchema.parse(facts);
 }

@@ -4,7 +4,7 @@
  * filter graphs and encoders' parameters, in which a colon or a comma would begin another: one that names
  * a file to read or to write. No word with such a letter passes.
  */
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Retime } from '../../../proto/gen/furrow/v1/task.ts';
@@ -12,6 +12,7 @@ import { FilmFault } from './film-fault.ts';
 import { MAX_FRAMES, MAX_SIDE_PIXELS } from './media-limits.ts';
 import { picturesEach, pictureTimeline } from './film-frames.ts';
 import { retimed, retimedCount, stretchOf } from './retime.ts';
+import { readFacts } from './read-facts.ts';
 import { unpackTimes } from './timeline.ts';
 
 export const PLAN_NAME = 'plan.json';
@@ -142,9 +143,7 @@ export async function writePlan(directory: string, plan: FilmPlan): Promise<void
 
 /** Reads and checks the plan. Throws FilmFault `invalid-input` when it contradicts itself. */
 export async function readPlan(directory: string): Promise<FilmPlan> {
-  const parsed = planSchema.safeParse(
-    JSON.parse(await readFile(join(directory, PLAN_NAME), 'utf8')) as unknown,
-  );
+  const parsed = planSchema.safeParse(await readFacts(directory, PLAN_NAME));
   if (!parsed.success) {
     throw new FilmFault('invalid-input', `${PLAN_NAME} is not a plan of this version`);
   }

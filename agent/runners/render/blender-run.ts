@@ -63,7 +63,7 @@ export async function runBlender(
         ? openArgs(path, settings, threads)
         : renderArgs(path, settings, threads, { frames, output: work.directory }),
     cwd: work.directory,
-    environment: settingsEnvironment(settings),
+    environment: settingsEnvironment(path, settings),
     onStdoutLine,
   });
   const failed = blenderFault(file, result, fault);

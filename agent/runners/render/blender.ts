@@ -1,7 +1,13 @@
 /** Blender's arguments, and what its lines and its end mean. Pure. */
 import type { RenderSettings } from '../../../proto/gen/furrow/v1/task_render.ts';
 import type { ProcessResult, RunOutcome } from '../runner.ts';
-import { FAULT_MARK, SCENE_SCRIPT, SCRIPT_FAILED, SETTINGS_VARIABLE } from './scene-script.ts';
+import {
+  FAULT_MARK,
+  LOOK_SCRIPT,
+  SCENE_SCRIPT,
+  SCRIPT_FAILED,
+  SETTINGS_VARIABLE,
+} from './scene-script.ts';
 
 const FORMATS: Readonly<Record<string, { readonly blender: string; readonly extension: string }>> =
   {
@@ -18,11 +24,11 @@ export function frameName(frame: number, format: string): string | undefined {
     : `frame-${String(frame).padStart(6, '0')}.${extension}`;
 }
 
-/** Opens the file and runs the script: the settings hold for what comes after. */
+/** Looks at the file, opens it and runs the script: the settings hold for what comes after. */
 export function openArgs(path: string, settings: RenderSettings, threads: number): string[] {
   return [
     ['-b', '--factory-startup', '-Y', '--python-exit-code', String(SCRIPT_FAILED)],
-    ['-t', String(threads), path],
+    ['-t', String(threads), '--python-expr', LOOK_SCRIPT, path],
     ...(settings.scene === '' ? [] : [['-S', settings.scene]]),
     ['--python-expr', SCENE_SCRIPT],
   ].flat();
@@ -42,8 +48,12 @@ export function renderArgs(
   ].flat();
 }
 
-export function settingsEnvironment(settings: RenderSettings): Record<string, string> {
-  return { [SETTINGS_VARIABLE]: JSON.stringify(settings) };
+/** `file`: its path, as in the arguments. */
+export function settingsEnvironment(
+  file: string,
+  settings: RenderSettings,
+): Record<string, string> {
+  return { [SETTINGS_VARIABLE]: JSON.stringify({ ...settings, file }) };
 }
 
 export type BlenderLine =

@@ -1,8 +1,9 @@
 /** `seal-film.json`: what the unit that made a film of frames vouches for. */
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { FilmFault } from '../film/film-fault.ts';
+import { readFacts } from '../film/read-facts.ts';
 
 const SEAL_NAME = 'seal-film.json';
 
@@ -24,8 +25,7 @@ export async function writeFilmSeal(directory: string, seal: FilmSeal): Promise<
 
 /** Throws FilmFault `invalid-input` where it is none. */
 export async function readFilmSeal(directory: string): Promise<FilmSeal> {
-  const text = await readFile(join(directory, SEAL_NAME), 'utf8');
-  const parsed = sealSchema.safeParse(JSON.parse(text) as unknown);
+  const parsed = sealSchema.safeParse(await readFacts(directory, SEAL_NAME));
   if (parsed.success) return parsed.data;
   throw new FilmFault('invalid-input', `${SEAL_NAME} is none of this version`);
 }

@@ -2,11 +2,12 @@
  * `scene.json`: what a scan found in a Blender file, and which frames are rendered of it. Written on one machine
  * and read on others, so that it is parsed, not believed. Pure, but for reading and writing it.
  */
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { FrameRange } from '../../../proto/gen/furrow/v1/task_render.ts';
 import { FilmFault } from '../film/film-fault.ts';
+import { readFacts } from '../film/read-facts.ts';
 
 const SCENE_NAME = 'scene.json';
 
@@ -130,14 +131,7 @@ async function read<Value>(
   name: string,
   schema: z.ZodType<Value>,
 ): Promise<Value> {
-  const text = await readFile(join(directory, name), 'utf8');
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch {
-    json = undefined;
-  }
-  const parsed = schema.safeParse(json);
+  const parsed = schema.safeParse(await readFacts(directory, name));
   if (parsed.success) return parsed.data;
   throw new FilmFault('invalid-input', `${name} is none of this version`);
 }

@@ -1,7 +1,9 @@
 /**
- * What Blender is told by `--python-expr`: one constant text. Everything that differs comes in a variable as
- * JSON, so that no word of a user's ever becomes a program. It runs after the file is open and before a frame is
- * rendered; scripts inside the file do not run at all (`-Y`).
+ * What Blender is told by `--python-expr`: constant texts. Everything that differs comes in a variable as
+ * JSON, so that no word of a user's ever becomes a program. One runs before the file is opened, one after that and
+ * before a frame is rendered. Scripts inside the file do not run: `-Y` keeps Blender from most, but not from Freestyle's, whose style
+ * modules are Python, and whose parameter editor puts names of layers and line sets into a line of Python in which a
+ * backslash ends the name. Nor from shaders in OSL, which open files by themselves.
  *
  * Prints `furrow-scene: {…}`, or `furrow-fault: …` where the file cannot be rendered as it is wanted. It keeps
  * the file from writing anywhere but to its frames, and from reading what is not among the unit's files.
@@ -12,15 +14,66 @@ export const FAULT_MARK = 'furrow-fault:';
 /** Blender's exit code when the script fails; without it a script's error ends as success. */
 export const SCRIPT_FAILED = 7;
 
-export const SCENE_SCRIPT = `
+/** What both begin with. */
+const PATHS = `
 import bpy, json, os
 
 wanted = json.loads(os.environ['${SETTINGS_VARIABLE}'])
-scene = bpy.context.scene
 
 def refuse(text):
     print('${FAULT_MARK} ' + text, flush=True)
     raise RuntimeError(text)
+
+def caches():
+    for scene in bpy.data.scenes:
+        if scene.rigidbody_world is not None and scene.rigidbody_world.point_cache is not None:
+            yield scene.library, scene.rigidbody_world.point_cache
+    for item in bpy.data.objects:
+        owners = list(item.modifiers) + list(item.particle_systems)
+        for canvas in (getattr(owner, 'canvas_settings', None) for owner in item.modifiers):
+            owners += list(canvas.canvas_surfaces) if canvas is not None else []
+        for cache in (getattr(owner, 'point_cache', None) for owner in owners):
+            if cache is not None:
+                yield item.library, cache
+
+def all_paths():
+    ours = [bpy.utils.blend_paths(absolute=whole, packed=False, local=False) for whole in (False, True)]
+    yield from zip(*ours)
+    for library, cache in caches():
+        if cache.use_external and cache.filepath:
+            yield cache.filepath, bpy.path.abspath(cache.filepath, library=library)
+
+# No frame needs these, and they may name what lies elsewhere; texts are scripts besides.
+def forget_rest():
+    for text in list(bpy.data.texts):
+        bpy.data.texts.remove(text)
+    for brush in bpy.data.brushes:
+        brush.icon_filepath = ''
+
+def refuse_outside():
+    forget_rest()
+    root = os.path.realpath(os.path.dirname(wanted['file']))
+    outside = [path for path, full in all_paths() if not os.path.realpath(full).startswith(root + os.sep)]
+    if outside:
+        refuse('it names files by paths of another machine: %s' % ', '.join(sorted(set(outside))[:5]))
+`;
+
+/**
+ * Runs before the file is opened, for Blender evaluates what it opens before any script may look, and a fluid would
+ * have written its cache by then, wherever the file says. What is only linked is not evaluated.
+ */
+export const LOOK_SCRIPT = `${PATHS}
+try:
+    with bpy.data.libraries.load(wanted['file'], link=True) as (inside, linked):
+        linked.scenes, linked.objects = list(inside.scenes), list(inside.objects)
+except (OSError, RuntimeError):
+    # Whatever it is, no Blender file: that is said when it is opened.
+    pass
+refuse_outside()
+`;
+
+export const SCENE_SCRIPT = `${PATHS}
+scene = bpy.context.scene
 
 def files():
     for image in bpy.data.images:
@@ -32,22 +85,26 @@ def files():
                 if getattr(item, 'packed_file', None) is None and item.filepath != '<builtin>':
                     yield item, item.filepath
 
-def check_files():
+def refuse_missing():
     root = os.path.realpath(os.path.dirname(bpy.data.filepath))
-    outside, missing = [], []
-    for item, path in files():
-        if path == '':
-            continue
-        full = bpy.path.abspath(path, library=item.library)
-        inside = os.path.realpath(full).startswith(root + os.sep)
-        if not inside:
-            outside.append(path)
-        elif not os.path.exists(full):
-            missing.append(os.path.relpath(full, root))
-    if outside:
-        refuse('it names files by paths of another machine: %s' % ', '.join(sorted(set(outside))[:5]))
+    paths = (bpy.path.abspath(path, library=item.library) for item, path in files() if path != '')
+    missing = [os.path.relpath(full, root) for full in map(os.path.realpath, paths) if not os.path.exists(full)]
     if missing:
         refuse('files that it names are missing: %s' % ', '.join(sorted(set(missing))[:5]))
+
+def refuse_scripts():
+    for each in bpy.data.scenes:
+        for layer in each.view_layers:
+            freestyle = layer.freestyle_settings
+            if not each.render.use_freestyle or not layer.use_freestyle:
+                continue
+            if freestyle.mode == 'SCRIPT':
+                refuse('its scene %s draws lines by scripts: choose the Parameter Editor of Freestyle' % each.name)
+            for name in [layer.name] + [lines.name for lines in freestyle.linesets]:
+                if not name.isprintable() or {34, 39, 92} & set(map(ord, name)):
+                    refuse('%s is no name for what Freestyle draws: use no quotes and no backslash' % ascii(name))
+        if each.render.engine == 'CYCLES' and getattr(each.cycles, 'shading_system', False):
+            refuse('its scene %s uses Open Shading Language, whose scripts do not run on a farm' % each.name)
 
 def silence_writers():
     trees = [s.node_tree for s in bpy.data.scenes if s.node_tree] + list(bpy.data.node_groups)
@@ -107,7 +164,9 @@ def main():
     strips = scene.sequence_editor.sequences_all if scene.sequence_editor else []
     if scene.camera is None and not (scene.render.use_sequencer and strips):
         refuse('its scene %s has no camera' % scene.name)
-    check_files()
+    refuse_scripts()
+    refuse_outside()
+    refuse_missing()
     silence_writers()
     settle()
     render = scene.render

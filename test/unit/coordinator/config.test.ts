@@ -28,6 +28,31 @@ describe('settings of the blob store', () => {
   });
 });
 
+describe('plain text', () => {
+  it.each([
+    [['--plaintext', '--listen', '0.0.0.0'], 'reaches beyond this machine'],
+    [['--nats', 'nats://10.0.0.5:4222', '--nats-token-file', 'x'], 'without TLS'],
+    [['--nats', 'nats://127.0.0.1:1,nats://nas:1', '--nats-token-file', 'x'], 'without TLS'],
+  ])('does not leave this machine: %j', (argv, why) => {
+    expect(() => read(argv)).toThrow(why);
+  });
+
+  it.each([
+    [['--plaintext', '--listen', '127.0.0.1']],
+    [['--nats', 'nats://127.0.0.1:4222']],
+    [['--nats', 'nats://[::1]:4222']],
+    [['--nats', 'nats://10.0.0.5:4222', '--nats-private']],
+    [['--nats', 'tls://10.0.0.5:4222', '--nats-token-file', 'x']],
+    [['--nats', 'tls://a:4222', '--nats-creds', 'x', '--nats-account-key', 'y']],
+  ])('is for loopback: %j is taken', (argv) => {
+    expect(() => read(argv)).not.toThrow();
+  });
+
+  it("and the farm's own token is told to no server elsewhere", () => {
+    expect(() => read(['--nats', 'tls://10.0.0.5:4222'])).toThrow('--nats-token-file');
+  });
+});
+
 describe('the time between heartbeats', () => {
   it.each([
     { ttl: 60_000, beats: 3_000 },

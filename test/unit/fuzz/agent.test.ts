@@ -5,6 +5,7 @@ import { isAbsolute, join, relative } from 'node:path';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { leasesIn } from '../../../agent/assignment.ts';
+import { checkpointVerdict } from '../../../agent/checkpoint-saver.ts';
 import { matchesPattern } from '../../../agent/collect-outputs.ts';
 import { readAgentConfig } from '../../../agent/config.ts';
 import { FARM_SEEN_FILE, FarmSeen } from '../../../agent/farm-seen.ts';
@@ -22,6 +23,7 @@ import { matchesPattern as coordinatorMatches } from '../../../coordinator/domai
 import { CoordinatorChannel } from '../../../kit/coordinator-channel.ts';
 import { LEADER_DETAIL, NOT_LEADER } from '../../../kit/coordinator-route.ts';
 import { FurrowError } from '../../../kit/furrow-error.ts';
+import { addressIn, sendRequest } from '../../../kit/http-request.ts';
 import { createLog } from '../../../kit/log.ts';
 import { unsafeName } from '../../../kit/safe-name.ts';
 import { PLAINTEXT } from '../../../kit/trust.ts';
@@ -33,11 +35,13 @@ import {
   EnrolAgentResponse,
 } from '../../../proto/gen/furrow/v1/agent_service.ts';
 import {
+  CheckpointReply,
   FileList,
   Grant,
   GrantReply,
   Reign,
   ResultReply,
+  Verdict,
 } from '../../../proto/gen/furrow/work/v1/work.ts';
 import { arbitraryMessage } from '../../support/arbitrary-message.ts';
 import {
@@ -218,6 +222,50 @@ test(
       expect(everyMs).toBeGreaterThanOrEqual(50);
       expect(everyMs).toBeLessThanOrEqual(60_000);
       natsWay(enrolment, joined, { now: enrolment.natsJwt });
+    });
+  },
+  FUZZ_TIMEOUT_MS,
+);
+
+test(
+  'where its files are said to be: the key goes nowhere without TLS, and what is no address is said to be none',
+  () => {
+    const enrolments = messages('furrow.v1.EnrolAgentResponse', EnrolAgentResponse);
+    const texts = damagedText('https://127.0.0.1:7401', 'http://a.invalid', 'file:///etc', 'a:1');
+    const urls = fc.oneof(
+      enrolments.map(({ blobUrl }) => blobUrl),
+      texts,
+    );
+    const trust = { state: 'tls', ca: 'pem' } as const;
+    neverCrashes(urls, (url) => {
+      expect(addressIn({ url, token: 'k', trust }, '/blobs/missing').protocol).toBe('https:');
+    });
+    neverCrashes(urls, (url) => {
+      expect(addressIn({ url, token: 'k' }, '/uploads').protocol).toMatch(/^https?:$/);
+    });
+  },
+  FUZZ_TIMEOUT_MS,
+);
+
+test.each([
+  ['http://127.0.0.1:1', 'BLOB_URL_PLAINTEXT'],
+  ['127.0.0.1:1', 'BLOB_URL_BAD'],
+  ['', 'BLOB_URL_BAD'],
+])('a blob that should come from %j does not', async (url, reason) => {
+  const target = { url, token: 'k', trust: { state: 'tls' } as const };
+  const request = { method: 'GET', path: '/healthz' };
+  await expect(sendRequest(target, request)).rejects.toMatchObject({ code: 'unavailable', reason });
+});
+
+test(
+  'answers to checkpoints: saved only if they say so',
+  () => {
+    const replies = messages('furrow.work.v1.CheckpointReply', CheckpointReply);
+    neverCrashes(replies, (reply) => {
+      const { state } = checkpointVerdict(reply);
+      expect(['saved', 'stale', 'again', 'refused']).toContain(state);
+      expect(state === 'saved').toBe(reply.verdict === Verdict.VERDICT_ACCEPTED);
+      expect(state === 'stale').toBe(reply.verdict === Verdict.VERDICT_STALE);
     });
   },
   FUZZ_TIMEOUT_MS,

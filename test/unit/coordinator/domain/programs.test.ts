@@ -56,6 +56,18 @@ test('one that needs the network goes where that is allowed too', () => {
   expect(placed(farmOf(agents), command('curl', true))).toEqual(['online']);
 });
 
+test.each(['scanScene', 'renderFrames'] as const)(
+  'a task %s goes where Blender is allowed',
+  ($case) => {
+    const value = { file: 'a.blend', settings: undefined, frames: [], framesPerUnit: 0 };
+    const task = { kind: { $case, value } } as const;
+    const agents = { none: rules([]), other: rules(['cat']), mine: rules(['blender']) };
+    const look = step('look', { task, demand: NO_DEMAND });
+    expect(declaredDemand(look).attributes).toEqual(['command:blender']);
+    expect(placed(farmOf(agents), look)).toEqual(['mine']);
+  },
+);
+
 test('films run everywhere', () => {
   const split = { $case: 'split', value: { source: 'a.mov', pieceMs: 0 } } as const;
   expect(placed(farmOf({ none: rules([]) }), step('split', { task: { kind: split } }))).toEqual([

@@ -1,5 +1,5 @@
 /** A plan comes from another machine: what its words could make ffmpeg do must not pass. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -75,6 +75,21 @@ test.each([
 ])('a piece named %s', async (name) => {
   const plan = { ...PLAN, pieces: [{ ...PLAN.pieces[0], name }] };
   await expect(read(plan)).rejects.toMatchObject({ kind: 'invalid-input' });
+});
+
+test('a plan that would fill the memory of the agent that reads it', async () => {
+  const file = await open(join(directory, 'plan.json'), 'w');
+  await file.truncate(49 * 1024 * 1024);
+  await file.close();
+  await expect(readPlan(directory)).rejects.toMatchObject({
+    kind: 'invalid-input',
+    message: 'plan.json has 51380224 bytes, more than any film needs',
+  });
+});
+
+test.each(['{"version":1', ''])('a plan that is no JSON: %s', async (text) => {
+  await writeFile(join(directory, 'plan.json'), text);
+  await expect(readPlan(directory)).rejects.toMatchObject({ message: 'plan.json is not JSON' });
 });
 
 test('more frames than memory has room for', async () => {

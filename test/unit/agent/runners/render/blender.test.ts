@@ -6,7 +6,7 @@ import {
   parseLine,
   renderArgs,
 } from '../../../../../agent/runners/render/blender.ts';
-import { SCENE_SCRIPT } from '../../../../../agent/runners/render/scene-script.ts';
+import { LOOK_SCRIPT, SCENE_SCRIPT } from '../../../../../agent/runners/render/scene-script.ts';
 
 const SETTINGS = {
   scene: 'Shot "2"',
@@ -28,6 +28,8 @@ test('opens the file without its scripts, and says the settings before the frame
     '7',
     '-t',
     '3',
+    '--python-expr',
+    LOOK_SCRIPT,
     '/unit/a.blend',
     '-S',
     'Shot "2"',
