@@ -72,6 +72,14 @@ export function faultOfAimedPieces(video: VideoEncoding, pieceMs: number): strin
   return `piece length ${pieceMs} ms is too short for a bitrate: use ${MIN_AIMED_PIECE_MS} or more`;
 }
 
+/** In jobs of many films, where each would need steps of its own for it. */
+export function faultOfAimForMany(video: VideoEncoding | undefined): string | undefined {
+  const { bitrateBps = 0, targetSsim = 0 } = video ?? {};
+  return bitrateBps === 0 && targetSsim === 0
+    ? undefined
+    : 'a bitrate or a target SSIM is for one film: give crf, or submit the films one by one';
+}
+
 /** `crf`: as asked for, 0 when it was not. */
 export function faultOfAim(video: VideoEncoding | undefined): string | undefined {
   const { crf = 0, bitrateBps = 0, targetSsim = 0 } = video ?? {};

@@ -5,6 +5,7 @@
 import { faultOfName, nameKey, utf8Length } from '../domain/names.ts';
 import type { AudioEncoding, File, FilmBranch, StepSpec, VideoEncoding } from '../domain/task.ts';
 import { containerOf } from './codings.ts';
+import { faultOfAimForMany } from './film-aim.ts';
 import { branchSteps, type FilmChain, RESERVED, sharedSteps } from './film-chain.ts';
 import {
   demand,
@@ -80,6 +81,7 @@ export function folderSteps(request: FolderRequest): RecipePlan {
     return invalid(`${films.length} films; the most is ${MAX_FILMS} a job: submit several jobs`);
   }
   const fault =
+    faultOfAimForMany(request.video) ??
     faultOfPieceMs(request.pieceMs || DEFAULT_PIECE_MS) ??
     faultOfNames(films) ??
     faultOfSize(films);

@@ -6,6 +6,7 @@
 import { faultOfName } from '../domain/names.ts';
 import type { AudioEncoding, File, FilmBranch, StepSpec, VideoEncoding } from '../domain/task.ts';
 import { containerOf } from './codings.ts';
+import { faultOfAimForMany } from './film-aim.ts';
 import { branchSteps, type FilmChain, RESERVED, sharedSteps } from './film-chain.ts';
 import { baseName, invalid, isWhole, quote, type RecipePlan } from './recipe.ts';
 import {
@@ -65,6 +66,7 @@ export function ladderSteps(request: LadderRequest): RecipePlan {
   const pieceMs = request.pieceMs || DEFAULT_PIECE_MS;
   const video = withVideoDefaults(request.video, container);
   const fault =
+    faultOfAimForMany(request.video) ??
     faultOfRungs(rungs) ??
     faultOfLadderName(name) ??
     (video.width > 0 || video.height > 0

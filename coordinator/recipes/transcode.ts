@@ -168,7 +168,7 @@ const MAX_BITRATE = 400_000_000;
 
 function faultOfCeiling({ encoder, maxBitrateBps = 0 }: VideoEncoding): string | undefined {
   if (maxBitrateBps === 0) return undefined;
-  if (encoder === 'libsvtav1')
+  if (encoder === 'libsvtav1' || encoderRule(encoder)?.isHardware === true)
     return `${encoder} takes no ceiling of the bit rate here: leave it out`;
   return isWhole(maxBitrateBps, MIN_BITRATE, MAX_BITRATE)
     ? undefined

@@ -14,6 +14,8 @@ function stepsOf(request: FolderRequest) {
   return plan.steps;
 }
 
+const VIDEO = { encoder: '', crf: 0, preset: '', width: 0, height: 0, threads: 0 };
+
 describe('the recipe folder', () => {
   test('gives each film steps of its own, and a table to all', () => {
     const steps = stepsOf(requestFor(film('a'), film('trip/a')));
@@ -69,6 +71,11 @@ describe('the recipe folder', () => {
     ['a pattern', requestFor({ ...film('a'), film: '*.mp4' }), /has a \*/],
     ['a name of the farm’s', requestFor({ ...film('a'), film: 'audio.mp4' }), /the farm itself/],
     ['no container', requestFor({ ...film('a'), film: 'a.gif' }), /must end in .mp4/],
+    [
+      'a likeness that each would have to look for',
+      { ...requestFor(film('a')), video: { ...VIDEO, targetSsim: 0.9 } },
+      /is for one film/,
+    ],
     ['no source', requestFor({ film: 'a.mp4' }), /film "a.mp4" has no source/],
   ])('refuses %s', (_what, request, message) => {
     const plan = folderSteps(request);

@@ -80,6 +80,12 @@ describe('the recipe ladder', () => {
       { ...rung(360, 1e6), video: { ...VIDEO, encoder: 'libsvtav1' } },
       /takes no/,
     ],
+    [
+      'a ceiling for hardware',
+      { ...rung(360, 1e6), video: { ...VIDEO, encoder: 'h264_nvenc' } },
+      /takes no/,
+    ],
+    ['a bitrate of all', { video: { ...VIDEO, bitrateBps: 1e6 } }, /is for one film/],
     ['a size', { video: { ...VIDEO, width: 320 } }, /each rung’s own/],
     ['a container', { container: 'avi' }, /container "avi" is not known/],
     ['a name that is a path', { name: 'a/b' }, /has a slash/],
