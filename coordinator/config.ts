@@ -12,6 +12,7 @@ import {
   layerSettings,
   type LayeredSettings,
   variableSource,
+  withoutSecrets,
 } from '../kit/settings-sources.ts';
 import { isLoopback } from '../kit/trust.ts';
 
@@ -272,9 +273,10 @@ function checkSecrets(given: z.infer<typeof settings>): void {
 /** Servers that only this machine reaches may be as they like. */
 function checkNats(given: z.infer<typeof settings>): void {
   const { nats, natsPrivate, natsCa, natsCreds, natsTokenFile } = given;
-  const far = nats.find((url) => !isLoopback(new URL(url).hostname));
-  if (far === undefined || natsPrivate) return;
-  if (natsCa === undefined && !nats.some((url) => url.startsWith('tls://'))) {
+  const url = nats.find((candidate) => !isLoopback(new URL(candidate).hostname));
+  if (url === undefined || natsPrivate) return;
+  const far = String(withoutSecrets(url));
+  if (natsCa === undefined && !nats.some((other) => other.startsWith('tls://'))) {
     const message = `--nats ${far}, which is another machine, without TLS: tokens, grants and results would travel unencrypted; use tls://`;
     throw new FurrowError('failed-precondition', 'PLAINTEXT_NOT_ALLOWED', message);
   }

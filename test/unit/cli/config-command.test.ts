@@ -43,14 +43,14 @@ describe('a coordinator', () => {
   test('flag, environment, file and default, with the values that count', async () => {
     const path = await configFile('coordinator', { grpcPort: 1, httpPort: 2, leaseTtlMs: 30_000 });
     const environment = { FURROW_HTTP_PORT: '3', FURROW_LEASE_TTL_MS: '20000' };
-    const flags = ['--lease-ttl-ms', '10000', '--nats', 'tls://u:p@h:1'];
+    const flags = ['--lease-ttl-ms', '10000', '--nats', 'nats://u:p@127.0.0.1:1'];
     const all = await shown(`config show --role coordinator -- ${flags.join(' ')}`, environment);
     expect(all).toMatchObject({
       home: { value: home, from: { kind: 'environment', name: 'FURROW_HOME' } },
       'grpc-port': { value: 1, from: { kind: 'file', name: path } },
       'http-port': { value: 3, from: { kind: 'environment', name: 'FURROW_HTTP_PORT' } },
       'lease-ttl-ms': { value: 10_000, from: { kind: 'flag', name: '--lease-ttl-ms' } },
-      nats: { value: ['tls://…@h:1'], from: { kind: 'flag', name: '--nats' } },
+      nats: { value: ['nats://…@127.0.0.1:1'], from: { kind: 'flag', name: '--nats' } },
       // Derived, and so nobody's word.
       'heartbeat-ms': { value: 2_000, from: { kind: 'default', name: '' } },
       token: { value: null, from: { kind: 'default' } },

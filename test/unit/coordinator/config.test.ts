@@ -50,6 +50,10 @@ describe('plain text', () => {
 
   it("and the farm's own token is told to no server elsewhere", () => {
     expect(() => read(['--nats', 'tls://10.0.0.5:4222'])).toThrow('--nats-token-file');
+    // Whoever reads the log must not read the password.
+    expect(() => read(['--nats', 'tls://u:pw@10.0.0.5:1'])).toThrow(
+      '--nats tls://…@10.0.0.5:1 needs',
+    );
   });
 });
 
