@@ -58,13 +58,15 @@ export interface CheckedChunk {
   readonly header: StreamHeader;
   readonly packets: readonly PacketHash[];
   readonly likeness: Likeness;
+  /** What the decoder of the source complained of first; undefined where it did not. */
+  readonly sourceDamage: string | undefined;
 }
 
 /** Vouches for a chunk that was checked, and removes what it was checked by. */
 export async function sealChunk(
   directory: string,
   piece: PlanPiece,
-  { frames, header, packets, likeness }: CheckedChunk,
+  { frames, header, packets, likeness, sourceDamage }: CheckedChunk,
   pixelFormat: string,
 ): Promise<void> {
   await writeSeal(directory, sealName(piece), {
@@ -77,6 +79,7 @@ export async function sealChunk(
     pixelFormat,
     meanDifference: likeness.meanDifference,
     worstDifference: likeness.worstDifference,
+    ...(sourceDamage !== undefined && { sourceDamage }),
   });
   for (const name of [SOURCE_THUMBS, CHUNK_THUMBS]) await rm(join(directory, name));
 }
@@ -169,8 +172,25 @@ async function checkFrames(
   if (likeness.fault !== undefined) {
     throw new FilmFault('bad-output', `${name}: ${likeness.fault}`);
   }
-  return { frames, header: parseStreamHeader(header), packets, likeness };
+  const sourceDamage = damageIn(encoded);
+  if (sourceDamage !== undefined) {
+    context.log(
+      `${piece.name}: the source is damaged, its decoder made up for it: ${sourceDamage}`,
+    );
+  }
+  return { frames, header: parseStreamHeader(header), packets, likeness, sourceDamage };
 }
+
+/** Encoders write to the same place; what they say is of no picture of the source. */
+function damageIn({ complaints }: Decoding): string | undefined {
+  const said = complaints.find((line) => /decod|conceal|corrupt|invalid data|damag/i.test(line));
+  // Without the `[h264 @ 0x55d4]` that ffmpeg begins with.
+  return said === undefined
+    ? undefined
+    : oneLine(said.replace(/^\[[^\]]* @ 0x[0-9a-f]+\] */, '')).slice(0, LONGEST_DAMAGE);
+}
+
+const LONGEST_DAMAGE = 200;
 
 function refuseWrongCount(
   plan: FilmPlan,

@@ -24,6 +24,8 @@ const sealSchema = z.object({
   /** Grey levels between source and chunk, over tiny copies of the frames. */
   meanDifference: z.number(),
   worstDifference: z.number(),
+  /** What the decoder of the source complained of first; absent where all was well. */
+  sourceDamage: z.string().optional(),
 });
 
 export type ChunkSeal = z.infer<typeof sealSchema>;

@@ -2,8 +2,20 @@
 import type { Check, ProvenFile } from '../../../kit/proof-report.ts';
 import { writeProof as writeReport } from '../proof-report.ts';
 import { filmFrameCount } from './film-frames.ts';
-import type { FilmPlan } from './film-plan.ts';
+import { pieceTimes, type FilmPlan } from './film-plan.ts';
 import type { MediaStream } from './source-facts.ts';
+import type { ChunkSeal } from './chunk-seal.ts';
+import { formatClock, secondsOf } from './timeline.ts';
+
+/** Frames are all there, but some show what the decoder made up: people should look at them. */
+function damageOf(plan: FilmPlan, seals: readonly ChunkSeal[]): string | undefined {
+  const damaged = seals.filter(({ sourceDamage }) => sourceDamage !== undefined);
+  const [first] = damaged;
+  const piece = plan.pieces.find(({ name }) => name === first?.piece);
+  if (first === undefined || piece === undefined) return undefined;
+  const at = secondsOf(pieceTimes(plan, piece)[0]! - plan.times.first, plan.timeBase);
+  return `in ${damaged.length} of ${seals.length} chunks, first in the one from ${formatClock(at)}: ${first.sourceDamage}`;
+}
 
 /** `name`: of the report; default `proof.json`. */
 export async function writeProof(
@@ -11,6 +23,7 @@ export async function writeProof(
   film: ProvenFile,
   picture: MediaStream,
   plan: FilmPlan,
+  seals: readonly ChunkSeal[],
   checks: readonly Check[],
   report?: string,
 ): Promise<void> {
@@ -33,6 +46,7 @@ export async function writeProof(
     },
     frames: filmFrameCount(plan),
     chunks: plan.pieces.length,
+    sourceDamage: damageOf(plan, seals),
   };
   await writeReport(directory, {
     files: [film],

@@ -64,7 +64,7 @@ async function proveFilm(attempt: ProofAttempt): Promise<void> {
   if (timecode !== undefined) checks.push(timecodeCheck(film, timecode));
   if (task.source !== '') checks.push(...(await carriedChecks(attempt, plan, film)));
   const report = task.report || task.branch?.proof || undefined;
-  await writeProof(work.directory, proven, picture, plan, checks, report);
+  await writeProof(work.directory, proven, picture, plan, seals, checks, report);
   for (const { finding } of checks) if (finding !== undefined) context.log(finding);
   const finding = firstFinding(checks);
   if (finding !== undefined) {

@@ -1,4 +1,6 @@
 /** Real ffmpeg on films of every awkward kind: exactly the source's frames, at its times, in sync. */
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   Clips,
@@ -93,6 +95,27 @@ describe('a film in chunks', () => {
       if (kind !== 'without-times') await expectSameTimes(source, result.film);
     });
   }
+
+  test('a damaged film keeps all its frames, and the proof says where its decoder made some up', async () => {
+    const bytes = await readFile(await clips.path('silent'));
+    const at = Math.floor(bytes.length / 2);
+    for (let i = at; i < at + 40; i += 1) bytes[i] = bytes[i]! ^ 0x5a;
+    const damaged = join(clips.directory, 'damaged.mp4');
+    await writeFile(damaged, bytes);
+    const { outcome, directory } = await chain.transcode(damaged);
+    expect(outcome).toEqual({ state: 'succeeded' });
+    const proof = JSON.parse(await readFile(join(directory, 'proof.json'), 'utf8')) as object;
+    expect(proof).toMatchObject({
+      ok: true,
+      frames: 75,
+      sourceDamage: expect.stringMatching(
+        /^in 1 of 3 chunks, first in the one from 00:00:01\.000: error while decod/,
+      ) as string,
+    });
+    const whole = await filmOf('silent');
+    const report = await readFile(join(whole.directory, 'proof.json'), 'utf8');
+    expect(report).not.toContain('sourceDamage');
+  });
 
   test('progress only grows and ends whole', async () => {
     const result = await filmOf('silent');
