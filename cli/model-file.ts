@@ -1,7 +1,8 @@
 /** A model's file and its manifest, looked at before anything is sent. What is in the model only agents read. */
-import { open, readFile } from 'node:fs/promises';
+import { open, readFile, type FileHandle } from 'node:fs/promises';
 import { FurrowError, messageOf } from '../kit/furrow-error.ts';
 import type { ModelManifest } from '../proto/gen/furrow/v1/model.ts';
+import { onnxLayout } from './onnx-layout.ts';
 import { readManifest } from '../proto/read-manifest.ts';
 
 const SNIFFED_BYTES = 512;
@@ -13,7 +14,7 @@ export async function checkModelFile(path: string, shown: string): Promise<void>
   try {
     const buffer = Buffer.alloc(SNIFFED_BYTES);
     const { bytesRead } = await handle.read(buffer, 0, SNIFFED_BYTES, 0);
-    const what = whatElse(buffer.subarray(0, bytesRead));
+    const what = whatElse(buffer.subarray(0, bytesRead)) ?? (await howElseLaidOut(handle));
     if (what === undefined) return;
     throw new FurrowError('invalid', 'MODEL_IS_NONE', `${shown} is no ONNX model: it is ${what}`);
   } finally {
@@ -38,6 +39,18 @@ function whatElse(start: Buffer): string | undefined {
   }
   if (start[0] === 0x1f && start[1] === 0x8b) return 'compressed (gzip); unpack it first';
   return /^[\t\r\n\x20-\x7e]+$/.test(start.toString('latin1')) ? 'text' : undefined;
+}
+
+async function howElseLaidOut(handle: FileHandle): Promise<string | undefined> {
+  const { size } = await handle.stat();
+  switch ((await onnxLayout(handle, size)).state) {
+    case 'model':
+      return undefined;
+    case 'cut-short':
+      return 'cut short; fetch it again';
+    case 'none':
+      return 'of another format; export the network to ONNX';
+  }
 }
 
 /** FurrowError: invalid MANIFEST_UNREADABLE, MANIFEST_INVALID. */

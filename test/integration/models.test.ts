@@ -21,7 +21,11 @@ let web: Server;
 let webUrl: string;
 
 /** Begins as ONNX files do: the version of the format. */
-const MODEL = Buffer.concat([Buffer.from([0x08, 0x09]), randomBytes(100_000)]);
+/** Laid out as a model is, with a graph of 100,000 bytes that nobody here reads. */
+const MODEL = Buffer.concat([
+  Buffer.from([0x08, 0x09, 0x3a, 0xa0, 0x8d, 0x06]),
+  randomBytes(100_000),
+]);
 const SHA256 = createHash('sha256').update(MODEL).digest('hex');
 const MANIFEST = { kind: 'upscale', licence: 'MIT', scale: 4, halo: 18 };
 
@@ -138,11 +142,15 @@ describe('what is no model, or another one, is refused in one line', () => {
     ['another file', () => named('x4.onnx'), ['--sha256', 'f'.repeat(64)], 'is another file'],
     ['a pointer', () => named('pointer.onnx'), [], 'a Git LFS pointer; fetch the file'],
     ['a checkpoint', () => named('net.pth'), [], 'export the network to ONNX'],
+    ['a film', () => named('film.onnx'), [], 'is no ONNX model: it is of another format'],
+    ['half a model', () => named('half.onnx'), [], 'is no ONNX model: it is cut short'],
     ['a name', () => named('x4.onnx'), ['--name', 'a b'], 'model name "a b"'],
     ['no file', () => named('none.onnx'), [], 'there is no file'],
   ])('%s', async (_what, source, more, line) => {
     const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${SHA256}\nsize 9\n`;
     await writeFile(named('pointer.onnx'), pointer);
+    await writeFile(named('film.onnx'), '\0\0\0\u0020ftypisom\0\0\u0002\0');
+    await writeFile(named('half.onnx'), MODEL.subarray(0, 50_000));
     await writeFile(named('net.pth'), 'PK\u0003\u0004 and so on');
     const run = await add(source(), ...more);
     expect(run.exitCode).not.toBe(0);
