@@ -243,7 +243,6 @@ test('credentials that were issued before a revocation open NATS no more', async
   const { stdout } = await farm.cli(['--json', 'agent', 'invite']);
   const { url } = JSON.parse(stdout) as { url: string };
   const environment = { ...process.env, FURROW_HOME: den };
-  rmSync(join(den, 'agents', 'den', 'joined.json'));
   const again = await farm.cli(['join', url, '--name', 'den'], { environment });
   expect(again).toMatchObject({ exitCode: 0 });
   joined = JSON.parse(readFileSync(join(den, 'agents', 'den', 'joined.json'), 'utf8')) as Joined;
