@@ -18,9 +18,10 @@ const LONGEST_VERSION = 100;
 export async function probeDeclaredTools(
   tools: DeclaredTools,
   environment: ToolEnvironment = {},
+  timeoutMs: number = TIMEOUT_MS,
 ): Promise<ReadonlyMap<string, ProvenTool>> {
   const proven = Object.entries(tools).map(async ([name, [program = '', ...args]]) => {
-    const answer = await askTool(program, args, TIMEOUT_MS, environment);
+    const answer = await askTool(program, args, timeoutMs, environment);
     const printed = answer.state === 'answered' ? firstLine(answer.stdout) : undefined;
     const version = printed?.slice(0, LONGEST_VERSION) ?? '';
     return [name, { trial: trialOf(answer), version }] as const;

@@ -4,10 +4,12 @@ import type { DeclaredTools } from './declared-tools.ts';
 
 const KNOWN: DeclaredTools = { blender: ['blender', '-b', '--version'] };
 
-/** The known ones that are on PATH; what the owner declares under the same name counts instead. */
-export function withKnownTools(declared: DeclaredTools): DeclaredTools {
-  const present = Object.entries(KNOWN).filter(([name]) => isInstalled(name));
-  return { ...Object.fromEntries(present), ...declared };
+/** The known ones that are on PATH, but for those that the owner declares under the same name. */
+export function knownTools(declared: DeclaredTools): DeclaredTools {
+  const present = Object.entries(KNOWN).filter(
+    ([name]) => declared[name] === undefined && isInstalled(name),
+  );
+  return Object.fromEntries(present);
 }
 
 function isInstalled(name: string): boolean {

@@ -6,7 +6,7 @@ import type { CapabilityFault } from '../../proto/gen/furrow/v1/agent_service.ts
 import type { Logger } from '../../kit/log.ts';
 import { VERSION } from '../../kit/version.ts';
 import { probeDeclaredTools, type DeclaredTools } from './declared-tools.ts';
-import { versionIn, withKnownTools } from './known-tools.ts';
+import { knownTools, versionIn } from './known-tools.ts';
 import { probeFfmpeg } from './ffmpeg-tools.ts';
 import { probeOnnx } from './onnx-providers.ts';
 import type { ToolEnvironment } from './run-tool.ts';
@@ -30,6 +30,8 @@ export interface ToolchainOptions {
   readonly changed: () => void;
   /** Between two proofs, however often one is asked for. */
   readonly pauseMs?: number;
+  /** With a tool that nobody declared, at the start. */
+  readonly firstPatienceMs?: number;
 }
 
 const PAUSE_MS = 60_000;
@@ -51,11 +53,15 @@ export class ProvenToolchain {
 
   static async start(options: ToolchainOptions): Promise<ProvenToolchain> {
     const none: Toolchain = { attributes: [], versions: {}, faults: [] };
-    const first = await prove(options, none);
+    const first = await prove(options, none, options.firstPatienceMs ?? FIRST_PATIENCE_MS);
     for (const { attribute, reason } of first.faults) {
       options.log.warn({ attribute, reason }, 'a capability does not work here');
     }
-    return new ProvenToolchain(options, first);
+    const toolchain = new ProvenToolchain(options, first);
+    // A first start from a cold disk may be slow; the agent does not wait for it.
+    if (isWithoutKnown(options, first))
+      toolchain.reprove('a tool that is installed did not answer');
+    return toolchain;
   }
 
   get current(): Toolchain {
@@ -109,14 +115,27 @@ export class ProvenToolchain {
   }
 }
 
-/** What is undecided now counts as it did before. */
-async function prove(options: ToolchainOptions, before: Toolchain): Promise<Toolchain> {
+/** Nobody asked for these tools: one that hangs must not keep the agent from all other work. */
+const FIRST_PATIENCE_MS = 10_000;
+
+function isWithoutKnown({ declared }: ToolchainOptions, { attributes }: Toolchain): boolean {
+  return Object.keys(knownTools(declared)).some((name) => !attributes.includes(`tool:${name}`));
+}
+
+/** What is undecided now counts as it did before. `patienceMs`: with known tools. */
+async function prove(
+  options: ToolchainOptions,
+  before: Toolchain,
+  patienceMs?: number,
+): Promise<Toolchain> {
   const environment = options.environment();
-  const [ffmpeg, onnx, tools] = await Promise.all([
+  const [ffmpeg, onnx, declared, known] = await Promise.all([
     proveFfmpeg(environment, before),
     probeOnnx(environment),
-    probeDeclaredTools(withKnownTools(options.declared), environment),
+    probeDeclaredTools(options.declared, environment),
+    probeDeclaredTools(knownTools(options.declared), environment, patienceMs),
   ]);
+  const tools = new Map([...known, ...declared]);
   const trials = new Map<string, Trial>(ffmpeg.trials);
   for (const [provider, trial] of onnx) trials.set(`onnx:${provider}`, trial);
   for (const [name, { trial, version }] of tools) {
