@@ -66,7 +66,7 @@ export function masterCheck(text: string, { pictures, sounds, texts }: PackageFi
       attributes.has('SUBTITLES') === texts.length > 0
     );
   });
-  const others = media.map((words) => words.get('URI')).toSorted();
+  const others = media.map((words) => words.get('URI') ?? '').toSorted();
   const renditions = [...sounds.keys(), ...texts].map((file) => playlistOf(file)).toSorted();
   const isWell =
     fit.length === variants.length &&

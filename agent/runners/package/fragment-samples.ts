@@ -10,8 +10,6 @@ export interface FragmentSamples {
   readonly from: number;
   readonly until: number;
   readonly tfdt: { readonly at: number; readonly isLarge: boolean; readonly ticks: number };
-  /** Of each list of samples: its header, and the offsets of time to show. */
-  readonly runs: readonly { readonly header: number; readonly offsets: readonly number[] }[];
 }
 
 /** `moof`: with its own header. Throws FilmFault `bad-output`. */
@@ -28,20 +26,16 @@ export function readFragment(moof: Buffer, { sampleTicks }: TrackHeader): Fragme
     const ticks = isLarge ? Number(moof.readBigUInt64BE(at)) : moof.readUInt32BE(at);
     const usual = usualTicks(moof, tfhd, sampleTicks);
     let [decode, samples, from, until] = [ticks, 0, Infinity, -Infinity];
-    const runs: { header: number; offsets: number[] }[] = [];
     for (const trun of boxesIn(moof, traf.content, traf.end)) {
       if (trun.type !== 'trun') continue;
-      const offsets: number[] = [];
       for (const sample of samplesOf(moof, trun, usual)) {
-        if (sample.offsetAt !== undefined) offsets.push(sample.offsetAt);
         from = Math.min(from, decode + sample.offset);
         until = Math.max(until, decode + sample.offset + sample.ticks);
         decode += sample.ticks;
         samples += 1;
       }
-      runs.push({ header: trun.content, offsets });
     }
-    return { samples, from, until, tfdt: { at, isLarge, ticks }, runs };
+    return { samples, from, until, tfdt: { at, isLarge, ticks } };
   });
 }
 
@@ -56,8 +50,6 @@ interface Sample {
   readonly ticks: number;
   /** From decoding to showing. */
   readonly offset: number;
-  /** Where that stands; undefined for none. */
-  readonly offsetAt: number | undefined;
 }
 
 function* samplesOf(moof: Buffer, trun: Box, usual: number): Generator<Sample> {
@@ -75,9 +67,7 @@ function* samplesOf(moof: Buffer, trun: Box, usual: number): Generator<Sample> {
     const ticks = has(0x100) ? moof.readUInt32BE(next()) : usual;
     if (has(0x200)) next();
     if (has(0x400)) next();
-    const offsetAt = has(0x800) ? next() : undefined;
-    const read = (place: number): number =>
-      isSigned ? moof.readInt32BE(place) : moof.readUInt32BE(place);
-    yield { ticks, offset: offsetAt === undefined ? 0 : read(offsetAt), offsetAt };
+    if (!has(0x800)) yield { ticks, offset: 0 };
+    else yield { ticks, offset: isSigned ? moof.readInt32BE(next()) : moof.readUInt32BE(next()) };
   }
 }

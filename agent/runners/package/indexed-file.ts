@@ -31,6 +31,8 @@ export interface IndexedFile extends TrackHeader {
 export interface IndexWishes {
   /** When the first sample of all, in order of showing, is shown. Negative: it only prepares the decoder. */
   readonly start: { readonly ticks: number; readonly timeBase: TimeBase };
+  /** From then until the last one ends; absent for what the samples say, which counts how they are decoded. */
+  readonly length?: { readonly ticks: number; readonly timeBase: TimeBase };
   /** Samples of each segment, in order; absent for one a fragment. */
   readonly segmentSamples?: readonly number[];
 }
@@ -56,42 +58,71 @@ export async function writeIndexedFile(
   const from = await open(part, 'r');
   try {
     const boxes = await fileBoxes(from, name);
-    const [ftyp, moov] = [boxNamed(boxes, 'ftyp', name), boxNamed(boxes, 'moov', name)];
-    let header = await readBox(from, moov);
-    const track = readTrackHeader(header);
+    const start = await readBox(from, boxNamed(boxes, 'ftyp', name));
+    const moov = await readBox(from, boxNamed(boxes, 'moov', name));
+    const track = readTrackHeader(moov);
     const { codec } = track;
     if (codec === undefined) throw new FilmFault('invalid-input', `${name}: ${CODINGS}`);
     const fragments = await fragmentsOf(from, boxes, track, name);
-    const clock = { num: 1, den: track.timescale };
-    const wanted = rescale(wishes.start.ticks, wishes.start.timeBase, clock);
-    const shift = wanted - firstTime(fragments);
-    const isBySamples = fragments.every(({ samples }) => hasOffsets(samples));
-    // What is shown before 0 is cut off by an edit, where samples cannot say it themselves.
-    const cut = shift < 0 && !isBySamples ? -shift : 0;
-    if (cut > 0) header = withEdit(header, cut);
-    else for (const { bytes, samples } of fragments) moveTimes(bytes, samples, shift);
-    const start = await readBox(from, ftyp);
+    const clock = clockOf(fragments, track, wishes);
+    const header = Buffer.concat([start, setTimes(moov, fragments, clock.shift)]);
     const groups = groupsOf(fragments, wishes.segmentSamples, name);
-    const headerBytes = start.length + header.length;
-    const moved = (ticks: number): number => ticks + shift;
-    const segments = segmentsOf(groups, headerBytes + indexLength(groups.length), moved, name);
-    const startTicks = Math.max(0, wanted);
+    const starts = groups.map((group) => Math.max(0, firstTime(group) + clock.shift));
+    const firstByte = header.length + indexLength(groups.length);
+    const segments = segmentsOf(groups, firstByte, [...starts, clock.end], name);
+    const startTicks = starts[0] ?? 0;
     const index = indexBox(segments, track.timescale, startTicks);
-    const to = await open(path, 'wx');
-    try {
-      await to.appendFile(Buffer.concat([start, header, index]));
-      for (const fragment of fragments) await copyFragment(from, to, fragment);
-      await to.sync();
-    } finally {
-      await to.close();
-    }
-    return { ...track, codec, headerBytes, indexBytes: index.length, startTicks, segments };
+    await writeFragments(from, path, Buffer.concat([header, index]), fragments);
+    const sizes = { headerBytes: header.length, indexBytes: index.length };
+    return { ...track, codec, ...sizes, startTicks, segments };
   } finally {
     await from.close();
   }
 }
 
 const CODINGS = 'players on the web take H.264 or HEVC with AAC: choose such encoders';
+
+/** From the fragments' times to the film's, and when its last sample ends; in the file's ticks. */
+function clockOf(
+  fragments: readonly Fragment[],
+  { timescale }: TrackHeader,
+  { start, length }: IndexWishes,
+): { readonly shift: number; readonly end: number } {
+  const clock = { num: 1, den: timescale };
+  const wanted = rescale(start.ticks, start.timeBase, clock);
+  const shift = wanted - firstTime(fragments);
+  const end =
+    length === undefined
+      ? lastTime(fragments) + shift
+      : wanted + rescale(length.ticks, length.timeBase, clock);
+  return { shift, end };
+}
+
+/**
+ * Answers the header. What only prepares a decoder, and the time from decoding to showing, is cut off by an edit:
+ * offsets below 0 would say the latter as well, but not all players add them up alike.
+ */
+function setTimes(moov: Buffer, fragments: readonly Fragment[], shift: number): Buffer {
+  if (shift < 0) return withEdit(moov, -shift);
+  for (const { bytes, samples } of fragments) moveTimes(bytes, samples, shift);
+  return moov;
+}
+
+async function writeFragments(
+  from: FileHandle,
+  path: string,
+  head: Buffer,
+  fragments: readonly Fragment[],
+): Promise<void> {
+  const to = await open(path, 'wx');
+  try {
+    await to.appendFile(head);
+    for (const fragment of fragments) await copyFragment(from, to, fragment);
+    await to.sync();
+  } finally {
+    await to.close();
+  }
+}
 
 function boxNamed(boxes: readonly Box[], type: string, name: string): Box {
   const box = boxes.find((one) => one.type === type);
@@ -120,21 +151,14 @@ async function fragmentsOf(
 const firstTime = (fragments: readonly Fragment[]): number =>
   fragments.reduce((least, { samples }) => Math.min(least, samples.from), Infinity);
 
-const hasOffsets = ({ samples, runs }: FragmentSamples): boolean =>
-  runs.reduce((sum, { offsets }) => sum + offsets.length, 0) === samples;
+const lastTime = (fragments: readonly Fragment[]): number =>
+  fragments.reduce((most, { samples }) => Math.max(most, samples.until), 0);
 
-/** Later: all of the fragment. Earlier: offsets from decoding to showing, which may be negative then. */
-function moveTimes(moof: Buffer, { tfdt, runs }: FragmentSamples, shift: number): void {
-  if (shift >= 0) {
-    const ticks = tfdt.ticks + shift;
-    if (tfdt.isLarge) moof.writeBigUInt64BE(BigInt(ticks), tfdt.at);
-    else moof.writeUInt32BE(ticks, tfdt.at);
-    return;
-  }
-  for (const { header, offsets } of runs) {
-    moof[header] = 1;
-    for (const at of offsets) moof.writeInt32BE(moof.readInt32BE(at) + shift, at);
-  }
+/** All of the fragment, to later. */
+function moveTimes(moof: Buffer, { tfdt }: FragmentSamples, shift: number): void {
+  const ticks = tfdt.ticks + shift;
+  if (tfdt.isLarge) moof.writeBigUInt64BE(BigInt(ticks), tfdt.at);
+  else moof.writeUInt32BE(ticks, tfdt.at);
 }
 
 /** Fragments of each segment; one must begin where a segment does. */
@@ -165,21 +189,20 @@ function groupsOf(
 function segmentsOf(
   groups: readonly Fragment[][],
   firstByte: number,
-  moved: (ticks: number) => number,
+  /** Of each, and the end of the last. */
+  times: readonly number[],
   name: string,
 ): Segment[] {
   if (groups.length > MAX_SEGMENTS) {
     throw new FilmFault('invalid-input', `${name} has ${groups.length} segments: make longer ones`);
   }
-  const starts = groups.map((group) => Math.max(0, moved(firstTime(group))));
-  const end = moved(groups.at(-1)!.reduce((last, { samples }) => Math.max(last, samples.until), 0));
   let start = firstByte;
   return groups.map((group, i) => {
     const bytes = group.reduce((sum, { moof, end: until }) => sum + until - moof.start, 0);
     if (bytes > MAX_SEGMENT_BYTES) {
       throw new FilmFault('invalid-input', `${name} has a segment of ${bytes} bytes: make shorter`);
     }
-    const segment = { start, bytes, ticks: (starts[i + 1] ?? end) - starts[i]! };
+    const segment = { start, bytes, ticks: times[i + 1]! - times[i]! };
     start += bytes;
     return segment;
   });

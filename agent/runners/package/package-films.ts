@@ -146,13 +146,14 @@ async function fragment(
   const { media, task, work } = attempt;
   const parts = [
     partOf(task.name, picture, [
-      ...['-video_track_timescale', String(filmTimeBase(plan).den)],
-      ...['-tag:v', picture.codec_name === 'hevc' ? 'hvc1' : 'avc1'],
-      ...['-movflags', `${FRAGMENTS}+frag_keyframe`],
+      ['-video_track_timescale', String(filmTimeBase(plan).den)],
+      ['-tag:v', picture.codec_name === 'hevc' ? 'hvc1' : 'avc1'],
+      ['-movflags', `${FRAGMENTS}+frag_keyframe`],
     ]),
     ...sounds.map((sound) =>
       partOf(task.name, sound, [
-        ...['-frag_duration', String(task.pieceMs * 1000), '-movflags', FRAGMENTS],
+        ['-frag_duration', String(task.pieceMs * 1000)],
+        ['-movflags', FRAGMENTS],
       ]),
     ),
   ];
@@ -166,7 +167,9 @@ async function fragment(
   const folder = join(work.directory, task.name);
   const segmentSamples = filmPieces(plan).map(({ frames }) => frames);
   const file = pictureFile(lines);
-  const index = await indexed(folder, picture, file, { segmentSamples });
+  const { times, timeBase, lastFrameTicks } = filmTimeline(plan);
+  const length = { ticks: times.at(-1)! - times[0]! + lastFrameTicks, timeBase };
+  const index = await indexed(folder, picture, file, { segmentSamples, length });
   const heard: IndexedFile[] = [];
   for (const [i, sound] of sounds.entries())
     heard.push(await indexed(folder, sound, soundFile(i), {}));
@@ -177,13 +180,13 @@ const partName = ({ index }: MediaStream): string => `track-${index}.part`;
 const firstName = ({ index }: MediaStream): string => `track-${index}.txt`;
 
 /** A stream of the film in fragments, and the times of its first packets by the film's clock. */
-function partOf(folder: string, stream: MediaStream, options: readonly string[]): MediaOutput[] {
+function partOf(folder: string, stream: MediaStream, options: readonly string[][]): MediaOutput[] {
   const map = ['-map', `0:${stream.index}`];
   const first = ['-frames', stream.codec_type === 'video' ? FIRST_PACKETS : '1'];
   return [
     {
       name: { file: `${folder}/${partName(stream)}` },
-      options: [...map, '-c', 'copy', ...options, ...ALONE],
+      options: [...map, '-c', 'copy', ...options.flat(), ...ALONE],
     },
     { name: { file: `${folder}/${firstName(stream)}` }, options: [...map, ...first, ...FRAMEHASH] },
   ];
@@ -193,7 +196,7 @@ async function indexed(
   folder: string,
   stream: MediaStream,
   file: string,
-  wishes: Pick<IndexWishes, 'segmentSamples'>,
+  wishes: Omit<IndexWishes, 'start'>,
 ): Promise<IndexedFile> {
   let first = Infinity;
   await takeLines(folder, firstName(stream), (line) => {

@@ -25,7 +25,11 @@ interface Element {
 /** Throws FilmFault `bad-output`. */
 export function readManifest(text: string): ReadManifest {
   const root = parse(text);
-  if (root.name !== 'MPD') throw odd('it is no MPD');
+  const isWhole = root.attributes.get('type') === 'static';
+  const profile = root.attributes.get('profiles');
+  if (root.name !== 'MPD' || !isWhole || profile !== 'urn:mpeg:dash:profile:isoff-on-demand:2011') {
+    throw odd('it is no MPD of whole files');
+  }
   const length = /^PT(\d+\.\d+)S$/.exec(root.attributes.get('mediaPresentationDuration') ?? '');
   if (length === null) throw odd('it has no duration');
   const representations = all(root, 'Representation').map((element): ReadRepresentation => {
