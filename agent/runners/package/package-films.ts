@@ -42,8 +42,7 @@ export const packageFilmsRunner = filmRunner('packageFilms', packageFilms);
 
 async function packageFilms(attempt: PackageAttempt): Promise<void> {
   const { work, task, context } = attempt;
-  const why = unsafeName(task.name);
-  if (why !== undefined) throw new FilmFault('invalid-input', `a folder's name: ${why}`);
+  refuseUnsafeFolder(task);
   const plan = await readPlan(work.directory);
   const films = await filmsThere(attempt, task.films);
   await mkdir(join(work.directory, task.name), { recursive: true });
@@ -75,6 +74,13 @@ async function packageFilms(attempt: PackageAttempt): Promise<void> {
   const frameRate = filmFrameCount(plan) / Math.max(length, 1e-6);
   const made = { seconds: start + length, frameRate, pictures, sounds, subtitles };
   await writePlaylists(attempt, made);
+}
+
+/** A coordinator checks it; what is written would follow a path wherever it leads. */
+export function refuseUnsafeFolder({ name }: { readonly name: string }): void {
+  const why = unsafeName(name);
+  if (why === undefined) return;
+  throw new FilmFault('invalid-input', `the task names a folder ${JSON.stringify(name)}: ${why}`);
 }
 
 async function writePlaylists({ work, task }: PackageAttempt, made: FilmPackage): Promise<void> {

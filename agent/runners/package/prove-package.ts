@@ -19,7 +19,7 @@ import { probeMedia, type MediaStream } from '../film/source-facts.ts';
 import { secondsOf } from '../film/timeline.ts';
 import { firstFinding, provenFile, writeProof } from '../proof-report.ts';
 import { pictureFile, soundFile, subtitleFile } from './layout.ts';
-import { filmsThere, tracksTaken } from './package-films.ts';
+import { filmsThere, refuseUnsafeFolder, tracksTaken } from './package-films.ts';
 import { addressChecks, type PackageFiles } from './address-proof.ts';
 import { readIndex, type ReadIndex } from './read-index.ts';
 
@@ -27,6 +27,7 @@ type ProofAttempt = FilmAttempt<ProvePackageTask>;
 
 export const provePackageRunner = filmRunner('provePackage', async (attempt) => {
   const { work, task, context } = attempt;
+  refuseUnsafeFolder(task);
   const plan = await readPlan(work.directory);
   const films = await filmsThere(attempt, task.films);
   const pictures = new Map<string, ReadIndex>();
