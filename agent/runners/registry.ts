@@ -36,6 +36,8 @@ import { proveResultsRunner } from './infer/prove-results.ts';
 import { upscaleImagesRunner } from './upscale/upscale-images.ts';
 import { tabulateRunner } from './film/tabulate.ts';
 import { noopRunner } from './noop.ts';
+import { packageFilmsRunner } from './package/package-films.ts';
+import { provePackageRunner } from './package/prove-package.ts';
 import { filmFramesRunner } from './render/film-frames.ts';
 import { proveRenderRunner } from './render/prove-render.ts';
 import { renderFramesRunner } from './render/render-frames.ts';
@@ -86,6 +88,8 @@ const RUNNERS: readonly Runner[] = [
   makeProxyRunner,
   joinMontageRunner,
   proveMontageRunner,
+  packageFilmsRunner,
+  provePackageRunner,
 ];
 
 export const runnerRegistry: RunnerRegistry = new Map(

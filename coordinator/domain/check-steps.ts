@@ -96,6 +96,9 @@ function namesIn(task: TaskKind): readonly string[] {
       return [task.value.film];
     case 'proveRender':
       return namesOf(task.value.film);
+    case 'packageFilms':
+    case 'provePackage':
+      return [task.value.name, ...task.value.films.map(({ film }) => film)];
     case 'command':
     case 'noop':
     case 'encode':

@@ -171,6 +171,8 @@ function workOf(kind: NonNullable<StepSpec['task']>['kind'], scratchBytes: numbe
     case 'proveSound':
     case 'takeThumbnails':
     case 'proveThumbnails':
+    case 'packageFilms':
+    case 'provePackage':
       return [kind.$case, scratchBytes];
   }
 }

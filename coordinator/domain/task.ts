@@ -9,6 +9,7 @@ import type { UpscaleTaskKind } from './upscale-tasks.ts';
 import type { InferTaskKind } from './infer-tasks.ts';
 import type { RenderTaskKind } from './render-tasks.ts';
 import type { MontageTaskKind } from './montage-tasks.ts';
+import type { PackageTaskKind } from './package-tasks.ts';
 
 export type {
   AudioEncoding,
@@ -17,6 +18,7 @@ export type {
   Retime,
   VideoEncoding,
 } from './film-tasks.ts';
+export type { PackagedFilm, Packaging } from './package-tasks.ts';
 
 export interface File {
   /** Relative: no `..`, no leading slash, no control characters. */
@@ -45,7 +47,8 @@ export type TaskKind =
   | UpscaleTaskKind
   | InferTaskKind
   | RenderTaskKind
-  | MontageTaskKind;
+  | MontageTaskKind
+  | PackageTaskKind;
 
 /** How many failed units a job bears. */
 export interface FailureRule {

@@ -4,10 +4,19 @@
  * beyond the source is for the units to see: nothing here looks at the film.
  */
 import { faultOfName } from '../domain/names.ts';
-import type { AudioEncoding, File, FilmBranch, StepSpec, VideoEncoding } from '../domain/task.ts';
+import type {
+  AudioEncoding,
+  File,
+  FilmBranch,
+  PackagedFilm,
+  Packaging,
+  StepSpec,
+  VideoEncoding,
+} from '../domain/task.ts';
 import { containerOf } from './codings.ts';
 import { faultOfAimForMany } from './film-aim.ts';
 import { branchSteps, type FilmChain, RESERVED, sharedSteps } from './film-chain.ts';
+import { faultOfPackaging, packageSteps } from './package-steps.ts';
 import { baseName, invalid, isWhole, quote, type RecipePlan } from './recipe.ts';
 import {
   encodeStep,
@@ -34,6 +43,8 @@ export interface LadderRequest {
   readonly container: string;
   readonly pieceMs: number;
   readonly rungs: readonly LadderRung[];
+  /** Absent for films alone. */
+  readonly packaging?: Packaging | undefined;
 }
 
 /** What players on the web are usually given. */
@@ -51,7 +62,7 @@ const MIN_LINES = 96;
 const MAX_LINES = 4320;
 
 export function ladderSteps(request: LadderRequest): RecipePlan {
-  const { source } = request;
+  const { source, packaging } = request;
   if (source === undefined) return invalid('source is missing: name an uploaded file');
   const sourceFault = faultOfName(source.name);
   if (sourceFault !== undefined) return invalid(`the source's name ${sourceFault}`);
@@ -73,10 +84,12 @@ export function ladderSteps(request: LadderRequest): RecipePlan {
       ? 'the size is each rung’s own: leave it out'
       : undefined) ??
     faultOfAudio(audio, container) ??
-    faultOfPieceMs(pieceMs);
+    faultOfPieceMs(pieceMs) ??
+    (packaging && faultOfPackaging(packaging, name, container, video, audio.encoder));
   if (fault !== undefined) return invalid(fault);
   const lowest = Math.min(...rungs.map(({ lines }) => lines));
   const chains: FilmChain[] = [];
+  const films: PackagedFilm[] = [];
   for (const { lines, maxBitrateBps } of rungs) {
     const own = { ...video, maxBitrateBps };
     const rungFault = faultOfVideo(own, container);
@@ -86,9 +99,14 @@ export function ladderSteps(request: LadderRequest): RecipePlan {
     const branch: FilmBranch = { lines, always: lines === lowest, proof, noteFaults: false };
     const chunks = encodeStep(source, own, false, branch);
     const suffixes = { suffix: `-${lines}p`, sharedSuffix: '' };
+    films.push({ film, lines });
     chains.push({ source, film, audio, pieceMs, chunks, branch, ...suffixes });
   }
-  return { state: 'ok', steps: allSteps(chains) };
+  const packages =
+    packaging === undefined
+      ? []
+      : packageSteps({ name, packaging, films, pieceMs, sourceBytes: source.sizeBytes });
+  return { state: 'ok', steps: [...allSteps(chains), ...packages] };
 }
 
 function allSteps(chains: readonly FilmChain[]): readonly StepSpec[] {

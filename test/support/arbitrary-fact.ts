@@ -122,6 +122,12 @@ const tabulated = fc.record({
   refused: text,
 });
 
+const packaged = {
+  name: text,
+  films: fc.array(fc.record({ film: text, lines: uint32 }), { maxLength: 3 }),
+  packaging: maybe(fc.record({ hls: fc.boolean(), dash: fc.boolean() })),
+};
+
 const taskKind: Arbitrary<TaskKind> = fc.oneof(
   variant(
     'command',
@@ -144,6 +150,8 @@ const taskKind: Arbitrary<TaskKind> = fc.oneof(
     fc.record({ source: text, sound: text, coding: maybe(sound), tracks: fc.array(uint32) }),
   ),
   variant('surveyClips', survey),
+  variant('packageFilms', fc.record({ ...packaged, pieceMs: uint32 })),
+  variant('provePackage', fc.record(packaged)),
   variant('tabulate', fc.record({ films: fc.array(tabulated, { maxLength: 3 }), proofs: text })),
 );
 

@@ -106,9 +106,12 @@ async function runUnit(
   const outcome = await runner.run(unitWork(directory, kind, step.name, item), chain.context(log));
   if (outcome.state === 'succeeded') {
     for (const { pattern, optional } of step.outputs) {
-      const names = (await readdir(directory)).filter((name) => matchesPattern(name, pattern));
+      const names = (await readdir(directory, { recursive: true })).filter((name) =>
+        matchesPattern(name, pattern),
+      );
       if (names.length === 0 && !optional) throw new Error(`${step.name} left no ${pattern}`);
       for (const name of names) {
+        await mkdir(dirname(join(store, step.name, name)), { recursive: true });
         await copyFile(join(directory, name), join(store, step.name, name));
         made.get(step.name)!.push(name);
       }

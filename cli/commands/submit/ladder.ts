@@ -1,5 +1,6 @@
 import { FurrowError } from '../../../kit/furrow-error.ts';
 import type { LadderRung } from '../../../proto/gen/furrow/v1/job_service.ts';
+import type { Packaging } from '../../../proto/gen/furrow/v1/task_package.ts';
 import type { AudioTrackChoice } from '../../../proto/gen/furrow/v1/task.ts';
 import type { File } from '../../../proto/gen/furrow/v1/step.ts';
 import { defineCommand } from '../../command.ts';
@@ -18,6 +19,7 @@ interface LadderOptions extends SubmitOptions {
   readonly container?: string;
   readonly pieceSeconds?: number;
   readonly films?: string;
+  readonly package?: Packaging;
 }
 
 export const ladder = defineCommand<LadderOptions>({
@@ -63,11 +65,17 @@ export const ladder = defineCommand<LadderOptions>({
       flags: '--films <name>',
       help: "the films are NAME-720p.mp4 and so on (default: the source's)",
     },
+    {
+      flags: '--package <kinds>',
+      help: 'hls, dash or hls,dash: the folder NAME besides, with playlists for players on the web',
+      parse: packaging,
+    },
     ...SUBMIT_OPTIONS,
   ],
   examples: [
     ['furrow submit ladder film.mov -o films/', 'the usual four rungs, into a folder'],
     ['furrow submit ladder film.mov --rung 720p:3M --rung 360p:700k --watch', 'rungs of your own'],
+    ['furrow submit ladder film.mov --package hls,dash -o web/', 'for players on the web besides'],
   ],
   async run([path = ''], options, context) {
     const local = await checkSource(path);
@@ -90,6 +98,7 @@ export const ladder = defineCommand<LadderOptions>({
       container: options.container ?? '',
       pieceMs: Math.round((options.pieceSeconds ?? 0) * 1000),
       rungs: [...(options.rung ?? [])],
+      packaging: options.package,
     };
     const workOf = ([source]: readonly File[]) =>
       ({ $case: 'ladder', value: { source, ...wanted } }) as const;
@@ -107,4 +116,14 @@ function rungs(text: string, previous: readonly LadderRung[] | undefined): reado
   }
   const maxBitrateBps = rate === undefined ? 0 : bitsPerSecond(rate);
   return [...(previous ?? []), { lines: Number(lines), maxBitrateBps }];
+}
+
+/** `hls,dash` or one of them. */
+function packaging(text: string): Packaging {
+  const kinds = text.split(',');
+  if (kinds.some((kind) => kind !== 'hls' && kind !== 'dash')) {
+    const message = `'${text}' is no way to package films: use hls, dash or hls,dash`;
+    throw new FurrowError('invalid', 'OPTION_INVALID', message);
+  }
+  return { hls: kinds.includes('hls'), dash: kinds.includes('dash') };
 }
