@@ -53,13 +53,17 @@ function script(name: string, text: string): void {
   chmodSync(join(folder, name), 0o755);
 }
 
-async function start(declared: Record<string, readonly string[]> = {}): Promise<ProvenToolchain> {
+async function start(
+  declared: Record<string, readonly string[]> = {},
+  firstPatienceMs?: number,
+): Promise<ProvenToolchain> {
   toolchain = await ProvenToolchain.start({
     declared,
     environment: () => ({ CUDA_VISIBLE_DEVICES: visible }),
     log: createLog({ role: 'test', level: 'silent' }),
     changed: () => (changes += 1),
     pauseMs: PAUSE_MS,
+    ...(firstPatienceMs !== undefined && { firstPatienceMs }),
   });
   return toolchain;
 }
@@ -115,6 +119,16 @@ test('after failures all is proven again, but not more often than the pause says
   expect(changes).toBe(1);
   expect(trials().filter((encoder) => encoder === 'libx264')).toHaveLength(2);
   // Nobody asks, for nobody demands it there any more: it is seen all the same.
+  script('blender', working);
+  await soon(() => expect(proven.current.attributes).toContain('tool:blender'));
+});
+
+test('a tool that nobody declared and that hangs is not waited for; it counts once it answers', async () => {
+  const working = readFileSync(join(folder, 'blender'), 'utf8');
+  script('blender', '#!/bin/bash\nexec sleep 60\n');
+  const proven = await start({}, 300);
+  expect(proven.current.attributes).toContain('encoder:libx264');
+  expect(proven.current.attributes).not.toContain('tool:blender');
   script('blender', working);
   await soon(() => expect(proven.current.attributes).toContain('tool:blender'));
 });
