@@ -16,8 +16,8 @@ export default defineConfig({
           include: ['test/unit/**/*.test.ts'],
           environment: 'node',
           pool: 'threads',
-          // Some wait for processes and timers; vitest's default would be one on a machine of two cores.
-          maxWorkers: 3,
+          // vitest's default would be one on a machine of two cores.
+          maxWorkers: 2,
           testTimeout: 10_000,
         },
       },

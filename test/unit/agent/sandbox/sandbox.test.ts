@@ -244,8 +244,8 @@ describe.skipIf(!works)('a sandbox that is to end', () => {
     argv.push('/bin/sh', '-c', ': > begun; sleep 3605; true');
     const script = "require('child_process').spawn(process.argv[1], process.argv.slice(2))";
     const agent = spawn(process.execPath, ['-e', script, ...argv]);
-    await begun();
-    expect(isRunning('3605')).toBe(true);
+    // Its shell says that it has begun before it starts the program.
+    await vi.waitFor(() => expect(isRunning('3605')).toBe(true), 10_000);
     agent.kill('SIGKILL');
     await vi.waitFor(() => expect(isRunning('3605')).toBe(false), 10_000);
   });
