@@ -15,7 +15,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { MemorySampler } from '../../../../agent/process/memory-sampler.ts';
 import { ProcessRecords } from '../../../../agent/process/process-records.ts';
 import { readProcess } from '../../../../agent/process/process-table.ts';
@@ -244,6 +244,7 @@ describe.skipIf(!works)('a sandbox that is to end', () => {
     argv.push('/bin/sh', '-c', ': > begun; sleep 3605; true');
     const script = "require('child_process').spawn(process.argv[1], process.argv.slice(2))";
     const agent = spawn(process.execPath, ['-e', script, ...argv]);
+    onTestFinished(() => void agent.kill('SIGKILL'));
     // Its shell says that it has begun before it starts the program.
     await vi.waitFor(() => expect(isRunning('3605')).toBe(true), 10_000);
     agent.kill('SIGKILL');
