@@ -24,6 +24,11 @@ export interface TransferOptions {
   readonly attempts?: number;
 }
 
+export interface DownloadOptions extends TransferOptions {
+  /** False where its digest is checked again after any restart: nothing waits for the disk. Default true. */
+  readonly isSynced?: boolean;
+}
+
 export interface UploadOptions extends TransferOptions {
   /** True when an agent hands in the result of a lease. */
   readonly isResult?: boolean;
@@ -165,7 +170,7 @@ export async function downloadBlob(
   target: HttpTarget,
   blob: BlobName,
   path: string,
-  options: TransferOptions = {},
+  options: DownloadOptions = {},
 ): Promise<void> {
   await retryingAt(target, options, async (moved) => {
     const handle = await open(path, 'a+', 0o600).then(async (file) => {
@@ -174,7 +179,7 @@ export async function downloadBlob(
     });
     try {
       await fetchRest(target, blob, path, handle, { ...options, moved });
-      await syncOrDelete(handle, path);
+      if (options.isSynced !== false) await syncOrDelete(handle, path);
     } finally {
       await handle.close();
     }

@@ -95,16 +95,17 @@ export class BlobCache {
   readonly #readying = new SharedWork<Entry>();
   readonly #inUse = new Map<string, number>();
   readonly #deleting = new Map<string, Promise<void>>();
+  /** Of all entries: asked for after each file, of which there may be a hundred thousand. */
+  #bytes = 0;
 
   constructor(options: BlobCacheOptions, entries: Map<string, Entry>) {
     this.#options = options;
     this.#entries = entries;
+    for (const { sizeBytes } of entries.values()) this.#bytes += sizeBytes;
   }
 
   get bytes(): number {
-    let bytes = 0;
-    for (const { sizeBytes } of this.#entries.values()) bytes += sizeBytes;
-    return bytes;
+    return this.#bytes;
   }
 
   has(sha256: string): boolean {
@@ -148,7 +149,7 @@ export class BlobCache {
       await mkdir(dirname(this.#pathOf(sha256)), { recursive: true });
       await placeFile(path, this.#pathOf(sha256));
       // Its digest is checked before its first use: nobody knows what happened since it was hashed.
-      this.#entries.set(sha256, { sizeBytes, verifiedMtimeMs: undefined });
+      this.#enter(sha256, { sizeBytes, verifiedMtimeMs: undefined });
     } catch (error) {
       this.#options.log.debug({ sha256, error: messageOf(error) }, 'output not cached');
     } finally {
@@ -171,12 +172,11 @@ export class BlobCache {
 
   /** Deletes the least recently used until the rest fits; skips what is in use. */
   async evict(maxBytes = this.#options.maxBytes): Promise<void> {
-    let bytes = this.bytes;
-    for (const [sha256, { sizeBytes }] of this.#entries) {
-      if (bytes <= maxBytes) return;
+    if (this.#bytes <= maxBytes) return;
+    for (const sha256 of this.#entries.keys()) {
+      if (this.#bytes <= maxBytes) return;
       const links = (await stat(this.#pathOf(sha256)).catch(() => undefined))?.nlink ?? 0;
       if (links > 1 || this.#inUse.has(sha256) || !this.#entries.has(sha256)) continue;
-      bytes -= sizeBytes;
       await this.#delete(sha256);
     }
   }
@@ -243,7 +243,7 @@ export class BlobCache {
   }
 
   async #delete(sha256: string): Promise<void> {
-    this.#entries.delete(sha256);
+    this.#leave(sha256);
     const deleting = rm(this.#pathOf(sha256), { force: true });
     this.#deleting.set(sha256, deleting);
     try {
@@ -263,8 +263,19 @@ export class BlobCache {
     const mtimeS = Math.floor(changedMs / 1000);
     await utimes(this.#pathOf(sha256), Date.now() / 1000, mtimeS);
     entry.verifiedMtimeMs = mtimeS * 1000;
-    this.#entries.delete(sha256);
+    this.#enter(sha256, entry);
+  }
+
+  /** Last in the order of use. */
+  #enter(sha256: string, entry: Entry): void {
+    this.#leave(sha256);
     this.#entries.set(sha256, entry);
+    this.#bytes += entry.sizeBytes;
+  }
+
+  #leave(sha256: string): void {
+    this.#bytes -= this.#entries.get(sha256)?.sizeBytes ?? 0;
+    this.#entries.delete(sha256);
   }
 
   #use(sha256: string, change: 1 | -1): void {

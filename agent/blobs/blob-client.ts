@@ -17,12 +17,13 @@ export class BlobClient {
   }
 
   /**
-   * Brings a blob to `path`, verified and fsynced; what is there already is taken for its beginning.
+   * Brings a blob to `path`, verified; what is there already is taken for its beginning. It may be lost or damaged
+   * by a loss of power: who keeps it over a restart checks it again.
    * FurrowError: unavailable after half a minute without a byte; data-loss BLOB_DAMAGED when the
    * farm's own copy is damaged. The signal's reason when aborted.
    */
   async download(blob: BlobName, path: string, signal: AbortSignal): Promise<void> {
-    await downloadBlob(this.#target, blob, path, { signal });
+    await downloadBlob(this.#target, blob, path, { signal, isSynced: false });
     this.#log.debug({ sha256: blob.sha256, sizeBytes: blob.sizeBytes }, 'blob fetched');
   }
 

@@ -74,6 +74,8 @@ function yoloxBoxes(
     const columns = Math.floor(width / stride);
     const count = cells(width, height, stride);
     for (let cell = 0; cell < count; cell += 1, at += row) {
+      // No class is surer than that anything is there: most cells are done with.
+      if (data[at + 4]! < rules.threshold) continue;
       const { score, classIndex } = best(data, at + YOLOX_HEAD, at + row, data[at + 4]!);
       if (score < rules.threshold) continue;
       const x = (data[at]! + (cell % columns)) * stride;

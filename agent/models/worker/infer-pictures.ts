@@ -122,17 +122,18 @@ async function findingsFor(
   return findingsOf(manifest, outputs, pictures, work);
 }
 
-/** Bytes beside each other to a plane of floats for each channel. */
+/** In frames of gbrp, by a channel's place in rgb24: red is the third plane, green the first. */
+const PLANES = [2, 0, 1];
+
+/** A plane of bytes to a plane of floats, for each channel. */
 function fill(picture: Uint8Array, channels: readonly Channel[], into: Float32Array): void {
-  const step = channels.length;
-  const area = picture.length / step;
-  channels.forEach(({ offset, floats }, channel) => {
-    let from = offset;
-    const end = (channel + 1) * area;
-    for (let to = channel * area; to < end; to += 1) {
-      into[to] = floats[picture[from]!]!;
-      from += step;
-    }
+  const area = picture.length / channels.length;
+  channels.forEach(({ offset, floats, mean, deviation }, channel) => {
+    const plane = channels.length === 1 ? 0 : PLANES[offset]!;
+    const from = picture.subarray(plane * area, (plane + 1) * area);
+    const to = into.subarray(channel * area, (channel + 1) * area);
+    if (mean === 0 && deviation === 1) to.set(from);
+    else for (let at = 0; at < area; at += 1) to[at] = floats[from[at]!]!;
   });
 }
 

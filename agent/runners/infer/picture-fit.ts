@@ -15,9 +15,9 @@ export interface PictureSize {
 
 export type Box = readonly [left: number, top: number, right: number, bottom: number];
 
-/** Pixels as the model takes them. */
-export function modelPixels({ channels }: ModelManifest): 'rgb24' | 'gray' {
-  return channels === ChannelOrder.CHANNEL_ORDER_LUMA ? 'gray' : 'rgb24';
+/** Pixels as the model takes them: a plane for each channel, green, blue, red as ffmpeg lays them. */
+export function modelPixels({ channels }: ModelManifest): 'gbrp' | 'gray' {
+  return channels === ChannelOrder.CHANNEL_ORDER_LUMA ? 'gray' : 'gbrp';
 }
 
 /** Bilinear, over all that a smaller picture's pixel covers. */

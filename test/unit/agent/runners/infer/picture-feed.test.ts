@@ -202,7 +202,8 @@ test('a picture is looked at as it was seen, however the camera was held', async
   went.forEach(({ index, width, height }, position) => {
     const key = index + 1;
     expect([width, height]).toEqual(key < 5 ? [40, 20] : [20, 40]);
-    const at = (x: number, y: number): number => bytes[((position * SIDE + y) * SIDE + x) * 3]!;
+    // The first of its three planes.
+    const at = (x: number, y: number): number => bytes[(position * 3 * SIDE + y) * SIDE + x]!;
     const found = [
       ['lt', at(1, 1)],
       ['rt', at(SIDE - 2, 1)],
