@@ -21,7 +21,12 @@ export type InferTaskKind =
     }
   | {
       readonly $case: 'joinResults' | 'proveResults';
-      readonly value: { readonly list: string; readonly everyMs: number };
+      readonly value: {
+        readonly list: string;
+        readonly everyMs: number;
+        /** `jsonl`, `parquet` or `both`; absent for `jsonl`. */
+        readonly format?: string | undefined;
+      };
     };
 
 /** Files in the unit's directory that such a task names. */

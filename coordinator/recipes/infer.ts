@@ -1,6 +1,6 @@
 /**
  * A model looks at many pictures, a few hundred a unit, or at a film's frames, a piece a unit; what it finds is
- * joined into one line for each, in order, and that is proven.
+ * joined into one line for each, in order, or a row of a table, and that is proven.
  */
 import type { Looking } from '../domain/infer-tasks.ts';
 import type { Demand, File, FileListSpace, Input, StepSpec, TaskKind } from '../domain/task.ts';
@@ -40,9 +40,18 @@ export interface InferRequest {
   readonly perUnit: number;
   readonly provider: string;
   readonly vramBytes: number;
+  readonly format?: string | undefined;
 }
 
 const PROVIDERS = ['cpu', 'cuda', 'tensorrt', 'dml', 'coreml', 'webgpu'];
+const LINES = 'results.jsonl';
+const TABLE = 'results.parquet';
+/** What users get. Lines are made for a table, too: it is proven by them. */
+const KEPT: Readonly<Record<string, readonly string[]>> = {
+  jsonl: [LINES],
+  parquet: [TABLE],
+  both: [LINES, TABLE],
+};
 /** Some seconds of work for most models: short enough that little is lost with an agent. */
 const PICTURES_A_UNIT = 256;
 const PIECE_MS = 10_000;
@@ -56,6 +65,8 @@ const MODEL_RAM_BYTES = 512 * MIB;
 const DECODER_RAM_BYTES = 512 * MIB;
 /** A line for each of a thousand findings, say. */
 const LINE_BYTES = 512;
+/** An hour of film: how many frames one has is known when it has been cut. */
+const USUAL_FRAMES = 100_000;
 
 export function inferSteps(request: InferRequest, models: KnownModels): RecipePlan {
   const fault = faultOf(request);
@@ -81,6 +92,9 @@ function faultOf(request: InferRequest): string | undefined {
   if (!isWhole(perUnit, 0, 10_000)) return `${perUnit} pictures a unit is not from 1 to 10000`;
   if (provider !== '' && !PROVIDERS.includes(provider)) {
     return `provider ${quote(provider)} is none of ${PROVIDERS.join(', ')}`;
+  }
+  if (!Object.hasOwn(KEPT, formatOf(request))) {
+    return `format ${quote(formatOf(request))} is not known: use jsonl, parquet or both`;
   }
   if (request.everyMs > 0 && source?.$case === 'pictures') {
     return 'every so many milliseconds is for films: pictures have no time';
@@ -109,7 +123,8 @@ function ofPictures(
     limits: stallsAfter(300_000),
   };
   const named = fileInput({ ...list, name: LIST_FILE });
-  return { state: 'ok', steps: [look, ...joinSteps(count, [named], LIST_FILE, 0)] };
+  const found = { lines: count, list: LIST_FILE, everyMs: 0, format: formatOf(request) };
+  return { state: 'ok', steps: [look, ...joinSteps(found, [named])] };
 }
 
 function ofFilm(request: InferRequest, film: File, model: ChosenModel): readonly StepSpec[] {
@@ -128,12 +143,13 @@ function ofFilm(request: InferRequest, film: File, model: ChosenModel): readonly
     demand: lookDemand(request, model, Math.min(source.sizeBytes, 1024 * MIB)),
     limits: stallsAfter(300_000),
   };
-  const frames = 100_000;
-  return [
-    splitStep({ source, pieceMs: PIECE_MS }),
-    look,
-    ...joinSteps(frames, [plan], '', everyMs),
-  ];
+  const found = { lines: USUAL_FRAMES, list: '', everyMs, format: formatOf(request) };
+  return [splitStep({ source, pieceMs: PIECE_MS }), look, ...joinSteps(found, [plan])];
+}
+
+/** Empty is what a client says that asks for nothing. */
+function formatOf({ format }: InferRequest): string {
+  return format || 'jsonl';
 }
 
 function lookingOf(request: InferRequest, { unit }: ChosenModel): Looking {
@@ -161,16 +177,25 @@ function lookDemand(request: InferRequest, model: ChosenModel, filesBytes: numbe
   return vramBytes === 0 ? usual : { ...usual, gpus: 1, vramBytes };
 }
 
+interface Findings {
+  /** Pictures or frames, about. */
+  readonly lines: number;
+  /** Name of the list of pictures; empty for a film. */
+  readonly list: string;
+  readonly everyMs: number;
+  readonly format: string;
+}
+
 function joinSteps(
-  lines: number,
+  { lines, list, everyMs, format }: Findings,
   inputs: readonly Input[],
-  list: string,
-  everyMs: number,
 ): readonly StepSpec[] {
   const rest = { parameters: undefined, limits: stallsAfter(600_000) };
-  const scratchBytes = lines * LINE_BYTES * 2;
+  const kept = KEPT[format]!;
+  const made = kept.includes(TABLE) ? [LINES, TABLE] : [LINES];
+  const scratchBytes = lines * LINE_BYTES * (1 + made.length);
   const task = ($case: 'joinResults' | 'proveResults'): { readonly kind: TaskKind } => ({
-    kind: { $case, value: { list, everyMs } },
+    kind: { $case, value: { list, everyMs, format } },
   });
   return [
     {
@@ -179,7 +204,10 @@ function joinSteps(
       dependsOn: ['infer'],
       task: task('joinResults'),
       inputs: [...inputs, outputsOf('infer', 'part-*'), outputsOf('infer', 'time-*')],
-      outputs: ['results.jsonl', 'failures.csv', 'summary.json'].map(keptOutput),
+      outputs: [
+        ...made.map((name) => (kept.includes(name) ? keptOutput(name) : output(name))),
+        ...['failures.csv', 'summary.json'].map(keptOutput),
+      ],
       demand: demand(1000, 256 * MIB, scratchBytes, []),
     },
     {
@@ -187,7 +215,7 @@ function joinSteps(
       name: 'proof',
       dependsOn: ['join'],
       task: task('proveResults'),
-      inputs: [...inputs, outputsOf('join', 'results.jsonl'), outputsOf('join', 'summary.json')],
+      inputs: [...inputs, ...[...made, 'summary.json'].map((name) => outputsOf('join', name))],
       outputs: [keptOutput('proof.json')],
       demand: demand(1000, 256 * MIB, scratchBytes, []),
     },

@@ -1,6 +1,7 @@
 /**
- * Joins what units found into one file with a line for each picture or frame, in order. What a unit that failed was
- * to look at has a line, too, where the job bears such units.
+ * Joins what units found into one file with a line for each picture or frame, in order, and a table with a row for
+ * each where that is asked for. What a unit that failed was to look at has a line, too, where the job bears such
+ * units.
  */
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -9,11 +10,13 @@ import { FilmFault } from '../film/film-fault.ts';
 import { filmRunner, type FilmAttempt } from '../film/film-runner.ts';
 import { LineFile, linesOf } from './line-files.ts';
 import { ResultCounts } from './result-counts.ts';
+import { keptResults, RESULTS, TABLE } from './result-formats.ts';
 import { parseResultLine, type ResultLine, textOf } from './result-line.ts';
+import type { RowKind } from './result-row.ts';
+import type { ResultTableFile } from './result-table.ts';
 import { subjectsOf } from './subjects.ts';
 import { parseTime, PART, TIME } from './unit-part.ts';
 
-export const RESULTS = 'results.jsonl';
 export const SUMMARY = 'summary.json';
 const FAILURES = 'failures.csv';
 const NO_RESULT = 'its unit failed';
@@ -26,9 +29,7 @@ async function joinResults({ work, task, context }: FilmAttempt<JoinResultsTask>
   const inDirectory = (name: string): string => join(directory, name);
   const names = (await readdir(directory)).toSorted();
   const parts = new PartLines(names.filter((name) => PART.test(name)).map(inDirectory));
-  const results = new LineFile(inDirectory(RESULTS));
-  const failures = new LineFile(inDirectory(FAILURES));
-  await failures.write(task.list === '' ? 'frame,error\r\n' : 'image,error\r\n');
+  const files = await ResultFiles.create(directory, task);
   const counts = new ResultCounts();
   let next = await parts.next();
   for await (const subject of subjectsOf(directory, task)) {
@@ -36,19 +37,57 @@ async function joinResults({ work, task, context }: FilmAttempt<JoinResultsTask>
     const line = isKnown ? next! : subject.failed(NO_RESULT);
     if (isKnown) next = await parts.next();
     counts.add(line);
-    await results.write(textOf(line));
-    if ('error' in line)
-      await failures.write(`${csvField(nameOf(line))},${csvField(line.error)}\r\n`);
+    await files.write(line);
     if (counts.lines % PROGRESS_LINES === 0) context.progress(0, counts.lines, 'joining');
   }
-  await results.end();
-  await failures.end();
+  await files.end();
   if (next !== undefined) {
     const message = `units told of ${JSON.stringify(nameOf(next))}, which is not what comes next`;
     throw new FilmFault('bad-output', message);
   }
   const times = await timesOf(names.filter((name) => TIME.test(name)).map(inDirectory));
   await writeFile(inDirectory(SUMMARY), summaryText(counts, times));
+}
+
+/** What results are written into as they come. Rejects with what the disk says. */
+class ResultFiles {
+  readonly #results: LineFile;
+  readonly #failures: LineFile;
+  readonly #table: ResultTableFile | undefined;
+
+  private constructor(directory: string, table: ResultTableFile | undefined) {
+    this.#results = new LineFile(join(directory, RESULTS));
+    this.#failures = new LineFile(join(directory, FAILURES));
+    this.#table = table;
+  }
+
+  static async create(directory: string, task: JoinResultsTask): Promise<ResultFiles> {
+    const kind = task.list === '' ? 'frame' : 'image';
+    const table = keptResults(task.format).includes(TABLE)
+      ? await createTable(join(directory, TABLE), kind)
+      : undefined;
+    const files = new ResultFiles(directory, table);
+    await files.#failures.write(`${kind},error\r\n`);
+    return files;
+  }
+
+  async write(line: ResultLine): Promise<void> {
+    await this.#results.write(textOf(line));
+    await this.#table?.write(line);
+    if (!('error' in line)) return;
+    await this.#failures.write(`${csvField(nameOf(line))},${csvField(line.error)}\r\n`);
+  }
+
+  async end(): Promise<void> {
+    await this.#results.end();
+    await this.#failures.end();
+    await this.#table?.end();
+  }
+}
+
+async function createTable(path: string, kind: RowKind): Promise<ResultTableFile> {
+  const { ResultTableFile: TableFile } = await import('./result-table.ts');
+  return TableFile.create(path, kind);
 }
 
 /** Lines of results, checked. */

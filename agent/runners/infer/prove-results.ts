@@ -1,6 +1,6 @@
 /**
  * Reads the joined results once more, as whoever gets them will, and holds them against what was to be looked at:
- * one line for each, in order, each whole, and the summary's counts.
+ * one line for each, in order, each whole, the same in the table's rows where there is one, and the summary's counts.
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -10,11 +10,13 @@ import type { ProveResultsTask } from '../../../proto/gen/furrow/v1/task_infer.t
 import { FilmFault } from '../film/film-fault.ts';
 import { filmRunner, type FilmAttempt } from '../film/film-runner.ts';
 import { firstFinding, provenFile, writeProof } from '../proof-report.ts';
-import { RESULTS, SUMMARY } from './join-results.ts';
+import { SUMMARY } from './join-results.ts';
 import { linesOf } from './line-files.ts';
 import { ResultCounts } from './result-counts.ts';
+import { keptResults, RESULTS, TABLE } from './result-formats.ts';
 import { parseResultLine, type ResultLine } from './result-line.ts';
 import { subjectsOf } from './subjects.ts';
+import { TableProof } from './table-proof.ts';
 
 const PROGRESS_LINES = 1_000;
 
@@ -30,20 +32,27 @@ export const proveResultsRunner = filmRunner('proveResults', proveResults);
 async function proveResults({ work, task, context }: FilmAttempt<ProveResultsTask>): Promise<void> {
   const { directory } = work;
   const reading = new Reading();
+  const kept = keptResults(task.format);
+  const table = kept.includes(TABLE) ? await TableProof.open(join(directory, TABLE)) : undefined;
   const lines = linesOf([join(directory, RESULTS)]);
   for await (const subject of subjectsOf(directory, task)) {
     const { done, value } = await lines.next();
     reading.take(subject.name, done === true ? undefined : value, (line) => subject.isOf(line));
+    if (done !== true) await table?.next(value);
     if (reading.expected % PROGRESS_LINES === 0) context.progress(0, reading.expected, 'proving');
   }
   for await (const line of lines) reading.takeExtra(line);
   const summary = summarySchema.safeParse(
     JSON.parse(await readFile(join(directory, SUMMARY), 'utf8')) as unknown,
   ).data;
-  const checks = [...reading.checks(), countsCheck(reading.counts, summary)];
+  const checks = [
+    ...reading.checks(),
+    ...(table?.checks() ?? []),
+    countsCheck(reading.counts, summary),
+  ];
   const { failed, found } = reading.counts;
   await writeProof(directory, {
-    files: [await provenFile(directory, RESULTS)],
+    files: await Promise.all(kept.map((name) => provenFile(directory, name))),
     checks,
     facts: {
       images: reading.expected,

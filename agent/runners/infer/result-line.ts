@@ -42,10 +42,15 @@ export function textOf(line: ResultLine): string {
 /** Undefined when the text is no such line. */
 export function parseResultLine(text: string): ResultLine | undefined {
   try {
-    return lineSchema.safeParse(JSON.parse(text)).data;
+    return resultLineOf(JSON.parse(text));
   } catch {
     return undefined;
   }
+}
+
+/** Undefined when the value is no result. */
+export function resultLineOf(value: unknown): ResultLine | undefined {
+  return lineSchema.safeParse(value).data;
 }
 
 /** With labels, and boxes in the original's pixels. */

@@ -14,6 +14,7 @@ interface InferOptions extends SubmitOptions {
   readonly perUnit?: number;
   readonly provider?: string;
   readonly vram?: number;
+  readonly format?: string;
 }
 
 const PROVIDERS = ['cpu', 'cuda', 'tensorrt', 'dml', 'coreml', 'webgpu'] as const;
@@ -22,7 +23,7 @@ export const infer = defineCommand<InferOptions>({
   name: 'infer',
   summary: "find what is in pictures, or in a film's frames, with a model",
   description:
-    "Looks at all pictures of a folder, or at a film's frames, with a model of the farm's that detects or classifies. Makes results.jsonl: one line for each, in order, with what was found and where, or why it could not be looked at; failures.csv lists the latter, summary.json counts.",
+    "Looks at all pictures of a folder, or at a film's frames, with a model of the farm's that detects or classifies. Makes results.jsonl: one line for each, in order, with what was found and where, or why it could not be looked at, or results.parquet, with a row for each that says the same; failures.csv lists the latter, summary.json counts.",
   arguments: [{ syntax: '<paths...>', help: 'a folder, pictures, or one film' }],
   options: [
     { flags: '--model <name>', help: 'a model to detect or to classify: see furrow models' },
@@ -61,11 +62,17 @@ export const infer = defineCommand<InferOptions>({
       help: 'use a GPU, with so much of its memory, such as 2GiB',
       parse: bytes,
     },
+    {
+      flags: '--format <name>',
+      help: 'what results come in: jsonl, parquet or both (default: jsonl)',
+      parse: oneOf('jsonl', 'parquet', 'both'),
+    },
     ...SUBMIT_OPTIONS,
   ],
   examples: [
     ['furrow submit infer photos/ --model yolox -o found/', 'look at a folder, wait, download'],
     ['furrow submit infer street.mp4 --model yolox --every 1s --watch', 'a frame each second'],
+    ['furrow submit infer photos/ --model yolox --format parquet -o found/', 'for pandas, DuckDB'],
   ],
   async run(paths, options, context) {
     const { model = '', threshold, most = 0, batch = 0, every = 0, perUnit = 0 } = options;
@@ -74,8 +81,9 @@ export const infer = defineCommand<InferOptions>({
       throw new FurrowError('invalid', 'MODEL_MISSING', message);
     }
     await checkOutputOption(options);
-    const { provider = '', vram: vramBytes = 0 } = options;
-    const wanted = { model, threshold, most, batch, everyMs: every, perUnit, provider, vramBytes };
+    const { provider = '', vram: vramBytes = 0, format } = options;
+    const how = { threshold, most, batch, everyMs: every, perUnit, provider, vramBytes };
+    const wanted = { model, ...how, format };
     const film = await filmOf(paths);
     if (film !== undefined) {
       const { submitWithFiles } = await import('../../submit-job.ts');

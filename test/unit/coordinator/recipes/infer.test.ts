@@ -65,6 +65,29 @@ test('pictures: a step over the list, joined and proven', () => {
   expect(few[0]?.parameters?.kind?.value).toMatchObject({ perUnit: 3 });
 });
 
+test('a table, with or without the lines that prove it', () => {
+  const outputsOf = (format: string) => {
+    const [, join, proof] = stepsOf({ format });
+    const read = proof?.inputs.flatMap(({ kind }) =>
+      kind?.$case === 'outputs' ? [kind.value.pattern] : [],
+    );
+    expect(read).toEqual(['results.jsonl', 'results.parquet', 'summary.json']);
+    expect(join?.task?.kind).toMatchObject({ $case: 'joinResults', value: { format } });
+    expect(proof?.task?.kind).toMatchObject({ $case: 'proveResults', value: { format } });
+    return join?.outputs.map(({ pattern, keep }) => [pattern, keep]);
+  };
+  const rest = [
+    ['failures.csv', true],
+    ['summary.json', true],
+  ];
+  expect(outputsOf('parquet')).toEqual([
+    ['results.jsonl', false],
+    ['results.parquet', true],
+    ...rest,
+  ]);
+  expect(outputsOf('both')).toEqual([['results.jsonl', true], ['results.parquet', true], ...rest]);
+});
+
 test('a film: pieces are looked at as they are cut', () => {
   const source = { $case: 'film', value: fileNamed('a/street.mp4') } as const;
   const steps = stepsOf({ source, everyMs: 1_000 });
@@ -95,6 +118,7 @@ test('what is wrong is said', () => {
   expect(faultOf({ batch: 5_000 })).toBe('batch 5000 is not from 0 to 1024');
   expect(faultOf({ everyMs: 5 })).toMatch(/pictures have no time/);
   expect(faultOf({ provider: 'abacus' })).toMatch(/none of cpu, cuda/);
+  expect(faultOf({ format: 'csv' })).toBe('format "csv" is not known: use jsonl, parquet or both');
   const none = { $case: 'pictures', value: { ...pictures, count: 0 } } as const;
   expect(faultOf({ source: none })).toBe('there are no pictures: give at least one');
 });

@@ -2,11 +2,18 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { joinResultsRunner } from '../../../../../agent/runners/infer/join-results.ts';
 import { proveResultsRunner } from '../../../../../agent/runners/infer/prove-results.ts';
 import { chosenFrames } from '../../../../../agent/runners/infer/subjects.ts';
 import { partNames } from '../../../../../agent/runners/infer/unit-part.ts';
+import {
+  parseResultLine,
+  type ResultLine,
+} from '../../../../../agent/runners/infer/result-line.ts';
+import { ResultTableFile } from '../../../../../agent/runners/infer/result-table.ts';
+import type { ProveResultsTask } from '../../../../../proto/gen/furrow/v1/task_infer.ts';
 import type { FilmPlan } from '../../../../../agent/runners/film/film-plan.ts';
 import type { RunnerContext, RunOutcome } from '../../../../../agent/runners/runner.ts';
 import { lineOf } from '../../../../../kit/file-list.ts';
@@ -27,10 +34,10 @@ const context = {
   progress: () => undefined,
   log: () => undefined,
 } as unknown as RunnerContext;
-const value = { list: 'pictures.list', everyMs: 0 };
-const joined = (): Promise<RunOutcome> =>
+const pictures = { list: 'pictures.list', everyMs: 0 };
+const joined = (value: ProveResultsTask = pictures): Promise<RunOutcome> =>
   joinResultsRunner.run(unitWork(folder, { $case: 'joinResults', value }), context);
-const proven = (): Promise<RunOutcome> =>
+const proven = (value: ProveResultsTask = pictures): Promise<RunOutcome> =>
   proveResultsRunner.run(unitWork(folder, { $case: 'proveResults', value }), context);
 
 function leave(unit: number, lines: readonly object[]): void {
@@ -143,4 +150,97 @@ test('of a film the first frame of each stretch, whatever its rate', () => {
   expect(times(0)).toHaveLength(28);
   expect(times(500)).toEqual([0, 0.52, 1.96, 2.96, 3.96]);
   expect(times(1_000)).toEqual([0, 1.96, 2.96, 3.96]);
+});
+
+describe('a table', () => {
+  const both = { ...pictures, format: 'both' };
+  const table = (): string => join(folder, 'results.parquet');
+  const linesThere = (): ResultLine[] =>
+    textOf('results.jsonl')
+      .trimEnd()
+      .split('\n')
+      .map((line) => parseResultLine(line)!);
+
+  async function writeTable(lines: readonly ResultLine[]): Promise<void> {
+    const file = await ResultTableFile.create(table(), 'image');
+    for (const line of lines) await file.write(line);
+    await file.end();
+  }
+
+  test('has a row for each line, failed ones with their reason, and is proven', async () => {
+    leave(2, [looked('f.png', { label: 'dog', class: 2, score: 1 })]);
+    expect(await joined(both)).toEqual({ state: 'succeeded' });
+    const file = await asyncBufferFromFile(table());
+    const box = { xmin: 0, ymin: 0, xmax: 5, ymax: 5 };
+    const found = (label: string, score: number) => ({ label, class: 1, score, box });
+    const seen = { width: 10, height: 10, error: null };
+    expect(await parquetReadObjects({ file })).toEqual([
+      { image: 'a.png', ...seen, found: [found('cat', 0.9), found('cat', 0.4)] },
+      { image: NAMES[1], width: null, height: null, found: undefined, error: 'it is "empty"' },
+      { image: 'd.png', ...seen, found: [] },
+      { image: 'e.png', ...seen, found: [found('cat', 0.5)] },
+      { image: 'f.png', ...seen, found: [{ label: 'dog', class: 2, score: 1 }] },
+    ]);
+    expect(await proven(both)).toEqual({ state: 'succeeded' });
+    const proof = JSON.parse(textOf('proof.json')) as { files: { name: string }[] };
+    expect(proof).toMatchObject({ ok: true, images: 5, failed: 1 });
+    expect(proof.files.map(({ name }) => name)).toEqual(['results.jsonl', 'results.parquet']);
+  });
+
+  test('alone is what its proof names', async () => {
+    const alone = { ...pictures, format: 'parquet' };
+    await joined(alone);
+    expect(await proven(alone)).toEqual({ state: 'succeeded' });
+    const proof = JSON.parse(textOf('proof.json')) as { files: { name: string }[] };
+    expect(proof.files.map(({ name }) => name)).toEqual(['results.parquet']);
+  });
+
+  test.each<[string, (lines: ResultLine[]) => ResultLine[], RegExp]>([
+    ['lacks a row', (lines) => lines.slice(0, 4), /row 5 of results\.parquet does not say/],
+    ['has a row twice', (lines) => [...lines, lines[4]!], /has 6 rows for 5 lines/],
+    [
+      'has two rows in each other’s place',
+      ([a, b, ...rest]) => [b!, a!, ...rest],
+      /row 1 of results\.parquet does not say what line 1 of results\.jsonl says/,
+    ],
+    [
+      'has another figure',
+      (lines) => lines.map((line) => ('found' in line ? { ...line, width: 11 } : line)),
+      /row 1 of results\.parquet does not say/,
+    ],
+    [
+      'has another reason',
+      (lines) => lines.map((line) => ('error' in line ? { ...line, error: 'no' } : line)),
+      /row 2 of results\.parquet does not say/,
+    ],
+    [
+      'lacks findings',
+      (lines) => lines.map((line) => ('found' in line ? { ...line, found: [] } : line)),
+      /row 1 of results\.parquet does not say/,
+    ],
+  ])('that %s is not proven', async (_what, bend, message) => {
+    await joined(both);
+    await writeTable(bend(linesThere()));
+    expect(await proven(both)).toMatchObject({
+      state: 'failed',
+      kind: 'bad-output',
+      message: expect.stringMatching(message) as string,
+    });
+    expect(JSON.parse(textOf('proof.json'))).toMatchObject({ ok: false });
+  });
+
+  test.each<[string, (bytes: Buffer) => Buffer]>([
+    ['is cut off', (bytes) => bytes.subarray(0, bytes.length - 20)],
+    ['is empty', () => Buffer.alloc(0)],
+    ['has broken pages', (bytes) => spoilt(bytes)],
+  ])('that %s is not proven', async (_what, bend) => {
+    await joined(both);
+    writeFileSync(table(), bend(readFileSync(table())));
+    expect(await proven(both)).toMatchObject({ state: 'failed', kind: 'bad-output' });
+  });
+
+  /** With its first page overwritten; the index at its end is whole. */
+  function spoilt(bytes: Buffer): Buffer {
+    return Buffer.from(bytes).fill(0xff, 4, 40);
+  }
 });
