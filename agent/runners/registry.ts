@@ -22,6 +22,7 @@ import { surveyClipsRunner } from './film/survey-clips.ts';
 import { takeThumbnailsRunner } from './film/take-thumbnails.ts';
 import { analyzeClipRunner } from './montage/analyze-clip.ts';
 import { analyzeMusicRunner } from './montage/analyze-music.ts';
+import { enlargeShotRunner } from './montage/enlarge-shot.ts';
 import { joinMontageRunner } from './montage/join-montage.ts';
 import { makeProxyRunner } from './montage/make-proxy.ts';
 import { planCutsRunner } from './montage/plan-cuts.ts';
@@ -85,6 +86,7 @@ const RUNNERS: readonly Runner[] = [
   planCutsRunner,
   takePiecesRunner,
   renderShotRunner,
+  enlargeShotRunner,
   makeProxyRunner,
   joinMontageRunner,
   proveMontageRunner,

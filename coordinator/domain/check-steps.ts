@@ -117,6 +117,7 @@ function namesIn(task: TaskKind): readonly string[] {
     case 'planCuts':
     case 'takePieces':
     case 'renderShot':
+    case 'enlargeShot':
     case 'makeProxy':
     case 'joinMontage':
     case 'proveMontage':

@@ -1,4 +1,6 @@
 /** Tasks of which a montage is made, with the shape of furrow.v1's messages, as `task.ts` says. */
+import type { ModelUse } from './model.ts';
+
 export interface FrameRate {
   /** Frames … */
   readonly num: number;
@@ -72,6 +74,8 @@ export interface MontageFilm {
   readonly fadeOutSeconds: number;
   /** 0 to 1. */
   readonly clipSound: number;
+  /** Clips that are smaller than the film go through a model. */
+  readonly upscale: boolean;
 }
 
 export type MontageTaskKind =
@@ -102,6 +106,13 @@ export type MontageTaskKind =
     }
   | { readonly $case: 'renderShot'; readonly value: { readonly film: MontageFilm | undefined } }
   | {
+      readonly $case: 'enlargeShot';
+      readonly value: {
+        readonly film: MontageFilm | undefined;
+        readonly use: ModelUse | undefined;
+      };
+    }
+  | {
       readonly $case: 'makeProxy';
       readonly value: {
         readonly clip: string;
@@ -129,6 +140,11 @@ export function montageNamesIn({ $case, value }: MontageTaskKind): readonly stri
     case 'renderShot':
     case 'proveMontage':
       return [value.film?.name ?? ''];
+    case 'enlargeShot':
+      return [
+        value.film?.name ?? '',
+        ...(value.use?.model === undefined ? [] : [value.use.model.file]),
+      ];
     case 'joinMontage':
       return [value.film?.name ?? '', value.music];
   }

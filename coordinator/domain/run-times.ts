@@ -150,6 +150,10 @@ function workOf(kind: NonNullable<StepSpec['task']>['kind'], scratchBytes: numbe
       const { film } = kind.value;
       return [kind.$case, film?.width, film?.height, film?.encoder, film?.preset, film?.stabilize];
     }
+    case 'enlargeShot': {
+      const { film, use } = kind.value;
+      return [kind.$case, film?.width, film?.height, film?.encoder, use?.model?.sha256 ?? ''];
+    }
     case 'analyzeClip':
     case 'analyzeMusic':
     case 'planCuts':

@@ -60,7 +60,7 @@ export function planOf(work: RecipeWork, models: KnownModels): RecipeJob {
       return { plan: concatSteps(work.value), usualName: work.value.clips[0]?.name ?? 'concat' };
     case 'montage':
       return {
-        plan: montageSteps(work.value),
+        plan: montageSteps(work.value, models),
         usualName: work.value.style === '' ? 'montage' : `montage ${work.value.style}`,
       };
     case 'upscale':

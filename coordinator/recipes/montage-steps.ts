@@ -6,9 +6,25 @@
 import type { MontageFilm, MontageStyle } from '../domain/montage-tasks.ts';
 import type { File, Input, StepSpec, TaskKind } from '../domain/task.ts';
 import { ENCODERS } from './codings.ts';
+import {
+  DEFAULT_MODEL_CPUS,
+  type ModelWishes,
+  wishedProvider,
+  withWishes,
+} from './model-demand.ts';
+import type { ChosenModel } from './models.ts';
 import { demand, fileInput, keptOutput, MIB, output, outputsOf, stallsAfter } from './recipe.ts';
 
 const FFMPEG = ['tool:ffmpeg'];
+/** Frames of ten seconds, at a byte for each pixel or less. */
+const LARGE_FRAMES = 300;
+
+/** A model that makes pictures larger, and how. */
+export interface Enlarging {
+  readonly state: 'ok';
+  readonly model: ChosenModel;
+  readonly wishes: ModelWishes;
+}
 
 export interface Montage {
   /** As they lie beside a unit, as do music and list. */
@@ -23,6 +39,7 @@ export interface Montage {
   readonly lengthMs: number;
   readonly musicFromMs: number;
   readonly proxies: boolean;
+  readonly enlarging: Enlarging | undefined;
 }
 
 const number = (index: number): string => String(index).padStart(5, '0');
@@ -45,6 +62,7 @@ export function stepsOfMontage(montage: Montage): readonly StepSpec[] {
     planStep(montage),
     ...montage.clips.map((clip, index) => takeStepOf(montage, clip, index)),
     shotsStep(montage),
+    ...(montage.enlarging === undefined ? [] : [enlargedStep(montage, montage.enlarging)]),
     ...(montage.proxies
       ? montage.clips.map((clip, index) => proxyStepOf(montage, clip, index))
       : []),
@@ -101,7 +119,9 @@ function planStep(montage: Montage): StepSpec {
     ],
     outputs: [
       output('cuts.json'),
-      output('shot-*'),
+      // All of them may need a model, or none.
+      { ...output('shot-*'), optional: film.upscale },
+      ...(film.upscale ? [{ ...output('small-*'), optional: true }] : []),
       keptOutput('cuts.otio'),
       keptOutput('cuts.edl'),
       keptOutput('cuts.csv'),
@@ -152,6 +172,39 @@ function shotsStep({ clips, film }: Montage): StepSpec {
   };
 }
 
+/** One large frame may take minutes, and is told of tile by tile; loading is not. */
+const MODEL_STALL_MS = 900_000;
+
+/**
+ * Shots that need the model, and only those: units that book a model's memory are fewer than shots. Each makes its
+ * own frames larger, and those that the shot before lends it; nothing large goes from unit to unit.
+ */
+function enlargedStep(montage: Montage, { model, wishes }: Enlarging): StepSpec {
+  const { film } = montage;
+  const shots = shotsStep(montage);
+  const use = { model: model.unit, provider: wishedProvider(wishes) };
+  const own = {
+    ...shots.demand!,
+    cpuMillis: (wishes.cpus || DEFAULT_MODEL_CPUS) * 1000,
+    // Frames of the film's size, without loss, lie beside the unit.
+    scratchBytes: shots.demand!.scratchBytes + film.width * film.height * LARGE_FRAMES,
+  };
+  return {
+    ...shots,
+    name: 'enlarged',
+    parameters: { kind: { $case: 'forEach', value: { step: 'cutlist', pattern: 'small-*' } } },
+    task: { kind: { $case: 'enlargeShot', value: { film, use } } },
+    inputs: [...shots.inputs, model.input],
+    demand: withWishes(own, model, wishes),
+    limits: stallsAfter(MODEL_STALL_MS),
+  };
+}
+
+/** Steps that leave chunks. */
+function shotSteps({ enlarging }: Montage): readonly string[] {
+  return ['shots', ...(enlarging === undefined ? [] : ['enlarged'])];
+}
+
 function proxyStepOf({ film }: Montage, clip: File, index: number): StepSpec {
   return oneUnit({
     name: proxyStep(index),
@@ -167,17 +220,20 @@ function proxyStepOf({ film }: Montage, clip: File, index: number): StepSpec {
   });
 }
 
-function joinStep({ clips, film, music }: Montage): StepSpec {
+function joinStep(montage: Montage): StepSpec {
+  const { clips, film, music } = montage;
   const takes = film.clipSound > 0 ? clips.map((_, index) => takeStep(index)) : [];
   return oneUnit({
     name: 'join',
-    dependsOn: ['cutlist', ...takes, 'shots'],
+    dependsOn: ['cutlist', ...takes, ...shotSteps(montage)],
     task: { $case: 'joinMontage', value: { film, music: music.name } },
     inputs: [
       fileInput(music),
       outputsOf('cutlist', 'cuts.json'),
-      outputsOf('shots', 'chunk-*'),
-      outputsOf('shots', 'seal-*'),
+      ...shotSteps(montage).flatMap((step) => [
+        outputsOf(step, 'chunk-*'),
+        outputsOf(step, 'seal-*'),
+      ]),
       ...takes.map((step) => outputsOf(step, 'sound-*')),
     ],
     outputs: [keptOutput(film.name)],
@@ -185,20 +241,21 @@ function joinStep({ clips, film, music }: Montage): StepSpec {
   });
 }
 
-function proofStep({ clips, film, proxies: isProxied }: Montage): StepSpec {
+function proofStep(montage: Montage): StepSpec {
+  const { clips, film, proxies: isProxied } = montage;
   const takes = clips.map((_, index) => takeStep(index));
   const proxies = isProxied ? clips.map((_, index) => proxyStep(index)) : [];
   const inputs: readonly Input[] = [
     outputsOf('cutlist', 'cuts.*'),
     outputsOf('join', film.name),
-    outputsOf('shots', 'seal-*'),
+    ...shotSteps(montage).map((step) => outputsOf(step, 'seal-*')),
     ...takes.map((step) => outputsOf(step, 'piece-*.gray')),
     ...takes.map((step) => outputsOf(step, 'piece-*.json')),
   ];
   return oneUnit({
     name: 'proof',
     // The last to end: whatever the job keeps is there then.
-    dependsOn: ['cutlist', ...takes, 'shots', ...proxies, 'join'],
+    dependsOn: ['cutlist', ...takes, ...shotSteps(montage), ...proxies, 'join'],
     task: { $case: 'proveMontage', value: { film } },
     inputs,
     outputs: [keptOutput('proof.json')],

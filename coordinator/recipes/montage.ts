@@ -6,7 +6,9 @@ import type { FrameRate, MontageFilm, MontageStyle } from '../domain/montage-tas
 import { faultOfName, nameKey } from '../domain/names.ts';
 import type { File } from '../domain/task.ts';
 import { containerOf, ENCODERS } from './codings.ts';
-import { type Montage, stepsOfMontage } from './montage-steps.ts';
+import { faultOfWishes } from './model-demand.ts';
+import { chooseModel, type KnownModels } from './models.ts';
+import { type Enlarging, type Montage, stepsOfMontage } from './montage-steps.ts';
 import { MONTAGE_STYLES } from './montage-styles.ts';
 import { baseName, invalid, isWhole, quote, type RecipePlan } from './recipe.ts';
 
@@ -31,6 +33,12 @@ export interface MontageRequest {
   readonly encoder: string;
   readonly crf: number;
   readonly preset: string;
+  /** The farm's name of a model; empty for none. What follows is for units that use it. */
+  readonly upscale: string;
+  readonly provider: string;
+  readonly cpus: number;
+  readonly ramBytes: number;
+  readonly vramBytes: number;
 }
 
 const MAX_CLIPS = 300;
@@ -50,9 +58,9 @@ const LISTS = /.\.(otio|edl|csv)$/i;
 
 /** Names that the runners use in a unit's directory; clips and music lie in folders of their own. */
 const RESERVED =
-  /^(cuts\.(json|otio|edl|csv)|proof\.json|music\.json|proxies|clips|music|list|(clip|shot|piece|sound|chunk|seal)[-.].*)$/i;
+  /^(cuts\.(json|otio|edl|csv)|proof\.json|music\.json|proxies|clips|music|list|model\.onnx|(clip|shot|small|large|piece|sound|chunk|seal)[-.].*)$/i;
 
-export function montageSteps(request: MontageRequest): RecipePlan {
+export function montageSteps(request: MontageRequest, models: KnownModels): RecipePlan {
   const style = MONTAGE_STYLES.get(request.style);
   const { music } = request;
   const fault =
@@ -65,6 +73,8 @@ export function montageSteps(request: MontageRequest): RecipePlan {
   const film = filmOf(request, style);
   const filmFault = faultOfFilm(film) ?? faultOfCoding(film);
   if (filmFault !== undefined) return invalid(filmFault);
+  const enlarging = enlargingOf(request, models);
+  if (enlarging?.state === 'invalid') return enlarging;
   const inFolder = (folder: string, file: File): File => ({
     ...file,
     name: `${folder}/${baseName(file.name)}`,
@@ -79,6 +89,7 @@ export function montageSteps(request: MontageRequest): RecipePlan {
     lengthMs: request.lengthMs,
     musicFromMs: request.musicFromMs,
     proxies: request.proxies,
+    enlarging,
   };
   return { state: 'ok', steps: stepsOfMontage(montage) };
 }
@@ -101,7 +112,30 @@ function filmOf(request: MontageRequest, style: MontageStyle | undefined): Monta
     grade: style?.grade,
     fadeOutSeconds: style?.fadeOutSeconds ?? 0,
     clipSound: request.clipSound,
+    upscale: request.upscale !== '',
   };
+}
+
+/** Undefined where no model is asked for. */
+function enlargingOf(
+  request: MontageRequest,
+  models: KnownModels,
+): Enlarging | (RecipePlan & { readonly state: 'invalid' }) | undefined {
+  if (request.upscale === '') return faultOfNoModel(request);
+  const model = chooseModel(models, request.upscale, 'upscale');
+  if (model.state === 'invalid') return model;
+  const fault = faultOfWishes(request);
+  if (fault !== undefined) return invalid(fault);
+  const { provider, cpus, ramBytes, vramBytes } = request;
+  return { state: 'ok', model, wishes: { provider, cpus, ramBytes, vramBytes } };
+}
+
+/** What is said of units that there are not would be lost without a word. */
+function faultOfNoModel({ provider, cpus, ramBytes, vramBytes }: MontageRequest) {
+  const isSaid = provider !== '' || cpus !== 0 || ramBytes !== 0 || vramBytes !== 0;
+  return isSaid
+    ? invalid('provider, cpus and memory are for units that use a model: name one to upscale with')
+    : undefined;
 }
 
 function faultOfClips(clips: readonly File[]): string | undefined {

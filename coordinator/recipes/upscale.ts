@@ -2,8 +2,8 @@
  * The recipe `upscale`. Of pictures: one unit for each, or for a few. Of a film: `transcode`, but that a model makes each piece's frames larger before they are encoded.
  * Units of one machine share its memory: each takes tiles as large as its part allows.
  */
-import type { AudioEncoding, Demand, File, StepSpec, VideoEncoding } from '../domain/task.ts';
-import { faultOfProvider, withModel } from './model-demand.ts';
+import type { AudioEncoding, File, StepSpec, VideoEncoding } from '../domain/task.ts';
+import { DEFAULT_MODEL_CPUS, faultOfWishes, wishedProvider, withWishes } from './model-demand.ts';
 import { type ChosenModel, chooseModel, type KnownModels } from './models.ts';
 import type { PictureList } from './infer.ts';
 import {
@@ -41,10 +41,6 @@ export interface UpscaleRequest {
   readonly perUnit: number;
 }
 
-/** More threads help one model less and less; more units help as many times. */
-const DEFAULT_CPUS = 2;
-const MAX_CPUS = 64;
-const LEAST_RAM_BYTES = 512 * MIB;
 /** Beside the model: two pictures, of which one is large, in ffmpeg. */
 const PICTURE_RAM_BYTES = 512 * MIB;
 const MOST_A_UNIT = 1000;
@@ -58,7 +54,7 @@ export function upscaleSteps(request: UpscaleRequest, models: KnownModels): Reci
   const fault = faultOf(request, model);
   if (fault !== undefined) return invalid(fault);
   if (request.pictures !== undefined) return ofPictures(request, request.pictures, model);
-  const cpus = request.cpus || DEFAULT_CPUS;
+  const cpus = request.cpus || DEFAULT_MODEL_CPUS;
   const threaded = { ...NO_VIDEO, ...video, threads: cpus };
   const plan = transcodeSteps({ source, video: threaded, audio, film, pieceMs, mixedEncoders });
   if (plan.state === 'invalid') return plan;
@@ -86,9 +82,9 @@ function ofPictures(
   const part = perUnit || 1;
   // What is larger by the square of the scale is larger in its file, too; some pictures are larger than others.
   const partBytes = (filesBytes / count) * part * 4 * (1 + model.unit.manifest.scale ** 2);
-  const chosen = providerOf(request);
+  const chosen = wishedProvider(request);
   const own = demand(
-    (cpus || DEFAULT_CPUS) * 1000,
+    (cpus || DEFAULT_MODEL_CPUS) * 1000,
     PICTURE_RAM_BYTES,
     Math.ceil(partBytes) + 256 * MIB,
     ['tool:ffmpeg'],
@@ -110,14 +106,10 @@ function ofPictures(
       ...DEPTHS.map((pattern) => ({ ...keptOutput(pattern), optional: true })),
       keptOutput('*.proof.json'),
     ],
-    demand: withWishes(withModel(own, model, chosen), request),
+    demand: withWishes(own, model, request),
     limits: stallsAfter(STALL_MS),
   };
   return { state: 'ok', steps: [step] };
-}
-
-function providerOf({ provider, vramBytes }: UpscaleRequest): string {
-  return provider || (vramBytes > 0 ? 'cuda' : 'cpu');
 }
 
 const NO_VIDEO: VideoEncoding = {
@@ -130,7 +122,7 @@ const NO_VIDEO: VideoEncoding = {
 };
 
 function faultOf(request: UpscaleRequest, { unit }: ChosenModel): string | undefined {
-  const { scale, cpus, ramBytes, video, provider } = request;
+  const { scale, video } = request;
   const its = unit.manifest.scale;
   if (scale !== 0 && scale !== its) {
     return `the model ${quote(unit.name)} makes pictures ${its} times as large, not ${scale}: choose another model`;
@@ -138,34 +130,20 @@ function faultOf(request: UpscaleRequest, { unit }: ChosenModel): string | undef
   if ((video?.width ?? 0) !== 0 || (video?.height ?? 0) !== 0) {
     return "the size is the model's: leave width and height 0, or transcode what comes out";
   }
-  if (cpus !== 0 && !isWhole(cpus, 1, MAX_CPUS)) {
-    return `cpus ${cpus} is out of range: use 1 to ${MAX_CPUS}`;
-  }
-  if (ramBytes !== 0 && ramBytes < LEAST_RAM_BYTES) {
-    return `${Math.floor(ramBytes / MIB)} MiB of memory is too little for any model: give ${LEAST_RAM_BYTES / MIB} MiB at least`;
-  }
-  return faultOfProvider(provider);
+  return faultOfWishes(request);
 }
 
 function enlarged(step: StepSpec, request: UpscaleRequest, model: ChosenModel): StepSpec {
   const kind = step.task?.kind;
   if (kind?.$case !== 'encode' || step.demand === undefined) return step;
   const { encoder = '', crf = 0, preset = '' } = kind.value.video ?? {};
-  const provider = providerOf(request);
+  const provider = wishedProvider(request);
   const use = { model: model.unit, provider };
   return {
     ...step,
     task: { kind: { $case: 'upscale', value: { use, video: { encoder, crf, preset } } } },
     inputs: [...step.inputs, model.input],
-    demand: withWishes(withModel(step.demand, model, provider), request),
+    demand: withWishes(step.demand, model, request),
     limits: stallsAfter(STALL_MS),
-  };
-}
-
-function withWishes(demand: Demand, { ramBytes, vramBytes }: UpscaleRequest): Demand {
-  return {
-    ...demand,
-    ...(ramBytes > 0 && { ramBytes }),
-    ...(vramBytes > 0 && { gpus: 1, vramBytes }),
   };
 }

@@ -8,6 +8,8 @@ import { runnerRegistry } from '../../agent/runners/registry.ts';
 import type { RunOutcome } from '../../agent/runners/runner.ts';
 import { type MontageRequest, montageSteps } from '../../coordinator/recipes/montage.ts';
 import { matchesPattern } from '../../agent/collect-outputs.ts';
+import type { FarmModel } from '../../coordinator/domain/model.ts';
+import type { UnitModel } from '../../proto/gen/furrow/v1/model.ts';
 import type { Task } from '../../proto/gen/furrow/v1/task.ts';
 import { type FilmChain, unitWork } from './film-chain.ts';
 
@@ -37,6 +39,11 @@ const PLAIN: MontageRequest = {
   encoder: '',
   crf: 12,
   preset: 'ultrafast',
+  upscale: '',
+  provider: '',
+  cpus: 0,
+  ramBytes: 0,
+  vramBytes: 0,
 };
 
 export interface MontageInputs {
@@ -49,6 +56,10 @@ export interface MontageInputs {
 interface MontageOptions extends Partial<MontageRequest> {
   /** The last step to run; default all. */
   readonly until?: string;
+  /** What is smaller than the film goes through it. */
+  readonly model?: { readonly model: UnitModel; readonly file: Uint8Array };
+  /** Main memory of each unit, in bytes; 0 for no limit. */
+  readonly limitBytes?: number;
   /** Go on in a copy of what another run left, after this step of it. */
   readonly resume?: { readonly directory: string; readonly after: string };
 }
@@ -57,7 +68,7 @@ interface MontageOptions extends Partial<MontageRequest> {
 export async function runMontage(
   chain: FilmChain,
   inputs: MontageInputs,
-  { until, resume, ...over }: MontageOptions = {},
+  { until, resume, model, limitBytes = 0, ...over }: MontageOptions = {},
 ): Promise<MontageRun> {
   const directory = await mkdtemp(join(chain.root, 'montage-'));
   const file = (path: string) => ({ name: basename(path), sha256: '0'.repeat(64), sizeBytes: 1 });
@@ -72,13 +83,16 @@ export async function runMontage(
     await mkdir(join(directory, 'list'), { recursive: true });
     await writeFile(join(directory, 'list', inputs.cuts.name), inputs.cuts.text);
   }
-  const plan = montageSteps({
+  if (model !== undefined) await writeFile(join(directory, 'model.onnx'), model.file);
+  const request = {
     ...PLAIN,
     ...over,
     clips: inputs.clips.map(file),
     music: file(inputs.music),
     cuts: inputs.cuts === undefined ? undefined : file(inputs.cuts.name),
-  });
+    upscale: model?.model.name ?? '',
+  };
+  const plan = montageSteps(request, model === undefined ? new Map() : farmModels(model.model));
   if (plan.state === 'invalid') throw new Error(plan.message);
   const log: string[] = [];
   const done = plan.steps.findIndex(({ name }) => name === resume?.after);
@@ -90,11 +104,18 @@ export async function runMontage(
     const items =
       pattern === undefined ? [''] : names.filter((name) => matchesPattern(name, pattern));
     for (const item of items) {
-      const work = unitWork(directory, task, spec.name, item);
-      const outcome = await runnerRegistry.get(task.$case)!.run(work, chain.context(log));
+      const made = unitWork(directory, task, spec.name, item);
+      const work = { ...made, demand: { ...made.demand, ramBytes: limitBytes } };
+      const runner = runnerRegistry.get(task.$case)!;
+      const outcome = await runner.run(work, chain.context(log, [], work));
       if (outcome.state !== 'succeeded') return { outcome, step: spec.name, directory, log };
     }
     if (spec.name === until) break;
   }
   return { outcome: { state: 'succeeded' }, step: until ?? 'proof', directory, log };
+}
+
+function farmModels({ name, sha256, manifest }: UnitModel): ReadonlyMap<string, FarmModel> {
+  const file = { name: 'model.onnx', sha256, sizeBytes: 1 };
+  return new Map([[name, { name, file, manifest: manifest!, addedAtMs: 0 }]]);
 }

@@ -26,6 +26,8 @@ const sealSchema = z.object({
   worstDifference: z.number(),
   /** What the decoder of the source complained of first; absent where all was well. */
   sourceDamage: z.string().optional(),
+  /** A model made the frames larger: said of a montage's shots, some of which need it. */
+  enlarged: z.boolean().optional(),
 });
 
 export type ChunkSeal = z.infer<typeof sealSchema>;

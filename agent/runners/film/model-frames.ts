@@ -26,7 +26,7 @@ const MATRICES: Readonly<Record<string, string>> = {
 };
 const OTHER_MATRIX = 'bt601';
 /** Of a conversion between colours: no shortcuts. */
-const EXACT = 'flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp';
+export const EXACT_SCALING = 'flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp';
 
 /** Throws FilmFault `invalid-input`. */
 export function refuseHdr({ source }: FilmPlan): void {
@@ -49,7 +49,7 @@ export function readFrames(
 ): { readonly filters: readonly string[]; readonly format: string } {
   const filters = [...colourTags(withoutGbr(source)), ...uprightFilters(source.orientation)];
   // The size again: some films change theirs, and raw frames cannot.
-  const scale = `scale=${width}:${height}:${EXACT}`;
+  const scale = `scale=${width}:${height}:${EXACT_SCALING}`;
   return isLuma(manifest)
     ? { filters, format: `${scale}:out_range=pc,format=yuv444p` }
     : { filters, format: `${scale},format=rgb24` };
@@ -66,7 +66,7 @@ export async function takeFrames(
   const matrix = MATRICES[colour.space] ?? OTHER_MATRIX;
   const range = colour.range === 'pc' ? 'pc' : 'tv';
   const from = isLuma(manifest) ? `:in_range=pc:in_color_matrix=${matrix}` : '';
-  const conversion = `scale=${EXACT}${from}:out_range=${range}:out_color_matrix=${matrix}`;
+  const conversion = `scale=${EXACT_SCALING}${from}:out_range=${range}:out_color_matrix=${matrix}`;
   const own = settings.filters.filter((filter) => !filter.startsWith('format='));
   const format = settings.filters.filter((filter) => filter.startsWith('format='));
   const ratio = await pixelRatio(media, plan, piece);
@@ -102,7 +102,7 @@ function isTurned([a, b]: readonly number[]): boolean {
   return a === 0 && b !== 0;
 }
 
-function isLuma({ channels }: ModelManifest): boolean {
+export function isLuma({ channels }: ModelManifest): boolean {
   return channels === ChannelOrder.CHANNEL_ORDER_LUMA;
 }
 

@@ -47,18 +47,47 @@ export function placeIn(film: MontageFilm, picture: ClipPicture): Placed {
 
 /** Upright, scaled and cut, in 4:2:0 of BT.709; what is to be padded still is not. */
 export function geometryFilters(film: MontageFilm, picture: ClipPicture): string[] {
-  const { width, height, fills } = placeIn(film, picture);
+  return [
+    ...wholeFilters(picture),
+    ...fillFilters(film, picture, `in_range=auto${inMatrix(picture)}`),
+  ];
+}
+
+/** Upright, of whole pictures, in colours that screens show. */
+export function wholeFilters(picture: ClipPicture): string[] {
   return [
     ...uprightFilters(picture.orientation),
     // Pictures that are marked as two fields, and only those; it halves the time base and nothing else.
     'bwdif=mode=send_frame:deint=interlaced',
     ...colourFilters(picture),
-    `scale=${width}:${height}:flags=bicubic:in_range=auto:out_range=tv:out_color_matrix=bt709${inMatrix(picture)}`,
-    ...(fills ? [`crop=${film.width}:${film.height}`] : []),
-    'setsar=1',
-    'format=yuv420p',
-    'setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709',
   ];
+}
+
+/** Scaled to what it fills of the film, and cut; `from`: words of ffmpeg's scaler on what comes in. */
+export function fillFilters(film: MontageFilm, picture: ClipPicture, from: string): string[] {
+  const { width, height, fills } = placeIn(film, picture);
+  return [
+    `scale=${width}:${height}:flags=bicubic:out_range=tv:out_color_matrix=bt709${from === '' ? '' : `:${from}`}`,
+    ...(fills ? [`crop=${film.width}:${film.height}`] : []),
+    ...FILM_PICTURE,
+  ];
+}
+
+/** What all pictures are before they are graded. */
+export const FILM_PICTURE: readonly string[] = [
+  'setsar=1',
+  'format=yuv420p',
+  'setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709',
+];
+
+/** More than the rounding to even sides makes of it. */
+const LEAST_ENLARGED = 1.01;
+
+/** Whether a picture has fewer pixels than what it fills of the film. */
+export function isSmall(film: MontageFilm, picture: ClipPicture): boolean {
+  const placed = placeIn(film, picture);
+  const { width, height } = shownSize(picture);
+  return Math.min(placed.width / width, placed.height / height) > LEAST_ENLARGED;
 }
 
 /** Bars stay black and still, whatever was done to the picture before. */
@@ -84,7 +113,7 @@ function colourFilters({ colour }: ClipPicture): string[] {
 }
 
 /** What does not say its matrix has that of its time: high definition BT.709, what is smaller BT.601. */
-function inMatrix({ colour, height, width }: ClipPicture): string {
+export function inMatrix({ colour, height, width }: ClipPicture): string {
   if (HDR_TRANSFERS.has(colour.transfer)) return ':in_color_matrix=bt709';
   if (colour.space !== 'unknown') return '';
   return `:in_color_matrix=${Math.max(width, height) >= 1280 ? 'bt709' : 'bt601'}`;

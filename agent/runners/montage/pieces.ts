@@ -33,12 +33,35 @@ const pieceSchema = z.object({
 
 export type Piece = z.infer<typeof pieceSchema>;
 
+/** A piece as its shot is rendered from it. */
+export interface Footage extends Piece {
+  /** Its frames from this one on lie beside it, made larger by a model; absent where it is taken as it is. */
+  readonly largeFrom?: number;
+}
+
+/** File that holds the footage's frames, and the tiny copies that they are held against. */
+export function footageFiles({ shot, largeFrom }: Footage): { frames: string; thumbs: string } {
+  return largeFrom === undefined
+    ? { frames: pieceName(shot), thumbs: pieceThumbsName(shot) }
+    : { frames: largeName(shot), thumbs: largeThumbsName(shot) };
+}
+
 export const pieceName = (shot: number): string => `piece-${shotNumber(shot)}.nut`;
 export const pieceThumbsName = (shot: number): string => `piece-${shotNumber(shot)}.gray`;
+/** Frames of a piece that a model made larger, as large as they fill the film, without loss; tiny copies of them. */
+const largeName = (shot: number): string => `large-${shotNumber(shot)}.nut`;
+const largeThumbsName = (shot: number): string => `large-${shotNumber(shot)}.gray`;
 export const soundName = (shot: number): string => `sound-${shotNumber(shot)}.pcm`;
 export const chunkFileName = (shot: number): string => `chunk-${shotNumber(shot)}.mp4`;
 export const sealFileName = (shot: number): string => `seal-${shotNumber(shot)}.json`;
-export const shotFileName = (shot: number): string => `shot-${shotNumber(shot)}.json`;
+/** `small`: a model is needed for it. */
+export const shotFileName = (shot: number, isSmall: boolean): string =>
+  `${isSmall ? 'small' : 'shot'}-${shotNumber(shot)}.json`;
+
+/** The number of the shot that a file of `shotFileName` is about; NaN for other names. */
+export function shotOfFile(name: string): number {
+  return Number(/^(?:shot|small)-(\d{5})\.json$/.exec(name)?.[1] ?? NaN);
+}
 
 const pieceFactsName = (shot: number): string => `piece-${shotNumber(shot)}.json`;
 

@@ -20,6 +20,7 @@ import { csvText, readCsv } from './cuts-csv.ts';
 import { type EditedList, ListFault, shotsOf } from './edited-list.ts';
 import { edlText, readEdl, reelsOf } from './edl.ts';
 import { otioText, readOtio } from './otio.ts';
+import { isSmall } from './picture-filters.ts';
 import { shotFileName } from './pieces.ts';
 import { placeCuts } from './place-cuts.ts';
 import { rateOf } from './rate.ts';
@@ -61,6 +62,9 @@ async function planCuts(attempt: PlanAttempt): Promise<void> {
   };
   refuseBeyondMusic(list, music);
   await writeLists(attempt, list, film, music);
+  const smallClips = clips.map(({ picture }) => film.upscale && isSmall(film, picture));
+  await writeShots(attempt, list, smallClips);
+  if (film.upscale) context.log(enlargedText(list, clips, smallClips));
   context.log(`${shots.length} shots, ${list.frames} frames`);
   context.progress(1, shots.length, `${shots.length} shots`);
 }
@@ -152,10 +156,44 @@ async function writeLists(
   );
   await write('cuts.edl', edlText(list, title));
   await write('cuts.csv', csvText(list));
+}
+
+/** A shot needs the model where its own clip is small, or that of the shot that lends it frames. */
+async function writeShots(
+  { work }: PlanAttempt,
+  list: CutList,
+  smallClips: readonly boolean[],
+): Promise<void> {
   const starts = shotStarts(list);
-  for (const [index, { clip, frames }] of list.shots.entries()) {
+  for (const [index, { clip, frames, transition }] of list.shots.entries()) {
+    const before = transition === 'cut' ? undefined : list.shots[index - 1];
+    const isSmall = [clip, ...(before === undefined ? [] : [before.clip])].some(
+      (number) => smallClips[number],
+    );
     // For people: what the unit that has it renders. The list itself lies beside it.
     const shot = { shot: index, filmFrom: starts[index], frames, clip: list.clips[clip]!.name };
-    await write(shotFileName(index), `${JSON.stringify(shot)}\n`);
+    await writeFile(
+      join(work.directory, shotFileName(index, isSmall)),
+      `${JSON.stringify(shot)}\n`,
+    );
   }
+}
+
+/** Which clips go through the model, and which need not. */
+function enlargedText(
+  { shots }: CutList,
+  clips: readonly ClipAnalysis[],
+  smallClips: readonly boolean[],
+): string {
+  const used = clips.map(({ name, picture: { width, height } }, index) => ({
+    isSmall: smallClips[index] === true,
+    count: shots.filter(({ clip }) => clip === index).length,
+    text: `${name} (${width}x${height})`,
+  }));
+  const named = (wanted: boolean): string =>
+    used
+      .filter(({ isSmall, count }) => isSmall === wanted && count > 0)
+      .map(({ text, count }) => `${text}, ${count} ${count === 1 ? 'shot' : 'shots'}`)
+      .join('; ') || 'none';
+  return `through the model: ${named(true)}. Large enough: ${named(false)}`;
 }

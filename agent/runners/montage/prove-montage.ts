@@ -31,7 +31,8 @@ import { readCsv } from './cuts-csv.ts';
 import { readEdl } from './edl.ts';
 import type { EditedList } from './edited-list.ts';
 import { readOtio } from './otio.ts';
-import { pieceName, sealFileName } from './pieces.ts';
+import { isSmall } from './picture-filters.ts';
+import { pieceName, readPiece, sealFileName } from './pieces.ts';
 import { plannedFrames } from './planned-frames.ts';
 
 type ProofAttempt = FilmAttempt<ProveMontageTask>;
@@ -68,6 +69,7 @@ async function proveMontage(attempt: ProofAttempt): Promise<void> {
     soundLength(list, read),
     await decodes(attempt, list, read),
     await listsAgree(attempt, list),
+    ...(film.upscale ? [await enlargedShots(attempt, film, list)] : []),
   ];
   const files = await Promise.all(
     [film.name, 'cuts.otio', 'cuts.edl', 'cuts.csv'].map(async (name) => ({
@@ -240,6 +242,28 @@ async function decodes(
         : `it decodes to ${found} frames`
       : `it does not decode: ${oneLine(complaint)}`;
   return { check: 'decoded frames, without complaint', expected: frames, found, finding };
+}
+
+/** Shots whose clip is smaller than what it fills of the film went through the model, and no others. */
+async function enlargedShots(
+  { work }: ProofAttempt,
+  film: MontageFilm,
+  { shots }: CutList,
+): Promise<Check> {
+  const [expected, found]: [string[], string[]] = [[], []];
+  for (const index of shots.keys()) {
+    const { picture } = await readPiece(work.directory, index);
+    if (isSmall(film, picture)) expected.push(String(index + 1));
+    const seal = await readSeal(work.directory, sealFileName(index));
+    if (seal.enlarged === true) found.push(String(index + 1));
+  }
+  const [wanted, seen] = [expected, found].map((numbers) => numbers.join(' ') || 'none');
+  return {
+    check: 'shots that went through the model',
+    expected: wanted!,
+    found: seen!,
+    finding: wanted === seen ? undefined : `the model made shots ${seen} larger, not ${wanted}`,
+  };
 }
 
 /** What is handed over as a list says the same cuts as the film has, whichever form is read. */

@@ -7,9 +7,16 @@ import type { MontageFilm } from '../../../proto/gen/furrow/v1/task_montage.ts';
 import { uprightFilters } from '../film/picture.ts';
 import { THUMB_FILTER } from '../film/picture-likeness.ts';
 import { conformFilters, rateText, speedFilters } from './conform.ts';
-import { type CutList, materialFrames, type Transition } from './cut-list.ts';
-import { ENHANCE_FILTERS, geometryFilters, gradeFilters, padFilters } from './picture-filters.ts';
-import type { Piece } from './pieces.ts';
+import { clipFramesOf, type CutList, materialFrames, type Transition } from './cut-list.ts';
+import {
+  ENHANCE_FILTERS,
+  FILM_PICTURE,
+  geometryFilters,
+  gradeFilters,
+  padFilters,
+} from './picture-filters.ts';
+import type { Footage, Piece } from './pieces.ts';
+import type { Rate } from './timecode.ts';
 
 /** Where vidstab writes how a piece moves. */
 const motionFile = (shot: number): string => `motion-${shot}.trf`;
@@ -22,36 +29,62 @@ export function isSteadied(film: MontageFilm, { frames }: Piece): boolean {
 }
 
 /** The clip's frames that a piece holds, as the look at the clip saw them; from 0. */
-function pieceFilters({ packets, from, frames }: Piece, list: CutList): string[] {
-  const { rate } = list;
-  if (packets === undefined) return conformFilters(rate);
+export function pieceFilters(piece: Footage, { rate }: Pick<CutList, 'rate'>): string[] {
+  const { packets, largeFrom } = piece;
+  // What is before them in the piece is not needed: they only keep their numbers.
+  if (largeFrom !== undefined && largeFrom > 0) {
+    return [...conformFilters(rate), `tpad=start=${largeFrom}:start_mode=clone`];
+  }
+  if (packets === undefined || largeFrom !== undefined) return conformFilters(rate);
   const { startTicks, endTicks, zeroTicks } = packets;
   return [
     `trim=start_pts=${startTicks}:end_pts=${endTicks}`,
     `setpts=PTS-(${zeroTicks})`,
+    ...shownFromZero(piece, 0, rate),
+  ];
+}
+
+/** Of pictures whose times begin at the clip's frame 0, the piece's frames from its frame `skipped` on; from 0. */
+export function shownFromZero({ from, frames }: Piece, skipped: number, rate: Rate): string[] {
+  return [
     ...conformFilters(rate),
     // A frame that is shown until the end has no next one that would say so.
     `tpad=stop=${frames}:stop_mode=clone`,
-    `trim=start_pts=${from}:end_pts=${from + frames}`,
+    `trim=start_pts=${from + skipped}:end_pts=${from + frames}`,
     'setpts=PTS-STARTPTS',
   ];
 }
 
+/** As large as the picture fills the film, in the film's colours; what was made larger is that already. */
+function placedFilters(film: MontageFilm, { picture, largeFrom }: Footage): readonly string[] {
+  return largeFrom === undefined ? geometryFilters(film, picture) : FILM_PICTURE;
+}
+
 /** What vidstab looks at before the shot is rendered. */
-export function motionGraph(film: MontageFilm, list: CutList, piece: Piece): string {
+export function motionGraph(film: MontageFilm, list: CutList, piece: Footage): string {
   return [
     ...pieceFilters(piece, list),
-    ...geometryFilters(film, piece.picture),
+    ...placedFilters(film, piece),
     `vidstabdetect=result=${motionFile(piece.shot)}:shakiness=6:accuracy=12`,
   ].join(',');
 }
 
+/**
+ * The first of a piece's frames that the transition into the next shot needs, when it is all that is rendered of it:
+ * all of them where filters look back over the whole stretch.
+ */
+export function firstLentFrame(film: MontageFilm, { shots }: CutList, piece: Piece): number {
+  if (film.enhance || isSteadied(film, piece)) return 0;
+  const shot = shots[piece.shot]!;
+  return clipFramesOf(shot, shot.frames + 1) - 1;
+}
+
 /** From clip's frames to film's frames, without a transition. */
-function renderFilters(film: MontageFilm, list: CutList, piece: Piece): string[] {
+function renderFilters(film: MontageFilm, list: CutList, piece: Footage): string[] {
   const { rate, shots } = list;
   const material = materialFrames(shots, piece.shot);
   return [
-    ...geometryFilters(film, piece.picture),
+    ...placedFilters(film, piece),
     ...(isSteadied(film, piece)
       ? [
           `vidstabtransform=input=${motionFile(piece.shot)}:smoothing=15:optzoom=1:zoomspeed=0:crop=black`,
@@ -82,13 +115,13 @@ const BLENDS: Readonly<Record<Exclude<Transition, 'cut'>, string>> = {
 export function shotGraph(
   film: MontageFilm,
   list: CutList,
-  own: Piece,
-  before: Piece | undefined,
+  own: Footage,
+  before: Footage | undefined,
   encoderFilters: readonly string[],
 ): string {
   const { rate } = list;
   const shot = list.shots[own.shot]!;
-  const upright = uprightFilters(own.picture.orientation);
+  const upright = own.largeFrom === undefined ? uprightFilters(own.picture.orientation) : [];
   const ending = [
     ...fadeOut(film, list, own.shot),
     `settb=1/${rate.num}`,

@@ -5,6 +5,7 @@ import type { FrameRate } from '../../../proto/gen/furrow/v1/task_montage.ts';
 import { defineCommand } from '../../command.ts';
 import { checkSource, isFolder, type LocalFile } from '../../local-files.ts';
 import {
+  bytes,
   duration,
   frameRate,
   frameSize,
@@ -28,6 +29,11 @@ interface MontageOptions extends SubmitOptions {
   readonly enhance?: boolean;
   readonly stabilize?: boolean;
   readonly proxies?: boolean;
+  readonly upscale?: string;
+  readonly provider?: string;
+  readonly cpus?: number;
+  readonly memory?: number;
+  readonly vram?: number;
   readonly clipSound?: number;
   readonly film?: string;
   readonly encoder?: string;
@@ -69,6 +75,29 @@ export const montage = defineCommand<MontageOptions>({
       help: 'pictures of other shapes: crop or pad (default: crop where most stays seen)',
       parse: oneOf('crop', 'pad'),
     },
+    {
+      flags: '--upscale <model>',
+      help: 'shots that are smaller than the film go through this model first (furrow models list)',
+    },
+    {
+      flags: '--provider <name>',
+      help: 'what runs the model: cpu, cuda, tensorrt, dml, coreml or webgpu (default: cpu; cuda with --vram)',
+    },
+    {
+      flags: '--cpus <n>',
+      help: 'CPUs of each unit that runs the model (default: 2)',
+      parse: integerIn(1, 64),
+    },
+    {
+      flags: '--memory <size>',
+      help: 'memory of each unit that runs the model, such as 4G (default: about 2G)',
+      parse: bytes,
+    },
+    {
+      flags: '--vram <size>',
+      help: 'run the model on a GPU with so much memory free, such as 6G',
+      parse: bytes,
+    },
     { flags: '--enhance', help: 'less noise, sharper edges' },
     { flags: '--stabilize', help: 'steady each shot' },
     { flags: '--proxies', help: 'small copies of the used clips as well, to edit with' },
@@ -95,6 +124,10 @@ export const montage = defineCommand<MontageOptions>({
     [
       'furrow submit montage *.mov --music song.mp3 --style travel --length 60s -o holiday/',
       'cut, render, download film and lists',
+    ],
+    [
+      'furrow submit montage *.mov --music song.mp3 --style calm --upscale anime-x4 -o large/',
+      'what is smaller than the film goes through a model of the farm',
     ],
     [
       'furrow submit montage *.mov --music song.mp3 --cuts holiday/cuts.edl -o again/',
@@ -130,6 +163,11 @@ export const montage = defineCommand<MontageOptions>({
           encoder: options.encoder ?? '',
           crf: options.crf ?? 0,
           preset: options.preset ?? '',
+          upscale: options.upscale ?? '',
+          provider: options.provider ?? '',
+          cpus: options.cpus ?? 0,
+          ramBytes: options.memory ?? 0,
+          vramBytes: options.vram ?? 0,
         },
       }) as const;
     const { submitWithFiles } = await import('../../submit-job.ts');

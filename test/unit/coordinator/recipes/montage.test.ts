@@ -3,8 +3,12 @@ import { faultOfSteps } from '../../../../coordinator/domain/check-steps.ts';
 import { type MontageRequest, montageSteps } from '../../../../coordinator/recipes/montage.ts';
 import { MONTAGE_STYLES } from '../../../../coordinator/recipes/montage-styles.ts';
 import { TRANSITIONS } from '../../../../agent/runners/montage/cut-list.ts';
+import { knownModels, MANIFEST } from '../../../support/models.ts';
 
 const file = (name: string, sizeBytes = 1000) => ({ name, sha256: 'a'.repeat(64), sizeBytes });
+
+const NO_MODELS = knownModels({});
+const MODELS = knownModels({ 'anime-x4': MANIFEST });
 
 function request(over: Partial<MontageRequest> = {}): MontageRequest {
   return {
@@ -25,12 +29,17 @@ function request(over: Partial<MontageRequest> = {}): MontageRequest {
     encoder: '',
     crf: 0,
     preset: '',
+    upscale: '',
+    provider: '',
+    cpus: 0,
+    ramBytes: 0,
+    vramBytes: 0,
     ...over,
   };
 }
 
 function steps(over: Partial<MontageRequest> = {}) {
-  const plan = montageSteps(request(over));
+  const plan = montageSteps(request(over), NO_MODELS);
   if (plan.state === 'invalid') throw new Error(plan.message);
   return plan.steps;
 }
@@ -89,6 +98,60 @@ test('an edited list needs no style, and no choosing is done', () => {
   expect(task).toMatchObject({ value: { list: 'list/edited.otio', style: undefined } });
 });
 
+describe('with a model', () => {
+  const plan = montageSteps(request({ upscale: 'anime-x4', cpus: 4, enhance: true }), MODELS);
+  if (plan.state === 'invalid') throw new Error(plan.message);
+  const named = (name: string) => plan.steps.find((step) => step.name === name)!;
+
+  test('shots that need it are units of their own, and only those book its memory', () => {
+    const [shots, enlarged] = [named('shots'), named('enlarged')];
+    expect(enlarged.parameters?.kind).toEqual({
+      $case: 'forEach',
+      value: { step: 'cutlist', pattern: 'small-*' },
+    });
+    expect(shots.demand?.attributes).not.toContain('onnx:cpu');
+    expect(enlarged.demand?.attributes).toContain('onnx:cpu');
+    expect(enlarged.demand!.ramBytes - shots.demand!.ramBytes).toBeGreaterThan(1024 ** 3);
+    expect(enlarged.demand?.cpuMillis).toBe(4000);
+    expect(enlarged.task?.kind).toMatchObject({ value: { use: { model: { name: 'anime-x4' } } } });
+    expect(faultOfSteps(plan.steps)).toBeUndefined();
+  });
+
+  test('film and proof are made of both', () => {
+    for (const step of ['join', 'proof'].map(named)) {
+      expect(step.dependsOn).toEqual(expect.arrayContaining(['shots', 'enlarged']));
+      expect(step.inputs).toContainEqual({
+        kind: { $case: 'outputs', value: { step: 'enlarged', pattern: 'seal-*' } },
+      });
+    }
+  });
+
+  test('on a GPU, as asked', () => {
+    const onGpu = montageSteps(request({ upscale: 'anime-x4', vramBytes: 4e9 }), MODELS);
+    if (onGpu.state === 'invalid') throw new Error(onGpu.message);
+    const { demand, task } = onGpu.steps.find(({ name }) => name === 'enlarged')!;
+    expect(demand).toMatchObject({ gpus: 1, vramBytes: 4e9 });
+    expect(demand?.attributes).toContain('onnx:cuda');
+    expect(task?.kind).toMatchObject({ value: { use: { provider: 'cuda' } } });
+  });
+
+  test.each<[string, Partial<MontageRequest>, RegExp]>([
+    [
+      'one that is not there',
+      { upscale: 'anime' },
+      /no model named "anime": those to upscale are anime-x4/,
+    ],
+    ['a provider', { upscale: 'anime-x4', provider: 'gpu' }, /provider "gpu" is not known/],
+    ['memory', { upscale: 'anime-x4', ramBytes: 1e8 }, /95 MiB of memory is too little/],
+    ['memory without a model', { vramBytes: 1e9 }, /name one to upscale with/],
+  ])('%s is refused', (_what, over, message) => {
+    expect(montageSteps(request(over), MODELS)).toMatchObject({
+      state: 'invalid',
+      message: expect.stringMatching(message),
+    });
+  });
+});
+
 describe('styles', () => {
   const styles = [...MONTAGE_STYLES.values()];
 
@@ -139,7 +202,7 @@ describe('a request that cannot be met is refused with the remedy', () => {
     ['a fit', { fit: 'stretch' }, /use crop or pad/],
     ['a seed', { seed: 1.5 }, /must be whole/],
   ])('%s', (_what, over, message) => {
-    expect(montageSteps(request(over))).toMatchObject({
+    expect(montageSteps(request(over), NO_MODELS)).toMatchObject({
       state: 'invalid',
       message: expect.stringMatching(message),
     });
