@@ -7,6 +7,7 @@ import type {
   Limits,
   OutputPattern,
 } from '../proto/gen/furrow/v1/step.ts';
+import type { ModelMemory } from '../proto/gen/furrow/v1/model.ts';
 import type { Task } from '../proto/gen/furrow/v1/task.ts';
 import type { LeaseRun, StepShare } from '../proto/gen/furrow/work/v1/work.ts';
 
@@ -33,6 +34,8 @@ export interface Assignment {
   readonly gpuIds: readonly string[];
   /** What an earlier attempt left to go on from: files of the checkpoint directory. */
   readonly checkpoint: readonly File[];
+  /** What the model that it uses was seen to take on other agents, by provider. */
+  readonly modelMemory: readonly ModelMemory[];
   /** The same for all that take turns: those of one demand and the same GPUs. */
   readonly slotKey: string;
 }
@@ -109,6 +112,7 @@ function assignmentOf(share: StepShare, demandKey: string, own: OwnPart): Assign
     outputs: share.outputs,
     gpuIds,
     checkpoint,
+    modelMemory: share.modelMemory,
     slotKey: gpuIds.length === 0 ? demandKey : `${demandKey} ${gpuIds.join(' ')}`,
   };
 }

@@ -5,7 +5,7 @@
 import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { File } from '../proto/gen/furrow/v1/step.ts';
-import type { Result } from '../proto/gen/furrow/work/v1/work.ts';
+import type { ModelSighting, Result } from '../proto/gen/furrow/work/v1/work.ts';
 import { FurrowError, messageOf } from '../kit/furrow-error.ts';
 import type { UnitExecutor } from './agent-core.ts';
 import type { Assignment } from './assignment.ts';
@@ -56,6 +56,8 @@ class Attempt {
   #inputs: UnitInputs = { all: [], part: [] };
   #peakRamBytes = 0;
   #peakVramBytes = 0;
+  /** What its model was seen to take. */
+  #model: ModelSighting | undefined;
   /** Null while nothing is saved of it. */
   #checkpoint: { readonly directory: string; readonly saver: CheckpointSaver } | null = null;
   /** The last program that ended badly. */
@@ -276,13 +278,14 @@ class Attempt {
         return result;
       },
       lendModel: (request) => {
-        const { demand, gpuIds } = this.#assignment;
+        const { demand, gpuIds, modelMemory } = this.#assignment;
         const { signal } = cancellation;
         const noteVram = (bytes: number): void => {
           this.#peakVramBytes = Math.max(this.#peakVramBytes, bytes);
         };
-        const borrower = { directory, demand, gpuIds, guarded, signal, noteVram };
-        return this.#ports.models.lend(request, borrower);
+        const noteModel = (seen: ModelSighting): void => this.#noteModel(seen);
+        const own = { directory, demand, gpuIds, guarded, signal };
+        return this.#ports.models.lend(request, { ...own, noteVram, modelMemory, noteModel });
       },
     };
   }
@@ -359,7 +362,16 @@ class Attempt {
       endedAtMs: this.#startedAtMs + runMs,
       peakRamBytes: this.#peakRamBytes,
       peakVramBytes: this.#peakVramBytes === 0 ? undefined : this.#peakVramBytes,
+      model: this.#model,
     };
+  }
+
+  /** Of several works the one that took most; what was measured counts more than what was too little. */
+  #noteModel(seen: ModelSighting): void {
+    const before = this.#model;
+    const isMore = (seen.memory?.pixelBytes ?? 0) > (before?.memory?.pixelBytes ?? 0);
+    const isFirst = before === undefined || (before.ranOut && !seen.ranOut);
+    if (isFirst || (before.ranOut === seen.ranOut && isMore)) this.#model = seen;
   }
 
   async #whileTicking(work: () => Promise<void>): Promise<void> {

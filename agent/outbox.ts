@@ -8,6 +8,7 @@
  */
 import type { Token } from '../proto/gen/furrow/v1/agent_service.ts';
 import { Result, Verdict, type ResultReply } from '../proto/gen/furrow/work/v1/work.ts';
+import { isPlainSuccess } from './result-columns.ts';
 import { tokenKey, type TokenKey } from './token-key.ts';
 
 /** Where unreported results survive the process. */
@@ -48,9 +49,10 @@ const LONGEST_PAUSE_MS = 5_000;
 
 /** Bytes on the wire, or a little more. */
 function sizeOf(result: Result): number {
-  const { outcome, jobId, step } = result;
-  const isPlain = outcome?.$case === 'success' && outcome.value.outputs.length === 0;
-  return isPlain ? 64 + jobId.length + 4 * step.length : Result.encode(result).finish().length + 8;
+  const { jobId, step } = result;
+  return isPlainSuccess(result)
+    ? 64 + jobId.length + 4 * step.length
+    : Result.encode(result).finish().length + 8;
 }
 
 export class Outbox {

@@ -63,8 +63,9 @@ export function alignVerdicts(
   return { ...reply, verdicts, successVerdicts: [] };
 }
 
-function isPlainSuccess({ outcome, token }: Result): boolean {
-  return token !== undefined && outcome?.$case === 'success' && outcome.value.outputs.length === 0;
+export function isPlainSuccess({ outcome, token, model }: Result): boolean {
+  if (token === undefined || model !== undefined) return false;
+  return outcome?.$case === 'success' && outcome.value.outputs.length === 0;
 }
 
 /** Results of one step mostly follow one another. */

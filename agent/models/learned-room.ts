@@ -1,6 +1,7 @@
 /**
  * How many bytes a model was seen to take for each pixel that goes through it at once, by model and provider,
- * kept on this machine: the next unit's tiles are as large as its memory allows, and no larger.
+ * kept on this machine: the next unit's tiles are as large as its memory allows, and no larger. Of a model that
+ * never ran here it is what the farm heard of others.
  */
 import { z } from 'zod';
 import type { StateFile } from '../state-file.ts';
@@ -16,13 +17,28 @@ const MARGIN = 1.15;
 const FADING = 0.9;
 /** Small pictures tell of what is there anyway, not of pixels. */
 const LEAST_PIXELS = 4096;
-/** Node and onnxruntime with an average model. */
-const BASE_BYTES = 160 * 2 ** 20;
+/** Node and onnxruntime with a small model. */
+const LEAST_BASE_BYTES = 160 * 2 ** 20;
+/** What was too little is not known to be too little by how much. */
+const RISE = 1.5;
+/** More is nobody's, however often memory runs out. */
+const MOST_BYTES_A_PIXEL = 2 ** 20;
 /** Less is not worth a try: the worker says what is too small. */
 const LEAST_ROOM = 1024;
 /** Beyond it, buffers would be larger than a runtime takes. */
 const MOST_ROOM = 2 ** 26;
 const MOST_MODELS = 500;
+
+export interface RoomAsked {
+  /** 0 when nobody set a limit. */
+  readonly memoryBytes: number;
+  /** With the model loaded; 0 when nobody knows. */
+  readonly baseBytes: number;
+  /** Whole frames and such. */
+  readonly otherBytes: number;
+  /** Bytes for each pixel, as others saw them. */
+  readonly heard?: number | undefined;
+}
 
 export class LearnedRoom {
   readonly #file: StateFile;
@@ -33,24 +49,41 @@ export class LearnedRoom {
     this.#bytesAPixel = read(file);
   }
 
-  /** Most pixels at once that fit into so many bytes, beside `otherBytes`; 0 bytes: nobody set a limit. */
-  roomPixels(key: string, memoryBytes: number, otherBytes: number): number {
+  /** Most pixels at once that fit beside everything else. */
+  roomPixels(key: string, { memoryBytes, baseBytes, otherBytes, heard }: RoomAsked): number {
     if (memoryBytes === 0) return MOST_ROOM;
-    const left = memoryBytes - BASE_BYTES - otherBytes;
-    const room = left / this.bytesAPixel(key);
+    const left = memoryBytes - Math.max(LEAST_BASE_BYTES, baseBytes) - otherBytes;
+    const room = left / this.bytesAPixel(key, heard);
     return Math.floor(Math.min(MOST_ROOM, Math.max(LEAST_ROOM, room)));
   }
 
-  bytesAPixel(key: string): number {
-    return (this.#bytesAPixel.get(key) ?? UNSEEN_BYTES_A_PIXEL / MARGIN) * MARGIN;
+  /** With a margin. What this machine saw counts more than what others did. */
+  bytesAPixel(key: string, heard?: number): number {
+    return this.#known(key, heard) * MARGIN;
   }
 
-  /** What a work was seen to take. */
-  note(key: string, { bytes, pixels }: WorkPeak): void {
-    if (pixels < LEAST_PIXELS) return;
+  /** What a work was seen to take; answers how much that is for each pixel, undefined when it tells nothing. */
+  note(key: string, { bytes, pixels }: WorkPeak): number | undefined {
+    if (pixels < LEAST_PIXELS) return undefined;
     const seen = bytes / pixels;
     const before = this.#bytesAPixel.get(key);
-    const now = before === undefined ? seen : Math.max(seen, before * FADING);
+    this.#keep(key, before === undefined ? seen : Math.max(seen, before * FADING));
+    return seen;
+  }
+
+  /** Memory ran out to the end with as many pixels as this allowed: answers what is taken from now on. */
+  noteRunOut(key: string, heard?: number): number {
+    const now = Math.min(MOST_BYTES_A_PIXEL, this.#known(key, heard) * RISE);
+    this.#keep(key, now);
+    return now;
+  }
+
+  #known(key: string, heard: number | undefined): number {
+    return this.#bytesAPixel.get(key) ?? heard ?? UNSEEN_BYTES_A_PIXEL / MARGIN;
+  }
+
+  #keep(key: string, now: number): void {
+    const before = this.#bytesAPixel.get(key);
     if (before !== undefined && Math.abs(now - before) < before * 0.02) return;
     this.#bytesAPixel.delete(key);
     this.#bytesAPixel.set(key, now);

@@ -3,6 +3,7 @@ import type { Borrower, HeldModel, SessionPoolOptions } from './session-pool.ts'
 import type { LentModel, ModelRequest, WorkEnd } from './lent-model.ts';
 import type { ModelWork, TensorFacts, WorkerAnswer, WorkPeak } from './model-work.ts';
 import type { GuardedUnit } from '../process/memory-guard.ts';
+import type { MemoryEnd } from '../process/memory-limits.ts';
 import { endOf } from './work-end.ts';
 import { linkPipes, unlinkPipes } from './worker-files.ts';
 import type { WorkerProcess } from './worker-process.ts';
@@ -72,9 +73,23 @@ export class Lending implements LentModel {
   roomPixels(otherBytes: number): number {
     const { demand } = this.#borrower;
     const { learned } = this.#options;
-    const key = this.#held?.learnKey ?? '';
-    if (this.#provider === 'cpu') return learned.roomPixels(key, this.#shareBytes, otherBytes);
-    return learned.roomPixels(key, demand.vramBytes, BASE_VRAM_BYTES);
+    const { learnKey = '', baseBytes = 0 } = this.#held ?? {};
+    const isOnCpu = this.#provider === 'cpu';
+    return learned.roomPixels(learnKey, {
+      memoryBytes: isOnCpu ? this.#shareBytes : demand.vramBytes,
+      baseBytes: isOnCpu ? baseBytes : BASE_VRAM_BYTES,
+      otherBytes: isOnCpu ? otherBytes : 0,
+      heard: this.#heard,
+    });
+  }
+
+  /** Bytes for each pixel, as other agents saw them. */
+  get #heard(): number | undefined {
+    const { modelMemory } = this.#borrower;
+    const of = modelMemory.find(({ sha256, provider }) => {
+      return sha256 === this.#held?.sha256 && provider === this.#provider;
+    });
+    return of !== undefined && of.pixelBytes > 0 ? of.pixelBytes : undefined;
   }
 
   async work(work: ModelWork, onTold: (told: WorkerAnswer) => void): Promise<WorkEnd> {
@@ -85,6 +100,7 @@ export class Lending implements LentModel {
     const ends = [guarded.end, this.#share.end];
     const end = endOf(answer, { provider: this.#provider, ends, demand });
     if (end.state === 'done') this.#peak = end.peak;
+    else if (end.kind === 'out-of-memory' || end.kind === 'out-of-vram') this.#learnRunOut(ends);
     // The whole unit has outgrown what it was given: less in the model is no help.
     return end.state === 'failed' && guarded.end !== null ? { ...end, mayShrink: false } : end;
   }
@@ -113,10 +129,23 @@ export class Lending implements LentModel {
     if (vramBytes > 0) this.#borrower.noteVram(vramBytes);
     if (this.#peak === null) return;
     const { pixels } = this.#peak;
-    if (this.#provider === 'cpu') learned.note(learnKey, this.#peak);
-    else if (vramBytes > BASE_VRAM_BYTES) {
-      learned.note(learnKey, { bytes: vramBytes - BASE_VRAM_BYTES, pixels });
-    }
+    const bytes =
+      this.#provider === 'cpu' ? this.#peak.bytes : Math.max(0, vramBytes - BASE_VRAM_BYTES);
+    if (bytes === 0) return;
+    const pixelBytes = learned.note(learnKey, { bytes, pixels });
+    if (pixelBytes !== undefined) this.#tell(pixelBytes, false);
+  }
+
+  /** Not when the machine ran out of it: that tells nothing of the model. */
+  #learnRunOut(ends: readonly (MemoryEnd | null)[]): void {
+    if (ends.some((end) => end?.cause === 'machine')) return;
+    const { learnKey } = this.#held!;
+    this.#tell(this.#options.learned.noteRunOut(learnKey, this.#heard), true);
+  }
+
+  #tell(pixelBytes: number, ranOut: boolean): void {
+    const { sha256, provider, baseBytes } = this.#held!;
+    this.#borrower.noteModel({ memory: { sha256, provider, pixelBytes, baseBytes }, ranOut });
   }
 
   #letGo(): void {

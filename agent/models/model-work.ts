@@ -140,6 +140,8 @@ export type WorkerAnswer =
       readonly event: 'loaded';
       readonly inputs: readonly TensorFacts[];
       readonly outputs: readonly TensorFacts[];
+      /** Resident memory with the model loaded; 0 where nobody tells. */
+      readonly residentBytes: number;
     }
   /** So many frames (pictures, pairs) are done. */
   | { readonly event: 'progress'; readonly done: number }

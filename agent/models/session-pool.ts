@@ -11,7 +11,8 @@ import { join } from 'node:path';
 import type { Logger } from '../../kit/log.ts';
 import { messageOf } from '../../kit/furrow-error.ts';
 import type { Demand } from '../../proto/gen/furrow/v1/step.ts';
-import { UnitModel } from '../../proto/gen/furrow/v1/model.ts';
+import { type ModelMemory, UnitModel } from '../../proto/gen/furrow/v1/model.ts';
+import type { ModelSighting } from '../../proto/gen/furrow/work/v1/work.ts';
 import type { MemoryGuard, GuardedUnit } from '../process/memory-guard.ts';
 import type { MemoryState } from '../process/memory-left.ts';
 import type { ProcessHost } from '../process/start-process.ts';
@@ -54,6 +55,10 @@ export interface Borrower {
   readonly signal: AbortSignal;
   /** The most that a GPU of its was seen to hold for it, in bytes. */
   readonly noteVram: (bytes: number) => void;
+  /** What the model was seen to take on other agents, by provider. */
+  readonly modelMemory: readonly ModelMemory[];
+  /** What it was seen to take here. */
+  readonly noteModel: (seen: ModelSighting) => void;
 }
 
 /** A process with its model loaded. */
@@ -62,7 +67,10 @@ export interface HeldModel {
   readonly key: string;
   /** Names model and provider: what is learned is learned by it. */
   readonly learnKey: string;
+  readonly sha256: string;
   readonly provider: string;
+  /** Resident memory with the model loaded and before any work. */
+  readonly baseBytes: number;
   readonly gpuIds: readonly string[];
   readonly inputs: readonly TensorFacts[];
   readonly outputs: readonly TensorFacts[];
@@ -169,9 +177,9 @@ export class SessionPool {
     } as const;
     const end = await worker.command(command);
     if (end.event === 'loaded') {
-      const { inputs, outputs } = end;
+      const { inputs, outputs, residentBytes: baseBytes } = end;
       const learnKey = `${sha256} ${provider}`;
-      return { worker, key, learnKey, provider, gpuIds, inputs, outputs };
+      return { worker, key, learnKey, sha256, provider, baseBytes, gpuIds, inputs, outputs };
     }
     const failed = endOf(end, { provider, ends: [guarded.end], demand });
     if (failed.state === 'done') throw new TypeError('a load answered as a work does');

@@ -62,7 +62,7 @@ export const addModel = defineCommand<AddOptions>({
     const name = options.name ?? file.name.replace(/(.)\.(onnx|ort)$/i, '$1');
     const request = { name, file, manifest, replace: options.replace === true };
     const { model } = await client.call(client.models.addModel.bind(client.models), request);
-    return { report: { kind: 'model', model: model ?? { ...request, addedAtMs: 0 } } };
+    return { report: { kind: 'model', model: model ?? { ...request, addedAtMs: 0, memory: [] } } };
   },
 });
 

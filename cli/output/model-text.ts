@@ -1,4 +1,5 @@
 /** Models as lines. */
+import type { ModelMemory } from '../../proto/gen/furrow/v1/model.ts';
 import type { Model } from '../../proto/gen/furrow/v1/model_service.ts';
 import { jsonOf } from '../../proto/model-manifest.ts';
 import type { ModelTrial } from '../report.ts';
@@ -8,8 +9,11 @@ import { renderTable } from './table.ts';
 import { printable } from './text-width.ts';
 
 /** As JSON and lines show a model: its manifest as people write it. */
-export function modelJson({ name, file, manifest, addedAtMs }: Model): object {
-  return { name, file, manifest: manifest && jsonOf(manifest), addedAtMs };
+export function modelJson({ name, file, manifest, addedAtMs, memory }: Model): object {
+  const taken = memory.map(({ provider, pixelBytes, baseBytes }) => {
+    return { provider, pixelBytes: Math.round(pixelBytes), baseBytes };
+  });
+  return { name, file, manifest: manifest && jsonOf(manifest), addedAtMs, memory: taken };
 }
 
 export function modelTable(
@@ -36,7 +40,7 @@ export function modelTable(
 }
 
 export function modelLines(model: Model, style: Style): string[] {
-  const { name, file, manifest } = model;
+  const { name, file, manifest, memory } = model;
   const fields = Object.entries(manifest === undefined ? {} : jsonOf(manifest));
   const shown: [string, unknown][] = [
     ['name', name],
@@ -44,9 +48,16 @@ export function modelLines(model: Model, style: Style): string[] {
     ['sha256', file?.sha256],
     ['size', formatBytes(file?.sizeBytes ?? 0)],
     ...fields,
+    ...memory.map((seen): [string, unknown] => [`on ${seen.provider}`, memoryText(seen)]),
   ];
   const width = Math.max(...shown.map(([field]) => field.length));
   return shown.map(([field, value]) => `${style.dim(field.padEnd(width))}  ${text(value)}`);
+}
+
+/** As agents saw it. */
+function memoryText({ pixelBytes, baseBytes }: ModelMemory): string {
+  const each = `${formatBytes(Math.round(pixelBytes))} for each pixel at once`;
+  return baseBytes === 0 ? each : `${formatBytes(baseBytes)} loaded, and ${each}`;
 }
 
 /** A line for what it took, and one for each tensor. */

@@ -33,6 +33,7 @@ import { addLease, enlistAgent, releaseLeases, removeLease } from './lease-book.
 import { refreshDependents, refreshProgress, refreshReady, takeFromReady } from './ready-steps.ts';
 import { learnedDemand } from './learned-sizes.ts';
 import { addModel } from './model.ts';
+import { keepMemories } from './model-memory.ts';
 import { setQuota } from './set-quota.ts';
 import { setOwner, setTickets } from './sharing.ts';
 import { sizeOfUnit } from './size.ts';
@@ -347,7 +348,8 @@ function forgetJob(farm: Farm, number: number): void {
   farm.jobByClientId.delete(job.clientId);
 }
 
-function applySizesLearned(farm: Farm, { sizes }: SizesLearned): void {
+function applySizesLearned(farm: Farm, { sizes, models }: SizesLearned): void {
+  keepMemories(farm.modelMemory, models);
   const changed = new Set<string>();
   for (const size of sizes) {
     farm.learned.delete(size.kind);

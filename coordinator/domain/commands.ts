@@ -4,6 +4,7 @@ import type { AgentPolicy } from './agent-policy.ts';
 import type { EndKind } from './facts.ts';
 import type { StoredPart } from './archive.ts';
 import type { ModelManifest } from './model.ts';
+import type { SeenMemory } from './model-memory.ts';
 import type { Growth } from './size.ts';
 import type { FailureRule, File, StepSpec } from './task.ts';
 import type { Token } from './token.ts';
@@ -190,6 +191,8 @@ export interface ReportedResult {
   readonly runMs: number;
   /** The most memory it was seen to take; 0 where nobody saw it. */
   readonly peak: Growth;
+  /** What its model was seen to take; undefined when it used none, or nothing was seen. */
+  readonly modelMemory?: SeenMemory | undefined;
   /** Outputs that the store does not have; the others are pinned. */
   readonly missingBlobs: readonly string[];
 }

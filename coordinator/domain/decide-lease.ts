@@ -189,8 +189,7 @@ export function decideTick(farm: Farm, liveness: Liveness, now: Now): Decision {
     const lookMs = nextLookMs(lease, liveness, stallTimeoutMs, now);
     liveness.looks.set(token, Math.min(lookMs, copyLookMs));
   }
-  const sizes = sizesToLearn(farm, liveness, now);
-  if (sizes.length > 0) facts.push({ type: 'SizesLearned', sizes, atMs: now.wallMs });
+  facts.push(...toLearn(farm, liveness, now));
   return {
     facts,
     answer: { kind: 'done' },
@@ -206,9 +205,16 @@ function endsBeside(farm: Farm, lease: Lease, ends: readonly Fact[]): boolean {
   return rival !== undefined && ends.some((end) => 'token' in end && end.token === rival);
 }
 
+function toLearn(farm: Farm, liveness: Liveness, now: Now): Fact[] {
+  if (!liveness.measuring.isDue(now.monotonicMs)) return [];
+  const sizes = sizesToLearn(farm, liveness, now);
+  const models = liveness.seenMemories.news(farm.modelMemory);
+  if (sizes.length + models.length === 0) return [];
+  return [{ type: 'SizesLearned', sizes, models, atMs: now.wallMs }];
+}
+
 function sizesToLearn(farm: Farm, liveness: Liveness, now: Now): LearnedSize[] {
   const { measuring, agents, noExpiryBeforeMs } = liveness;
-  if (!measuring.isDue(now.monotonicMs)) return [];
   const news = measuring.news(farm.learned);
   // After a takeover the one with the most room may not be back yet.
   return now.monotonicMs < noExpiryBeforeMs ? news : withinReach(farm, agents, news);

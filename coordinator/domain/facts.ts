@@ -6,6 +6,7 @@ import type { Role } from './credentials.ts';
 import type { AgentPolicy } from './agent-policy.ts';
 import type { StoredSegment } from './archive.ts';
 import type { LearnedSize } from './learned-sizes.ts';
+import type { ModelMemory } from './model-memory.ts';
 import type { ModelManifest } from './model.ts';
 import type { Growth } from './size.ts';
 import type { FailureRule, File, StepSpec } from './task.ts';
@@ -254,10 +255,11 @@ export interface JobRemoved {
   readonly atMs: number;
 }
 
-/** What units of these kinds of work take was learned; it replaces what was known of them. */
+/** What units of these kinds of work, and models, take was learned; it replaces what was known of them. */
 export interface SizesLearned {
   readonly type: 'SizesLearned';
   readonly sizes: readonly LearnedSize[];
+  readonly models: readonly ModelMemory[];
   readonly atMs: number;
 }
 

@@ -45,6 +45,10 @@ export function farmImage(farm: Farm): string {
     reigns: farm.reigns.map(({ epoch, id, firstSequence, acceptsLoss }) => {
       return [epoch, id, firstSequence, acceptsLoss];
     }),
+    modelMemory: [...farm.modelMemory.values()].map((memory) => {
+      const { sha256, provider, pixelBytes, baseBytes } = memory;
+      return [sha256, provider, pixelBytes, baseBytes];
+    }),
     learned: [...farm.learned.values()].map(({ kind, units, runMs, ram, vram }) => {
       const columns = [ram, vram].map((histogram) => {
         return histogram.map(({ bucket, count }) => [bucket, count]);

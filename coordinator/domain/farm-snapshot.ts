@@ -23,6 +23,7 @@ import type { SnapshotTaken, UnitOutputs } from './facts.ts';
 import type { LearnedSize } from './learned-sizes.ts';
 import type { ReignRecord } from './lineage.ts';
 import type { FarmModel } from './model.ts';
+import { keepMemories, type ModelMemory } from './model-memory.ts';
 import { isSetOwner, type Owner, setOwner, setTickets, type Ticket } from './sharing.ts';
 import { type Quota, setQuota } from './set-quota.ts';
 import { type Growth, sizeOf, sizeOfUnit, withMemory } from './size.ts';
@@ -42,6 +43,7 @@ export interface FarmSnapshot {
   readonly reigns: readonly ReignRecord[];
   readonly snapshots: readonly SnapshotTaken[];
   readonly learned: readonly LearnedSize[];
+  readonly modelMemory: readonly ModelMemory[];
   readonly archive: Archive;
   readonly tickets: readonly TicketSnapshot[];
   readonly owners: readonly OwnerSnapshot[];
@@ -119,6 +121,7 @@ export function captureFarm(farm: Farm): FarmSnapshot {
     reigns: farm.reigns,
     snapshots: farm.snapshots,
     learned: [...farm.learned.values()],
+    modelMemory: [...farm.modelMemory.values()],
     archive: farm.archive,
     tickets: [...farm.tickets.values()].map(({ name, limit }) => ({ name, limit })),
     owners: [...farm.owners.values()].filter(isSetOwner).map(({ name, weight, maxUnits }) => {
@@ -182,6 +185,7 @@ export function restoreFarm(snapshot: FarmSnapshot): Farm {
   farm.snapshots = snapshot.snapshots;
   farm.archive = snapshot.archive;
   for (const size of snapshot.learned) farm.learned.set(size.kind, size);
+  keepMemories(farm.modelMemory, snapshot.modelMemory);
   for (const { name, limit } of snapshot.tickets) setTickets(farm, name, limit);
   for (const { name, weight, maxUnits } of snapshot.owners) {
     setOwner(farm, farm.parts.text(name), weight, maxUnits);

@@ -9,6 +9,7 @@ import { type Booking, NO_DEMAND } from './demand.ts';
 import { unitsOfList, withListReader } from './file-lists.ts';
 import { kindOfWork } from './kind-of-work.ts';
 import { learnedDemand, type LearnedSize } from './learned-sizes.ts';
+import type { ModelMemory } from './model-memory.ts';
 import type { FarmModel } from './model.ts';
 import { PartPool } from './part-pool.ts';
 import { withProgram } from './programs.ts';
@@ -158,6 +159,8 @@ export interface Farm {
   readonly reigns: ReignRecord[];
   /** By kind of work, the one learned longest ago first. */
   readonly learned: Map<string, LearnedSize>;
+  /** By model and provider, the one learned longest ago first. */
+  readonly modelMemory: Map<string, ModelMemory>;
   /** Shared by the jobs. */
   readonly parts: PartPool;
   /** The snapshots that may be started from, oldest first. */
@@ -189,6 +192,7 @@ export function emptyFarm(): Farm {
     archive: [],
     reigns: [],
     learned: new Map(),
+    modelMemory: new Map(),
     parts: new PartPool(),
     snapshots: [],
   };

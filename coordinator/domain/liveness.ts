@@ -4,17 +4,19 @@
  */
 import { newTrust, type Trust } from './agent-trust.ts';
 import { book, type Booking, type Capacity, emptyBooking } from './demand.ts';
-import type { GrantAnswered, ReportResults } from './commands.ts';
+import type { GrantAnswered, ReportedResult, ReportResults } from './commands.ts';
 import type { Usages } from './fair-share.ts';
-import type { Farm, Lease } from './farm.ts';
+import type { Farm, Lease, StepRun } from './farm.ts';
 import { grantPauseMs, type RoomPauses } from './grant-pause.ts';
 import type { Hold, Hunger } from './holds.ts';
 import { LeaseLooks } from './lease-looks.ts';
 import { type Losses, newLosses, noteReturn } from './losses.ts';
 import { Measuring } from './measuring.ts';
+import { modelOfTask, SeenMemories } from './model-memory.ts';
 import { noteRuns, paceKeyOf, type Paces } from './pace.ts';
 import { RunTimes } from './run-times.ts';
 import { newSharedTrouble, type SharedTrouble } from './shared-trouble.ts';
+import type { Growth } from './size.ts';
 import type { Demand } from './task.ts';
 import type { Token } from './token.ts';
 
@@ -114,6 +116,8 @@ export interface Liveness {
   readonly shared: SharedTrouble;
   /** What results show that the journal does not have yet. */
   readonly measuring: Measuring;
+  /** The same of models. */
+  readonly seenMemories: SeenMemories;
   /** What owners had. */
   readonly usages: Usages;
   readonly runTimes: RunTimes;
@@ -143,6 +147,7 @@ export function newLiveness(leaseTtlMs: number, maxUnits = 0): Liveness {
     looks: new LeaseLooks(),
     shared: newSharedTrouble(),
     measuring: new Measuring(),
+    seenMemories: new SeenMemories(),
     usages: new Map(),
     runTimes: new RunTimes(),
     hunger: new Map(),
@@ -363,7 +368,9 @@ export function observeResults(liveness: Liveness, farm: Farm, command: ReportRe
   const agent = liveness.agents.get(command.agentId);
   if (agent === undefined) return;
   const sums = new Map<string, { runs: number; runMs: number; readonly eachMs: number[] }>();
-  for (const { token, job, step, outcome, runMs, peak } of command.results) {
+  for (const result of command.results) {
+    const { token, job, step, outcome, runMs } = result;
+    noteModelMemory(liveness, farm, result);
     // What failed says nothing of how long it takes to succeed.
     if (outcome.state !== 'succeeded') continue;
     const key = paceKeyOf(job, step);
@@ -374,12 +381,37 @@ export function observeResults(liveness: Liveness, farm: Farm, command: ReportRe
     // One that is offered again has been noted.
     if (liveness.leases.has(token)) sum.eachMs.push(runMs);
     const run = farm.jobs.get(job)?.steps.find(({ spec }) => spec.name === step);
-    if (run !== undefined) liveness.measuring.note(run.kind, runMs, peak);
+    if (run !== undefined) liveness.measuring.note(run.kind, runMs, tellingPeak(farm, run, result));
   }
   for (const [key, { runs, runMs, eachMs }] of sums) {
     noteRuns(agent.paces, key, runMs / runs);
     liveness.runTimes.note(key, runMs / runs, eachMs);
   }
+}
+
+/** Only of its own model, and once: what is offered again has been noted. */
+function noteModelMemory(
+  liveness: Liveness,
+  farm: Farm,
+  { token, job, step, modelMemory }: ReportedResult,
+): void {
+  if (modelMemory === undefined || !liveness.leases.has(token)) return;
+  const run = farm.jobs.get(job)?.steps.find(({ spec }) => spec.name === step);
+  if (modelOfTask(run?.spec.task)?.sha256 !== modelMemory.sha256) return;
+  liveness.seenMemories.note(farm.modelMemory, modelMemory);
+}
+
+/**
+ * Its peak, as far as it tells what its kind of work needs. A unit with a model cuts its pictures to what it was
+ * given: that it took that much says nothing, and would only make the next ones larger.
+ */
+function tellingPeak(farm: Farm, { spec }: StepRun, { token, peak }: ReportedResult): Growth {
+  const given = farm.leases.get(token)?.slot.demand;
+  if (given === undefined || modelOfTask(spec.task) === undefined) return peak;
+  return {
+    ramBytes: peak.ramBytes <= given.ramBytes ? 0 : peak.ramBytes,
+    vramBytes: peak.vramBytes <= given.vramBytes ? 0 : peak.vramBytes,
+  };
 }
 
 /** Takes note of how a grant went. */

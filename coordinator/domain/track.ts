@@ -61,6 +61,7 @@ export function track(liveness: Liveness, farm: Farm, fact: Fact, nowMs: number)
       return;
     case 'SizesLearned':
       liveness.measuring.learned(fact.sizes.map(({ kind }) => kind));
+      liveness.seenMemories.learned(fact.models);
       return;
     case 'JobCancelled':
     case 'JobEnded':

@@ -29,7 +29,7 @@ import { streamLogs } from './stream-logs.ts';
 import { type Gate, serverStreaming, unary } from './handlers.ts';
 import { planToWire } from './plan-wire.ts';
 import { seenNow } from './seen-now.ts';
-import type { KnownModels } from '../recipes/models.ts';
+import { knownModels, type KnownModels } from '../recipes/models.ts';
 import { type RequestedJob, stepsOfRequest, withStandInHashes } from './submit-request.ts';
 import { findJob, jobUnknown, watchJob } from './watch-job.ts';
 import { jobFromWire, jobToWire, unitStateToWire, unitToWire, unlessRefused } from './wire.ts';
@@ -111,7 +111,7 @@ async function submitJob(
 ): Promise<SubmitJobResponse> {
   const { clientId, priority, owner, maxUnits } = request;
   if (request.validateOnly === true) {
-    const job = stepsOfRequest(withStandInHashes(request), options.farm.models);
+    const job = stepsOfRequest(withStandInHashes(request), knownModels(options.farm));
     const sharing = { owner, maxUnits };
     const asked = {
       clientId,
@@ -125,7 +125,10 @@ async function submitJob(
     const plan = planToWire(planJob(seenNow(options), job.recipe, job.steps));
     return { job: undefined, alreadySubmitted: false, plan };
   }
-  const { recipe, steps, name, failures, fault } = stepsUnlessFault(request, options.farm.models);
+  const { recipe, steps, name, failures, fault } = stepsUnlessFault(
+    request,
+    knownModels(options.farm),
+  );
   const requestHash = hashOfRequest(request);
   const missingBlobs = await options.findMissing(inputBlobs(steps));
   const listFault = await options.lists.faultOf(steps, missingBlobs);

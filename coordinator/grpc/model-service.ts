@@ -9,6 +9,7 @@ import type {
 } from '../../proto/gen/furrow/v1/model_service.ts';
 import { isSha256 } from '../domain/names.ts';
 import type { FarmModel } from '../domain/model.ts';
+import { memoriesOf, type ModelMemories } from '../domain/model-memory.ts';
 import type { Office } from '../office.ts';
 import { type Gate, unary } from './handlers.ts';
 import { unlessRefused } from './wire.ts';
@@ -31,8 +32,10 @@ export function modelService(options: ModelServiceOptions): ModelServiceServer {
       return {};
     }),
     listModels: unary(gate, '/furrow.v1.ModelService/ListModels', async () => ({
-      models: await office.read(({ models }) =>
-        [...models.values()].map(modelToWire).toSorted((a, b) => (a.name < b.name ? -1 : 1)),
+      models: await office.read(({ models, modelMemory }) =>
+        [...models.values()]
+          .map((model) => modelToWire(model, modelMemory))
+          .toSorted((a, b) => (a.name < b.name ? -1 : 1)),
       ),
     })),
   };
@@ -54,10 +57,13 @@ async function addModel(
   const missingBlobs = isSha256(file.sha256) ? await findMissing([file.sha256]) : [];
   const asked = { name, file, manifest: read.manifest, replace, missingBlobs };
   unlessRefused(await office.submit({ type: 'AddModel', ...asked }));
-  const model = await office.read(({ models }) => models.get(name));
-  return { model: model && modelToWire(model) };
+  const model = await office.read(({ models, modelMemory }) => {
+    const added = models.get(name);
+    return added && modelToWire(added, modelMemory);
+  });
+  return { model };
 }
 
-function modelToWire({ name, file, manifest, addedAtMs }: FarmModel): Model {
-  return { name, file, manifest, addedAtMs };
+function modelToWire({ name, file, manifest, addedAtMs }: FarmModel, known: ModelMemories): Model {
+  return { name, file, manifest, addedAtMs, memory: memoriesOf(known, file.sha256) };
 }

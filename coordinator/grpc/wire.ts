@@ -20,6 +20,7 @@ import {
   type Grant,
   type Lease,
   type LeaseRun,
+  type ModelSighting,
   type Result,
   type ResultVerdict,
   type StepShare,
@@ -29,6 +30,7 @@ import { fileListOf } from '../domain/file-lists.ts';
 import type { Answer, ReportedOutcome, ReportedResult, Verdict } from '../domain/commands.ts';
 import type { Capacity } from '../domain/demand.ts';
 import type { EndKind, Fact } from '../domain/facts.ts';
+import { credible, memoriesOfTask, type SeenMemory } from '../domain/model-memory.ts';
 import { type Farm, jobNumberOf, unitId } from '../domain/farm.ts';
 import type { Sighting } from '../domain/lineage.ts';
 import type { Beat, HeldLease, HeldState } from '../domain/liveness.ts';
@@ -227,7 +229,10 @@ function unitIdOf(farm: Farm, job: number, step: number, unit: number): string {
   return unitId(job, name, unit);
 }
 
-export function grantToWire(order: GrantOrder, farmId: string, epoch: number): Grant {
+export function grantToWire(
+  order: GrantOrder,
+  { farmId, epoch, modelMemory }: Pick<Farm, 'farmId' | 'epoch' | 'modelMemory'>,
+): Grant {
   return {
     farmId,
     epoch,
@@ -243,6 +248,7 @@ export function grantToWire(order: GrantOrder, farmId: string, epoch: number): G
       outputs: granted.spec.outputs,
       slots: granted.slots,
       fileList: fileListOf(granted.spec),
+      modelMemory: memoriesOfTask(modelMemory, granted.spec.task),
       ...leasesToWire(granted.leases),
     })),
   };
@@ -295,7 +301,13 @@ export function resultFromWire(result: Result): Omit<ReportedResult, 'missingBlo
     outcome: outcomeFromWire(result),
     runMs: result.endedAtMs - result.startedAtMs,
     peak: { ramBytes: result.peakRamBytes, vramBytes: result.peakVramBytes ?? 0 },
+    modelMemory: seenFromWire(result.model),
   };
+}
+
+function seenFromWire(sighting: ModelSighting | undefined): SeenMemory | undefined {
+  if (sighting?.memory === undefined) return undefined;
+  return credible({ ...sighting.memory, ranOut: sighting.ranOut });
 }
 
 function outcomeFromWire(result: Result): ReportedOutcome {

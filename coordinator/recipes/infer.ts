@@ -5,6 +5,7 @@
 import type { Looking } from '../domain/infer-tasks.ts';
 import type { Demand, File, FileListSpace, Input, StepSpec, TaskKind } from '../domain/task.ts';
 import { splitStep } from './film-chain.ts';
+import { ramOfModel } from './model-demand.ts';
 import { chooseModel, type ChosenModel, type KnownModels } from './models.ts';
 import {
   baseName,
@@ -171,7 +172,11 @@ function providerOf({ provider, vramBytes }: InferRequest): string {
 /** One core each: many small units keep a machine's cores busier than few large ones. */
 function lookDemand(request: InferRequest, model: ChosenModel, filesBytes: number): Demand {
   const attributes = ['tool:ffmpeg', `onnx:${providerOf(request)}`];
-  const ramBytes = MODEL_RAM_BYTES + DECODER_RAM_BYTES + model.sizeBytes * 2;
+  const { width, height, maxBatch } = model.unit.manifest;
+  const pixels = width * height * Math.max(1, request.batch || maxBatch);
+  const guess = { baseBytes: 0, picturesBytes: MODEL_RAM_BYTES + model.sizeBytes * 2 };
+  const modelBytes = ramOfModel(model, providerOf(request), pixels, guess);
+  const ramBytes = DECODER_RAM_BYTES + modelBytes;
   const usual = demand(1000, ramBytes, filesBytes + model.sizeBytes, attributes);
   const { vramBytes } = request;
   return vramBytes === 0 ? usual : { ...usual, gpus: 1, vramBytes };

@@ -6,11 +6,29 @@ import {
   type ModelManifest,
   type UnitModel,
 } from '../domain/model.ts';
+import type { Farm } from '../domain/farm.ts';
+import { memoriesOf, type ModelMemory } from '../domain/model-memory.ts';
 import type { Input } from '../domain/task.ts';
 import { fileInput, invalid, quote, type RecipePlan } from './recipe.ts';
 
-/** The farm's models, by name. */
-export type KnownModels = ReadonlyMap<string, FarmModel>;
+/** What the farm knows of its models, by name. */
+export type KnownModels = ReadonlyMap<string, KnownModel>;
+
+export interface KnownModel extends FarmModel {
+  /** What it was seen to take, by provider; none while nobody saw it. */
+  readonly memory?: readonly ModelMemory[];
+}
+
+export function knownModels({
+  models,
+  modelMemory,
+}: Pick<Farm, 'models' | 'modelMemory'>): KnownModels {
+  if (modelMemory.size === 0) return models;
+  const known = [...models.values()].map((model) => {
+    return { ...model, memory: memoriesOf(modelMemory, model.file.sha256) };
+  });
+  return new Map(known.map((model) => [model.name, model]));
+}
 
 /** Under which a unit finds its model; no recipe gives a file of the user's that name. */
 export const MODEL_FILE = 'model.onnx';
@@ -21,6 +39,8 @@ export interface ChosenModel {
   readonly unit: UnitModel & { readonly manifest: ModelManifest };
   readonly input: Input;
   readonly sizeBytes: number;
+  /** What it was seen to take, by provider. */
+  readonly memory: readonly ModelMemory[];
 }
 
 /** Any of these kinds will do. The fault names the models that there are. */
@@ -40,6 +60,7 @@ export function chooseModel(
     unit: { name, file: MODEL_FILE, sha256, manifest: model.manifest },
     input: fileInput({ name: MODEL_FILE, sha256, sizeBytes }),
     sizeBytes,
+    memory: model.memory ?? [],
   };
 }
 

@@ -115,7 +115,7 @@ export class NatsWorkPlane implements WorkPlane {
 
   async #askAgent(order: GrantOrder): Promise<GrantAnswered['answer']> {
     const { nats, farm, log, storeList } = this.#options;
-    const grant = grantToWire(order, farm.farmId, farm.epoch);
+    const grant = grantToWire(order, farm);
     const maxBytes = (nats.info?.max_payload ?? LEAST_MAX_PAYLOAD_BYTES) - HEADER_BYTES;
     let fitted: FittedGrant;
     try {

@@ -82,7 +82,7 @@ export class SimWorkPlane implements WorkPlane {
     guarded(() => witness.onGrantSaid(order, farm.epoch, process.name));
     const { agentId, session, number: grantNumber } = order;
     timeline.note(`${process.name} grants ${agentId} #${grantNumber}`);
-    const payload = grantToWire(order, farm.farmId, farm.epoch);
+    const payload = grantToWire(order, farm);
     const subject = grantSubject(agentId, session);
     network.request<GrantReply>(machine, process, subject, payload, GRANT_TIMEOUT_MS, (reply) => {
       const answer = grantAnswer(order, reply);

@@ -326,6 +326,15 @@ const factFields: {
   }),
   JobRemoved: fc.record({ job: uint32, atMs }),
   SizesLearned: fc.record({
+    models: fc.array(
+      fc.record({
+        sha256,
+        provider: text,
+        pixelBytes: fc.double({ noNaN: true }),
+        baseBytes: bytes,
+      }),
+      { maxLength: 4 },
+    ),
     sizes: fc.array(
       fc.record({ kind: text, units: uint32, runMs: bytes, ram: histogram, vram: histogram }),
       { maxLength: 4 },

@@ -31,6 +31,7 @@ import {
   observeGrantAnswer,
   observeResults,
 } from '../../coordinator/domain/liveness.ts';
+import type { SeenMemory } from '../../coordinator/domain/model-memory.ts';
 import { place } from '../../coordinator/domain/placement.ts';
 import { PlacementScope } from '../../coordinator/domain/placement-scope.ts';
 import { placeCopies } from '../../coordinator/domain/second-copies.ts';
@@ -54,6 +55,8 @@ export class FarmDriver {
   runMs = 60_000;
   /** What units are seen to take. */
   peak = { ramBytes: 0, vramBytes: 0 };
+  /** What their models are seen to take. */
+  modelMemory: SeenMemory | undefined;
   readonly #beats = new Map<string, Beat>();
 
   constructor() {
@@ -210,6 +213,7 @@ export class FarmDriver {
         outcome: outcomeOf(lease),
         runMs: this.runMs,
         peak: this.peak,
+        modelMemory: this.modelMemory,
         missingBlobs: [],
       })),
     });

@@ -20,8 +20,10 @@ import {
   ChannelOrder,
   ModelKind,
   ModelManifest,
+  type ModelMemory,
   type UnitModel,
 } from '../../proto/gen/furrow/v1/model.ts';
+import type { ModelSighting } from '../../proto/gen/furrow/work/v1/work.ts';
 
 const CHECKOUT = join(import.meta.dirname, '..', '..');
 const WORKER = join(CHECKOUT, 'dist/agent/models/worker/main.js');
@@ -45,6 +47,8 @@ export const REAL_MODELS = {
 export interface AttemptContext extends RunnerContext {
   readonly lines: readonly string[];
   readonly counters: readonly number[];
+  /** What its models were seen to take. */
+  readonly sightings: readonly ModelSighting[];
 }
 
 export class ModelTree {
@@ -52,6 +56,8 @@ export class ModelTree {
   readonly host: ProcessHost;
   readonly memory: MemoryGuard;
   readonly pool: SessionPool;
+  /** What the farm says of models, with each attempt. */
+  heard: readonly ModelMemory[] = [];
 
   constructor(root: string, options: Partial<SessionPoolOptions> = {}) {
     this.root = root;
@@ -92,17 +98,26 @@ export class ModelTree {
   ): AttemptContext {
     const lines: string[] = [];
     const counters: number[] = [];
+    const sightings: ModelSighting[] = [];
     const log = (line: string): unknown => lines.push(line);
     const guarded = this.memory.guard(work.demand.ramBytes);
     return {
       signal,
       lines,
       counters,
+      sightings,
       progress: (_fraction, counter) => counters.push(counter),
       log,
       run: (request) => runProcess(this.host, request, { signal, log, guarded }),
       lendModel: (request) =>
-        this.pool.lend(request, { ...work, guarded, signal, noteVram: () => undefined }),
+        this.pool.lend(request, {
+          ...work,
+          guarded,
+          signal,
+          noteVram: () => undefined,
+          modelMemory: this.heard,
+          noteModel: (seen) => sightings.push(seen),
+        }),
     };
   }
 

@@ -39,7 +39,7 @@ async function obey(command: ModelCommand): Promise<WorkerAnswer> {
       model = await loadModel(command);
       const { inputs, outputs } = model;
       loadedBytes = readOwnMemory()?.residentBytes ?? 0;
-      return { event: 'loaded', inputs, outputs };
+      return { event: 'loaded', inputs, outputs, residentBytes: loadedBytes };
     }
     case 'work':
       if (model === undefined) throw new WorkFailure('failed', 'no model is loaded');

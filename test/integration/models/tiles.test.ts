@@ -49,14 +49,14 @@ interface Made {
   readonly context: AttemptContext;
 }
 
-async function made(passage: Passage): Promise<Made> {
+async function made(passage: Passage, on = tree): Promise<Made> {
   const { file, model, width, height, roomPixels, ramBytes = 0, frames = 1 } = passage;
   const directory = await mkdtemp(join(root, 'attempt-'));
   await writeFile(join(directory, 'model.onnx'), file);
   await writeFile(join(directory, 'in.raw'), picturesOf(width * height * 3 * frames));
   const unit = unitWork(directory, { $case: 'noop', value: {} });
   const work = { ...unit, demand: { ...unit.demand, ramBytes } };
-  const context = tree.context(work);
+  const context = on.context(work);
   const sh = (script: string, signal: AbortSignal): Promise<unknown> =>
     context.run({ program: 'sh', args: ['-c', script], cwd: directory, signal });
   await throughModel(context, {
@@ -163,6 +163,30 @@ describe('tiles', () => {
     const second = await made(tight);
     expect(second.hashes).toEqual(plenty.hashes);
     expect(second.context.lines).toEqual([]);
+  });
+
+  test('what one agent saw chooses the tiles of another that never ran the model', async () => {
+    const file = hungryModel(2, 1_500);
+    const model = upscaler(file);
+    const passage = { file, model, width: 400, height: 300, ramBytes: 500 * MIB };
+    const [taught, untaught] = ['taught', 'untaught'].map((name) => {
+      return new ModelTree(join(root, name));
+    }) as [ModelTree, ModelTree];
+    try {
+      const guessing = await made(passage, untaught);
+      expect(guessing.context.lines.join('\n')).toMatch(/memory ran out|again with/);
+      const { memory, ranOut } = guessing.context.sightings.at(-1)!;
+      expect(ranOut).toBe(false);
+      expect(memory).toMatchObject({ sha256: model.sha256, provider: 'cpu' });
+      expect(memory!.baseBytes).toBeGreaterThan(20 * MIB);
+      taught.heard = [memory!];
+      const knowing = await made(passage, taught);
+      expect(knowing.context.lines).toEqual([]);
+      expect(knowing.hashes).toEqual(guessing.hashes);
+    } finally {
+      await taught.close();
+      await untaught.close();
+    }
   });
 
   test('one process serves one unit after another', async () => {

@@ -44,7 +44,7 @@ test('a grant is as small for a long list as for a short one, and goes only to w
   driver.enrol('new');
   const grants = driver.place().map((fact) => ({ fact, slots: slotsBooked(driver.farm, fact) }));
   const [order] = grantOrders(driver.farm, grants);
-  const [share] = grantToWire(order!, driver.farm.farmId, 1).steps;
+  const [share] = grantToWire(order!, driver.farm).steps;
   expect(share?.fileList).toEqual({ ...space, count: 1_000_000, perUnit: 1 });
   expect(share?.leases).toEqual([]);
   expect(share?.runs).toHaveLength(1);
