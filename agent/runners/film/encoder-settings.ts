@@ -55,7 +55,7 @@ export function settingsFor(
 type Source = FilmPlan['source'];
 
 const KNOWN_ENCODERS = ['libx264', 'libx265', 'libsvtav1', 'libvpx-vp9'] as const;
-type KnownEncoder = (typeof KNOWN_ENCODERS)[number];
+export type KnownEncoder = (typeof KNOWN_ENCODERS)[number];
 
 const DEFAULT_CRF: Readonly<Record<KnownEncoder, number>> = {
   libx264: 20,
