@@ -243,6 +243,8 @@ export function grantToWire(order: GrantOrder, farmId: string, epoch: number): G
       outputs: granted.spec.outputs,
       slots: granted.slots,
       fileList: fileListOf(granted.spec),
+      because: granted.because,
+      hasStandIn: granted.hasStandIn,
       ...leasesToWire(granted.leases),
     })),
   };

@@ -19,6 +19,7 @@ export function stepShare({ counters, ...options }: ShareOptions): StepShare {
     // As many at once as fit.
     slots: 1_000,
     runs: [],
+    hasStandIn: false,
     ...options,
     leases: counters.map((counter, index) => ({
       token: { epoch: 1, counter },
