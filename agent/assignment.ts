@@ -31,6 +31,10 @@ export interface Assignment {
   /** The list of which the unit takes its part. */
   readonly fileList?: FileListSpace | undefined;
   readonly outputs: readonly OutputPattern[];
+  /** What failed in the step that this one stands in for. */
+  readonly because?: string | undefined;
+  /** Another step does its step's work if it fails for good. */
+  readonly hasStandIn?: boolean;
   readonly gpuIds: readonly string[];
   /** What an earlier attempt left to go on from: files of the checkpoint directory. */
   readonly checkpoint: readonly File[];
@@ -110,6 +114,8 @@ function assignmentOf(share: StepShare, demandKey: string, own: OwnPart): Assign
     inputList: share.inputList,
     fileList: share.fileList,
     outputs: share.outputs,
+    because: share.because,
+    hasStandIn: share.hasStandIn,
     gpuIds,
     checkpoint,
     modelMemory: share.modelMemory,

@@ -215,7 +215,7 @@ class Attempt {
 
   #work(directory: string): UnitWork {
     const { jobId, step, unit, attempt, value, task, demand, limits, gpuIds } = this.#assignment;
-    const { item, fileList } = this.#assignment;
+    const { item, fileList, because } = this.#assignment;
     const { part } = this.#inputs;
     const only = fileList?.perUnit === 1 ? part[0] : undefined;
     return {
@@ -229,6 +229,7 @@ class Attempt {
       task,
       demand,
       limits,
+      because,
       gpuIds,
       directory,
     };
@@ -331,9 +332,10 @@ class Attempt {
 
   /** A program that says it failed may only have met a machine with too little of something. */
   async #failed(outcome: RunOutcome & { state: 'failed' }, directory: string): Promise<Result> {
-    const { gpuIds } = this.#assignment;
+    const { gpuIds, hasStandIn = false } = this.#assignment;
     const patterns = this.#ports.failurePatterns;
-    const { kind, message } = judgeFailure(outcome, this.#failedRun, gpuIds.length > 0, patterns);
+    const unit = { hasGpu: gpuIds.length > 0, hasStandIn };
+    const { kind, message } = judgeFailure(outcome, this.#failedRun, unit, patterns);
     if (kind === 'failed' && (await freeBytes(directory)) < DISK_FULL_BYTES) {
       return this.#failure('infrastructure', `the agent's disk is full: ${message}`);
     }

@@ -4,7 +4,7 @@
  */
 import { FurrowError, messageOf } from '../kit/furrow-error.ts';
 import { GPU_UNUSABLE } from './agent-core.ts';
-import { type FailurePattern, matchFailure } from './failure-patterns.ts';
+import { type FailurePattern, isGpuUnusable, matchFailure } from './failure-patterns.ts';
 import type { MemoryEnd } from './process/memory-limits.ts';
 import { signalOf } from './process/signal-of.ts';
 import type { FailureKind, ProcessResult, RunOutcome } from './runners/runner.ts';
@@ -77,6 +77,12 @@ function mib(bytes: number): string {
   return `${Math.floor(bytes / MIB)} MiB`;
 }
 
+export interface JudgedUnit {
+  readonly hasGpu: boolean;
+  /** Another step does its work if it fails for good. */
+  readonly hasStandIn: boolean;
+}
+
 /**
  * A program only says that it failed; what it printed and how it ended say why. Kinds that the runner told
  * by itself stand. `run` is the last program of the attempt that ended badly; null when there was none.
@@ -84,7 +90,7 @@ function mib(bytes: number): string {
 export function judgeFailure(
   outcome: Failed,
   run: FailedRun | null,
-  hasGpu: boolean,
+  { hasGpu, hasStandIn }: JudgedUnit,
   own: readonly FailurePattern[],
 ): Failed {
   if (outcome.kind !== 'failed' || run === null) return outcome;
@@ -94,7 +100,9 @@ export function judgeFailure(
     const line = match.line.trim();
     const quoted = outcome.message.includes(line) ? '' : ` (it printed: ${line})`;
     const meaning = match.message === '' ? '' : `${match.message}: `;
-    return { ...outcome, kind: match.kind, message: `${meaning}${outcome.message}${quoted}` };
+    // Others would be asked in turn, and then this machine again: where the work can be done without, it should be.
+    const kind = hasStandIn && isGpuUnusable(match) ? 'failed' : match.kind;
+    return { ...outcome, kind, message: `${meaning}${outcome.message}${quoted}` };
   }
   return judgeSignal(outcome, signalOf(run));
 }

@@ -122,6 +122,11 @@ export function matchFailure(
   return missing === undefined ? null : { kind: 'infrastructure', message: NO_TOOL, line: missing };
 }
 
+/** Not busy, and not too small: it does not work. */
+export function isGpuUnusable({ message }: FailureMatch): boolean {
+  return message === NO_GPU;
+}
+
 function infrastructure(message: string, pattern: RegExp): FailurePattern {
   return { kind: 'infrastructure', pattern, message };
 }

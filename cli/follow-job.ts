@@ -61,9 +61,10 @@ export function tellEnd(job: Job, { out }: CommandContext): void {
   if (out.json || out.quiet) return;
   const state = paintJobState(jobStateName(job.state), job.state, out.style);
   const took = formatDuration(job.endedAtMs - job.submittedAtMs);
-  out.line(
-    `${job.id} ${state} ${job.state === JobState.JOB_STATE_SUCCEEDED ? 'in' : 'after'} ${took}`,
-  );
+  const isDone = job.state === JobState.JOB_STATE_SUCCEEDED;
+  // Of others, the exit says why.
+  const but = isDone && job.reason !== '' ? `; ${printable(job.reason)}` : '';
+  out.line(`${job.id} ${state} ${isDone ? 'in' : 'after'} ${took}${but}`);
 }
 
 /** FurrowError-free: the job's end is an answer. Says why on the way. */

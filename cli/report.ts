@@ -117,12 +117,19 @@ export type Report =
       readonly status: GetStatusResponse;
     }
   /** What a job would be. */
-  | { readonly kind: 'plan'; readonly name: string; readonly plan: JobPlan }
+  | {
+      readonly kind: 'plan';
+      readonly name: string;
+      readonly plan: JobPlan;
+      readonly notes: readonly string[];
+    }
   | {
       readonly kind: 'submitted';
       readonly job: Job;
       readonly clientId: string;
       readonly alreadySubmitted: boolean;
+      /** What the farm chose where it was left to it, a sentence each. */
+      readonly notes: readonly string[];
     }
   /** A job after something was done to it. */
   | { readonly kind: 'changed'; readonly job: Job; readonly words: string }

@@ -13,6 +13,7 @@ import { fetchOutputs, placeOutputs } from './fetch-outputs.ts';
 import { exitCodeOf, followJob, tellEnd } from './follow-job.ts';
 import type { LocalFile } from './local-files.ts';
 import { jsonOf } from './output/json.ts';
+import { printable } from './output/text-width.ts';
 import { usualOwner } from './owner.ts';
 import type { Report } from './report.ts';
 import type { SubmitOptions } from './submit-options.ts';
@@ -55,14 +56,20 @@ export async function validated(
     ...requestFor(work, defaultName, options, context.environment),
     validateOnly: true,
   };
-  const { plan } = await retrying({ attempts: SUBMIT_ATTEMPTS, signal: context.signal }, () =>
-    client.call(client.jobs.submitJob.bind(client.jobs), request, SUBMIT_DEADLINE_MS),
+  const { plan, notes } = await retrying(
+    { attempts: SUBMIT_ATTEMPTS, signal: context.signal },
+    () => client.call(client.jobs.submitJob.bind(client.jobs), request, SUBMIT_DEADLINE_MS),
   );
-  return () => planned(request.name, plan, client.address);
+  return () => planned(request.name, plan, notes, client.address);
 }
 
-function planned(name: string, plan: JobPlan | undefined, address: string): Report {
-  if (plan !== undefined) return { kind: 'plan', name, plan };
+function planned(
+  name: string,
+  plan: JobPlan | undefined,
+  notes: readonly string[],
+  address: string,
+): Report {
+  if (plan !== undefined) return { kind: 'plan', name, plan, notes };
   const message = `the farm at ${address} would take it, and is too old to say more`;
   throw new FurrowError('failed-precondition', 'NOT_SUPPORTED', message);
 }
@@ -134,7 +141,7 @@ export async function submit(
   const client = await context.farm();
   const request = requestFor(work, defaultName, options, context.environment);
   const { clientId } = request;
-  const { job, alreadySubmitted } = await retrying(
+  const { job, alreadySubmitted, notes } = await retrying(
     { attempts: SUBMIT_ATTEMPTS, signal: context.signal },
     () => client.call(client.jobs.submitJob.bind(client.jobs), request, SUBMIT_DEADLINE_MS),
   ).catch((error: unknown) => {
@@ -142,7 +149,8 @@ export async function submit(
   });
   if (job === undefined) throw new TypeError('the farm answered without the job');
   if (alreadySubmitted) context.out.note(`${job.id} had been submitted with this client id before`);
-  return { kind: 'submitted', job, clientId, alreadySubmitted };
+  for (const note of notes) context.out.note(printable(note));
+  return { kind: 'submitted', job, clientId, alreadySubmitted, notes };
 }
 
 /** Cut between question and answer: nobody here knows, but the same client id will tell. */

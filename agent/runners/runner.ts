@@ -39,6 +39,8 @@ export interface UnitWork {
   readonly task: Task;
   readonly demand: Demand;
   readonly limits: Limits;
+  /** What failed in the step that this one stands in for, in one line; undefined where it stands in for none. */
+  readonly because?: string | undefined;
   /** GPUs reserved for this attempt, by id. */
   readonly gpuIds: readonly string[];
   /** Absolute path of the attempt's own directory; the inputs are in it, under their names. */

@@ -59,10 +59,10 @@ export function jsonOf(report: Report): unknown {
         journal: journalStateName(report.status.journal),
       };
     case 'plan':
-      return { name: report.name, ...planJson(report.plan) };
+      return { name: report.name, notes: report.notes, ...planJson(report.plan) };
     case 'submitted': {
-      const { job, clientId, alreadySubmitted } = report;
-      return { jobId: job.id, clientId, alreadySubmitted, job: jobJson(job) };
+      const { job, clientId, alreadySubmitted, notes } = report;
+      return { jobId: job.id, clientId, alreadySubmitted, notes, job: jobJson(job) };
     }
     case 'changed':
       return { job: jobJson(report.job) };

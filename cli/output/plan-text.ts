@@ -3,14 +3,21 @@ import type { JobPlan, StepPlan } from '../../proto/gen/furrow/v1/job_service.ts
 import type { Demand } from '../../proto/gen/furrow/v1/step.ts';
 import { formatBytes, formatCores, formatCount, formatDuration } from './format.ts';
 import type { Style } from './style.ts';
+import { printable } from './text-width.ts';
 import { wrapText } from './wrap.ts';
 
 /** So many agents are named; --json names all. */
 const MOST_NAMES = 6;
 
+export interface Plan {
+  readonly name: string;
+  readonly plan: JobPlan;
+  /** What the farm would choose, a sentence each. */
+  readonly notes: readonly string[];
+}
+
 export function planLines(
-  name: string,
-  plan: JobPlan,
+  { name, plan, notes }: Plan,
   style: Style,
   columns: number | undefined,
 ): string[] {
@@ -19,6 +26,7 @@ export function planLines(
   const verdict = isTaken ? 'would run' : 'would wait: something is missing';
   return [
     ...wrapped(`${name} ${verdict}; nothing was sent`, 2),
+    ...notes.flatMap((note) => wrapped(printable(note), 2)),
     ...plan.steps.flatMap((step) => {
       const [head = '', ...rest] = wrapped(`${step.name}: ${unitWords(step)}`, 2);
       return [

@@ -62,7 +62,7 @@ export function linesOf(
     case 'status':
       return statusLines(report, style);
     case 'plan':
-      return planLines(report.name, report.plan, style, columns);
+      return planLines(report, style, columns);
     case 'submitted':
       return [report.job.id];
     case 'changed':

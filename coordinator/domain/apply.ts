@@ -174,7 +174,8 @@ function applyJobSubmitted(farm: Farm, fact: JobSubmitted): void {
   };
   for (const step of job.steps) {
     const count = fixedUnitCount(step.spec.parameters?.kind);
-    if (count !== undefined) step.units = new UnitTable(count);
+    const isSure = count !== undefined && step.spec.insteadOf === undefined;
+    if (isSure) step.units = new UnitTable(count);
   }
   farm.lastJob = fact.job;
   farm.jobs.set(fact.job, job);
@@ -185,8 +186,8 @@ function applyJobSubmitted(farm: Farm, fact: JobSubmitted): void {
 function applyUnitsCreated(farm: Farm, fact: UnitsCreated): void {
   const job = jobOf(farm, fact.job);
   const step = stepOf(farm, fact.job, fact.step);
-  fillItems(job, step);
   step.units = new UnitTable(fact.count);
+  fillItems(job, step);
   step.units.queueInOrder(largestFirst(step.items));
   refreshProgress(farm, job);
   refreshReady(farm, job, step);

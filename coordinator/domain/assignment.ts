@@ -5,6 +5,7 @@ import { stepOf } from './find.ts';
 import type { LeasesGranted } from './facts.ts';
 import type { Farm, Job, LeaseRecord, StepRun } from './farm.ts';
 import { jobId } from './farm.ts';
+import { producerOf, whyInstead } from './stand-ins.ts';
 import type { Demand, File, StepSpec } from './task.ts';
 import type { Token } from './token.ts';
 
@@ -33,6 +34,9 @@ export interface GrantedStep {
   /** Leases of this demand and these GPUs that the agent may run at once. */
   readonly slots: number;
   readonly leases: readonly GrantedLease[];
+  /** What failed in the step that this one stands in for, in one line. */
+  readonly because: string | undefined;
+  readonly hasStandIn: boolean;
 }
 
 export interface GrantedLease {
@@ -95,6 +99,8 @@ function grantedStep(farm: Farm, fact: LeasesGranted, slots: number): GrantedSte
     inputs: commonInputs(job, step),
     slots,
     leases,
+    because: whyInstead(job, step),
+    hasStandIn: step.standIn !== undefined,
   };
 }
 
@@ -149,7 +155,7 @@ function commonInputs(job: Job, step: StepRun): File[] {
         return [input.kind.value];
       case 'outputs': {
         const { step: name, pattern } = input.kind.value;
-        const producer = job.steps.find((other) => other.spec.name === name);
+        const producer = producerOf(job, name);
         return producer === undefined ? [] : withUniqueNames(producer, pattern);
       }
       default:

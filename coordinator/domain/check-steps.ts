@@ -31,7 +31,11 @@ export function faultOfSteps(steps: readonly StepSpec[]): string | undefined {
     const fault = faultOfStep(step, names);
     if (fault !== undefined) return `step ${step.name}: ${fault}`;
   }
-  return faultOfSize(steps) ?? faultOfOrder(newStepRuns(emptyFarm(), '', steps));
+  return (
+    faultOfStandIns(steps) ??
+    faultOfSize(steps) ??
+    faultOfOrder(newStepRuns(emptyFarm(), '', steps))
+  );
 }
 
 function faultOfSize(steps: readonly StepSpec[]): string | undefined {
@@ -45,12 +49,46 @@ function faultOfStep(step: StepSpec, names: ReadonlySet<string>): string | undef
     if (!names.has(name)) return `depends on ${quote(name)}, which is no step of this job`;
   }
   return (
+    faultOfStandIn(step, names) ??
     faultOfTask(step) ??
     faultOfParameters(step, names) ??
     faultOfInputs(step, names) ??
     faultOfDemand(step) ??
     faultOfOutputs(step)
   );
+}
+
+function faultOfStandIn(
+  { name, insteadOf, inputs }: StepSpec,
+  names: ReadonlySet<string>,
+): string | undefined {
+  if (insteadOf === undefined) return undefined;
+  if (insteadOf === name) return 'stands in for itself: name another';
+  if (!names.has(insteadOf))
+    return `stands in for ${quote(insteadOf)}, which is no step of this job`;
+  const takes = inputs.some(
+    ({ kind }) => kind?.$case === 'outputs' && kind.value.step === insteadOf,
+  );
+  return takes
+    ? `takes outputs of ${insteadOf}, for which it stands in: there may be none`
+    : undefined;
+}
+
+/** Each step has one stand-in at most, and those have none. */
+function faultOfStandIns(steps: readonly StepSpec[]): string | undefined {
+  const standIns = new Map<string, string>();
+  for (const { name, insteadOf } of steps) {
+    if (insteadOf === undefined) continue;
+    const other = standIns.get(insteadOf);
+    if (other !== undefined) return `steps ${other} and ${name} both stand in for ${insteadOf}`;
+    standIns.set(insteadOf, name);
+  }
+  for (const [original, name] of standIns) {
+    const by = standIns.get(name);
+    if (by !== undefined)
+      return `step ${by} stands in for ${name}, which stands in for ${original}`;
+  }
+  return undefined;
 }
 
 function faultOfTask(step: StepSpec): string | undefined {

@@ -9,6 +9,7 @@ import { isOnline } from './liveness.ts';
 import { startOf, unitsAhead } from './queue-estimate.ts';
 import { fractionDone, isWatchedFromStart, remainingMs, type Seen, sinceOf } from './estimates.ts';
 import { type Size, sizeOfUnit } from './size.ts';
+import { replacementOf } from './stand-ins.ts';
 import { isComplete, isUnblocked } from './tolerance.ts';
 import {
   UNIT_ACCEPTED,
@@ -74,7 +75,14 @@ export type Standing =
     }
   | { readonly state: 'held'; readonly leases: readonly Held[] }
   | { readonly state: 'accepted'; readonly agent: string }
-  | { readonly state: 'failed'; readonly failure: UnitFailure | undefined }
+  /** `instead`: the step that does the work of its step; undefined where none does. */
+  | {
+      readonly state: 'failed';
+      readonly failure: UnitFailure | undefined;
+      readonly instead: string | undefined;
+    }
+  /** Its step was given up, and that one does its work. */
+  | { readonly state: 'given-up'; readonly instead: string }
   | { readonly state: 'cancelled'; readonly reason: string };
 
 /** Units that stand alike. */
@@ -136,7 +144,7 @@ class Look {
     return [
       ...(leased > 0 ? [{ units: leased, standing: this.#held(this.#leasesOf(step)) }] : []),
       ...(queued > 0 ? this.#waysOfQueued(step, units) : []),
-      ...(failed > 0 ? [{ units: failed, standing: { state: 'failed', failure } as const }] : []),
+      ...(failed > 0 ? [{ units: failed, standing: this.#failed(step, failure) }] : []),
       ...(cancelled > 0 ? [{ units: cancelled, standing: this.#endOfJob() }] : []),
     ];
   }
@@ -165,7 +173,7 @@ class Look {
         return { state: 'accepted', agent: agent?.name ?? '' };
       }
       case UNIT_FAILED:
-        return { state: 'failed', failure: units.failures.get(unit) };
+        return this.#failed(step, units.failures.get(unit));
       case UNIT_CANCELLED:
         return this.#endOfJob();
     }
@@ -193,8 +201,18 @@ class Look {
 
   /** Why placement does not look at the step. */
   #whyNotReady(step: StepRun): Standing | undefined {
+    const instead = this.#insteadOf(step);
+    if (instead !== undefined) return { state: 'given-up', instead };
     if (!isUnblocked(this.#job, step)) return this.#blocked(step);
     return this.#job.paused ? { state: 'paused' } : undefined;
+  }
+
+  #failed(step: StepRun, failure: UnitFailure | undefined): Standing {
+    return { state: 'failed', failure, instead: this.#insteadOf(step) };
+  }
+
+  #insteadOf(step: StepRun): string | undefined {
+    return replacementOf(this.#job, step)?.spec.name;
   }
 
   #waiting(step: StepRun, unit: number): Standing {

@@ -49,7 +49,14 @@ export function wordsOf(explanation: Explanation, context: WordsContext): Words 
     case 'accepted':
       return { why: `is done${acceptedWords(explanation, standing)}`, unblock: [] };
     case 'failed':
-      return { why: failedWords(explanation, standing, context), unblock: ['retry the job'] };
+      return standing.instead === undefined
+        ? { why: failedWords(explanation, standing, context), unblock: ['retry the job'] }
+        : {
+            why: `${failedWords(explanation, standing, context)}; step ${standing.instead} does its work`,
+            unblock: [],
+          };
+    case 'given-up':
+      return { why: `will not start: step ${standing.instead} does its work`, unblock: [] };
     case 'cancelled': {
       const because = standing.reason === '' ? '' : `: ${standing.reason}`;
       return { why: `ended with the job${because}`, unblock: [] };

@@ -1,6 +1,7 @@
 /** What a step that fans out runs over: outputs of another step, which come in the same order on every replay. */
 import type { Job, StepRun } from './farm.ts';
 import { byName, matchesPattern } from './names.ts';
+import { producerOf } from './stand-ins.ts';
 import type { File } from './task.ts';
 
 /** A queue of more takes time to go through, and its last unit matters less. */
@@ -21,16 +22,17 @@ export function largestFirst(items: readonly File[]): number[] {
 export function fanOutItems(job: Job, step: StepRun): readonly File[] {
   const kind = step.spec.parameters?.kind;
   if (kind?.$case !== 'forEach') return [];
-  const producer = job.steps.find((other) => other.spec.name === kind.value.step);
+  const producer = producerOf(job, kind.value.step);
   return producer === undefined ? [] : outputsOf(producer, kind.value.pattern);
 }
 
-/** What a fan-out runs over, and who made it. */
+/** What a fan-out runs over, and who made it; nothing where the step has no units. */
 export function fillItems(job: Job, step: StepRun): void {
+  if (step.units?.size === 0) return;
   step.items = fanOutItems(job, step);
   const kind = step.spec.parameters?.kind;
   if (kind?.$case !== 'forEach') return;
-  const units = job.steps.find(({ spec }) => spec.name === kind.value.step)?.units;
+  const units = producerOf(job, kind.value.step)?.units;
   if (units === undefined) return;
   step.makers = [...units.outputs]
     .toSorted(([a], [b]) => a - b)

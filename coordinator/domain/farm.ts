@@ -62,6 +62,8 @@ export interface StepRun {
   readonly dependencies: readonly number[];
   /** Steps that wait for this one. */
   readonly dependents: readonly number[];
+  /** The step that does this one's work if one of its units fails for good. */
+  readonly standIn: number | undefined;
   /** Undefined while a fan-out does not know its number of units. */
   units: UnitTable | undefined;
   /** The fan-out's input of each unit; empty for other steps. */
@@ -204,7 +206,8 @@ export function newStepRuns(
   specs: readonly StepSpec[],
 ): readonly StepRun[] {
   const indexByName = new Map(specs.map((spec, index) => [spec.name, index]));
-  const dependencies = specs.map((spec) => dependenciesOf(spec, indexByName));
+  const standIns = standInsOf(specs);
+  const dependencies = specs.map((spec) => dependenciesOf(spec, indexByName, standIns));
   const dependents = dependentsOf(dependencies);
   return specs.map((original, index): StepRun => {
     const spec = parts.spec(original);
@@ -222,6 +225,7 @@ export function newStepRuns(
       kind,
       dependencies: parts.numbers(dependencies[index] ?? []),
       dependents: parts.numbers(dependents[index] ?? []),
+      standIn: indexByName.get(standIns.get(spec.name) ?? ''),
       units: undefined,
       items: NO_ITEMS,
       makers: NO_MAKERS,
@@ -244,13 +248,26 @@ function dependentsOf(dependencies: readonly (readonly number[])[]): readonly nu
   return dependents;
 }
 
-/** Steps a spec waits for: those it names, and those whose outputs it uses. */
-function dependenciesOf(spec: StepSpec, indexByName: ReadonlyMap<string, number>): number[] {
+/** By a step's name, that of the one that stands in for it. */
+function standInsOf(specs: readonly StepSpec[]): ReadonlyMap<string, string> {
+  return new Map(
+    specs.flatMap(({ name, insteadOf }) => (insteadOf === undefined ? [] : [[insteadOf, name]])),
+  );
+}
+
+/** Steps a spec waits for: those it names, those whose outputs it uses, and whoever stands in for one of these. */
+function dependenciesOf(
+  spec: StepSpec,
+  indexByName: ReadonlyMap<string, number>,
+  standIns: ReadonlyMap<string, string>,
+): number[] {
   const names = new Set(spec.dependsOn);
   for (const input of spec.inputs) {
     if (input.kind?.$case === 'outputs') names.add(input.kind.value.step);
   }
   if (spec.parameters?.kind?.$case === 'forEach') names.add(spec.parameters.kind.value.step);
+  for (const name of [...names]) names.add(standIns.get(name) ?? name);
+  if (spec.insteadOf !== undefined) names.add(spec.insteadOf);
   return [...names].flatMap((name) => indexByName.get(name) ?? []).toSorted((a, b) => a - b);
 }
 

@@ -84,6 +84,8 @@ export type FilmTaskKind =
         /** Held still by `moves.json`. */
         readonly steady?: boolean | undefined;
         readonly branch?: FilmBranch | undefined;
+        /** The encoder in whose place this one is used. */
+        readonly inPlaceOf?: string | undefined;
       };
     }
   | { readonly $case: 'measure'; readonly value: { readonly video: VideoEncoding | undefined } }

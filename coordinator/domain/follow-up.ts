@@ -4,7 +4,14 @@
  */
 import { fanOutItems } from './fan-out.ts';
 import type { Fact } from './facts.ts';
-import { type Farm, type Job, unitId } from './farm.ts';
+import { type Farm, fixedUnitCount, type Job, type StepRun } from './farm.ts';
+import {
+  countedFailures,
+  failureWords,
+  isCalledFor,
+  replacementOf,
+  whyInstead,
+} from './stand-ins.ts';
 import { failedUnits, isAtRest, isComplete, isUnblocked } from './tolerance.ts';
 import { UNIT_FAILED } from './unit-table.ts';
 
@@ -20,11 +27,11 @@ export function followUp(farm: Farm, number: number, nowMs: number): Fact | unde
   }
   for (const step of job.steps) {
     if (step.units !== undefined || !isUnblocked(job, step)) continue;
-    const count = fanOutItems(job, step).length;
+    const count = isCalledFor(job, step) ? unitCount(job, step) : 0;
     return { type: 'UnitsCreated', job: number, step: step.index, count };
   }
   if (job.steps.every((step) => isComplete(job, step))) {
-    const reason = failed === 0 ? '' : `borne: ${failureOf(job, failed)}`;
+    const reason = failed === 0 ? replacedWords(job) : `borne: ${failureOf(job, failed)}`;
     return { type: 'JobEnded', job: number, succeeded: true, reason, atMs: nowMs };
   }
   return undefined;
@@ -39,18 +46,31 @@ export function isVoid(farm: Farm, fact: Fact): boolean {
   return fact.type === 'LeaseResumed' && !farm.lapsed.has(fact.token);
 }
 
+function unitCount(job: Job, step: StepRun): number {
+  return fixedUnitCount(step.spec.parameters?.kind) ?? fanOutItems(job, step).length;
+}
+
+/** Of a job that succeeded by the work of steps that stood in; empty where none had to. */
+function replacedWords(job: Job): string {
+  for (const step of job.steps) {
+    const by = replacementOf(job, step);
+    if (by !== undefined) {
+      return `${by.spec.name} in place of ${step.spec.name}: ${whyInstead(job, by) ?? 'it was given up'}`;
+    }
+  }
+  return '';
+}
+
 /** The first failed unit and why, and how many others there are. */
 function failureOf(job: Job, failed: number): string {
   const others = failed > 1 ? `${failed} units failed, the first ` : '';
   for (const step of job.steps) {
     const { units } = step;
-    if (units === undefined || units.counts.failed === 0) continue;
-    for (const [unit, failure] of units.failures) {
+    if (units === undefined || countedFailures(step) === 0) continue;
+    for (const [unit, { kind }] of units.failures) {
       if (units.stateOf(unit) !== UNIT_FAILED) continue;
-      const attempts = units.attemptsOf(unit);
-      const tried = attempts > 1 ? ` after ${attempts} attempts` : '';
-      const id = unitId(job.number, step.spec.name, unit);
-      return `${others}${id} ${failure.kind}${tried}: ${failure.message}`;
+      if (step.standIn !== undefined && kind !== 'invalid-input') continue;
+      return `${others}${failureWords(job, step, unit)}`;
     }
   }
   return `${failed} units failed`;

@@ -35,6 +35,7 @@ export class PartPool {
       demand: this.#equal('demand', spec.demand),
       limits: this.#equal('limits', spec.limits),
       ...(spec.uniform === undefined ? {} : { uniform: this.text(spec.uniform) }),
+      ...(spec.insteadOf === undefined ? {} : { insteadOf: this.text(spec.insteadOf) }),
     };
   }
 

@@ -139,4 +139,6 @@ export interface StepSpec {
   readonly limits: Limits | undefined;
   /** All units are done with one version of this tool, such as `ffmpeg`. */
   readonly uniform?: string | undefined;
+  /** It has units only where one of that step's fails for good, and does that step's work then. */
+  readonly insteadOf?: string | undefined;
 }

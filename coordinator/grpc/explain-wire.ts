@@ -21,6 +21,7 @@ const STATES: Readonly<Record<Standing['state'], ExplainedState>> = {
   held: ExplainedState.EXPLAINED_STATE_HELD,
   accepted: ExplainedState.EXPLAINED_STATE_ACCEPTED,
   failed: ExplainedState.EXPLAINED_STATE_FAILED,
+  'given-up': ExplainedState.EXPLAINED_STATE_GIVEN_UP,
   cancelled: ExplainedState.EXPLAINED_STATE_CANCELLED,
 };
 
@@ -86,6 +87,7 @@ function figuresOf(standing: Standing, units: number): Partial<WireExplanation> 
     case 'paused':
     case 'accepted':
     case 'cancelled':
+    case 'given-up':
       return {};
   }
 }

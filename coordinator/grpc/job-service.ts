@@ -29,8 +29,14 @@ import { streamLogs } from './stream-logs.ts';
 import { type Gate, serverStreaming, unary } from './handlers.ts';
 import { planToWire } from './plan-wire.ts';
 import { seenNow } from './seen-now.ts';
-import { knownModels, type KnownModels } from '../recipes/models.ts';
-import { type RequestedJob, stepsOfRequest, withStandInHashes } from './submit-request.ts';
+import { filmAgents } from '../domain/film-agents.ts';
+import { knownModels } from '../recipes/models.ts';
+import {
+  type FarmKnown,
+  type RequestedJob,
+  stepsOfRequest,
+  withStandInHashes,
+} from './submit-request.ts';
 import { findJob, jobUnknown, watchJob } from './watch-job.ts';
 import { jobFromWire, jobToWire, unitStateToWire, unitToWire, unlessRefused } from './wire.ts';
 
@@ -111,7 +117,7 @@ async function submitJob(
 ): Promise<SubmitJobResponse> {
   const { clientId, priority, owner, maxUnits } = request;
   if (request.validateOnly === true) {
-    const job = stepsOfRequest(withStandInHashes(request), knownModels(options.farm));
+    const job = stepsOfRequest(withStandInHashes(request), knownTo(options));
     const sharing = { owner, maxUnits };
     const asked = {
       clientId,
@@ -121,14 +127,13 @@ async function submitJob(
       missingBlobs: [],
       validateOnly: true,
     };
-    unlessRefused(await options.office.submit({ type: 'SubmitJob', ...asked, ...job }));
+    const { notes, ...rest } = job;
+    unlessRefused(await options.office.submit({ type: 'SubmitJob', ...asked, ...rest }));
     const plan = planToWire(planJob(seenNow(options), job.recipe, job.steps));
-    return { job: undefined, alreadySubmitted: false, plan };
+    return { job: undefined, alreadySubmitted: false, plan, notes };
   }
-  const { recipe, steps, name, failures, fault } = stepsUnlessFault(
-    request,
-    knownModels(options.farm),
-  );
+  const asked = stepsUnlessFault(request, knownTo(options));
+  const { recipe, steps, name, failures, fault } = asked;
   const requestHash = hashOfRequest(request);
   const missingBlobs = await options.findMissing(inputBlobs(steps));
   const listFault = await options.lists.faultOf(steps, missingBlobs);
@@ -157,7 +162,9 @@ async function submitJob(
   }
   if (answer.kind !== 'job') throw new Error('a submit is answered with a job');
   const job = await committedJob(options, answer.job);
-  return { job, alreadySubmitted: answer.repeated, plan: undefined };
+  // What was chosen for a repeat was chosen when it came first.
+  const notes = answer.repeated ? [] : asked.notes;
+  return { job, alreadySubmitted: answer.repeated, plan: undefined, notes };
 }
 
 /**
@@ -166,14 +173,22 @@ async function submitJob(
  */
 function stepsUnlessFault(
   request: SubmitJobRequest,
-  models: KnownModels,
+  known: FarmKnown,
 ): RequestedJob & { readonly fault?: FurrowError } {
   try {
-    return stepsOfRequest(request, models);
+    return stepsOfRequest(request, known);
   } catch (fault) {
     if (!(fault instanceof FurrowError)) throw fault;
-    return { recipe: '', steps: [], name: request.name, failures: request.failures, fault };
+    const { name, failures } = request;
+    return { recipe: '', steps: [], name, failures, notes: [], fault };
   }
+}
+
+function knownTo(options: JobServiceOptions): FarmKnown {
+  return {
+    models: knownModels(options.farm),
+    filmAgents: (attributes) => filmAgents(seenNow(options), attributes),
+  };
 }
 
 function isRepeat(answer: Answer): boolean {

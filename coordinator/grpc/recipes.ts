@@ -3,6 +3,7 @@ import type { SubmitJobRequest } from '../../proto/gen/furrow/v1/job_service.ts'
 import { montageSteps } from '../recipes/montage.ts';
 import { checkModelSteps } from '../recipes/check-model.ts';
 import { interpolateSteps } from '../recipes/interpolate.ts';
+import type { FilmAgent } from '../recipes/encoder-choice.ts';
 import type { KnownModels } from '../recipes/models.ts';
 import type { RecipePlan } from '../recipes/recipe.ts';
 import { inferSteps } from '../recipes/infer.ts';
@@ -32,14 +33,18 @@ export interface RecipeJob {
 /** One film that is given up fails none of the others: the job's table says so. */
 const ANY_UNIT_MAY_FAIL: FailureRule = { maxFailedUnits: 10_000_000, keepGoing: true };
 
-/** `models`: those of the farm, for recipes that name one. */
-export function planOf(work: RecipeWork, models: KnownModels): RecipeJob {
+/** `models`: those of the farm, for recipes that name one. `agents`: those that may take units of the job. */
+export function planOf(
+  work: RecipeWork,
+  models: KnownModels,
+  agents: readonly FilmAgent[],
+): RecipeJob {
   switch (work.$case) {
     case 'render':
       return { plan: renderSteps(work.value), usualName: work.value.scene?.name ?? 'render' };
     case 'transcode':
       return {
-        plan: transcodeSteps(work.value),
+        plan: transcodeSteps(work.value, agents),
         usualName: work.value.source?.name ?? 'transcode',
       };
     case 'proxy':
@@ -85,11 +90,14 @@ export function planOf(work: RecipeWork, models: KnownModels): RecipeJob {
     }
     case 'folder':
       return {
-        plan: folderSteps(work.value),
+        plan: folderSteps(work.value, agents),
         usualName: `${work.value.films.length} films`,
         failures: ANY_UNIT_MAY_FAIL,
       };
     case 'ladder':
-      return { plan: ladderSteps(work.value), usualName: work.value.source?.name ?? 'ladder' };
+      return {
+        plan: ladderSteps(work.value, agents),
+        usualName: work.value.source?.name ?? 'ladder',
+      };
   }
 }

@@ -3,6 +3,7 @@ import { FurrowError } from '../../kit/furrow-error.ts';
 import type { EveryUnit, SubmitJobRequest } from '../../proto/gen/furrow/v1/job_service.ts';
 import { NO_DEMAND } from '../domain/demand.ts';
 import type { FailureRule, File, StepSpec } from '../domain/task.ts';
+import type { FilmAgent } from '../recipes/encoder-choice.ts';
 import type { KnownModels } from '../recipes/models.ts';
 import { planOf } from './recipes.ts';
 
@@ -12,11 +13,20 @@ export interface RequestedJob {
   readonly steps: readonly StepSpec[];
   /** Undefined: the first failed unit fails the job. */
   readonly failures: FailureRule | undefined;
+  /** What was chosen where the request leaves it to the farm, a sentence each. */
+  readonly notes: readonly string[];
 }
 
-/** `models`: those of the farm. FurrowError: invalid INVALID_JOB. */
-export function stepsOfRequest(request: SubmitJobRequest, models: KnownModels): RequestedJob {
-  const job = withoutEveryUnit(request, models);
+/** What recipes ask of the farm. */
+export interface FarmKnown {
+  readonly models: KnownModels;
+  /** Agents that may take units with these attributes, and can encode films. */
+  readonly filmAgents?: (attributes: readonly string[]) => readonly FilmAgent[];
+}
+
+/** FurrowError: invalid INVALID_JOB. */
+export function stepsOfRequest(request: SubmitJobRequest, known: FarmKnown): RequestedJob {
+  const job = withoutEveryUnit(request, known);
   const { everyUnit } = request;
   return everyUnit === undefined
     ? job
@@ -37,20 +47,25 @@ function withDemandOf({ attributes, tickets }: EveryUnit, step: StepSpec): StepS
 }
 
 function withoutEveryUnit(
-  { work, name, failures }: SubmitJobRequest,
-  models: KnownModels,
+  { work, name, failures, everyUnit }: SubmitJobRequest,
+  { models, filmAgents = () => [] }: FarmKnown,
 ): RequestedJob {
   if (work === undefined) {
     const message = 'the request has no work: give steps or a recipe';
     throw new FurrowError('invalid', 'INVALID_JOB', message);
   }
   if (work.$case === 'steps') {
-    return { recipe: 'steps', name: name || 'job', steps: work.value.steps, failures };
+    return { recipe: 'steps', name: name || 'job', steps: work.value.steps, failures, notes: [] };
   }
-  const { plan, usualName, failures: usualRule } = planOf(work, models);
+  const {
+    plan,
+    usualName,
+    failures: usualRule,
+  } = planOf(work, models, filmAgents(everyUnit?.attributes ?? []));
   if (plan.state === 'invalid') throw new FurrowError('invalid', 'INVALID_JOB', plan.message);
   const rule = failures ?? usualRule;
-  return { recipe: work.$case, name: name || usualName, steps: plan.steps, failures: rule };
+  const { steps, notes = [] } = plan;
+  return { recipe: work.$case, name: name || usualName, steps, failures: rule, notes };
 }
 
 const STAND_IN_SHA256 = '0'.repeat(64);

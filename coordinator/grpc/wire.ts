@@ -249,6 +249,8 @@ export function grantToWire(
       slots: granted.slots,
       fileList: fileListOf(granted.spec),
       modelMemory: memoriesOfTask(modelMemory, granted.spec.task),
+      because: granted.because,
+      hasStandIn: granted.hasStandIn,
       ...leasesToWire(granted.leases),
     })),
   };

@@ -17,7 +17,8 @@ const X26X_PRESETS =
   'ultrafast superfast veryfast faster fast medium slow slower veryslow placebo'.split(' ');
 const numbers = (last: number): string[] => Array.from({ length: last + 1 }, (_, i) => String(i));
 
-const HARDWARE_FAMILIES: ReadonlyMap<
+/** The one that is taken first, where an agent has several, first. */
+export const HARDWARE_FAMILIES: ReadonlyMap<
   string,
   Pick<EncoderRule, 'defaultPreset' | 'presets'>
 > = new Map([
@@ -52,6 +53,13 @@ function hardwareRule(encoder: string): EncoderRule | undefined {
 /** What is known of an encoder, of software or hardware. */
 export function encoderRule(encoder: string): EncoderRule | undefined {
   return ENCODERS.get(encoder) ?? hardwareRule(encoder);
+}
+
+/** A constant quality of one encoder, as another has it: as far from what it usually takes. */
+export function sameQuality(crf: number, from: string, to: string): number {
+  const [there, here] = [encoderRule(from), encoderRule(to)];
+  if (there === undefined || here === undefined) return crf;
+  return Math.min(here.maxCrf, Math.max(1, crf - there.defaultCrf + here.defaultCrf));
 }
 
 /** RAM fits 1080p with room, 4K at common presets; what needs more is learnt by the farm. */

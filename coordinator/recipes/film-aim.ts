@@ -1,5 +1,5 @@
 /** What a film is to come out at: so many bits a second, or so like its source. Both are found out before. */
-import type { Demand, File, VideoEncoding } from '../domain/task.ts';
+import type { Demand, File, StepSpec, VideoEncoding } from '../domain/task.ts';
 import { EACH_PIECE, sourceBeside, type FilmAim } from './film-chain.ts';
 import { demand, fileInput, isWhole, MIB, output, outputsOf, stallsAfter } from './recipe.ts';
 
@@ -7,26 +7,47 @@ const MIN_BITRATE_BPS = 20_000;
 const MAX_BITRATE_BPS = 400_000_000;
 
 /** `encoding`: what a unit that encodes a piece needs. Undefined where constant quality is all. */
-export function filmAim(source: File, video: VideoEncoding, encoding: Demand): FilmAim | undefined {
-  if ((video.bitrateBps ?? 0) > 0) return ratesAim(video, encoding);
+export function filmAim(
+  source: File,
+  video: VideoEncoding,
+  encoding: Demand,
+  fallback?: Measuring,
+): FilmAim | undefined {
+  if ((video.bitrateBps ?? 0) > 0) return ratesAim({ video, demand: encoding }, fallback);
   return (video.targetSsim ?? 0) > 0 ? qualityAim(source, video, encoding) : undefined;
 }
 
+/** What measures pieces, and what a unit of it needs. */
+interface Measuring {
+  readonly video: VideoEncoding;
+  readonly demand: Demand;
+}
+
+function measureStep(name: string, { video, demand }: Measuring): StepSpec {
+  return {
+    name,
+    dependsOn: ['split'],
+    parameters: EACH_PIECE,
+    task: { kind: { $case: 'measure', value: { video } } },
+    inputs: [{ kind: { $case: 'item', value: true } }, outputsOf('split', 'plan.json')],
+    outputs: [output('measure-*')],
+    demand,
+    limits: stallsAfter(300_000),
+  };
+}
+
 /** Pieces are measured on all agents at once; then each gets its share. */
-function ratesAim(video: VideoEncoding, encoding: Demand): FilmAim {
-  const { bitrateBps = 0 } = video;
+function ratesAim(measuring: Measuring, fallback: Measuring | undefined): FilmAim {
+  const { bitrateBps = 0 } = measuring.video;
+  const measure = measureStep('measure', measuring);
+  const standIns =
+    fallback === undefined
+      ? []
+      : [{ ...measureStep('measure-software', fallback), insteadOf: measure.name }];
   return {
     steps: [
-      {
-        name: 'measure',
-        dependsOn: ['split'],
-        parameters: EACH_PIECE,
-        task: { kind: { $case: 'measure', value: { video } } },
-        inputs: [{ kind: { $case: 'item', value: true } }, outputsOf('split', 'plan.json')],
-        outputs: [output('measure-*')],
-        demand: encoding,
-        limits: stallsAfter(300_000),
-      },
+      measure,
+      ...standIns,
       {
         name: 'rates',
         dependsOn: ['split', 'measure'],

@@ -45,6 +45,8 @@ export interface FilmChain {
     | Pick<SplitTask, 'retime' | 'deinterlace' | 'leadFrames' | 'tailFrames'>
     | undefined;
   readonly chunks: ChunkStep;
+  /** Makes all chunks if one of those cannot be made; absent where the job fails then. */
+  readonly standIn?: ChunkStep | undefined;
   /** The film has a timecode even where the source has none. */
   readonly timecode?: boolean | undefined;
   /** What is found out before chunks are made, and what the proof shows of it. */
@@ -83,7 +85,7 @@ export function filmChain(chain: FilmChain): readonly StepSpec[] {
 
 /** Only what belongs to one film of several that share split and audio. */
 export function branchSteps(chain: FilmChain): readonly [StepSpec, ...StepSpec[]] {
-  return [chunkStep(chain), ...joinSteps(chain)];
+  return [chunkStep(chain), ...standInSteps(chain), ...joinSteps(chain)];
 }
 
 /** Only what several films share. */
@@ -184,6 +186,11 @@ function chunkStep(chain: FilmChain): StepSpec {
       ...noted(chain),
     ],
   };
+}
+
+function standInSteps({ standIn, ...chain }: FilmChain): readonly StepSpec[] {
+  if (standIn === undefined) return [];
+  return [{ ...chunkStep({ ...chain, chunks: standIn }), insteadOf: namesOf(chain).chunks }];
 }
 
 function audioStep(chain: FilmChain): StepSpec {

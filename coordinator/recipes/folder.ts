@@ -5,6 +5,7 @@
 import { faultOfName, nameKey, utf8Length } from '../domain/names.ts';
 import type { AudioEncoding, File, FilmBranch, StepSpec, VideoEncoding } from '../domain/task.ts';
 import { containerOf } from './codings.ts';
+import { chooseEncoder, type FilmAgent } from './encoder-choice.ts';
 import { faultOfAimForMany } from './film-aim.ts';
 import { branchSteps, type FilmChain, RESERVED, sharedSteps } from './film-chain.ts';
 import {
@@ -22,6 +23,7 @@ import {
   faultOfAudio,
   faultOfPieceMs,
   faultOfVideo,
+  standInStep,
   withAudioDefaults,
   withVideoDefaults,
 } from './transcode.ts';
@@ -39,14 +41,20 @@ export interface FolderRequest {
   readonly audio?: AudioEncoding | undefined;
   readonly pieceMs: number;
   readonly mixedEncoders?: boolean | undefined;
+  /** As in a `TranscodeRequest`. */
+  readonly fallback?: boolean | undefined;
 }
 
 /** Five steps each, of the thousand that a job may have. */
 const MAX_FILMS = 190;
+/** Where a film may fall back, it has six. */
+const MAX_FALLBACK_FILMS = 160;
 
 /** A job is one fact in the journal, of 256 KiB at most. Measured: what a film's five steps take of it. */
 const MOST_BYTES = 250_000;
 const BYTES_A_FILM = 1500;
+/** The sixth of them. */
+const FALLBACK_BYTES = 600;
 /** Its name stands in many of them. */
 const BYTES_A_LETTER = 16;
 
@@ -55,12 +63,17 @@ const PROOFS = 'proofs';
 
 const DEFAULT_PIECE_MS = 10_000;
 
-function faultOfSize(films: readonly FolderFilm[]): string | undefined {
+function faultOfSize(entries: readonly Entry[]): string | undefined {
+  const mayFallBack = entries.filter(({ chain }) => chain?.standIn !== undefined);
+  if (mayFallBack.length > MAX_FALLBACK_FILMS) {
+    return `${mayFallBack.length} films that may fall back to software; the most is ${MAX_FALLBACK_FILMS} a job: submit several jobs, or forbid the fallback`;
+  }
   let bytes = 0;
-  for (const [fitting, { film }] of films.entries()) {
+  for (const [fitting, { film, chain }] of entries.entries()) {
     bytes += BYTES_A_FILM + BYTES_A_LETTER * utf8Length(film);
+    if (chain?.standIn !== undefined) bytes += FALLBACK_BYTES;
     if (bytes <= MOST_BYTES) continue;
-    return `${films.length} films with such names are more than a job holds, ${fitting} of them: submit several jobs`;
+    return `${entries.length} films with such names are more than a job holds, ${fitting} of them: submit several jobs`;
   }
   return undefined;
 }
@@ -74,7 +87,8 @@ interface Entry {
   readonly film: string;
 }
 
-export function folderSteps(request: FolderRequest): RecipePlan {
+/** `agents`: as for `transcodeSteps`. */
+export function folderSteps(request: FolderRequest, agents: readonly FilmAgent[] = []): RecipePlan {
   const { films } = request;
   if (films.length === 0) return invalid('films is empty: name at least one');
   if (films.length > MAX_FILMS) {
@@ -83,39 +97,49 @@ export function folderSteps(request: FolderRequest): RecipePlan {
   const fault =
     faultOfAimForMany(request.video) ??
     faultOfPieceMs(request.pieceMs || DEFAULT_PIECE_MS) ??
-    faultOfNames(films) ??
-    faultOfSize(films);
+    faultOfNames(films);
   if (fault !== undefined) return invalid(fault);
   const entries: Entry[] = [];
+  const notes = new Set<string>();
   for (const [i, { source, film }] of films.entries()) {
     if (source === undefined) {
       return invalid(`film ${quote(film)} has no source: name an uploaded file`);
     }
-    const made = chainOf(request, source, film, `-${i}`);
+    const made = chainOf(request, agents, source, film, `-${i}`);
     if (typeof made === 'string') return invalid(made);
-    const chain = source.sizeBytes === 0 ? undefined : made;
+    for (const note of made.notes) notes.add(note);
+    const chain = source.sizeBytes === 0 ? undefined : made.chain;
     entries.push({ chain, suffix: `-${i}`, source, film });
   }
+  const sizeFault = faultOfSize(entries);
+  if (sizeFault !== undefined) return invalid(sizeFault);
   const chains = entries.flatMap(({ chain }) => (chain === undefined ? [] : [chain]));
   const steps = chains.flatMap((chain) => [...sharedSteps(chain), ...branchSteps(chain)]);
-  return { state: 'ok', steps: [...steps, resultsStep(entries)] };
+  return { state: 'ok', steps: [...steps, resultsStep(entries)], notes: [...notes] };
 }
 
 /** Or what is wrong with it, in one line. */
 function chainOf(
   request: FolderRequest,
+  agents: readonly FilmAgent[],
   source: File,
   film: string,
   suffix: string,
-): FilmChain | string {
+): { readonly chain: FilmChain; readonly notes: readonly string[] } | string {
   const nameFault = faultOfName(source.name);
   if (nameFault !== undefined) return `the source's name ${quote(source.name)} ${nameFault}`;
   const container = containerOf(film);
   if (container === undefined)
     return `the film's name ${quote(film)} must end in .mp4, .mov, .mkv or .webm`;
-  const video = withVideoDefaults(request.video, container);
+  const choice = chooseEncoder(request, container, agents);
+  if (choice.state === 'invalid') return choice.message;
+  const video = withVideoDefaults(choice.video, container);
+  const fallback = choice.fallback && withVideoDefaults(choice.fallback, container);
   const audio = withAudioDefaults(request.audio, container);
-  const fault = faultOfVideo(video, container) ?? faultOfAudio(audio, container);
+  const fault =
+    (fallback && faultOfVideo(fallback, container)) ??
+    faultOfVideo(video, container) ??
+    faultOfAudio(audio, container);
   if (fault !== undefined) return fault;
   const branch: FilmBranch = {
     lines: 0,
@@ -128,7 +152,9 @@ function chainOf(
     proof: '',
   });
   const pieceMs = request.pieceMs || DEFAULT_PIECE_MS;
-  return { source, film, audio, pieceMs, chunks, branch, suffix };
+  const standIn = fallback && standInStep(source, fallback, chunks);
+  const chain = { source, film, audio, pieceMs, chunks, standIn, branch, suffix };
+  return { chain, notes: choice.notes };
 }
 
 /** No two outputs may be one file on some disk, nor one a folder of another. */

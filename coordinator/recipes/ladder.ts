@@ -14,6 +14,7 @@ import type {
   VideoEncoding,
 } from '../domain/task.ts';
 import { containerOf } from './codings.ts';
+import { chooseEncoder, type EncoderWish, type FilmAgent } from './encoder-choice.ts';
 import { faultOfAimForMany } from './film-aim.ts';
 import { branchSteps, type FilmChain, RESERVED, sharedSteps } from './film-chain.ts';
 import { faultOfPackaging, packageSteps } from './package-steps.ts';
@@ -23,6 +24,7 @@ import {
   faultOfAudio,
   faultOfPieceMs,
   faultOfVideo,
+  standInStep,
   withAudioDefaults,
   withVideoDefaults,
 } from './transcode.ts';
@@ -45,6 +47,8 @@ export interface LadderRequest {
   readonly rungs: readonly LadderRung[];
   /** Absent for films alone. */
   readonly packaging?: Packaging | undefined;
+  /** As in a `TranscodeRequest`. */
+  readonly fallback?: boolean | undefined;
 }
 
 /** What players on the web are usually given. */
@@ -61,7 +65,8 @@ const MAX_RUNGS = 12;
 const MIN_LINES = 96;
 const MAX_LINES = 4320;
 
-export function ladderSteps(request: LadderRequest): RecipePlan {
+/** `agents`: as for `transcodeSteps`. */
+export function ladderSteps(request: LadderRequest, agents: readonly FilmAgent[] = []): RecipePlan {
   const { source, packaging } = request;
   if (source === undefined) return invalid('source is missing: name an uploaded file');
   const sourceFault = faultOfName(source.name);
@@ -75,7 +80,10 @@ export function ladderSteps(request: LadderRequest): RecipePlan {
   const name = request.name || stemOf(source.name);
   const audio = withAudioDefaults(request.audio, container);
   const pieceMs = request.pieceMs || DEFAULT_PIECE_MS;
-  const video = withVideoDefaults(request.video, container);
+  const choice = chooseEncoder(ladderWish(request, rungs), container, agents);
+  if (choice.state === 'invalid') return choice;
+  const { maxBitrateBps: _ceiling, ...video } = withVideoDefaults(choice.video, container);
+  const fallback = choice.fallback && withVideoDefaults(choice.fallback, container);
   const fault =
     faultOfAimForMany(request.video) ??
     faultOfRungs(rungs) ??
@@ -83,6 +91,7 @@ export function ladderSteps(request: LadderRequest): RecipePlan {
     (video.width > 0 || video.height > 0
       ? 'the size is each rung’s own: leave it out'
       : undefined) ??
+    (fallback && faultOfVideo(fallback, container)) ??
     faultOfAudio(audio, container) ??
     faultOfPieceMs(pieceMs) ??
     (packaging && faultOfPackaging(packaging, name, container, video, audio.encoder));
@@ -100,13 +109,21 @@ export function ladderSteps(request: LadderRequest): RecipePlan {
     const chunks = encodeStep(source, own, false, branch);
     const suffixes = { suffix: `-${lines}p`, sharedSuffix: '' };
     films.push({ film, lines });
-    chains.push({ source, film, audio, pieceMs, chunks, branch, ...suffixes });
+    const standIn = fallback && standInStep(source, fallback, chunks);
+    chains.push({ source, film, audio, pieceMs, chunks, standIn, branch, ...suffixes });
   }
   const packages =
     packaging === undefined
       ? []
       : packageSteps({ name, packaging, films, pieceMs, sourceBytes: source.sizeBytes });
-  return { state: 'ok', steps: [...allSteps(chains), ...packages] };
+  const { notes } = choice;
+  return { state: 'ok', steps: [...allSteps(chains), ...packages], notes };
+}
+
+/** One encoder for all rungs, which must do what each of them asks for. */
+function ladderWish({ video, fallback }: LadderRequest, rungs: readonly LadderRung[]): EncoderWish {
+  const maxBitrateBps = Math.max(...rungs.map((rung) => rung.maxBitrateBps));
+  return { video: video && { ...video, maxBitrateBps }, fallback };
 }
 
 function allSteps(chains: readonly FilmChain[]): readonly StepSpec[] {

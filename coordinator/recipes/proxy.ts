@@ -123,7 +123,7 @@ export function withProxy(
       ? { ...step, dependsOn: [...step.dependsOn, `${PREFIX}encode`] }
       : step,
   );
-  return { state: 'ok', steps: [...first, ...then] };
+  return { ...plan, steps: [...first, ...then] };
 }
 
 /** The same step in a job that has others: all that it names of its own job has the prefix. */

@@ -5,7 +5,12 @@
 import type { Demand, File, Input, Limits, OutputPattern, StepSpec } from '../domain/task.ts';
 
 export type RecipePlan =
-  | { readonly state: 'ok'; readonly steps: readonly StepSpec[] }
+  | {
+      readonly state: 'ok';
+      readonly steps: readonly StepSpec[];
+      /** What the recipe chose where the user left it to the farm, and why: a sentence each. */
+      readonly notes?: readonly string[];
+    }
   /** `message` is one line that names the field and what it may be. */
   | { readonly state: 'invalid'; readonly message: string };
 

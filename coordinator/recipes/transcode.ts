@@ -11,6 +11,7 @@ import type {
   VideoEncoding,
 } from '../domain/task.ts';
 import { AUDIO_ENCODERS, containerOf, encoderRule, ENCODERS, type Container } from './codings.ts';
+import { chooseEncoder, type FilmAgent } from './encoder-choice.ts';
 import { faultOfAim, faultOfAimedPieces, filmAim } from './film-aim.ts';
 import { frameRateOf } from './frame-rate.ts';
 import { type ChunkStep, filmChain, pieceScratchBytes, RESERVED } from './film-chain.ts';
@@ -40,6 +41,8 @@ export interface TranscodeRequest {
   /** Frames a second, such as `25` or `30000/1001`; those of the source when absent or empty. */
   readonly fps?: string | undefined;
   readonly deinterlace?: Deinterlace | undefined;
+  /** An encoder of software does the film if that of hardware fails. Undefined: only for `auto`. */
+  readonly fallback?: boolean | undefined;
 }
 
 const DEFAULT_PIECE_MS = 10_000;
@@ -55,7 +58,11 @@ const MAX_THREADS = 64;
  */
 const DEFAULT_THREADS = 1;
 
-export function transcodeSteps(request: TranscodeRequest): RecipePlan {
+/** `agents`: those that may take units of the job; for who leaves the choice of an encoder to the farm. */
+export function transcodeSteps(
+  request: TranscodeRequest,
+  agents: readonly FilmAgent[] = [],
+): RecipePlan {
   const { source } = request;
   if (source === undefined) return invalid('source is missing: name an uploaded file');
   const sourceFault = faultOfName(source.name);
@@ -68,12 +75,16 @@ export function transcodeSteps(request: TranscodeRequest): RecipePlan {
   if (container === undefined) {
     return invalid(`the film's name ${quote(film)} must end in .mp4, .mov, .mkv or .webm`);
   }
-  const video = withVideoDefaults(request.video, container);
+  const choice = chooseEncoder(request, container, agents);
+  if (choice.state === 'invalid') return choice;
+  const video = withVideoDefaults(choice.video, container);
+  const fallback = choice.fallback && withVideoDefaults(choice.fallback, container);
   const audio = withAudioDefaults(request.audio, container);
   const pieceMs = request.pieceMs || DEFAULT_PIECE_MS;
   const rate = frameRateOf(request.fps ?? '');
   const fault =
     faultOfAim(request.video) ??
+    (fallback && faultOfVideo(fallback, container)) ??
     faultOfVideo(video, container) ??
     faultOfAudio(audio, container) ??
     faultOfPieceMs(pieceMs) ??
@@ -86,9 +97,22 @@ export function transcodeSteps(request: TranscodeRequest): RecipePlan {
     ...(deinterlace !== undefined && { deinterlace }),
   };
   const chunks = encodeStep(source, video, request.mixedEncoders === true);
-  const aim = filmAim(source, video, chunks.demand);
-  const steps = filmChain({ source, film, audio, pieceMs, cut, chunks, aim });
-  return withProxy({ state: 'ok', steps }, source, request.withProxy, ['encode']);
+  const standIn = fallback && standInStep(source, fallback, chunks);
+  const measuring = fallback && standIn && { video: fallback, demand: standIn.demand };
+  const aim = filmAim(source, video, chunks.demand, measuring);
+  const steps = filmChain({ source, film, audio, pieceMs, cut, chunks, standIn, aim });
+  const { notes } = choice;
+  return withProxy({ state: 'ok', steps, notes }, source, request.withProxy, ['encode']);
+}
+
+/** Encodes all pieces if a unit of `chunks` fails: what two encoders made is never joined. */
+export function standInStep(source: File, video: VideoEncoding, chunks: ChunkStep): ChunkStep {
+  const { task, uniform } = chunks;
+  if (task.$case !== 'encode') throw new Error('only an encoder has another to stand in for it');
+  const { branch, video: first } = task.value;
+  const step = encodeStep(source, video, uniform === undefined, branch);
+  const value = { ...task.value, video, inPlaceOf: first?.encoder ?? '' };
+  return { ...step, name: 'encode-software', task: { $case: 'encode', value } };
 }
 
 export function encodeStep(

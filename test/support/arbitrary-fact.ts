@@ -139,7 +139,13 @@ const taskKind: Arbitrary<TaskKind> = fc.oneof(
   ),
   variant('noop', fc.constant({})),
   variant('split', fc.record({ source: text, pieceMs: uint32 })),
-  variant('encode', fc.record({ video: maybe(video) })),
+  variant(
+    'encode',
+    fc.record({
+      video: maybe(video),
+      inPlaceOf: maybe(text),
+    }),
+  ),
   variant('audio', fc.record({ source: text, audio: maybe(audio) })),
   variant('concat', fc.record({ source: text, film: text })),
   variant('proveFilm', fc.record({ source: text, film: text })),
@@ -203,6 +209,7 @@ const step: Arbitrary<StepSpec> = fc.record({
   }),
   demand: maybe(demand),
   limits: maybe(limits),
+  insteadOf: maybe(text),
 });
 
 const endKind: Arbitrary<EndKind> = fc.constantFrom(

@@ -387,7 +387,7 @@ function newServer(farm: FakeFarm, historyOf: (jobId: string) => History): Serve
 function submitJob(farm: FakeFarm, request: SubmitJobRequest): SubmitJobResponse {
   if (request.validateOnly === true) {
     if (farm.refusal !== undefined) throw farm.refusal;
-    return { job: undefined, alreadySubmitted: false, plan: FAKE_PLAN };
+    return { job: undefined, alreadySubmitted: false, plan: FAKE_PLAN, notes: [] };
   }
   const failing = farm.failSubmits;
   const fails = failing !== undefined && failing.times > 0;
@@ -407,7 +407,7 @@ function submitJob(farm: FakeFarm, request: SubmitJobRequest): SubmitJobResponse
     });
   if (!known) farm.setJob(job);
   if (fails) throw failing.error;
-  return { job, alreadySubmitted: known !== undefined, plan: undefined };
+  return { job, alreadySubmitted: known !== undefined, plan: undefined, notes: [] };
 }
 
 function fakeStatus(farm: FakeFarm): GetStatusResponse {

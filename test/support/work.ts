@@ -20,6 +20,7 @@ export function stepShare({ counters, ...options }: ShareOptions): StepShare {
     slots: 1_000,
     runs: [],
     modelMemory: [],
+    hasStandIn: false,
     ...options,
     leases: counters.map((counter, index) => ({
       token: { epoch: 1, counter },

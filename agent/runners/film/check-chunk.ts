@@ -5,7 +5,7 @@
 import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MAX_PIXELS } from '../../../kit/film-fence.ts';
-import { writeSeal } from './chunk-seal.ts';
+import { type MadeBy, writeSeal } from './chunk-seal.ts';
 import { FilmFault, oneLine, processFault } from './film-fault.ts';
 import { chunkFrames, picturesEach, type ChunkFrames } from './film-frames.ts';
 import { chunkName, pieceTimes, sealName, type FilmPlan, type PlanPiece } from './film-plan.ts';
@@ -42,15 +42,16 @@ export interface MadeChunk {
   readonly pixelFormat: string;
   /** What decoded the source. */
   readonly decoded: MediaRun;
+  readonly made?: MadeBy | undefined;
 }
 
 type Attempt = Pick<FilmAttempt<unknown>, 'media' | 'work' | 'context'>;
 
 /** Throws FilmFault `bad-output`, or `invalid-input` where the source is damaged. */
 export async function vouchFor(attempt: Attempt, chunk: MadeChunk): Promise<void> {
-  const { plan, piece, frames, pixelFormat, decoded } = chunk;
+  const { plan, piece, frames, pixelFormat, decoded, made } = chunk;
   const checked = await checkFrames(attempt, { plan, piece, frames, tailFrames: 0 }, decoded);
-  await sealChunk(attempt.work.directory, piece, checked, pixelFormat);
+  await sealChunk(attempt.work.directory, piece, checked, pixelFormat, made);
 }
 
 export interface CheckedChunk {
@@ -68,6 +69,7 @@ export async function sealChunk(
   piece: PlanPiece,
   { frames, header, packets, likeness, sourceDamage }: CheckedChunk,
   pixelFormat: string,
+  made?: MadeBy,
 ): Promise<void> {
   await writeSeal(directory, sealName(piece), {
     version: 1,
@@ -80,6 +82,7 @@ export async function sealChunk(
     meanDifference: likeness.meanDifference,
     worstDifference: likeness.worstDifference,
     ...(sourceDamage !== undefined && { sourceDamage }),
+    ...made,
   });
   for (const name of [SOURCE_THUMBS, CHUNK_THUMBS]) await rm(join(directory, name));
 }

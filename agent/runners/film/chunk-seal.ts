@@ -28,9 +28,16 @@ const sealSchema = z.object({
   sourceDamage: z.string().optional(),
   /** A model made the frames larger: said of a montage's shots, some of which need it. */
   enlarged: z.boolean().optional(),
+  /** What encoded it; absent in seals of version 0.1, and where other steps make chunks. */
+  encoder: z.string().optional(),
+  /** Why that encoder, and not the one that was to do it; absent where it was. */
+  fallback: z.string().optional(),
 });
 
 export type ChunkSeal = z.infer<typeof sealSchema>;
+
+/** Who encoded a chunk. */
+export type MadeBy = Pick<ChunkSeal, 'fallback'> & { readonly encoder: string };
 
 export async function writeSeal(directory: string, name: string, seal: ChunkSeal): Promise<void> {
   await writeFile(join(directory, name), `${JSON.stringify(seal)}\n`);

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { EncodeTask, VideoEncoding } from '../../../proto/gen/furrow/v1/task.ts';
 import type { UnitWork } from '../runner.ts';
 import { MAKE_SHARE, SOURCE_THUMBS, vouchFor } from './check-chunk.ts';
+import type { MadeBy } from './chunk-seal.ts';
 import {
   DEFAULT_ENCODING,
   PASS_LOG,
@@ -37,7 +38,15 @@ async function encode(attempt: EncodeAttempt): Promise<void> {
   const before = task.steady === true ? await steadyFilters(work.directory, plan, piece) : [];
   const encoding = await encodingOf(attempt, piece);
   const settings = settingsFor(encoding, plan, task.video?.threads || bookedThreads(work));
-  await makeChunk(attempt, plan, piece, { settings, before });
+  const made = madeBy(encoding.encoder, task, work);
+  await makeChunk(attempt, plan, piece, { settings, before, made });
+}
+
+/** What the seal says of who encoded the chunk, and why. */
+function madeBy(encoder: string, { inPlaceOf }: EncodeTask, { because }: UnitWork): MadeBy {
+  if (inPlaceOf === undefined) return { encoder };
+  const fallback = `in place of ${inPlaceOf}: ${because ?? 'it failed'}`;
+  return { encoder, fallback };
 }
 
 /** How a chunk is made of its piece. */
@@ -49,6 +58,7 @@ export interface ChunkMaking {
   readonly muxer?: 'mp4' | 'mov';
   /** Where the piece's frames lie; default: as the plan has them. */
   readonly source?: PieceSource;
+  readonly made?: MadeBy;
   /** Written from the same decoded picture. */
   readonly besides?: readonly MediaOutput[];
 }
@@ -79,7 +89,8 @@ export async function makeChunk(
   const frames = chunkFrames(plan, piece);
   const decoded = await encodePiece(attempt, plan, piece, making);
   const { pixelFormat } = making.settings;
-  await vouchFor(attempt, { plan, piece, frames, pixelFormat, decoded });
+  const { made } = making;
+  await vouchFor(attempt, { plan, piece, frames, pixelFormat, decoded, made });
 }
 
 /** The piece's own frames as the plan has them. */
@@ -119,7 +130,7 @@ async function encodePiece(
   attempt: ChunkAttempt,
   plan: FilmPlan,
   piece: PlanPiece,
-  { settings, before = [], muxer = 'mp4', source, besides = [] }: ChunkMaking,
+  { settings, before = [], muxer = 'mp4', source, besides = [], made }: ChunkMaking,
 ): Promise<MediaRun> {
   const { media, work } = attempt;
   const { den } = filmTimeBase(plan);
@@ -161,7 +172,10 @@ async function encodePiece(
     // An encoder may take as long as it was told to; that frames come is what its step's limits watch.
     { limitMs: Infinity },
   );
-  if (!run.ok) throw filterFault(run) ?? processFault(run, `encoding ${piece.name}`);
+  if (!run.ok) {
+    const by = made === undefined ? '' : ` with ${made.encoder}`;
+    throw filterFault(run) ?? processFault(run, `encoding ${piece.name}${by}`);
+  }
   for (const name of await readdir(work.directory)) {
     if (name.startsWith(PASS_LOG)) await rm(join(work.directory, name));
   }

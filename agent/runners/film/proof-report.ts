@@ -1,5 +1,5 @@
 /** What the proof of a film says of it beyond its checks. */
-import type { Check, ProvenFile } from '../../../kit/proof-report.ts';
+import type { Check, ProofFacts, ProvenFile } from '../../../kit/proof-report.ts';
 import { writeProof as writeReport } from '../proof-report.ts';
 import { filmFrameCount } from './film-frames.ts';
 import { pieceTimes, type FilmPlan } from './film-plan.ts';
@@ -15,6 +15,13 @@ function damageOf(plan: FilmPlan, seals: readonly ChunkSeal[]): string | undefin
   if (first === undefined || piece === undefined) return undefined;
   const at = secondsOf(pieceTimes(plan, piece)[0]! - plan.times.first, plan.timeBase);
   return `in ${damaged.length} of ${seals.length} chunks, first in the one from ${formatClock(at)}: ${first.sourceDamage}`;
+}
+
+/** What encoded the film, and why it was not what should have. */
+function encoderFacts(seals: readonly ChunkSeal[]): Pick<ProofFacts, 'encoder' | 'fallback'> {
+  const encoders = new Set(seals.flatMap(({ encoder }) => encoder ?? []));
+  const fallback = seals.find((seal) => seal.fallback !== undefined)?.fallback;
+  return { encoder: encoders.size === 0 ? undefined : [...encoders].join(', '), fallback };
 }
 
 /** `name`: of the report; default `proof.json`. */
@@ -46,6 +53,7 @@ export async function writeProof(
     },
     frames: filmFrameCount(plan),
     chunks: plan.pieces.length,
+    ...encoderFacts(seals),
     sourceDamage: damageOf(plan, seals),
   };
   await writeReport(directory, {

@@ -3,6 +3,7 @@ import type { AudioTrackChoice } from '../../../proto/gen/furrow/v1/task.ts';
 import type { File } from '../../../proto/gen/furrow/v1/step.ts';
 import { FurrowError } from '../../../kit/furrow-error.ts';
 import { defineCommand } from '../../command.ts';
+import { ENCODER_HELP, FALLBACK_OPTIONS } from '../../encoder-options.ts';
 import { checkSource, isFolder, type LocalFile } from '../../local-files.ts';
 import {
   audioTracks,
@@ -18,6 +19,7 @@ import { checkOutputOption, SUBMIT_OPTIONS, type SubmitOptions } from '../../sub
 interface FolderOptions extends SubmitOptions {
   readonly container?: string;
   readonly encoder?: string;
+  readonly fallback?: boolean;
   readonly crf?: number;
   readonly preset?: string;
   readonly size?: FrameSize;
@@ -42,8 +44,9 @@ export const folder = defineCommand<FolderOptions>({
     },
     {
       flags: '--encoder <name>',
-      help: 'libx264, libx265, libsvtav1 or libvpx-vp9 (default: libx264)',
+      help: ENCODER_HELP,
     },
+    ...FALLBACK_OPTIONS,
     {
       flags: '--crf <n>',
       help: 'constant quality, smaller is better (default: 20)',
@@ -98,6 +101,7 @@ export const folder = defineCommand<FolderOptions>({
         height: options.size?.height ?? 0,
         threads: 0,
       },
+      fallback: options.fallback,
       audio: {
         encoder: options.audio ?? '',
         bitrateBps: options.audioBitrate ?? 0,

@@ -4,6 +4,7 @@ import type { Packaging } from '../../../proto/gen/furrow/v1/task_package.ts';
 import type { AudioTrackChoice } from '../../../proto/gen/furrow/v1/task.ts';
 import type { File } from '../../../proto/gen/furrow/v1/step.ts';
 import { defineCommand } from '../../command.ts';
+import { ENCODER_HELP, FALLBACK_OPTIONS } from '../../encoder-options.ts';
 import { checkSource } from '../../local-files.ts';
 import { audioTracks, bitsPerSecond, integerIn, numberIn, oneOf } from '../../options.ts';
 import { checkOutputOption, SUBMIT_OPTIONS, type SubmitOptions } from '../../submit-options.ts';
@@ -11,6 +12,7 @@ import { checkOutputOption, SUBMIT_OPTIONS, type SubmitOptions } from '../../sub
 interface LadderOptions extends SubmitOptions {
   readonly rung?: readonly LadderRung[];
   readonly encoder?: string;
+  readonly fallback?: boolean;
   readonly crf?: number;
   readonly preset?: string;
   readonly audio?: string;
@@ -36,8 +38,9 @@ export const ladder = defineCommand<LadderOptions>({
     },
     {
       flags: '--encoder <name>',
-      help: 'libx264, libx265, libsvtav1 or libvpx-vp9 (default: libx264)',
+      help: ENCODER_HELP,
     },
+    ...FALLBACK_OPTIONS,
     {
       flags: '--crf <n>',
       help: 'constant quality below the rate, smaller is better (default: 20)',
@@ -89,6 +92,7 @@ export const ladder = defineCommand<LadderOptions>({
         height: 0,
         threads: 0,
       },
+      fallback: options.fallback,
       audio: {
         encoder: options.audio ?? '',
         bitrateBps: options.audioBitrate ?? 0,

@@ -3,6 +3,7 @@ import { FurrowError } from '../../../kit/furrow-error.ts';
 import type { Deinterlace } from '../../../proto/gen/furrow/v1/task.ts';
 import type { File } from '../../../proto/gen/furrow/v1/step.ts';
 import { defineCommand } from '../../command.ts';
+import { ENCODER_HELP, FALLBACK_OPTIONS } from '../../encoder-options.ts';
 import { checkSource, isFolder } from '../../local-files.ts';
 import type { AudioTrackChoice } from '../../../proto/gen/furrow/v1/task.ts';
 import {
@@ -19,6 +20,7 @@ import { checkOutputOption, SUBMIT_OPTIONS, type SubmitOptions } from '../../sub
 
 interface TranscodeOptions extends SubmitOptions, ProxyOptions {
   readonly encoder?: string;
+  readonly fallback?: boolean;
   readonly crf?: number;
   readonly bitrate?: number;
   readonly targetSsim?: number;
@@ -49,8 +51,9 @@ export const transcode = defineCommand<TranscodeOptions>({
   options: [
     {
       flags: '--encoder <name>',
-      help: 'libx264, libx265, libsvtav1 or libvpx-vp9 (default: libx264); or one of hardware: h264, hevc or av1 with _nvenc, _qsv, _vaapi, _amf or _videotoolbox',
+      help: ENCODER_HELP,
     },
+    ...FALLBACK_OPTIONS,
     {
       flags: '--crf <n>',
       help: 'constant quality, smaller is better (default: 20)',
@@ -114,6 +117,7 @@ export const transcode = defineCommand<TranscodeOptions>({
   examples: [
     ['furrow submit clip.mov -o clip.mp4', 'encode, wait, download'],
     ['furrow submit clip.mov --encoder libx265 --crf 24', 'print the id of the job and go on'],
+    ['furrow submit clip.mov --encoder auto:hevc -o clip.mp4', 'on hardware where all have it'],
     ['furrow submit clip.mov --size x720 --watch', 'smaller frames; follow the progress'],
   ],
   async run([path = ''], options, context) {
@@ -132,6 +136,7 @@ export const transcode = defineCommand<TranscodeOptions>({
         targetSsim: options.targetSsim,
         toSdr: options.hdr === 'sdr' ? true : undefined,
       },
+      fallback: options.fallback,
       audio: {
         encoder: options.audio ?? '',
         bitrateBps: options.audioBitrate ?? 0,

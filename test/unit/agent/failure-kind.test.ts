@@ -19,7 +19,12 @@ const judge = (
 ) => {
   const run = { exitCode, signal: null, stdoutTail: stdout, stderrTail: stderr, ...end };
   const message = `x exited with ${exitCode}: ${stderr.at(-1) ?? ''}`;
-  return judgeFailure({ state: 'failed', kind: 'failed', message }, run, hasGpu, own);
+  return judgeFailure(
+    { state: 'failed', kind: 'failed', message },
+    run,
+    { hasGpu, hasStandIn: false },
+    own,
+  );
 };
 
 const GPU_CASES: readonly Case[] = [
@@ -229,7 +234,7 @@ test('the message says what it means and quotes the line, once', () => {
 test('what the runner knows for certain stands', () => {
   const outcome = { state: 'failed', kind: 'invalid-input', message: 'no film' } as const;
   const run = { exitCode: 1, signal: null, stdoutTail: [], stderrTail: ['MemoryError'] };
-  expect(judgeFailure(outcome, run, false, [])).toBe(outcome);
+  expect(judgeFailure(outcome, run, { hasGpu: false, hasStandIn: false }, [])).toBe(outcome);
 });
 
 describe('signals', () => {
@@ -266,4 +271,19 @@ describe('the owner’s patterns', () => {
     const harmless = pattern({ kind: 'failed', pattern: 'cannot allocate memory' });
     expect(judge({ stderr: ['Cannot allocate memory'] }, {}, [harmless]).kind).toBe('failed');
   });
+});
+
+test('a card that does not work is the unit’s failure where another step can do without; a busy one is not', () => {
+  const unit = { hasGpu: false, hasStandIn: true };
+  const kindOf = (line: string): string => {
+    const run: FailedRun = { exitCode: 1, signal: null, stdoutTail: [], stderrTail: [line] };
+    const outcome = { state: 'failed', kind: 'failed', message: 'encoding' } as const;
+    return judgeFailure(outcome, run, unit, []).kind;
+  };
+  expect(kindOf('[h264_nvenc @ 0x1] No capable devices found')).toBe('failed');
+  expect(kindOf('[h264_nvenc @ 0x1] Cannot load libnvidia-encode.so.1')).toBe('failed');
+  expect(kindOf('[h264_nvenc @ 0x1] OpenEncodeSessionEx failed: out of memory (10)')).toBe(
+    'infrastructure',
+  );
+  expect(kindOf('No space left on device')).toBe('infrastructure');
 });

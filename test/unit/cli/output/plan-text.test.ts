@@ -53,7 +53,7 @@ const PLAN: JobPlan = {
 };
 
 test('in a pipe', () => {
-  expect(planLines('clip.mov', PLAN, PLAIN_STYLE, undefined)).toEqual([
+  expect(planLines({ name: 'clip.mov', plan: PLAN, notes: [] }, PLAIN_STYLE, undefined)).toEqual([
     'clip.mov would wait: something is missing; nothing was sent',
     'encode: units known after step split',
     '  needs: 2.5 cores, 1.5 GiB RAM, tool:ffmpeg',
@@ -68,7 +68,7 @@ test('in a pipe', () => {
 });
 
 test('on 40 columns', () => {
-  expect(planLines('clip.mov', PLAN, PLAIN_STYLE, 40).slice(0, 12)).toEqual([
+  expect(planLines({ name: 'clip.mov', plan: PLAN, notes: [] }, PLAIN_STYLE, 40).slice(0, 12)).toEqual([
     'clip.mov would wait: something is',
     '  missing; nothing was sent',
     'encode: units known after step split',
@@ -94,9 +94,18 @@ test('what is known, and more agents than a line holds', () => {
     takesMs: 150_000,
   });
   expect(
-    planLines('c', { steps: [step], takesMs: 150_000, unknown: '' }, PLAIN_STYLE, undefined),
+    planLines(
+      {
+        name: 'c',
+        plan: { steps: [step], takesMs: 150_000, unknown: '' },
+        notes: ['auto is libx264: agent nas, which may take the job, has none'],
+      },
+      PLAIN_STYLE,
+      undefined,
+    ),
   ).toEqual([
     'c would run; nothing was sent',
+    'auto is libx264: agent nas, which may take the job, has none',
     'encode: 40 units',
     '  needs: nothing',
     '  runs on: box-0, box-1, box-2, box-3, box-4, box-5 and 3 more',
