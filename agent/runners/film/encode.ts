@@ -10,6 +10,7 @@ import { MAKE_SHARE, SOURCE_THUMBS, vouchFor } from './check-chunk.ts';
 import {
   DEFAULT_ENCODING,
   PASS_LOG,
+  refuseTooSmall,
   settingsFor,
   type EncoderSettings,
 } from './encoder-settings.ts';
@@ -34,6 +35,7 @@ export const encodeRunner = filmRunner('encode', encode);
 async function encode(attempt: EncodeAttempt): Promise<void> {
   const { work, task } = attempt;
   const { plan, piece } = await planAndPiece(work);
+  refuseTooSmall(task.video ?? DEFAULT_ENCODING, plan.source);
   const before = task.steady === true ? await steadyFilters(work.directory, plan, piece) : [];
   const encoding = await encodingOf(attempt, piece);
   const settings = settingsFor(encoding, plan, task.video?.threads || bookedThreads(work));
