@@ -11,6 +11,7 @@ import type { MadeBy } from './chunk-seal.ts';
 import {
   DEFAULT_ENCODING,
   PASS_LOG,
+  refuseTooSmall,
   settingsFor,
   type EncoderSettings,
 } from './encoder-settings.ts';
@@ -35,6 +36,7 @@ export const encodeRunner = filmRunner('encode', encode);
 async function encode(attempt: EncodeAttempt): Promise<void> {
   const { work, task } = attempt;
   const { plan, piece } = await planAndPiece(work);
+  refuseTooSmall(task.video ?? DEFAULT_ENCODING, plan.source);
   const before = task.steady === true ? await steadyFilters(work.directory, plan, piece) : [];
   const encoding = await encodingOf(attempt, piece);
   const settings = settingsFor(encoding, plan, task.video?.threads || bookedThreads(work));

@@ -136,6 +136,31 @@ function settingsOfHardware(video: VideoEncoding, source: Source): EncoderSettin
   };
 }
 
+/** Pixels of the shorter side, below which an encoder takes no picture. */
+const LEAST_SIDE: Readonly<Record<KnownEncoder, number>> = {
+  libx264: 2,
+  libx265: 16,
+  libsvtav1: 64,
+  'libvpx-vp9': 1,
+};
+
+/**
+ * Throws FilmFault `invalid-input` for a picture that the encoder takes on no agent, which it would say in
+ * words of its own, after each attempt.
+ */
+export function refuseTooSmall(video: VideoEncoding, { name, width, height }: Source): void {
+  const encoder = knownEncoder(video.encoder);
+  const wanted = [video.width, video.height].filter((side) => side > 0);
+  const sides = wanted.length > 0 ? wanted : [width, height];
+  if (encoder === undefined || Math.min(...sides) >= LEAST_SIDE[encoder]) return;
+  const what =
+    wanted.length > 0 ? `${name} would get a side of` : `${name} is ${width}x${height}, a side of`;
+  throw new FilmFault(
+    'invalid-input',
+    `${what} ${Math.min(...sides)} pixels: ${encoder} takes none below ${LEAST_SIDE[encoder]}; give a larger --size, or another encoder`,
+  );
+}
+
 type Passes = Pick<EncoderSettings, 'options' | 'firstPass' | 'ticksAreFrames'>;
 
 /** At constant quality in one pass; with a number of bits in two. */

@@ -7,6 +7,13 @@ import { MAX_DURATION_SECONDS, MAX_LABEL_LENGTH, MAX_SIDE_PIXELS } from './media
 import type { MediaProcess, MediaRun } from './media-process.ts';
 import { formatClock } from './timeline.ts';
 
+/** Matroska has `TIMECODE` where MP4 has `timecode`: their names are read in small letters. */
+export const tagsSchema = z
+  .record(z.string(), z.string())
+  .transform((tags) =>
+    Object.fromEntries(Object.entries(tags).map(([name, value]) => [name.toLowerCase(), value])),
+  );
+
 const streamSchema = z.object({
   index: z.number(),
   codec_type: z.string().optional(),
@@ -33,7 +40,7 @@ const streamSchema = z.object({
   color_primaries: z.string().optional(),
   extradata_hash: z.string().optional(),
   disposition: z.record(z.string(), z.number()).optional(),
-  tags: z.record(z.string(), z.string()).optional(),
+  tags: tagsSchema.optional(),
   side_data_list: z.array(z.record(z.string(), z.unknown())).optional(),
 });
 
@@ -53,7 +60,7 @@ const probeSchema = z.object({
       format_name: z.string().optional(),
       start_time: z.string().optional(),
       duration: z.string().optional(),
-      tags: z.record(z.string(), z.string()).optional(),
+      tags: tagsSchema.optional(),
     })
     .default({}),
 });
@@ -208,7 +215,7 @@ function unreadable(name: string, run: MediaRun): FilmFault {
   if (/Format not on whitelist/.test(text)) {
     return new FilmFault(
       'invalid-input',
-      `${name} is a playlist or of a format that is not taken; give the video file itself`,
+      `${name} is a playlist, a picture, sound alone or of another format that is not taken; give the video file itself`,
     );
   }
   const codec = /Codec \((\S+)\) not on whitelist/.exec(text)?.[1];

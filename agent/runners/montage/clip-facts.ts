@@ -7,7 +7,13 @@ import { FilmFault } from '../film/film-fault.ts';
 import { MAX_SIDE_PIXELS } from '../film/media-limits.ts';
 import type { MediaProcess } from '../film/media-process.ts';
 import { describePicture } from '../film/picture.ts';
-import { pictureStream, probeAndDecode, streamsOf, type MediaFacts } from '../film/source-facts.ts';
+import {
+  pictureStream,
+  probeAndDecode,
+  streamsOf,
+  tagsSchema,
+  type MediaFacts,
+} from '../film/source-facts.ts';
 import { parseTimeBase, type TimeBase } from '../film/timeline.ts';
 import { frameOf, type Rate } from './timecode.ts';
 
@@ -46,11 +52,11 @@ const moreSchema = z.object({
         index: z.number(),
         sample_aspect_ratio: z.string().optional(),
         avg_frame_rate: z.string().optional(),
-        tags: z.record(z.string(), z.string()).optional(),
+        tags: tagsSchema.optional(),
       }),
     )
     .default([]),
-  format: z.object({ tags: z.record(z.string(), z.string()).optional() }).default({}),
+  format: z.object({ tags: tagsSchema.optional() }).default({}),
 });
 
 /** Throws FilmFault `invalid-input` where there is no picture to be seen. */

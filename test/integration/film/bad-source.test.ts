@@ -39,6 +39,19 @@ describe('a bad source', () => {
     expect(await refused('text.bin', 'nothing to see here\n')).toMatch(/not a video/);
   });
 
+  test('a picture too small for the encoder', async () => {
+    const path = join(clips.directory, 'dot.mkv');
+    const dot = ['-f', 'lavfi', '-i', 'color=s=2x2:r=25:d=0.2', '-vf', 'format=gray,crop=1:1'];
+    await ffmpeg([...dot, '-c:v', 'ffv1', path]);
+    const { outcome } = await chain.transcode(path);
+    expect(outcome).toEqual({
+      state: 'failed',
+      kind: 'invalid-input',
+      message:
+        'dot.mkv is 1x1, a side of 1 pixels: libx264 takes none below 2; give a larger --size, or another encoder',
+    });
+  });
+
   test('an empty file', async () => {
     expect(await refused('empty.mp4', '')).toBe('empty.mp4 is empty');
   });

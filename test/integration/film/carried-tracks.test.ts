@@ -47,6 +47,17 @@ test('a language that is not there names those that are', async () => {
   });
 });
 
+test('a timecode goes into Matroska, which has another name for it, and out of it', async () => {
+  const coded = join(clips.directory, 'coded.mov');
+  const plain = await clips.path('silent');
+  await ffmpeg(['-i', plain, '-c', 'copy', '-timecode', '01:02:03:04', coded]);
+  const matroska = await chain.transcode(coded, { film: 'film.mkv', pieceMs: 4000 });
+  expect(matroska.outcome).toEqual({ state: 'succeeded' });
+  const back = await chain.transcode(matroska.film, { film: 'back.mov', pieceMs: 4000 });
+  expect(back.outcome).toEqual({ state: 'succeeded' });
+  expect(await probeLines(back.film, 'v', 'stream_tags=timecode')).toEqual(['01:02:03:04']);
+});
+
 describe('the proof notices', () => {
   let made: ChainResult;
   beforeAll(async () => {
