@@ -2,13 +2,14 @@
  * The command line, by commander: turns the table of commands into a parser with --help. Global
  * options may stand before or after the command.
  */
-import { Command as Parser, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { CommanderError, InvalidArgumentError, Option } from 'commander';
 import { FurrowError } from '../kit/furrow-error.ts';
 import { VERSION } from '../kit/version.ts';
 import type { Command, CommandGroup, OptionSpec } from './command.ts';
 import { COMMANDS } from './commands/table.ts';
 import { EXIT } from './exit-codes.ts';
 import type { FarmAddressOptions } from './farm-address.ts';
+import { CommandParser } from './optional-values.ts';
 import { numberIn } from './options.ts';
 
 export interface GlobalOptions extends FarmAddressOptions {
@@ -64,7 +65,7 @@ export async function parseLine(
     .enablePositionalOptions();
   throwUsage(program);
   addGlobalOptions(program);
-  const start = async (command: Command, parser: Parser): Promise<void> => {
+  const start = async (command: Command, parser: CommandParser): Promise<void> => {
     const globals = globalsOf(parser);
     exitCode = await run(command, parser.args, parser.opts(), globals);
   };
@@ -92,11 +93,11 @@ First steps:
 Exit codes: 0 done, 1 internal error, 2 bad usage or input, 3 farm unreachable, 4 job failed,
 5 job cancelled, 6 not found, 7 refused, 130 interrupted.`;
 
-type Start = (command: Command, parser: Parser) => Promise<void>;
+type Start = (command: Command, parser: CommandParser) => Promise<void>;
 
 /** Commands made by it inherit how it prints. */
-function newParser(name: string, { stdout, stderr }: HelpStreams): Parser {
-  return new Parser(name)
+function newParser(name: string, { stdout, stderr }: HelpStreams): CommandParser {
+  return new CommandParser(name)
     .configureOutput({
       writeOut: (text) => stdout.write(text),
       writeErr: (text) => stderr.write(text),
@@ -110,7 +111,7 @@ function newParser(name: string, { stdout, stderr }: HelpStreams): Parser {
 }
 
 /** `watch <job>`: without commander's `[options]`, which all of them have. */
-function termOf(parser: Parser): string {
+function termOf(parser: CommandParser): string {
   const args = parser.registeredArguments.map((argument) => {
     const name = argument.variadic ? `${argument.name()}...` : argument.name();
     return argument.required ? `<${name}>` : `[${name}]`;
@@ -118,25 +119,26 @@ function termOf(parser: Parser): string {
   return [parser.name(), ...args].join(' ');
 }
 
-function throwUsage(parser: Parser): void {
+function throwUsage(parser: CommandParser): void {
   parser.exitOverride((error) => {
     if (error.exitCode === 0 || error.code === 'commander.help') throw error;
     const message = error.message.replace(/^error: /, '').replace(/\.$/, '');
-    throw new FurrowError('invalid', 'USAGE', `${message}; see ${pathOf(parser)} --help`);
+    const hint = parser.hintOf(error.code);
+    throw new FurrowError('invalid', 'USAGE', `${message}${hint}; see ${pathOf(parser)} --help`);
   });
 }
 
-const pathOf = (parser: Parser): string =>
+const pathOf = (parser: CommandParser): string =>
   parser.parent ? `${pathOf(parser.parent)} ${parser.name()}` : parser.name();
 
-function addGroup(program: Parser, group: CommandGroup, start: Start): void {
+function addGroup(program: CommandParser, group: CommandGroup, start: Start): void {
   const parser = program.command(group.name).summary(group.summary).description(group.summary);
   throwUsage(parser);
   parser.enablePositionalOptions();
   for (const command of group.commands) addCommand(parser, command, start);
 }
 
-function addCommand(parent: Parser, command: Command, start: Start): void {
+function addCommand(parent: CommandParser, command: Command, start: Start): void {
   const parser = parent
     .command(command.name, { isDefault: command.isDefault === true })
     .summary(command.summary)
@@ -152,7 +154,7 @@ function addCommand(parent: Parser, command: Command, start: Start): void {
   parser.action(() => start(command, parser));
 }
 
-function addGlobalOptions(parser: Parser): void {
+function addGlobalOptions(parser: CommandParser): void {
   for (const option of GLOBAL_OPTIONS) {
     parser.addOption(optionOf(option).helpGroup('Global options:'));
   }
@@ -174,7 +176,7 @@ function parsed(parse: NonNullable<OptionSpec['parse']>, text: string, previous:
 }
 
 /** What was said before the command, overridden by what was said after it. */
-function globalsOf(parser: Parser): GlobalOptions {
+function globalsOf(parser: CommandParser): GlobalOptions {
   const outer = parser.parent ? globalsOf(parser.parent) : {};
   return { ...outer, ...parser.opts<GlobalOptions>() };
 }

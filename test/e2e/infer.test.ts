@@ -1,8 +1,17 @@
 /** Pictures and a film through a model on a real farm: what is found, what is not, and what a user reads of it. */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
   decoded,
@@ -120,6 +129,8 @@ test('each picture of a folder has its line, in order; broken ones say why and h
     '0.5',
     '--per-unit',
     '5',
+    '--format',
+    'both',
   );
   expect(exitCode).toBe(0);
   expect(stderr).toContain("1 files are left out: their names are no pictures'");
@@ -129,6 +140,7 @@ test('each picture of a folder has its line, in order; broken ones say why and h
     wanted.toSorted(byName).map(({ image }) => image),
   );
   expect(lines.map(withoutNoise)).toEqual(wanted.toSorted(byName).map(withoutNoise));
+  expect(await rowsIn(out)).toEqual(lines.map(rowOfLine));
   const reasons = Object.fromEntries(
     lines.flatMap(({ image, error }) => (error ? [[image, error]] : [])),
   );
@@ -154,6 +166,15 @@ test('each picture of a folder has its line, in order; broken ones say why and h
   expect(JSON.parse(readFileSync(join(out, 'proof.json'), 'utf8'))).toMatchObject({ ok: true });
 });
 
+async function rowsIn(out: string): Promise<object[]> {
+  return parquetReadObjects({ file: await asyncBufferFromFile(join(out, 'results.parquet')) });
+}
+
+/** Of a model that knows no boxes. */
+function rowOfLine({ width = null, height = null, found, error = null, ...named }: Line) {
+  return { ...named, width, height, found, error };
+}
+
 /** Coding leaves a colour a little less pure. */
 function withoutNoise(line: Line): Line {
   return {
@@ -163,7 +184,7 @@ function withoutNoise(line: Line): Line {
   };
 }
 
-test('a film: one line for the first frame of each stretch, at its own time', async () => {
+test('a film: one row for the first frame of each stretch, at its own time', async () => {
   const film = draw('two.mp4', 'color=red:s=64x48:r=10:d=1', '-c:v', 'libx264', '-g', '5');
   draw('green.mp4', 'color=0x00ff00:s=64x48:r=10:d=1', '-c:v', 'libx264', '-g', '5');
   writeFileSync(join(folder, 'both.txt'), "file 'two.mp4'\nfile 'green.mp4'\n");
@@ -187,10 +208,14 @@ test('a film: one line for the first frame of each stretch, at its own time', as
     '0.5',
     '--every',
     '500ms',
+    '--format',
+    'parquet',
   );
   expect(stderr).not.toContain('furrow:');
   expect(exitCode).toBe(0);
-  expect(linesIn(out).map(({ frame, time, found }) => [frame, time, found?.[0]?.label])).toEqual([
+  expect(existsSync(join(out, 'results.jsonl'))).toBe(false);
+  const rows = (await rowsIn(out)) as Line[];
+  expect(rows.map(({ frame, time, found }) => [frame, time, found?.[0]?.label])).toEqual([
     [0, 0, 'red'],
     [5, 0.5, 'red'],
     [10, 1, 'green'],

@@ -22,7 +22,7 @@ import {
   schemaOf,
 } from './result-row.ts';
 
-/** Of a row group, at most: encoding one takes the agent's only thread, for a tenth of a second or so. */
+/** Of a row group, at most: encoding one takes the agent's only thread, for some tenths of a second. */
 const GROUP_ROWS = 5_000;
 const GROUP_FINDINGS = 10_000;
 

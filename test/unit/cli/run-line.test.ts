@@ -121,6 +121,26 @@ describe('usage', () => {
       "furrow: option '--crf <n>' argument '99' is invalid. '99' is not a whole number from 1 to 63; see furrow submit transcode --help\n",
     ],
     [
+      'submit thumbnails --sprites 5',
+      "furrow: missing required argument 'file': '5' is the value of --sprites, a file of that name is ./5; see furrow submit thumbnails --help\n",
+    ],
+    [
+      'submit thumbnails --sheet 4by4 film.mp4',
+      "furrow: too many arguments for 'thumbnails'. Expected 1 argument but got 2: '4by4' is no value of --sheet; see furrow submit thumbnails --help\n",
+    ],
+    [
+      'submit thumbnails film.mp4 --poster -5',
+      "furrow: too many arguments for 'thumbnails'. Expected 1 argument but got 2: '-5' is no value of --poster; see furrow submit thumbnails --help\n",
+    ],
+    [
+      'submit thumbnails film.mp4 --sheet=4by4',
+      "furrow: option '--sheet [columns x rows]' argument '4by4' is invalid. '4by4' is not a grid, such as 4x3; see furrow submit thumbnails --help\n",
+    ],
+    [
+      'submit thumbnails --sheet film.mp4 -o',
+      "furrow: option '-o, --output <path>' argument missing; see furrow submit thumbnails --help\n",
+    ],
+    [
       'jobs --farm nowhere',
       "furrow: 'nowhere' is no address of a farm: give HOST:PORT, such as 127.0.0.1:7400\n",
     ],
@@ -140,6 +160,34 @@ describe('usage', () => {
     const { stdout, exitCode } = await run('jbos --json');
     expect(exitCode).toBe(2);
     expect(JSON.parse(stdout)).toMatchObject({ error: { code: 'invalid', reason: 'USAGE' } });
+  });
+});
+
+describe('an option whose value may be left out', () => {
+  const usual = { sheet: undefined, sprites: undefined, poster: undefined };
+  const sheet = { columns: 0, rows: 0, width: 0, withoutTimes: false };
+  const sprites = { intervalMs: 0, width: 0, columns: 0, rows: 0 };
+
+  test.each<[string, object]>([
+    ['submit thumbnails --sheet $/clip.mov', { ...usual, sheet }],
+    ['submit thumbnails $/clip.mov --sheet', { ...usual, sheet }],
+    ['submit thumbnails --sheet 2x3 $/clip.mov', { sheet: { ...sheet, columns: 2, rows: 3 } }],
+    ['submit thumbnails --sheet=2x3 $/clip.mov', { sheet: { ...sheet, columns: 2, rows: 3 } }],
+    ['submit thumbnails --sprites --sheet $/clip.mov', { ...usual, sheet, sprites }],
+    ['submit thumbnails --sprites 5 --sheet $/clip.mov', { sprites: { intervalMs: 5_000 } }],
+    ['submit thumbnails --sprites $/clip.mov --format webp', { ...usual, sprites, format: 'webp' }],
+    ['submit thumbnails --poster -- $/clip.mov', { ...usual, poster: {} }],
+    ['submit thumbnails --poster 0 $/clip.mov', { ...usual, poster: { atMs: 0 } }],
+    ['submit audio --loudness $/clip.mov', { coding: { loudness: { targetLufs: -23 } } }],
+    ['submit audio --loudness -16 $/clip.mov', { coding: { loudness: { targetLufs: -16 } } }],
+    ['submit stabilize --with-proxy $/clip.mov', { withProxy: { overBytes: 0 } }],
+    ['submit stabilize --with-proxy 2KiB $/clip.mov', { withProxy: { overBytes: 2048 } }],
+    ['submit --with-proxy $/clip.mov', { withProxy: { overBytes: 0 } }],
+  ])('%s', async (line, value) => {
+    await clip();
+    expect(await run(line)).toMatchObject({ exitCode: 0, stderr: '' });
+    expect(farm.submits[0]!.work).toMatchObject({ value: { source: { name: 'clip.mov' } } });
+    expect(farm.submits[0]!.work).toMatchObject({ value });
   });
 });
 
