@@ -137,10 +137,11 @@ export class Agent {
       },
     );
     let probing: Promise<CapacityProbe> | undefined;
+    const over = new AbortController();
     try {
       await this.#endLeftovers();
       const isolation = await isolationOf(this.#config, this.#log);
-      probing = this.#probe(isolation);
+      probing = this.#probe(isolation, over.signal);
       const entering = enterFarm(
         {
           config: this.#config,
@@ -163,6 +164,8 @@ export class Agent {
       // Asked to leave before it had joined: there is nothing to hand back.
       if (error !== this.#leave.signal.reason) throw error;
     } finally {
+      // A tool that hangs would keep the agent.
+      over.abort();
       channel.close();
       void probing?.then(
         (probe) => probe.stop(),
@@ -179,7 +182,7 @@ export class Agent {
     this.#memory.cgroups?.sweep();
   }
 
-  #probe(isolation: UnitIsolation): Promise<CapacityProbe> {
+  #probe(isolation: UnitIsolation, signal: AbortSignal): Promise<CapacityProbe> {
     const { cpus, ram, maxUnits, maxWaiting, tag, pool, stateDirectory, tools } = this.#config;
     return CapacityProbe.start({
       limits: { cpuMillis: Math.floor(cpus * 1000), ramBytes: ram, maxUnits, maxWaiting },
@@ -201,6 +204,7 @@ export class Agent {
       },
       tools,
       changed: () => this.#lookAgain(),
+      signal,
       log: this.#log,
     });
   }

@@ -1,8 +1,8 @@
 /**
  * Sends pictures through a model: borrows it, starts what feeds its one pipe and what drains the other, and
  * waits for all three. The pictures go from process to process; none of their bytes come by here. When memory
- * ends the worker itself, everything begins again with half the room at once, in a new process: that
- * happens with the first pictures or not at all, so that nothing much is lost by it.
+ * ends the worker itself, everything begins again with less room at once, in a new process: that happens
+ * with the first pictures or not at all, so that nothing much is lost by it.
  *
  * For a new kind of work see `model-work.ts`.
  */
@@ -28,8 +28,8 @@ export interface PicturesWork {
   readonly onTold: (told: WorkerAnswer) => void;
 }
 
-/** Fewer pixels at once are not tried in a new process. */
-const LEAST_ROOM = 1024;
+/** Fewer pixels at once are not tried in a new process: no tile is smaller. */
+const LEAST_ROOM = 256;
 /** Who opens a pipe late waits for somebody who may be gone. */
 const WAKE_PAUSE_MS = 50;
 
@@ -38,7 +38,8 @@ export async function throughModel(context: RunnerContext, pictures: PicturesWor
   let room = Infinity;
   for (;;) {
     const model = await borrow(context, pictures.request);
-    let reached = Math.min(room, model.roomPixels(pictures.otherBytes));
+    const begun = Math.min(room, model.roomPixels(pictures.otherBytes));
+    let reached = begun;
     let isWell = false;
     let fault: Error | undefined;
     let mayShrink = false;
@@ -57,7 +58,8 @@ export async function throughModel(context: RunnerContext, pictures: PicturesWor
     }
     if (fault === undefined) return;
     context.signal.throwIfAborted();
-    room = Math.floor(reached / 2);
+    // One that went down in steps may have failed for what the larger ones left in it.
+    room = reached < begun ? reached : Math.floor(reached / 2);
     if (!mayShrink || pictures.needsWhole === true || room < LEAST_ROOM) throw fault;
     context.log(`${fault.message}; again with ${room} pixels at once`);
   }

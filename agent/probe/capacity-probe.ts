@@ -40,6 +40,8 @@ export interface CapacityProbeOptions {
   readonly tools: DeclaredTools;
   /** Something may be new that should not wait for the next `refresh`; also while it starts. */
   readonly changed: () => void;
+  /** The agent ends. */
+  readonly signal?: AbortSignal;
   readonly log: Logger;
 }
 
@@ -77,12 +79,12 @@ export class CapacityProbe {
   }
 
   static async start(options: CapacityProbeOptions): Promise<CapacityProbe> {
-    const { tools: declared, log, use, changed, scratchDirectory, residentBytes } = options;
+    const { tools: declared, log, use, changed, signal, scratchDirectory, residentBytes } = options;
     // First, for the trials must not meet GPUs that are ill, and wake the driver only once.
     const nvidia = await NvidiaGpus.start({ use, changed });
     const environment = (): ToolEnvironment => withoutIll(nvidia.listing.gpus);
     const [toolchain, otherGpus, machine] = await Promise.all([
-      ProvenToolchain.start({ declared, environment, log, changed }),
+      ProvenToolchain.start({ declared, environment, log, changed, signal }),
       probeOtherGpus(),
       sampleMachine(scratchDirectory, residentBytes()),
     ]);

@@ -19,9 +19,10 @@ export async function probeDeclaredTools(
   tools: DeclaredTools,
   environment: ToolEnvironment = {},
   timeoutMs: number = TIMEOUT_MS,
+  signal?: AbortSignal,
 ): Promise<ReadonlyMap<string, ProvenTool>> {
   const proven = Object.entries(tools).map(async ([name, [program = '', ...args]]) => {
-    const answer = await askTool(program, args, timeoutMs, environment);
+    const answer = await askTool(program, args, timeoutMs, environment, signal);
     const printed = answer.state === 'answered' ? firstLine(answer.stdout) : undefined;
     const version = printed?.slice(0, LONGEST_VERSION) ?? '';
     return [name, { trial: trialOf(answer), version }] as const;

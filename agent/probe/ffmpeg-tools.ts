@@ -73,11 +73,14 @@ const TRIAL_TIMEOUT_MS = 20_000;
 /** NVENC takes nothing below 145×145, others nothing below 256×128: a trial on less proves nothing. */
 const TRIAL_SIZE = '320x240';
 
-export async function probeFfmpeg(environment: ToolEnvironment = {}): Promise<FfmpegTools> {
+export async function probeFfmpeg(
+  environment: ToolEnvironment = {},
+  signal?: AbortSignal,
+): Promise<FfmpegTools> {
   const [ffmpeg, listing, ffprobe] = await Promise.all([
-    askTool('ffmpeg', ['-encoders'], QUERY_TIMEOUT_MS),
-    askTool('ffmpeg', ['-filters'], QUERY_TIMEOUT_MS),
-    askTool('ffprobe', ['-version'], QUERY_TIMEOUT_MS),
+    askTool('ffmpeg', ['-encoders'], QUERY_TIMEOUT_MS, {}, signal),
+    askTool('ffmpeg', ['-filters'], QUERY_TIMEOUT_MS, {}, signal),
+    askTool('ffprobe', ['-version'], QUERY_TIMEOUT_MS, {}, signal),
   ]);
   for (const answer of [ffmpeg, listing, ffprobe]) {
     if (answer.state === 'failed') return { state: 'missing', reason: answer.reason };
@@ -86,7 +89,7 @@ export async function probeFfmpeg(environment: ToolEnvironment = {}): Promise<Ff
   if (listing.state !== 'answered') return { state: 'silent' };
   const present = parseFilters(listing.stdout);
   const filters = FILTERS.filter((filter) => present.has(filter));
-  const encoders = await tryAll(parseEncoders(ffmpeg.stdout), environment);
+  const encoders = await tryAll(parseEncoders(ffmpeg.stdout), environment, signal);
   // Its banner says the version.
   return { state: 'found', version: parseVersion(ffmpeg.stderr), encoders, filters };
 }
@@ -95,24 +98,29 @@ export async function probeFfmpeg(environment: ToolEnvironment = {}): Promise<Ff
 async function tryAll(
   present: ReadonlySet<string>,
   environment: ToolEnvironment,
+  signal: AbortSignal | undefined,
 ): Promise<ReadonlyMap<string, Trial>> {
   const isPresent = (encoder: string): boolean => present.has(encoder);
-  const software = trySoftware(SOFTWARE.names.filter(isPresent));
+  const software = trySoftware(SOFTWARE.names.filter(isPresent), signal);
   const trials: (readonly [string, Trial])[] = [];
   for (const family of HARDWARE) {
     if (!hasDevice(family)) continue;
     for (const encoder of family.names.filter(isPresent)) {
-      trials.push([encoder, await encode([encoder], family, environment)]);
+      trials.push([encoder, await encode([encoder], family, environment, signal)]);
     }
   }
   return new Map([...(await software), ...trials]);
 }
 
 /** All in one process, most of whose time is its start; one by one only if that fails. */
-async function trySoftware(encoders: readonly string[]): Promise<(readonly [string, Trial])[]> {
-  const together = encoders.length === 0 ? undefined : await encode(encoders, SOFTWARE);
+async function trySoftware(
+  encoders: readonly string[],
+  signal: AbortSignal | undefined,
+): Promise<(readonly [string, Trial])[]> {
+  const attempt = (some: readonly string[]): Promise<Trial> => encode(some, SOFTWARE, {}, signal);
+  const together = encoders.length === 0 ? undefined : await attempt(encoders);
   const trials = encoders.map(async (encoder) => {
-    const trial = together?.state === 'works' ? together : await encode([encoder], SOFTWARE);
+    const trial = together?.state === 'works' ? together : await attempt([encoder]);
     return [encoder, trial] as const;
   });
   return Promise.all(trials);
@@ -122,7 +130,8 @@ async function trySoftware(encoders: readonly string[]): Promise<(readonly [stri
 async function encode(
   encoders: readonly string[],
   family: Family,
-  environment: ToolEnvironment = {},
+  environment: ToolEnvironment,
+  signal: AbortSignal | undefined,
 ): Promise<Trial> {
   const { device, pictures } = family;
   const source = ['-f', 'lavfi', '-i', `color=gray:s=${TRIAL_SIZE}:r=10:d=0.3`];
@@ -131,7 +140,7 @@ async function encode(
     ['-f', 'null', '-'],
   ]);
   const args = ['-v', 'error', '-nostdin', ...device, ...source, ...outputs.flat()];
-  return trialOf(await askTool('ffmpeg', args, TRIAL_TIMEOUT_MS, environment), isNvencBusy);
+  return trialOf(await askTool('ffmpeg', args, TRIAL_TIMEOUT_MS, environment, signal), isNvencBusy);
 }
 
 /** What NVENC says when all its sessions are in use: it means sessions, not memory. */

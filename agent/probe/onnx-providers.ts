@@ -16,13 +16,14 @@ const TRIAL = fileURLToPath(
 /** By provider, such as cpu or cuda. Empty where there is no onnxruntime. */
 export async function probeOnnx(
   environment: ToolEnvironment = {},
+  signal?: AbortSignal,
   trialPath = TRIAL,
 ): Promise<ReadonlyMap<string, Trial>> {
   const trials = new Map<string, Trial>();
   if (!isInstalled()) return trials;
   for (const provider of candidates()) {
     const argv = [trialPath, provider];
-    const answer = await askTool(process.execPath, argv, TRIAL_TIMEOUT_MS, environment);
+    const answer = await askTool(process.execPath, argv, TRIAL_TIMEOUT_MS, environment, signal);
     trials.set(provider, trialOf(answer));
   }
   return trials;

@@ -32,6 +32,8 @@ export interface ToolchainOptions {
   readonly pauseMs?: number;
   /** With a tool that nobody declared, at the start. */
   readonly firstPatienceMs?: number;
+  /** The agent ends: what is being tried ends with it. */
+  readonly signal?: AbortSignal;
 }
 
 const PAUSE_MS = 60_000;
@@ -100,6 +102,7 @@ export class ProvenToolchain {
     this.#isProving = true;
     const now = await prove(this.#options, before);
     this.#isProving = false;
+    if (this.#isStopped || this.#options.signal?.aborted === true) return;
     this.#provenAtMs = performance.now();
     const lost = before.attributes.filter((attribute) => !now.attributes.includes(attribute));
     const found = now.attributes.filter((attribute) => !before.attributes.includes(attribute));
@@ -128,12 +131,13 @@ async function prove(
   before: Toolchain,
   patienceMs?: number,
 ): Promise<Toolchain> {
+  const { signal } = options;
   const environment = options.environment();
   const [ffmpeg, onnx, declared, known] = await Promise.all([
-    proveFfmpeg(environment, before),
-    probeOnnx(environment),
-    probeDeclaredTools(options.declared, environment),
-    probeDeclaredTools(knownTools(options.declared), environment, patienceMs),
+    proveFfmpeg(environment, before, signal),
+    probeOnnx(environment, signal),
+    probeDeclaredTools(options.declared, environment, undefined, signal),
+    probeDeclaredTools(knownTools(options.declared), environment, patienceMs, signal),
   ]);
   const tools = new Map([...known, ...declared]);
   const trials = new Map<string, Trial>(ffmpeg.trials);
@@ -172,8 +176,12 @@ interface FfmpegPart {
   readonly versions: Readonly<Record<string, string>>;
 }
 
-async function proveFfmpeg(environment: ToolEnvironment, before: Toolchain): Promise<FfmpegPart> {
-  const found = await probeFfmpeg(environment);
+async function proveFfmpeg(
+  environment: ToolEnvironment,
+  before: Toolchain,
+  signal: AbortSignal | undefined,
+): Promise<FfmpegPart> {
+  const found = await probeFfmpeg(environment, signal);
   switch (found.state) {
     case 'found': {
       const trials = new Map<string, Trial>();

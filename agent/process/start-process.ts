@@ -112,7 +112,7 @@ let knownWrapper: readonly string[] | null = null;
  * Where util-linux is there, the kernel kills the process when the agent is killed: otherwise a dead
  * agent's encoders would run on until its next start.
  */
-function parentDeathWrapper(): readonly string[] {
+export function parentDeathWrapper(): readonly string[] {
   knownWrapper ??= ifItWorks(['setpriv', '--pdeathsig', 'KILL', '--']);
   return knownWrapper;
 }

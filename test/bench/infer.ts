@@ -18,6 +18,7 @@ import { readManifest } from '../../proto/read-manifest.ts';
 import { hasSharedPhotos, openBareYolox, SHARED_MODELS } from '../support/looking.ts';
 import { BenchFarm, type BenchOptions } from './bench-farm.ts';
 import { atLeast, atMost, type Figure, percentile, plain } from './figure.ts';
+import { unitTimes } from './first-frame.ts';
 import { ending } from './open-ends.ts';
 import { exitOf } from './processes.ts';
 
@@ -52,18 +53,20 @@ async function againstBare(farm: BenchFarm, folder: string, pictures: number): P
   await makePictures(join(folder, 'pictures'), pictures);
   const list = await upload(farm, join(folder, 'pictures'));
   // The first one loads the model, as no later one does.
-  await look(farm, list, 'warm-up', folder);
+  const cold = await look(farm, list, 'warm-up', folder);
+  const openMs = performance.now();
   const bare = await openBareYolox(1);
   const input = new Float32Array(3 * SIDE * SIDE).fill(114);
   await bare.run(input);
-  const rates: { farmed: number; bare: number; units: number }[] = [];
+  const bareFirstMs = performance.now() - openMs;
+  const rates: (Looked & { readonly bare: number })[] = [];
   for (let round = 0; round < ROUNDS; round += 1) {
     const startMs = performance.now();
     for (let n = 0; n < pictures; n += 1) await bare.run(input);
     const bareRate = (pictures / (performance.now() - startMs)) * 1000;
     rates.push({ bare: bareRate, ...(await look(farm, list, `round-${round}`, folder)) });
   }
-  const median = (of: 'farmed' | 'bare' | 'units'): number =>
+  const median = (of: 'farmed' | 'bare' | 'units' | 'firstMs'): number =>
     percentile(
       rates.map((rate) => rate[of]),
       0.5,
@@ -71,6 +74,9 @@ async function againstBare(farm: BenchFarm, folder: string, pictures: number): P
   return [
     atLeast('infer.share_of_bare', median('units') / median('bare'), '', REACH_SHARE),
     plain('infer.job_share_of_bare', median('farmed') / median('bare'), ''),
+    // Against a model that is loaded and run once, and against a picture of one that runs.
+    plain('infer.first_picture_cold', cold.firstMs / bareFirstMs, 'bare'),
+    plain('infer.first_picture_warm', (median('firstMs') * median('bare')) / 1000, 'bare'),
     plain('infer.images', median('units'), '1/s'),
     plain('infer.bare.images', median('bare'), '1/s'),
   ];
@@ -82,15 +88,24 @@ interface List {
   readonly filesBytes: number;
 }
 
-/** Pictures a second of the whole job, and while its units look. */
+interface Looked {
+  /** Pictures a second of the whole job. */
+  readonly farmed: number;
+  /** And while its units look. */
+  readonly units: number;
+  /** Of the first unit, from its grant to its first pictures. */
+  readonly firstMs: number;
+}
+
 async function look(
   farm: BenchFarm,
   pictures: List,
   name: string,
   folder: string,
-): Promise<{ farmed: number; units: number }> {
+): Promise<Looked> {
   const startMs = performance.now();
   const { id } = await submit(farm, pictures, name);
+  const { firstMs } = await unitTimes(farm, id, 'infer');
   const { outputs } = await farm.untilSucceeded(id);
   const farmed = (pictures.count / (performance.now() - startMs)) * 1000;
   const summary = outputs.find((file) => file.name === 'summary.json');
@@ -100,7 +115,7 @@ async function look(
   const { imagesPerSecond } = JSON.parse(await readFile(path, 'utf8')) as {
     imagesPerSecond: number;
   };
-  return { farmed, units: imagesPerSecond };
+  return { farmed, units: imagesPerSecond, firstMs };
 }
 
 function submit(farm: BenchFarm, value: List, name: string) {

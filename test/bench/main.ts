@@ -44,7 +44,7 @@ const { values } = parseArgs({
     'film-seconds': { type: 'string', default: '60' },
     'film-rounds': { type: 'string', default: '3' },
     /** Frames of `upscale`, and how often; the first time is cold. */
-    'upscale-frames': { type: 'string', default: '40' },
+    'upscale-frames': { type: 'string', default: '16' },
     'upscale-rounds': { type: 'string', default: '3' },
     /** Pictures that `infer` looks at, and tiny ones that it queues. */
     pictures: { type: 'string', default: '600' },

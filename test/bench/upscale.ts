@@ -9,22 +9,20 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { uploadBlob } from '../../kit/blob-transfer.ts';
 import { sha256File } from '../../kit/sha256-file.ts';
-import { UnitState } from '../../proto/gen/furrow/v1/job_service.ts';
 import { ChannelOrder, ModelKind, ModelManifest } from '../../proto/gen/furrow/v1/model.ts';
 import { deepModel } from '../support/onnx-models.ts';
 import { BenchFarm, type BenchOptions } from './bench-farm.ts';
 import { atLeast, percentile, plain, type Figure } from './figure.ts';
+import { type UnitTimes, unitTimes } from './first-frame.ts';
 import { ending } from './open-ends.ts';
 
 const exec = promisify(execFile);
 const SIZE = { width: 240, height: 180 };
 const REACH = 0.9;
 const FPS = 25;
-const LOOK_MS = 20;
 
 interface Bare {
   readonly firstMs: number;
@@ -45,36 +43,36 @@ export async function measureUpscale(
     const scale = await placeModel(options.packageRoot, model);
     await addModel(farm, model, scale);
     const bare: Bare[] = [];
-    const unitMs: number[] = [];
+    const units: UnitTimes[] = [];
     for (let round = 0; round < rounds; round += 1) {
       bare.push(await bareLoop(model, frames));
       const clip = join(folder, `clip-${round}.mp4`);
       await makeClip(clip, frames, round);
-      unitMs.push(await unitMsOf(farm, clip));
+      units.push(await timesOf(farm, clip));
     }
-    const bareMs = percentile(
-      bare.map(({ restMs }) => restMs),
-      0.5,
-    );
+    const bareMs = medianOf(bare, ({ restMs }) => restMs);
     // The first unit starts the model's process, the others find it.
-    const [coldMs = NaN, ...warmMs] = unitMs;
-    const warm = percentile(warmMs, 0.5);
-    const firstMs = percentile(
-      bare.map((run) => run.firstMs),
-      0.5,
-    );
+    const [cold, ...others] = units;
+    const warm = medianOf(others, ({ heldMs }) => heldMs);
+    const warmFirst = medianOf(others, ({ firstMs }) => firstMs);
+    const bareFirst = medianOf(bare, ({ firstMs }) => firstMs);
     const oneMs = bareMs / frames;
     return [
       atLeast('upscale.of_bare_loop', bareMs / warm, '', REACH),
-      plain('upscale.of_bare_loop_cold', bareMs / coldMs, ''),
+      plain('upscale.of_bare_loop_cold', bareMs / cold!.heldMs, ''),
       plain('upscale.bare_frames_per_s', (frames * 1000) / bareMs, '1/s'),
-      plain('upscale.cold_start', (coldMs - warm) / oneMs, 'frames'),
-      plain('upscale.bare_cold_start', (firstMs - oneMs) / oneMs, 'frames'),
+      // Against a bare process from its start, and against a frame of one that runs.
+      plain('upscale.first_frame_cold', cold!.firstMs / bareFirst, 'bare'),
+      plain('upscale.first_frame_warm', warmFirst / oneMs, 'bare'),
     ];
   } finally {
     await farm.close();
     await removeFolder();
   }
+}
+
+function medianOf<Run>(runs: readonly Run[], ms: (run: Run) => number): number {
+  return percentile(runs.map(ms), 0.5);
 }
 
 /** Answers its scale. */
@@ -111,8 +109,8 @@ async function bareLoop(model: string, frames: number): Promise<Bare> {
   return JSON.parse(stdout) as Bare;
 }
 
-/** From the unit's start to its result. */
-async function unitMsOf(farm: BenchFarm, clip: string): Promise<number> {
+/** Of the unit that makes the film's one chunk. */
+async function timesOf(farm: BenchFarm, clip: string): Promise<UnitTimes> {
   const { httpUrl: url, token, trust } = farm;
   const blob = await sha256File(clip);
   await uploadBlob({ url, token, trust }, clip, blob);
@@ -144,24 +142,9 @@ async function unitMsOf(farm: BenchFarm, clip: string): Promise<number> {
       perUnit: 0,
     },
   });
-  const ms = await heldMs(farm, job.id);
+  const times = await unitTimes(farm, job.id, 'encode');
   await farm.untilSucceeded(job.id);
-  return ms;
-}
-
-/** For how long an agent held the unit that makes the chunk. */
-async function heldMs({ client }: BenchFarm, jobId: string): Promise<number> {
-  const request = { jobId, step: 'encode', states: [], pageSize: 10, pageToken: '' };
-  let sinceMs = NaN;
-  for (;;) {
-    const { units } = await client.call(client.jobs.listUnits.bind(client.jobs), request);
-    const state = units[0]?.state;
-    const nowMs = performance.now();
-    if (state === UnitState.UNIT_STATE_LEASED && Number.isNaN(sinceMs)) sinceMs = nowMs;
-    if (state === UnitState.UNIT_STATE_ACCEPTED) return nowMs - sinceMs;
-    if (state === UnitState.UNIT_STATE_FAILED) throw new Error('the chunk could not be made');
-    await sleep(LOOK_MS);
-  }
+  return times;
 }
 
 async function makeClip(path: string, frames: number, round: number): Promise<void> {

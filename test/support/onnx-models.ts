@@ -10,11 +10,13 @@ const FLOAT = 5;
 /** onnx.TensorProto.DataType */
 const F32 = 1;
 const I64 = 7;
+const BOOL = 9;
 /** onnx.AttributeProto.AttributeType */
-const ATTRIBUTE = { float: 1, int: 2, string: 3, ints: 7 } as const;
+const ATTRIBUTE = { float: 1, int: 2, string: 3, graph: 5, ints: 7 } as const;
 
 type Dim = number | string;
-type Attribute = number | string | readonly number[] | { readonly float: number };
+/** A graph is its bytes. */
+type Attribute = number | string | Buffer | readonly number[] | { readonly float: number };
 
 interface Node {
   readonly op: string;
@@ -175,13 +177,58 @@ export function failingModel(): Buffer {
   });
 }
 
-function nearest(from: string, to: string): Node[] {
-  const attributes = {
-    mode: 'nearest',
-    coordinate_transformation_mode: 'asymmetric',
-    nearest_mode: 'floor',
+/** On its way it holds the picture so many times as wide and high; with 1,200, a small one takes 100 GB. */
+export function hugeModel(scale: number, times: number): Buffer {
+  const back = scale / times;
+  return onnxModel({
+    nodes: [
+      ...nearest('x', 'huge'),
+      { op: 'Resize', inputs: ['huge', '', 'back'], output: 'y', attributes: NEAREST },
+    ],
+    constants: [...scalesOf(times), { name: 'back', dims: [4], values: [1, 1, back, back] }],
+  });
+}
+
+/** As `nearestModel`, once it has gone round more often than anybody can wait for. */
+export function endlessModel(scale: number): Buffer {
+  const scalar = (name: string, type: number): Buffer => {
+    return Buffer.concat([bytes(1, Buffer.from(name)), bytes(2, bytes(1, scalarOf(type)))]);
   };
-  return [{ op: 'Resize', inputs: [from, '', 'scales'], output: to, attributes }];
+  const body = Buffer.concat([
+    bytes(1, nodeOf({ op: 'Identity', inputs: ['goes'], output: 'goes-on' })),
+    bytes(1, nodeOf({ op: 'Sigmoid', inputs: ['in'], output: 'out' })),
+    bytes(2, Buffer.from('body')),
+    bytes(11, scalar('round', I64)),
+    bytes(11, scalar('goes', BOOL)),
+    bytes(11, valueOf('in', PICTURE)),
+    bytes(12, scalar('goes-on', BOOL)),
+    bytes(12, valueOf('out', PICTURE)),
+  ]);
+  return onnxModel({
+    nodes: [
+      { op: 'Loop', inputs: ['rounds', '', 'x'], output: 'last', attributes: { body } },
+      ...nearest('last', 'y'),
+    ],
+    constants: [
+      { name: 'rounds', dims: [1], values: [2 ** 52], type: 'int64' },
+      ...scalesOf(scale),
+    ],
+  });
+}
+
+/** A tensor without dimensions. */
+function scalarOf(type: number): Buffer {
+  return Buffer.concat([varintField(1, type), bytes(2, Buffer.alloc(0))]);
+}
+
+const NEAREST = {
+  mode: 'nearest',
+  coordinate_transformation_mode: 'asymmetric',
+  nearest_mode: 'floor',
+};
+
+function nearest(from: string, to: string): Node[] {
+  return [{ op: 'Resize', inputs: [from, '', 'scales'], output: to, attributes: NEAREST }];
 }
 
 function scalesOf(scale: number): Constant[] {
@@ -203,6 +250,7 @@ function attributeOf(name: string, value: Attribute): Buffer {
     Buffer.concat([head, field, varintField(20, type)]);
   if (typeof value === 'number') return typed(ATTRIBUTE.int, varintField(3, value));
   if (typeof value === 'string') return typed(ATTRIBUTE.string, bytes(4, Buffer.from(value)));
+  if (Buffer.isBuffer(value)) return typed(ATTRIBUTE.graph, bytes(6, value));
   if ('float' in value) return typed(ATTRIBUTE.float, floatField(2, value.float));
   const ints = Buffer.concat(value.map((item) => varintField(8, item)));
   return typed(ATTRIBUTE.ints, ints);

@@ -6,7 +6,7 @@ import type { InferWork } from '../model-work.ts';
 import { type Channel, channelsOf } from './channels.ts';
 import { findingsOf, type OutputView } from './detections.ts';
 import { type LoadedModel, refuseOther } from './load-model.ts';
-import { memoryFaultOf, WorkFailure } from './work-failure.ts';
+import { memoryFaultOf, MOST_HALVINGS, WorkFailure } from './work-failure.ts';
 import type { WorkContext } from './works.ts';
 
 export async function inferPictures(
@@ -44,6 +44,7 @@ class PictureLooker {
   /** Pictures that a model of a fixed batch takes; undefined for any number. */
   readonly #fixed: number | undefined;
   #input = new Float32Array(0);
+  #halvings = 0;
   /** Pictures that go through the model at once. */
   atOnce: number;
 
@@ -78,13 +79,16 @@ class PictureLooker {
       return await findingsFor(this.#model, await this.#run(pictures), pictures.length, this.#work);
     } catch (error) {
       const fault = memoryFaultOf(error, this.#model.provider);
-      if (fault === undefined) throw error;
+      if (fault === undefined || this.#halvings === MOST_HALVINGS) throw error;
+      // One picture may have room in a process that held no more.
+      if (this.atOnce === 1 && this.#halvings > 0) throw error;
       if (this.atOnce === 1 || this.#fixed !== undefined) {
         const what = fault === 'out-of-vram' ? "the GPU's memory" : 'the memory';
         const message = `${what} that the unit may take is too little even for one picture at a time`;
         throw new WorkFailure(fault, message);
       }
       this.atOnce = Math.ceil(this.atOnce / 2);
+      this.#halvings += 1;
       this.#input = new Float32Array(0);
       this.#context.collect();
       this.#context.tell({ event: 'smaller', roomPixels: this.atOnce * this.#area });

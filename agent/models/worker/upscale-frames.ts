@@ -10,7 +10,7 @@ import { type LoadedModel, refuseOther } from './load-model.ts';
 import { nutFrameHeader, nutHeader } from './nut-writer.ts';
 import { looksBlank } from './blank-picture.ts';
 import { keepPlane, type PlaneView, tileOf } from './planes.ts';
-import { memoryFaultOf, WorkFailure } from './work-failure.ts';
+import { memoryFaultOf, MOST_HALVINGS, WorkFailure } from './work-failure.ts';
 import type { WorkContext } from './works.ts';
 
 export async function upscaleFrames(
@@ -48,7 +48,7 @@ class FrameUpscaler {
   readonly largeSize: FrameSize;
   readonly largeFrame: Uint8ClampedArray;
   readonly layout: FrameLayout;
-  #room: number;
+  #halvings = 0;
   #tiling: Tiling;
   #input = new Float32Array(0);
 
@@ -70,8 +70,7 @@ class FrameUpscaler {
     this.largeFrame = new Uint8ClampedArray(this.largeSize.width * this.largeSize.height * 3);
     const multiple = Math.max(1, manifest.sizeMultiple);
     this.#rules = { halo: manifest.halo, multiple, fixed: fixedSize(model) };
-    this.#room = work.roomPixels;
-    this.#tiling = this.#tilingFor(this.#room, 'out-of-memory');
+    this.#tiling = this.#tilingFor(work.roomPixels, 'out-of-memory');
   }
 
   /** Fills `largeFrame`. With less room at a time where memory runs out. */
@@ -82,12 +81,16 @@ class FrameUpscaler {
         isDone = true;
       } catch (error) {
         const fault = memoryFaultOf(error, this.#model.provider);
-        if (fault === undefined) throw error;
-        this.#room = smallerRoom(this.#tiling);
-        this.#tiling = this.#tilingFor(this.#room, fault);
+        if (fault === undefined || this.#halvings === MOST_HALVINGS) throw error;
+        const room = smallerRoom(this.#tiling);
+        // What is too small here need not be in a process that held nothing larger.
+        if (this.#halvings > 0 && tilingOf(this.#size, this.#rules, room) === undefined)
+          throw error;
+        this.#tiling = this.#tilingFor(room, fault);
+        this.#halvings += 1;
         this.#input = new Float32Array(0);
         this.#context.collect();
-        this.#context.tell({ event: 'smaller', roomPixels: this.#room });
+        this.#context.tell({ event: 'smaller', roomPixels: room });
       }
     }
     if (this.layout === 'yuv444p') this.#scaleColour(frame);

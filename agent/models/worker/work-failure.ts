@@ -14,6 +14,12 @@ export class WorkFailure extends Error {
   }
 }
 
+/**
+ * So often a process goes on with half as much at once after memory ran out. What a runtime had for the larger
+ * pictures it keeps: then a new process has more room than this one.
+ */
+export const MOST_HALVINGS = 2;
+
 const VRAM =
   /CUDA_ERROR_OUT_OF_MEMORY|cudaErrorMemoryAllocation|CUDA (failure|error) 2\b|CUBLAS_STATUS_ALLOC_FAILED|CUDNN_STATUS_ALLOC_FAILED|E_OUTOFMEMORY|8007000E|OutOfDeviceMemory|device.*out of memory/i;
 const RAM =

@@ -1,11 +1,13 @@
 /** What a real agent tells of its machine, and how often: with the stand-in nvidia-smi on its PATH. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { Agent } from '../../../agent/agent.ts';
 import { readAgentConfig } from '../../../agent/config.ts';
+import { readProcess } from '../../../agent/process/process-table.ts';
 import { probeOnnx } from '../../../agent/probe/onnx-providers.ts';
 import { createLog } from '../../../kit/log.ts';
 import type { NatsConnection } from '../../../kit/nats-connection.ts';
@@ -115,7 +117,36 @@ test('tells of tools that its owner declared, and of those that do not work', as
 
 test('ONNX on the CPU is proven by a model that runs, in a process of its own', async () => {
   const script = join(import.meta.dirname, '..', '..', '..', 'dist/agent/probe/onnx-trial.js');
-  expect((await probeOnnx({}, script)).get('cpu')).toEqual({ state: 'works' });
-  const broken = await probeOnnx({}, join(folder, 'no-trial.js'));
+  expect((await probeOnnx({}, undefined, script)).get('cpu')).toEqual({ state: 'works' });
+  const broken = await probeOnnx({}, undefined, join(folder, 'no-trial.js'));
   expect(broken.get('cpu')?.state).toBe('fails');
+});
+
+test('a tool that hangs is ended with an agent that is killed', async () => {
+  const told = join(folder, 'pid');
+  const tool = ['sh', '-c', `echo $$ >${told}; exec sleep 600`];
+  const built = join(import.meta.dirname, '..', '..', '..', 'dist/agent/probe/declared-tools.js');
+  const probe = `import(${JSON.stringify(built)}).then((it) => it.probeDeclaredTools(${JSON.stringify({ tool })}))`;
+  const killed = spawn(process.execPath, ['-e', probe], { stdio: 'ignore' });
+  const pid = (): number => Number(existsSync(told) ? readFileSync(told, 'utf8') : 0);
+  await soon(() => expect(pid()).toBeGreaterThan(0));
+  killed.kill('SIGKILL');
+  await soon(() => expect(readProcess(pid())).toBeNull());
+});
+
+test('and with one that is asked to leave while it waits for it', async () => {
+  const told = join(folder, 'pid');
+  const at = ['--farm', coordinator.address, '--plaintext', '--name', 'test'];
+  const config = await readAgentConfig([...at, '--state', join(folder, 'state')], {
+    FURROW_TOKEN: server.token,
+  });
+  const tools = { hangs: ['sh', '-c', `echo $$ >${told}; sleep 600; true`] };
+  const it = new Agent({ ...config, tools }, createLog({ role: 'agent', level: 'silent' }));
+  agent = { it, done: it.run() };
+  agent.done.catch(() => undefined);
+  const pid = (): number => Number(existsSync(told) ? readFileSync(told, 'utf8') : 0);
+  await soon(() => expect(pid()).toBeGreaterThan(0));
+  it.leave();
+  await agent.done;
+  await soon(() => expect(readProcess(pid())).toBeNull());
 });

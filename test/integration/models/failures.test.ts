@@ -8,7 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { readProcess } from '../../../agent/process/process-table.ts';
 import { throughModel } from '../../../agent/models/through-model.ts';
 import { FilmFault } from '../../../agent/runners/film/film-fault.ts';
 import type { RunnerContext, UnitWork } from '../../../agent/runners/runner.ts';
@@ -17,7 +18,9 @@ import { unitWork } from '../../support/film-chain.ts';
 import { ModelTree, upscaler } from '../../support/model-tree.ts';
 import {
   blankModel,
+  endlessModel,
   failingModel,
+  hugeModel,
   hungryModel,
   nanModel,
   nearestModel,
@@ -137,6 +140,13 @@ const KINDS: readonly Failure[] = [
     message: /memory/,
   },
   {
+    name: 'a model that wants a hundred gigabytes',
+    file: hugeModel(2, 1_200),
+    ramBytes: 600 * MIB,
+    kind: 'out-of-memory',
+    message: /memory.*too little even for the smallest tile of this model/,
+  },
+  {
     name: 'a worker that is killed',
     file: good,
     signal: 'SIGKILL',
@@ -196,6 +206,30 @@ test(
   TEST_LIMIT_MS,
 );
 
+test('a model that never comes back is ended with its unit, at once', async () => {
+  const directory = await mkdtemp(join(root, 'attempt-'));
+  const file = endlessModel(2);
+  await writeFile(join(directory, 'model.onnx'), file);
+  const work = unitWork(directory, { $case: 'noop', value: {} });
+  const stalled = new AbortController();
+  const context = tree.context(work, stalled.signal);
+  const failure = { name: 'endless', file, kind: 'failed', message: /./ } as const;
+  const run = send(work, context, upscaler(file), failure, '');
+  const ended = expect(run).rejects.toThrow('no progress');
+  // It has its first frame by then, and thinks.
+  const cpuTicks = async (): Promise<number> =>
+    readProcess((await workerOf(directory)) ?? 0)?.cpuTicks ?? 0;
+  await vi.waitFor(async () => expect(await cpuTicks()).toBeGreaterThan(100), {
+    timeout: 60_000,
+    interval: 50,
+  });
+  stalled.abort(new Error('no progress for 600 s'));
+  await ended;
+  await vi.waitFor(() => expect(tree.running).toBe(0), { timeout: 20_000 });
+  expect(context.counters).toEqual([]);
+  expect((await readdir(directory)).filter((name) => name.startsWith('frames'))).toEqual([]);
+});
+
 async function failOnce(failure: Failure): Promise<void> {
   const { name, file, manifest, model, provider = '', kind, message, ramBytes = 0 } = failure;
   const directory = await mkdtemp(join(root, 'attempt-'));
@@ -252,17 +286,23 @@ async function send(
   });
 }
 
-/** That which has our pipe in its own folder. */
 async function signalWorker(directory: string, signal: NodeJS.Signals): Promise<void> {
-  const { ino } = await stat(join(directory, 'frames.in'));
+  const pid = await workerOf(directory);
+  if (pid !== undefined) process.kill(pid, signal);
+}
+
+/** That which has our pipe in its own folder. */
+async function workerOf(directory: string): Promise<number | undefined> {
+  const { ino } = await stat(join(directory, 'frames.in')).catch(() => ({ ino: -1 }));
   for (const name of await readdir(join(root, 'processes'))) {
     const record = await readFile(join(root, 'processes', name), 'utf8').catch(() => '{}');
     const { pid = 0 } = JSON.parse(record) as { pid?: number };
     const folder = await readlink(`/proc/${pid}/cwd`).catch(() => '');
     if (!folder.startsWith(join(root, 'models'))) continue;
     const its = await stat(join(folder, 'frames.in')).catch(() => undefined);
-    if (its?.ino === ino) process.kill(pid, signal);
+    if (its?.ino === ino) return pid;
   }
+  return undefined;
 }
 
 function collector(): () => void {

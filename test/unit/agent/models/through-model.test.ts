@@ -12,14 +12,17 @@ interface Rig {
   readonly lines: string[];
 }
 
-function rig(ends: readonly WorkEnd[]): Rig {
+/** `smaller`: of each work, what it says that it went down to before its end. */
+function rig(ends: readonly WorkEnd[], smaller: readonly (number | undefined)[] = []): Rig {
   const [rooms, givenBack, lines]: [number[], boolean[], string[]] = [[], [], []];
   const left = [...ends];
   const model: LentModel = {
     inputs: [],
     outputs: [],
     roomPixels: () => 100_000,
-    work: async (work) => {
+    work: async (work, onTold) => {
+      const roomPixels = smaller[rooms.length];
+      if (roomPixels !== undefined) onTold({ event: 'smaller', roomPixels });
       rooms.push(work.kind === 'upscale' ? work.roomPixels : 0);
       return left.shift()!;
     },
@@ -87,11 +90,19 @@ test('a process that memory ended is followed by one with half the room', async 
   expect(lines[0]).toBe('too much; again with 50000 pixels at once');
 });
 
+test('where a process went down and failed at last, a new one begins there', async () => {
+  const out = failed({ kind: 'out-of-memory', mayShrink: true });
+  const { context, rooms } = rig([out, out, done], [25_000]);
+  await throughModel(context, pictures());
+  expect(rooms).toEqual([100_000, 25_000, 12_500]);
+});
+
 test('below the least room the unit fails as it is, for a larger box', async () => {
   const out = failed({ kind: 'out-of-memory', mayShrink: true });
   const { context, rooms } = rig(Array.from({ length: 20 }, () => out));
   await expect(throughModel(context, pictures())).rejects.toMatchObject({ kind: 'out-of-memory' });
-  expect(rooms.length).toBe(7);
+  expect(rooms.at(-1)).toBeGreaterThanOrEqual(256);
+  expect(rooms.length).toBe(9);
 });
 
 test('a broken pipe tells of who held its other end', async () => {

@@ -1,8 +1,9 @@
 /** Proofs of tools, with an ffmpeg and a declared tool that a test breaks while the agent runs. */
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { readProcess } from '../../../../agent/process/process-table.ts';
 import { isNvencBusy } from '../../../../agent/probe/ffmpeg-tools.ts';
 import { ProvenToolchain } from '../../../../agent/probe/toolchain.ts';
 import { trialOf } from '../../../../agent/probe/trial.ts';
@@ -56,6 +57,7 @@ function script(name: string, text: string): void {
 async function start(
   declared: Record<string, readonly string[]> = {},
   firstPatienceMs?: number,
+  signal?: AbortSignal,
 ): Promise<ProvenToolchain> {
   toolchain = await ProvenToolchain.start({
     declared,
@@ -64,12 +66,19 @@ async function start(
     changed: () => (changes += 1),
     pauseMs: PAUSE_MS,
     ...(firstPatienceMs !== undefined && { firstPatienceMs }),
+    ...(signal !== undefined && { signal }),
   });
   return toolchain;
 }
 
 const trials = (): readonly string[] =>
   readFileSync(join(folder, 'trials'), 'utf8').trimEnd().split('\n');
+
+function pidsIn(path: string): readonly number[] {
+  return existsSync(path) ? readFileSync(path, 'utf8').trim().split('\n').map(Number) : [];
+}
+
+const isRunning = (pid: number): boolean => readProcess(pid) !== null;
 
 const soon = (check: () => void): Promise<void> =>
   vi.waitFor(check, { timeout: 20_000, interval: 20 });
@@ -131,6 +140,22 @@ test('a tool that nobody declared and that hangs is not waited for; it counts on
   expect(proven.current.attributes).not.toContain('tool:blender');
   script('blender', working);
   await soon(() => expect(proven.current.attributes).toContain('tool:blender'));
+});
+
+test('a tool that hangs ends with the agent, and all that it started', async () => {
+  // Waits for a process of its own, as wrappers do: neither may stay.
+  const pids = join(folder, 'pids');
+  script('renderer', `#!/bin/bash\necho $$ >${pids}\nsleep 600 & echo $! >>${pids}\nwait\n`);
+  const over = new AbortController();
+  const starting = start({ renderer: ['renderer'] }, 300, over.signal);
+  await soon(() => expect(pidsIn(pids)).toHaveLength(2));
+  over.abort();
+  await starting;
+  await soon(() => expect(pidsIn(pids).filter(isRunning)).toEqual([]));
+  // And nothing is tried again.
+  rmSync(pids);
+  toolchain?.reprove('a unit failed');
+  expect(toolchain?.current.attributes).not.toContain('tool:renderer');
 });
 
 test('an ffmpeg that is gone takes its encoders along', async () => {

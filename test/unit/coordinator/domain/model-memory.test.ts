@@ -1,4 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
+import { grantOrders, slotsBooked } from '../../../../coordinator/domain/assignment.ts';
+import type { LeasesGranted } from '../../../../coordinator/domain/facts.ts';
 import { farmImage } from '../../../../coordinator/domain/farm-image.ts';
 import { captureFarm, restoreFarm } from '../../../../coordinator/domain/farm-snapshot.ts';
 import {
@@ -107,20 +109,24 @@ describe('a farm learns what its models take', () => {
     driver.runAll();
     driver.pass(LEARN_EVERY_MS);
   }
+  /** What the agent is told with its units. */
+  function heardWith(granted: readonly LeasesGranted[]): readonly ModelMemory[] | undefined {
+    const grants = granted.map((fact) => ({ fact, slots: slotsBooked(driver.farm, fact) }));
+    const [order] = grantOrders(driver.farm, grants);
+    return grantToWire(order!, driver.farm).steps[0]?.modelMemory;
+  }
   const known = (): ModelMemory | undefined => memoriesOf(driver.farm.modelMemory, SHA256)[0];
 
   test('from the first result, for every agent that is given one of its units', () => {
     driver.submit([looking(1)]);
-    const [before] = driver.place();
-    expect(grantToWire(before!, driver.farm).steps[0]?.modelMemory).toEqual([]);
+    expect(heardWith(driver.place())).toEqual([]);
     driver.beatHolding('a1');
     driver.modelMemory = seen(700);
     driver.report(driver.leasesOf('a1'));
     driver.pass(LEARN_EVERY_MS);
     expect(known()).toMatchObject({ provider: 'cpu', pixelBytes: 700, baseBytes: 200 * MIB });
     driver.submit([looking(1)]);
-    const [after] = driver.place();
-    expect(grantToWire(after!, driver.farm).steps[0]?.modelMemory).toMatchObject([
+    expect(heardWith(driver.place())).toMatchObject([
       { sha256: SHA256, provider: 'cpu', pixelBytes: 700 },
     ]);
   });

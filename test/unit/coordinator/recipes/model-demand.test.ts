@@ -56,7 +56,13 @@ test('of pictures that cannot be cut as many are counted as go through it at onc
 });
 
 test('looking at pictures demands what the model was seen to take', () => {
-  const manifest = manifestFrom({ kind: 'detect', width: 640, height: 640, outputForm: 'yolox' });
+  const manifest = manifestFrom({
+    kind: 'detect',
+    width: 640,
+    height: 640,
+    fit: 'stretch',
+    outputForm: 'yolox',
+  });
   const models = knownModels({ things: manifest });
   const [name, model] = [...models][0]!;
   const memory = [{ sha256: model.file.sha256, provider: 'cpu', pixelBytes: 300, baseBytes: 0 }];

@@ -13,6 +13,7 @@ test('a step is given the model as an input and what it must know of it', () => 
     unit: { name: 'anime', file: MODEL_FILE, sha256: file.sha256, manifest: MANIFEST },
     input: { kind: { $case: 'file', value: { ...file, name: MODEL_FILE } } },
     sizeBytes: file.sizeBytes,
+    memory: [],
   });
 });
 
