@@ -23,6 +23,7 @@ import { evenStep, exactTimes, ownPictureFilters, rateFilters } from './piece-gr
 import { THUMB_FILTER } from './picture-likeness.ts';
 import type { ProgressBlock } from './progress-lines.ts';
 import { readQuality } from './quality-facts.ts';
+import { bitsOf, isDeep } from './pixel-depth.ts';
 import { rateOf, readRates } from './rate-plan.ts';
 import { steadyFilters } from './steady.ts';
 
@@ -34,10 +35,18 @@ export const encodeRunner = filmRunner('encode', encode);
 async function encode(attempt: EncodeAttempt): Promise<void> {
   const { work, task } = attempt;
   const { plan, piece } = await planAndPiece(work);
+  if (task.steady === true) sayDepth(attempt, plan, piece);
   const before = task.steady === true ? await steadyFilters(work.directory, plan, piece) : [];
   const encoding = await encodingOf(attempt, piece);
   const settings = settingsFor(encoding, plan, task.video?.threads || bookedThreads(work));
   await makeChunk(attempt, plan, piece, { settings, before });
+}
+
+/** What holds a film still sees eight bits, whatever the film has: people should know. */
+function sayDepth({ context }: EncodeAttempt, { source }: FilmPlan, piece: PlanPiece): void {
+  if (piece.firstFrame > 0 || !isDeep(source.pixelFormat)) return;
+  const what = `${source.name} has ${bitsOf(source.pixelFormat)} bits a value`;
+  context.log(`${what}: vid.stab works in eight, and so finely are the steady pictures made`);
 }
 
 /** How a chunk is made of its piece. */
