@@ -33,8 +33,20 @@ export interface WorkCommand {
 
 export type ModelCommand = LoadCommand | WorkCommand;
 
-/** Bytes of a frame in a pipe: `rgb24` as ffmpeg says, or three full planes of `yuv444p` in full range. */
-export type FrameLayout = 'rgb24' | 'yuv444p';
+/**
+ * Bytes of a frame in a pipe: `rgb24` as ffmpeg says, or three full planes of `yuv444p` in full range; and the
+ * same with values of sixteen bits.
+ */
+export type FrameLayout = 'rgb24' | 'yuv444p' | 'rgb48le' | 'yuv444p16le';
+
+/** Of a value in a pipe. */
+export type FrameBits = 8 | 16;
+
+/** For models of brightness alone, or of three channels. */
+export function layoutOf(channels: 1 | 3, bits: FrameBits): FrameLayout {
+  if (channels === 3) return bits === 16 ? 'rgb48le' : 'rgb24';
+  return bits === 16 ? 'yuv444p16le' : 'yuv444p';
+}
 
 export interface FrameSize {
   /** Pixels. */
@@ -54,6 +66,8 @@ export interface UpscaleWork extends FrameSize {
   readonly kind: 'upscale';
   /** So many frames come: fewer are an error. */
   readonly frames: number;
+  /** In both pipes; 8 where it is not said. */
+  readonly bits?: FrameBits;
   readonly times: FrameTimes;
   /** Most pixels that go through the model at once: tiles are no larger. */
   readonly roomPixels: number;
@@ -64,6 +78,16 @@ export interface InterpolateWork extends FrameSize {
   readonly kind: 'interpolate';
   /** So many of the source's frames come, in order: fewer are an error. */
   readonly frames: number;
+  /** In both pipes; 8 where it is not said. */
+  readonly bits?: FrameBits;
+  /** A run of frames that show the same is one frame, where it is short. Absent: each is a frame. */
+  readonly smooth?: {
+    /** When the source shows each of the frames that come. */
+    readonly ticks: readonly number[];
+    /** Of such a run. */
+    readonly most: number;
+    readonly mostTicks: number;
+  };
   readonly film: {
     readonly timeBase: FrameTimes['timeBase'];
     /** When each frame is shown, ascending. */
@@ -75,7 +99,12 @@ export interface InterpolateWork extends FrameSize {
   };
 }
 
-/** How frames came about: the result of the work `interpolate`. */
+/** Told before it: short runs that were one frame each, by their first frame and the first after them. */
+export interface SmoothedRuns {
+  readonly smoothed: readonly (readonly [first: number, next: number])[];
+}
+
+/** How frames came about: the last result of the work `interpolate`. */
 export interface MadeFrames {
   /** As the source has them. */
   readonly source: number;

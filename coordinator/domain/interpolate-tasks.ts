@@ -14,6 +14,7 @@ export type InterpolateTaskKind =
       readonly value: {
         readonly use: ModelUse | undefined;
         readonly video: ChunkEncoding | undefined;
+        readonly smoothDuplicates?: boolean | undefined;
       };
     }
   | {

@@ -26,11 +26,16 @@ export interface InterpolateRequest {
   readonly pieceMs: number;
   readonly provider: string;
   readonly mixedEncoders?: boolean | undefined;
+  /** Short runs of frames that show the same are one frame each. */
+  readonly smoothDuplicates?: boolean | undefined;
 }
 
 const MAX_FACTOR = 16;
 const DEFAULT_FACTOR = 2;
 const TAIL_FRAMES = 2;
+/** For runs of up to six that show the same: the one that the piece begins in, and the step into it; and the one that it ends in, with the next. */
+const SMOOTH_LEAD_FRAMES = 7;
+const SMOOTH_TAIL_FRAMES = 12;
 /** The model and the encoder take turns on them; more units help more than more threads. */
 const DEFAULT_CPUS = 2;
 /** One large frame may take minutes. */
@@ -60,7 +65,7 @@ export function interpolateSteps(request: InterpolateRequest, models: KnownModel
   const threaded = { ...NO_VIDEO, ...video, threads };
   const plan = transcodeSteps({ source, video: threaded, audio, film, pieceMs, mixedEncoders });
   if (plan.state === 'invalid') return plan;
-  const steps = plan.steps.map((step) => retimed(step, retime, model, request.provider));
+  const steps = plan.steps.map((step) => retimed(step, retime, model, request));
   return { state: 'ok', steps };
 }
 
@@ -83,17 +88,30 @@ function faultOfModel({ timestep }: ModelManifest, { factor }: Retime): string |
 }
 
 /** The same film chain: only what the pieces hold, and what makes chunks of them, is another. */
-function retimed(step: StepSpec, retime: Retime, model: ChosenModel, provider: string): StepSpec {
+function retimed(
+  step: StepSpec,
+  retime: Retime,
+  model: ChosenModel,
+  { provider, smoothDuplicates }: InterpolateRequest,
+): StepSpec {
+  const smooths = smoothDuplicates === true;
   const kind = step.task?.kind;
   switch (kind?.$case) {
     case 'split': {
-      const value = { ...kind.value, retime, tailFrames: TAIL_FRAMES };
+      const around = smooths
+        ? { leadFrames: SMOOTH_LEAD_FRAMES, tailFrames: SMOOTH_TAIL_FRAMES }
+        : { tailFrames: TAIL_FRAMES };
+      const value = { ...kind.value, retime, ...around };
       return { ...step, task: { kind: { ...kind, value } } };
     }
     case 'encode': {
       const { encoder = '', crf = 0, preset = '' } = kind.value.video ?? {};
       const use = { model: model.unit, provider: provider || 'cpu' };
-      const value = { use, video: { encoder, crf, preset } };
+      const value = {
+        use,
+        video: { encoder, crf, preset },
+        ...(smooths && { smoothDuplicates: true }),
+      };
       return {
         ...step,
         task: { kind: { $case: 'interpolate', value } },

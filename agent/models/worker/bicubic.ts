@@ -1,5 +1,6 @@
-/** A plane of bytes larger by a whole factor, by bicubic interpolation (Catmull-Rom), edges going on. */
+/** A plane of values larger by a whole factor, by bicubic interpolation (Catmull-Rom), edges going on. */
 import type { FrameSize } from '../model-work.ts';
+import type { FrameValues, MadeValues } from './frame-values.ts';
 
 interface Tap {
   /** Of the four values around, the first; may lie outside. */
@@ -8,11 +9,13 @@ interface Tap {
 }
 
 export function bicubicPlane(
-  from: Uint8Array,
+  from: FrameValues,
   { width, height }: FrameSize,
   scale: number,
-  into: Uint8ClampedArray,
+  into: MadeValues,
 ): void {
+  // Words neither round nor stop at their ends by themselves.
+  const isDeep = into instanceof Uint16Array;
   const columns = tapsOf(width, scale);
   const rows = tapsOf(height, scale);
   const wide = new Float32Array(width * scale * height);
@@ -33,10 +36,12 @@ export function bicubicPlane(
     for (let x = 0; x < width * scale; x += 1) {
       let sum = 0;
       for (let i = 0; i < 4; i += 1) sum += weights[i]! * wide[lines[i]! + x]!;
-      into[y * width * scale + x] = sum;
+      into[y * width * scale + x] = isDeep ? Math.min(Math.max(sum + 0.5, 0), MOST_WORD) : sum;
     }
   }
 }
+
+const MOST_WORD = 65_535;
 
 function tapsOf(length: number, scale: number): readonly Tap[] {
   return Array.from({ length: length * scale }, (_, i) => {

@@ -1,21 +1,24 @@
 /**
- * Between a picture's bytes and a model's floats: which channel lies where, and which number a byte is. Both
+ * Between a picture's values and a model's floats: which channel lies where, and which number a value is. Both
  * ways by the manifest, so that what a model leaves alone comes back as it was.
  */
 import { ChannelOrder, type ModelManifest } from '../../../proto/gen/furrow/v1/model.ts';
+import type { FrameBits } from '../model-work.ts';
 import { WorkFailure } from './work-failure.ts';
 
 /** One channel of a model. */
 export interface Channel {
-  /** Where its first byte lies in a frame: an offset in bytes, for frames of rgb24; 0 for brightness. */
+  /** Where its first value lies in a frame: an offset in values, for frames of RGB; 0 for brightness. */
   readonly offset: number;
-  /** The model's number for each byte. */
+  /** The model's number for each value. */
   readonly floats: Float32Array;
+  /** In values, not in bytes as the manifest has them. */
   readonly mean: number;
   readonly deviation: number;
 }
 
-export function channelsOf(manifest: ModelManifest): readonly Channel[] {
+export function channelsOf(manifest: ModelManifest, bits: FrameBits = 8): readonly Channel[] {
+  const aByte = 2 ** (bits - 8);
   const { channels, mean, deviation } = manifest;
   const offsets =
     channels === ChannelOrder.CHANNEL_ORDER_LUMA
@@ -38,7 +41,11 @@ export function channelsOf(manifest: ModelManifest): readonly Channel[] {
         "the manifest's deviation is 0: nothing divides by it",
       );
     }
-    const floats = Float32Array.from({ length: 256 }, (_, byte) => (byte - middle) / spread);
-    return { offset, floats, mean: middle, deviation: spread };
+    const [own, ownSpread] = [middle * aByte, spread * aByte];
+    const floats = Float32Array.from(
+      { length: 2 ** bits },
+      (_, value) => (value - own) / ownSpread,
+    );
+    return { offset, floats, mean: own, deviation: ownSpread };
   });
 }

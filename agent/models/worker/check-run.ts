@@ -66,7 +66,7 @@ async function makeOne(model: LoadedModel, size: FrameSize): Promise<Made> {
   const bytes = picture(size, 0);
   for (const [i, { offset, floats }] of channelsOf(model.manifest).entries()) {
     const into = data.subarray(i * area, (i + 1) * area);
-    tileOf({ bytes, offset, step: 3, ...size }, floats, { x: 0, y: 0 }, size, into);
+    tileOf({ values: bytes, offset, step: 3, ...size }, floats, { x: 0, y: 0 }, size, into);
   }
   const shape = [1, channels, size.height, size.width];
   const made = await model.run({ [inputs[0]!.name]: model.tensor(data, shape) });

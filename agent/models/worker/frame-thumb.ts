@@ -3,6 +3,7 @@
  * scenes there is nothing to be made: their blend is a picture that nobody filmed.
  */
 import type { FrameSize } from '../model-work.ts';
+import { type FrameValues, valuesAByte } from './frame-values.ts';
 
 const WIDTH = 32;
 const HEIGHT = 18;
@@ -12,11 +13,12 @@ const LOOKS = 6;
 /** Grey levels, row by row. Small pictures give fewer cells. */
 export type FrameThumb = Float32Array;
 
-/** Of a frame of rgb24. */
-export function thumbOf(frame: Uint8Array, { width, height }: FrameSize): FrameThumb {
+/** Of a frame of RGB. */
+export function thumbOf(frame: FrameValues, { width, height }: FrameSize): FrameThumb {
   const columns = Math.min(WIDTH, width);
   const rows = Math.min(HEIGHT, height);
   const thumb = new Float32Array(columns * rows);
+  const aLevel = valuesAByte(frame);
   for (let row = 0; row < rows; row += 1) {
     const ys = looksIn(row, rows, height);
     for (let column = 0; column < columns; column += 1) {
@@ -28,7 +30,7 @@ export function thumbOf(frame: Uint8Array, { width, height }: FrameSize): FrameT
           sum += 0.299 * frame[at]! + 0.587 * frame[at + 1]! + 0.114 * frame[at + 2]!;
         }
       }
-      thumb[row * columns + column] = sum / (xs.length * ys.length);
+      thumb[row * columns + column] = sum / (xs.length * ys.length * aLevel);
     }
   }
   return thumb;

@@ -29,6 +29,8 @@ const TIME_BITS = 7;
 const FOURCC: Readonly<Record<FrameLayout, Buffer>> = {
   rgb24: Buffer.from([0x52, 0x47, 0x42, 24]),
   yuv444p: Buffer.from('444P', 'latin1'),
+  rgb48le: Buffer.from([0x52, 0x47, 0x42, 48]),
+  yuv444p16le: Buffer.from([0x59, 0x33, 0, 16]),
 };
 
 export interface NutStream extends FrameSize {

@@ -5,8 +5,9 @@
  */
 import type { Tensor } from 'onnxruntime-node';
 import { PairLayout, TimestepForm } from '../../../proto/gen/furrow/v1/model.ts';
-import type { FrameSize, TensorFacts } from '../model-work.ts';
+import type { FrameBits, FrameSize, TensorFacts } from '../model-work.ts';
 import { type Channel, channelsOf } from './channels.ts';
+import type { FrameValues, MadeValues } from './frame-values.ts';
 import { type LoadedModel, refuseOther } from './load-model.ts';
 import { keepPlane, tileOf } from './planes.ts';
 import { WorkFailure } from './work-failure.ts';
@@ -36,7 +37,7 @@ export class PairFeeds {
   readonly padded: FrameSize;
 
   /** WorkFailure `invalid-input` when the model is not what its manifest says. */
-  constructor(model: LoadedModel, size: FrameSize) {
+  constructor(model: LoadedModel, size: FrameSize, bits: FrameBits = 8) {
     const { manifest, inputs, outputs } = model;
     const { pairLayout, timestep } = manifest;
     const depth = DEPTHS[pairLayout];
@@ -45,7 +46,7 @@ export class PairFeeds {
     }
     this.#model = model;
     this.#size = size;
-    this.#channels = channelsOf(manifest);
+    this.#channels = channelsOf(manifest, bits);
     this.#isSplit = pairLayout === PairLayout.PAIR_LAYOUT_SPLIT;
     const pictures = this.#isSplit ? 2 : 1;
     for (let i = 0; i < pictures; i += 1) refuseOther(`input ${i + 1}`, inputs[i], depth);
@@ -71,25 +72,20 @@ export class PairFeeds {
     return this.padded.width * this.padded.height;
   }
 
-  /** Of a frame of rgb24. */
-  planesOf(frame: Uint8Array): FramePlanes {
+  /** Of a frame of RGB. */
+  planesOf(frame: FrameValues): FramePlanes {
     const area = this.pixels;
     const planes = new Float32Array(CHANNELS * area);
     for (const [i, channel] of this.#channels.entries()) {
-      const from = { bytes: frame, offset: channel.offset, step: CHANNELS, ...this.#size };
+      const from = { values: frame, offset: channel.offset, step: CHANNELS, ...this.#size };
       const into = planes.subarray(i * area, (i + 1) * area);
       tileOf(from, channel.floats, { x: 0, y: 0 }, this.padded, into);
     }
     return planes;
   }
 
-  /** Into `frame` (rgb24) what the model makes between the two. WorkFailure `bad-output`. */
-  async between(
-    a: FramePlanes,
-    b: FramePlanes,
-    part: number,
-    frame: Uint8ClampedArray,
-  ): Promise<number> {
+  /** Into `frame` (RGB) what the model makes between the two. WorkFailure `bad-output`. */
+  async between(a: FramePlanes, b: FramePlanes, part: number, frame: MadeValues): Promise<number> {
     const output = this.#model.outputs[0]!.name;
     const { data, dims } = (await this.#model.run(this.#feeds(a, b, part)))[output]!;
     const { width, height } = this.padded;
@@ -100,7 +96,7 @@ export class PairFeeds {
     const area = this.pixels;
     const all = { left: 0, top: 0, x: 0, y: 0, endX: this.#size.width, endY: this.#size.height };
     for (const [i, channel] of this.#channels.entries()) {
-      const into = { bytes: frame, offset: channel.offset, step: CHANNELS, ...this.#size };
+      const into = { values: frame, offset: channel.offset, step: CHANNELS, ...this.#size };
       const from = data.subarray(i * area, (i + 1) * area);
       if (keepPlane(from, width, into, channel, all)) continue;
       const message =

@@ -2,10 +2,23 @@
  * The work `upscale`: each frame larger by the model's scale, tile by tile where memory asks for it. What is
  * written is bit by bit what one run over the whole frame would have made.
  */
-import type { FrameLayout, FrameSize, FrameTimes, UpscaleWork } from '../model-work.ts';
+import {
+  type FrameLayout,
+  type FrameSize,
+  type FrameTimes,
+  layoutOf,
+  type UpscaleWork,
+} from '../model-work.ts';
 import { smallerRoom, type Tiling, type TileRules, tilingOf } from '../tiles.ts';
 import { bicubicPlane } from './bicubic.ts';
 import { type Channel, channelsOf } from './channels.ts';
+import {
+  bytesOf,
+  type FrameValues,
+  type MadeValues,
+  newFrame,
+  newMadeFrame,
+} from './frame-values.ts';
 import { type LoadedModel, refuseOther } from './load-model.ts';
 import { nutFrameHeader, nutHeader } from './nut-writer.ts';
 import { looksBlank } from './blank-picture.ts';
@@ -20,20 +33,19 @@ export async function upscaleFrames(
 ): Promise<void> {
   const upscaler = new FrameUpscaler(model, work, context);
   const { pipes } = context;
-  const frame = new Uint8Array(work.width * work.height * 3);
-  const large = upscaler.largeFrame;
-  const bytes = new Uint8Array(large.buffer);
+  const frame = newFrame(work.width * work.height * 3, work.bits ?? 8);
+  const [bytes, large] = [bytesOf(frame), bytesOf(upscaler.largeFrame)];
   pipes.write(
     nutHeader({ ...upscaler.largeSize, layout: upscaler.layout, timeBase: work.times.timeBase }),
   );
   const times = ticksOf(work.times);
   for (let done = 0; done < work.frames; done += 1) {
-    if (!pipes.read(frame)) {
+    if (!pipes.read(bytes)) {
       throw new WorkFailure('failed', `only ${done} of ${work.frames} frames came`, 'feed');
     }
     await upscaler.upscale(frame);
     pipes.write(nutFrameHeader(times.next().value, large.length));
-    pipes.write(bytes);
+    pipes.write(large);
     context.tell({ event: 'progress', done: done + 1 });
   }
 }
@@ -46,7 +58,7 @@ class FrameUpscaler {
   readonly #rules: TileRules;
   readonly #scale: number;
   readonly largeSize: FrameSize;
-  readonly largeFrame: Uint8ClampedArray;
+  readonly largeFrame: MadeValues;
   readonly layout: FrameLayout;
   #halvings = 0;
   #tiling: Tiling;
@@ -64,17 +76,18 @@ class FrameUpscaler {
     this.#context = context;
     this.#scale = manifest.scale;
     this.#size = { width: work.width, height: work.height };
-    this.#channels = channelsOf(manifest);
-    this.layout = channels === 1 ? 'yuv444p' : 'rgb24';
+    const bits = work.bits ?? 8;
+    this.#channels = channelsOf(manifest, bits);
+    this.layout = layoutOf(channels, bits);
     this.largeSize = { width: work.width * this.#scale, height: work.height * this.#scale };
-    this.largeFrame = new Uint8ClampedArray(this.largeSize.width * this.largeSize.height * 3);
+    this.largeFrame = newMadeFrame(this.largeSize.width * this.largeSize.height * 3, bits);
     const multiple = Math.max(1, manifest.sizeMultiple);
     this.#rules = { halo: manifest.halo, multiple, fixed: fixedSize(model) };
     this.#tiling = this.#tilingFor(work.roomPixels, 'out-of-memory');
   }
 
   /** Fills `largeFrame`. With less room at a time where memory runs out. */
-  async upscale(frame: Uint8Array): Promise<void> {
+  async upscale(frame: FrameValues): Promise<void> {
     for (let isDone = false; !isDone;) {
       try {
         await this.#throughTiles(frame);
@@ -93,7 +106,7 @@ class FrameUpscaler {
         this.#context.tell({ event: 'smaller', roomPixels: room });
       }
     }
-    if (this.layout === 'yuv444p') this.#scaleColour(frame);
+    if (this.#channels.length === 1) this.#scaleColour(frame);
     if (looksBlank(frame, this.largeFrame)) {
       const message =
         'the model makes a blank picture of one that is not: its manifest may give the wrong range of values (mean, deviation)';
@@ -110,7 +123,7 @@ class FrameUpscaler {
     throw new WorkFailure(fault, message);
   }
 
-  async #throughTiles(frame: Uint8Array): Promise<void> {
+  async #throughTiles(frame: FrameValues): Promise<void> {
     const { tile, rows, columns } = this.#tiling;
     const area = tile.width * tile.height;
     if (this.#input.length !== area * this.#channels.length) {
@@ -144,7 +157,7 @@ class FrameUpscaler {
         }
       }
     }
-    this.#context.notePeak(area, frame.length + this.largeFrame.length);
+    this.#context.notePeak(area, frame.byteLength + this.largeFrame.byteLength);
   }
 
   async #run(tile: FrameSize): Promise<Float32Array> {
@@ -161,16 +174,16 @@ class FrameUpscaler {
     return made.data;
   }
 
-  #view<Bytes extends Uint8Array | Uint8ClampedArray>(
-    bytes: Bytes,
+  #view<Values extends FrameValues | MadeValues>(
+    values: Values,
     { width, height }: FrameSize,
     { offset }: Channel,
-  ): PlaneView<Bytes> {
-    return { bytes, offset, step: this.layout === 'rgb24' ? 3 : 1, width, height };
+  ): PlaneView<Values> {
+    return { values, offset, step: this.#channels.length === 1 ? 1 : 3, width, height };
   }
 
   /** The eye sees detail in brightness: colour is scaled as any player would. */
-  #scaleColour(frame: Uint8Array): void {
+  #scaleColour(frame: FrameValues): void {
     const { width, height } = this.#size;
     const area = width * height;
     const largeArea = area * this.#scale ** 2;

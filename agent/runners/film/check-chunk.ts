@@ -5,7 +5,7 @@
 import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MAX_PIXELS } from '../../../kit/film-fence.ts';
-import { type MadeBy, writeSeal } from './chunk-seal.ts';
+import { type SealNotes, writeSeal } from './chunk-seal.ts';
 import { FilmFault, oneLine, processFault } from './film-fault.ts';
 import { chunkFrames, picturesEach, type ChunkFrames } from './film-frames.ts';
 import { chunkName, pieceTimes, sealName, type FilmPlan, type PlanPiece } from './film-plan.ts';
@@ -22,7 +22,7 @@ import {
   type PacketHash,
   type StreamHeader,
 } from './packet-digest.ts';
-import { THUMB_BYTES, THUMB_FILTER, type Likeness } from './picture-likeness.ts';
+import { THUMB_BYTES, THUMB_FILTER, type Likeness, type ShownFrames } from './picture-likeness.ts';
 import { compareThumbFiles } from './thumb-files.ts';
 import { formatClock, secondsOf } from './timeline.ts';
 
@@ -63,13 +63,15 @@ export interface CheckedChunk {
   readonly sourceDamage: string | undefined;
 }
 
-/** Vouches for a chunk that was checked, and removes what it was checked by. */
+/**
+ * Vouches for a chunk that was checked, and removes what it was checked by.
+ */
 export async function sealChunk(
   directory: string,
   piece: PlanPiece,
   { frames, header, packets, likeness, sourceDamage }: CheckedChunk,
   pixelFormat: string,
-  made?: MadeBy,
+  notes: SealNotes = {},
 ): Promise<void> {
   await writeSeal(directory, sealName(piece), {
     version: 1,
@@ -82,36 +84,39 @@ export async function sealChunk(
     meanDifference: likeness.meanDifference,
     worstDifference: likeness.worstDifference,
     ...(sourceDamage !== undefined && { sourceDamage }),
-    ...made,
+    ...notes,
   });
   for (const name of [SOURCE_THUMBS, CHUNK_THUMBS]) await rm(join(directory, name));
 }
 
 /**
  * Holds a chunk against the plan without vouching for it. `decoding`: of what decoded the piece. `tailFrames`: so
- * many of what follows the piece have thumbs as well. Throws as `vouchFor` does.
+ * many of what follows the piece have thumbs as well. `shown`: what its frames show, where that is not what the plan
+ * says. Throws as `vouchFor` does.
  */
 export async function checkChunk(
   attempt: Attempt,
   plan: FilmPlan,
   piece: PlanPiece,
   decoding: Decoding,
-  tailFrames = 0,
+  { tailFrames = 0, shown }: { readonly tailFrames?: number; readonly shown?: ShownFrames } = {},
 ): Promise<CheckedChunk> {
   const frames = chunkFrames(plan, piece);
-  return checkFrames(attempt, { plan, piece, frames, tailFrames }, decoding);
+  return checkFrames(attempt, { plan, piece, frames, tailFrames, shown }, decoding);
 }
 
 type Decoding = Pick<MediaRun, 'complaints'>;
 
 interface ChunkToCheck extends Pick<MadeChunk, 'plan' | 'piece' | 'frames'> {
   readonly tailFrames: number;
+  /** What its frames show, where that is not what the plan says. */
+  readonly shown?: ShownFrames | undefined;
 }
 
 /** Decodes the chunk once and holds it against the plan and the source's pictures. */
 async function checkFrames(
   { media, work, context }: Attempt,
-  { plan, piece, frames: expected, tailFrames }: ChunkToCheck,
+  { plan, piece, frames: expected, tailFrames, shown: other }: ChunkToCheck,
   encoded: Decoding,
 ): Promise<CheckedChunk> {
   const { frames } = expected;
@@ -169,7 +174,7 @@ async function checkFrames(
     const what = `${piece.name} decodes to ${decoded} pictures, not ${pictures}`;
     throw new FilmFault('bad-output', what);
   }
-  const shown = plan.film === undefined ? undefined : expected;
+  const shown = other ?? (plan.film === undefined ? undefined : expected);
   const counts = { sourceFrames: pictures, frames, shown };
   const likeness = await compareThumbFiles(source, chunk, counts);
   if (likeness.fault !== undefined) {

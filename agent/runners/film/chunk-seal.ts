@@ -21,6 +21,21 @@ const sealSchema = z.object({
   width: z.number().int(),
   height: z.number().int(),
   pixelFormat: z.string(),
+  /** What the film is to say of its picture; absent where nobody promised it. */
+  said: z
+    .object({
+      /** As ffmpeg names them; `unknown` where nothing is to be said. */
+      colour: z.object({
+        range: z.string(),
+        space: z.string(),
+        transfer: z.string(),
+        primaries: z.string(),
+      }),
+      /** HDR10 in x265's notation; empty where there is none, or where the encoder writes none. */
+      masteringDisplay: z.string(),
+      contentLight: z.string(),
+    })
+    .optional(),
   /** Grey levels between source and chunk, over tiny copies of the frames. */
   meanDifference: z.number(),
   worstDifference: z.number(),
@@ -35,6 +50,10 @@ const sealSchema = z.object({
 });
 
 export type ChunkSeal = z.infer<typeof sealSchema>;
+export type SaidPicture = NonNullable<ChunkSeal['said']>;
+
+/** Who encoded a chunk, and what the film is to say of its picture, which its proof looks for. */
+export type SealNotes = Pick<ChunkSeal, 'encoder' | 'fallback' | 'said'>;
 
 /** Who encoded a chunk. */
 export type MadeBy = Pick<ChunkSeal, 'fallback'> & { readonly encoder: string };

@@ -25,6 +25,7 @@ import { evenStep, exactTimes, ownPictureFilters, rateFilters } from './piece-gr
 import { THUMB_FILTER } from './picture-likeness.ts';
 import type { ProgressBlock } from './progress-lines.ts';
 import { readQuality } from './quality-facts.ts';
+import { bitsOf, isDeep } from './pixel-depth.ts';
 import { rateOf, readRates } from './rate-plan.ts';
 import { steadyFilters } from './steady.ts';
 
@@ -37,6 +38,7 @@ async function encode(attempt: EncodeAttempt): Promise<void> {
   const { work, task } = attempt;
   const { plan, piece } = await planAndPiece(work);
   refuseTooSmall(task.video ?? DEFAULT_ENCODING, plan.source);
+  if (task.steady === true) sayDepth(attempt, plan, piece);
   const before = task.steady === true ? await steadyFilters(work.directory, plan, piece) : [];
   const encoding = await encodingOf(attempt, piece);
   const settings = settingsFor(encoding, plan, task.video?.threads || bookedThreads(work));
@@ -49,6 +51,13 @@ function madeBy(encoder: string, { inPlaceOf }: EncodeTask, { because }: UnitWor
   if (inPlaceOf === undefined) return { encoder };
   const fallback = `in place of ${inPlaceOf}: ${because ?? 'it failed'}`;
   return { encoder, fallback };
+}
+
+/** What holds a film still sees eight bits, whatever the film has: people should know. */
+function sayDepth({ context }: EncodeAttempt, { source }: FilmPlan, piece: PlanPiece): void {
+  if (piece.firstFrame > 0 || !isDeep(source.pixelFormat)) return;
+  const what = `${source.name} has ${bitsOf(source.pixelFormat)} bits a value`;
+  context.log(`${what}: vid.stab works in eight, and so finely are the steady pictures made`);
 }
 
 /** How a chunk is made of its piece. */

@@ -9,6 +9,7 @@ import type { FilmPlan } from './film-plan.ts';
 import { ceilingOptions } from './bitrate-ceiling.ts';
 import { fastestHardwarePreset, hardwareSettings, isHardware } from './hardware-encoders.ts';
 import { uprightFilters } from './picture.ts';
+import { isDeep } from './pixel-depth.ts';
 
 export interface EncoderSettings {
   /** Filters in order, from a decoded frame of the source to what the encoder takes. */
@@ -222,9 +223,7 @@ export function colourTags({ colour }: Source): string[] {
  * where the encoder takes them.
  */
 function pixelFormatFor(encoder: KnownEncoder, source: string): string {
-  if (/(9|10|12|14|16)(le|be)$/.test(source) || /^(p010|p016|p21|p41)/.test(source)) {
-    return 'yuv420p10le';
-  }
+  if (isDeep(source)) return 'yuv420p10le';
   const full = source.startsWith('yuvj') && (encoder === 'libx264' || encoder === 'libx265');
   return full ? 'yuvj420p' : 'yuv420p';
 }
@@ -278,6 +277,11 @@ function x265Parameters(source: Source, threads: number): string {
   if (source.contentLight !== '') parameters.push(`max-cll=${source.contentLight}`);
   if (source.masteringDisplay !== '' || source.contentLight !== '') parameters.push('hdr10=1');
   return parameters.join(':');
+}
+
+/** Whether the display and the light levels of HDR10 are written into what it makes. */
+export function carriesHdr10(encoder: KnownEncoder): boolean {
+  return encoder === 'libx265' || encoder === 'libsvtav1';
 }
 
 /** SVT-AV1 counts chromaticity from 0 to 1 and luminance in candela. */

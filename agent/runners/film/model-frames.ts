@@ -1,18 +1,22 @@
 /**
- * A film's frames as models take and give them: the right way up, in eight bits, in the colours that the film
- * had, and back into them. Models know pictures as screens show them; what they made is coded as the source was.
+ * A film's frames as models take and give them: the right way up, as RGB in the colours that the film had, and back
+ * into them; in eight bits, or in sixteen where the source has more. Models know pictures as screens show them; what
+ * they made is coded as the source was. Of HDR they see the coded values: PQ and HLG are curves for the eye as the
+ * usual one is, so that shapes are where they would be, but no model learned how bright they are.
  */
 import { ChannelOrder, type ModelManifest } from '../../../proto/gen/furrow/v1/model.ts';
-import type { FrameSize } from '../../models/model-work.ts';
+import { type FrameBits, type FrameSize, layoutOf } from '../../models/model-work.ts';
 import { colourTags, type EncoderSettings } from './encoder-settings.ts';
 import { FilmFault } from './film-fault.ts';
+import { isDeep } from './pixel-depth.ts';
 import type { FilmPlan, PlanPiece } from './film-plan.ts';
 import type { MediaProcess } from './media-process.ts';
 import { uprightFilters } from './picture.ts';
 import { pictureStream, probeMedia } from './source-facts.ts';
 
-/** Brightness as these mean it is lost in eight bits, and no model learned it. */
-const HDR = new Set(['smpte2084', 'arib-std-b67', 'smpte428']);
+/** Light as cinemas project it: what lies behind is no RGB. */
+const CINEMA = 'smpte428';
+const HDR: ReadonlySet<string> = new Set(['smpte2084', 'arib-std-b67']);
 
 /** What ffmpeg calls matrices, in its filters' words; of others it takes the old television's. */
 const MATRICES: Readonly<Record<string, string>> = {
@@ -29,10 +33,20 @@ const OTHER_MATRIX = 'bt601';
 export const EXACT_SCALING = 'flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp';
 
 /** Throws FilmFault `invalid-input`. */
-export function refuseHdr({ source }: FilmPlan): void {
-  if (!HDR.has(source.colour.transfer)) return;
-  const what = `${source.name} is HDR (${source.colour.transfer}), and models know pictures of eight bits`;
+export function refuseCinema({ source }: FilmPlan): void {
+  if (source.colour.transfer !== CINEMA) return;
+  const what = `${source.name} is coded as cinemas project it (${CINEMA}), and models know pictures of screens`;
   throw new FilmFault('invalid-input', `${what}: make an SDR film of it first`);
+}
+
+/** PQ or HLG. */
+export function isHdr({ source }: FilmPlan): boolean {
+  return HDR.has(source.colour.transfer);
+}
+
+/** Of the values that a worker reads and writes. */
+export function frameBits({ source }: Pick<FilmPlan, 'source'>): FrameBits {
+  return isDeep(source.pixelFormat) ? 16 : 8;
 }
 
 /** As the film is shown. */
@@ -43,16 +57,16 @@ export function uprightSize({ source }: FilmPlan): FrameSize {
 
 /** Filters from decoded frames to shown ones, and the last one, to what a model's worker reads. */
 export function readFrames(
-  { source }: FilmPlan,
+  plan: Pick<FilmPlan, 'source'>,
   { width, height }: FrameSize,
   manifest: ModelManifest,
 ): { readonly filters: readonly string[]; readonly format: string } {
+  const { source } = plan;
   const filters = [...colourTags(withoutGbr(source)), ...uprightFilters(source.orientation)];
   // The size again: some films change theirs, and raw frames cannot.
   const scale = `scale=${width}:${height}:${EXACT_SCALING}`;
-  return isLuma(manifest)
-    ? { filters, format: `${scale}:out_range=pc,format=yuv444p` }
-    : { filters, format: `${scale},format=rgb24` };
+  const layout = layoutOf(isLuma(manifest) ? 1 : 3, frameBits(plan));
+  return { filters, format: `${scale}${isLuma(manifest) ? ':out_range=pc' : ''},format=${layout}` };
 }
 
 /** Filters from what a worker writes to what the encoder takes, with the shape of pixels that the piece has. */
@@ -62,16 +76,25 @@ export async function takeFrames(
   piece: PlanPiece,
   { manifest, settings }: { manifest: ModelManifest; settings: EncoderSettings },
 ): Promise<readonly string[]> {
-  const { colour, orientation } = plan.source;
+  const ratio = await pixelRatio(media, plan, piece);
+  const shape =
+    ratio === undefined ? [] : [`setsar=${turned(ratio, plan.source.orientation).join('/')}`];
+  return [...codedFilters(plan, { manifest, settings }), ...shape];
+}
+
+/** From what a worker writes to what the encoder takes: what `readFrames` undid, exactly. */
+export function codedFilters(
+  { source }: Pick<FilmPlan, 'source'>,
+  { manifest, settings }: { manifest: ModelManifest; settings: Pick<EncoderSettings, 'filters'> },
+): readonly string[] {
+  const { colour } = source;
   const matrix = MATRICES[colour.space] ?? OTHER_MATRIX;
   const range = colour.range === 'pc' ? 'pc' : 'tv';
   const from = isLuma(manifest) ? `:in_range=pc:in_color_matrix=${matrix}` : '';
   const conversion = `scale=${EXACT_SCALING}${from}:out_range=${range}:out_color_matrix=${matrix}`;
   const own = settings.filters.filter((filter) => !filter.startsWith('format='));
   const format = settings.filters.filter((filter) => filter.startsWith('format='));
-  const ratio = await pixelRatio(media, plan, piece);
-  const shape = ratio === undefined ? [] : [`setsar=${turned(ratio, orientation).join('/')}`];
-  return [...own, conversion, ...format, ...colourTags(withoutGbr(plan.source)), ...shape];
+  return [...own, conversion, ...format, ...colourTags(withoutGbr(source))];
 }
 
 /** Width to height of one pixel; undefined where the source does not say. */
@@ -107,7 +130,7 @@ export function isLuma({ channels }: ModelManifest): boolean {
 }
 
 /** What was coded as RGB is not after this. */
-function withoutGbr(source: FilmPlan['source']): FilmPlan['source'] {
+export function withoutGbr(source: FilmPlan['source']): FilmPlan['source'] {
   const { colour } = source;
   return colour.space === 'gbr' ? { ...source, colour: { ...colour, space: 'unknown' } } : source;
 }

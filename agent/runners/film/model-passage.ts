@@ -4,10 +4,12 @@
  */
 import type { ModelManifest } from '../../../proto/gen/furrow/v1/model.ts';
 import type { ChunkEncoding } from '../../../proto/gen/furrow/v1/task_interpolate.ts';
-import { type FrameSize, PIPE_IN, PIPE_OUT } from '../../models/model-work.ts';
+import { type FrameBits, type FrameSize, PIPE_IN, PIPE_OUT } from '../../models/model-work.ts';
 import type { UnitWork } from '../runner.ts';
 import { SOURCE_THUMBS } from './check-chunk.ts';
+import type { SaidPicture } from './chunk-seal.ts';
 import {
+  carriesHdr10,
   type EncoderSettings,
   encoderSettings,
   type KnownEncoder,
@@ -17,7 +19,7 @@ import { FilmFault, processFault } from './film-fault.ts';
 import { filmFrameRate, filmTimeBase } from './film-frames.ts';
 import { chunkName, type FilmPlan, type PlanPiece } from './film-plan.ts';
 import { bookedThreads, type MediaProcess, type MediaRun } from './media-process.ts';
-import { readFrames, takeFrames } from './model-frames.ts';
+import { frameBits, isHdr, readFrames, takeFrames, withoutGbr } from './model-frames.ts';
 import { ownPictureFilters, pieceInput, pieceStream } from './piece-graph.ts';
 import { THUMB_FILTER } from './picture-likeness.ts';
 
@@ -33,47 +35,80 @@ export interface ModelPassage {
   readonly size: FrameSize;
   /** Of the frames after the piece's own so many are read as well. */
   readonly tailFrames: number;
+  /** Of those before them; these have no thumbs. */
+  readonly leadFrames?: number;
   readonly settings: EncoderSettings;
+  /** Of a value in the pipes. */
+  readonly bits: FrameBits;
+  /** What the film will say of its picture. */
+  readonly said: SaidPicture;
 }
 
-/** Throws FilmFault `invalid-input` for an encoder that is not known. */
+interface PassageEncoding extends Pick<ModelPassage, 'settings' | 'bits' | 'said'> {
+  readonly encoder: KnownEncoder;
+}
+
+/** As deep as the source is. Throws FilmFault `invalid-input` for an encoder that is not known. */
 export function passageEncoding(
   plan: FilmPlan,
   video: ChunkEncoding | undefined,
   work: UnitWork,
-): { readonly encoder: KnownEncoder; readonly settings: EncoderSettings } {
+): PassageEncoding {
   const encoder = knownEncoder(video?.encoder ?? '');
   if (encoder === undefined) {
     throw new FilmFault('invalid-input', `encoder ${video?.encoder} is not known`);
   }
   const { crf = 0, preset = '' } = video ?? {};
   const unlimited = { encoder, crf, preset, width: 0, height: 0, threads: 0 };
-  // Frames come the right way up and in eight bits; what they are in is said where they are taken.
+  const bits = frameBits(plan);
+  // Frames come the right way up; what colours they are in is said where they are taken.
   const source = {
     ...plan.source,
     frameRate: filmFrameRate(plan),
-    pixelFormat: 'yuv420p',
+    pixelFormat: bits === 16 ? 'yuv420p10le' : 'yuv420p',
     orientation: [1, 0, 0, 1],
     colour: { range: 'unknown', space: 'unknown', transfer: 'unknown', primaries: 'unknown' },
-    masteringDisplay: '',
-    contentLight: '',
   };
-  return { encoder, settings: encoderSettings(encoder, unlimited, source, bookedThreads(work)) };
+  const settings = encoderSettings(encoder, unlimited, source, bookedThreads(work));
+  const { masteringDisplay, contentLight } = plan.source;
+  const { colour } = withoutGbr(plan.source);
+  const said = carriesHdr10(encoder)
+    ? { colour, masteringDisplay, contentLight }
+    : { colour, masteringDisplay: '', contentLight: '' };
+  return { encoder, settings, bits, said };
+}
+
+/** What people should know of a film through a model, in the log of its first piece. */
+export function passageWords({ plan, piece, said }: ModelPassage, encoder: string): string[] {
+  if (piece.firstFrame > 0) return [];
+  const { source } = plan;
+  const words: string[] = [];
+  if (isHdr(plan)) {
+    const what = `${source.name} is HDR (${source.colour.transfer})`;
+    words.push(`${what}: the model sees its coded values, though it learned of SDR pictures`);
+  }
+  if (
+    source.masteringDisplay !== said.masteringDisplay ||
+    source.contentLight !== said.contentLight
+  ) {
+    words.push(`${encoder} writes no HDR10 data, libx265 and libsvtav1 do: the film has none`);
+  }
+  return words;
 }
 
 /** Into PIPE_IN; thumbs of the same frames into SOURCE_THUMBS. */
 export async function decodeIntoPipe(
   media: MediaProcess,
-  { plan, piece, manifest, size, tailFrames }: ModelPassage,
+  { plan, piece, manifest, size, tailFrames, leadFrames = 0 }: ModelPassage,
   signal: AbortSignal,
 ): Promise<MediaRun> {
   const { filters, format } = readFrames(plan, size, manifest);
-  const own = [...ownPictureFilters(plan, piece, tailFrames), ...filters].join(',');
+  const own = [...ownPictureFilters(plan, piece, tailFrames, leadFrames), ...filters].join(',');
   const graph =
     `${pieceStream(plan)}${own},split[film][copy];` +
-    `[film]${format}[frames];[copy]${THUMB_FILTER}[thumbs]`;
+    `[film]${format}[frames];[copy]trim=start_frame=${leadFrames},${THUMB_FILTER}[thumbs]`;
   const raw = ['-fps_mode', 'passthrough', '-f', 'rawvideo'];
-  const wanted = piece.frames + tailFrames;
+  const wanted = leadFrames + piece.frames + tailFrames;
   let found = 0;
   const run = await media.ffmpeg(
     [pieceInput(plan, piece)],

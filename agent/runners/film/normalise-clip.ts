@@ -14,7 +14,7 @@ import type { FilmPlan, PlanPiece } from './film-plan.ts';
 import { filmRunner, type FilmAttempt } from './film-runner.ts';
 import { takeLines } from './list-file.ts';
 import { bookedThreads } from './media-process.ts';
-import { HDR_TO_SDR, shownPicture, type ShownPicture } from './shown-picture.ts';
+import { HDR_TONES, shownPicture, type ShownPicture } from './shown-picture.ts';
 import { probeSource, streamsOf } from './source-facts.ts';
 import { formatUs } from './timeline.ts';
 
@@ -40,7 +40,7 @@ async function normaliseClip(attempt: ClipAttempt): Promise<void> {
     const sound = form.channels === 0 ? [] : [soundOutput(piece, clip, form, audio?.index)];
     await makeChunk(attempt, plan, piece, {
       settings: settingsFor(attempt, plan),
-      before: pictureFilters(shown, form),
+      before: pictureFilters(shown, form, plan.source.pixelFormat),
       source: {
         stream: String(shown.stream.index),
         // ffmpeg turns it upright itself: it would write the turn into the chunk besides.
@@ -86,14 +86,18 @@ function rateFilters({ frames }: PlanPiece, form: FilmForm): readonly string[] {
   ];
 }
 
-/** Upright, in the film's size with bars where the shapes differ, in the film's colours. */
-function pictureFilters(shown: ShownPicture, form: FilmForm): readonly string[] {
+/** Upright, in the film's size with bars where the shapes differ, in the film's colours and as deep as it is. */
+function pictureFilters(
+  shown: ShownPicture,
+  form: FilmForm,
+  pixelFormat: string,
+): readonly string[] {
   const { width, height, left, top } = letterbox(shown, form);
   return [
     ...shown.colours,
-    ...(shown.isHdr ? HDR_TO_SDR : []),
+    ...(shown.isHdr ? HDR_TONES : []),
     `scale=${width}:${height}:flags=bicubic+accurate_rnd+full_chroma_int:out_color_matrix=bt709:out_range=tv`,
-    'format=yuv420p',
+    `format=${pixelFormat}`,
     `pad=${form.width}:${form.height}:${left}:${top}:black`,
     'setsar=1',
   ];

@@ -35,6 +35,8 @@ export interface ShownFrames {
   readonly from: readonly number[];
   /** For each, how far on the way to the next it lies; above 0 it is made of both. */
   readonly part: readonly number[];
+  /** For each, the one that it comes before; absent where that is always the next. */
+  readonly to?: readonly number[];
 }
 
 /** Some consecutive frames of a film. */
@@ -70,12 +72,13 @@ export function compareThumbs(
     const like = shown?.from[i] ?? i;
     const to = (other: number): number =>
       difference(source, other - sourceStartsAt, encoded, i - startsAt);
-    const between = (shown?.part[i] ?? 0) > 0 && like + 1 < end;
+    const after = shown?.to?.[i] ?? like + 1;
+    const between = (shown?.part[i] ?? 0) > 0 && after < end;
     // What lies between two is no farther from the nearer one than that is from the other.
     const slack = between
-      ? difference(source, like - sourceStartsAt, source, like + 1 - sourceStartsAt)
+      ? difference(source, like - sourceStartsAt, source, after - sourceStartsAt)
       : 0;
-    const own = between ? Math.min(to(like), to(like + 1)) : to(like);
+    const own = between ? Math.min(to(like), to(after)) : to(like);
     sum += own;
     worst = Math.max(worst, own);
     fault ??= own > MAX_DIFFERENCE + slack ? `frame ${i} shows another picture` : undefined;

@@ -51,16 +51,22 @@ export function evenStep(plan: FilmPlan): number {
 
 /**
  * Exactly the piece's own pictures, the first at 0, in ticks of 1/den of the pictures' time base; and with
- * `tailFrames` so many of what follows, where its file holds them and its frames are no fields.
+ * `tailFrames` and `leadFrames` so many of what follows and of what is before, where its file holds them and its
+ * frames are no fields.
  */
-export function ownPictureFilters(plan: FilmPlan, piece: PlanPiece, tailFrames = 0): string[] {
+export function ownPictureFilters(
+  plan: FilmPlan,
+  piece: PlanPiece,
+  tailFrames = 0,
+  leadFrames = 0,
+): string[] {
   const times = unpackTimes(plan.times);
   const { firstFrame: first, frames } = piece;
   const inPiece = (frame: number): number =>
     rescale(times[frame]!, plan.timeBase, piece.timeBase) + piece.shiftTicks;
   // A frame's fields are weighed against its neighbours: these are decoded as well, and left out after.
   const isWoven = plan.deinterlace !== undefined && plan.mode === 'cut';
-  const lead = isWoven ? (piece.leadFrames ?? 0) : 0;
+  const lead = isWoven ? (piece.leadFrames ?? 0) : leadFrames;
   const tail = isWoven ? (piece.tailFrames ?? 0) : tailFrames;
   // Until just after the last frame: what follows in the file belongs to the next piece.
   const end = inPiece(first + frames - 1 + tail) + 1;
@@ -68,7 +74,7 @@ export function ownPictureFilters(plan: FilmPlan, piece: PlanPiece, tailFrames =
     plan.mode === 'cut' ? [`trim=start_pts=${inPiece(first - lead)}:end_pts=${end}`] : [];
   return [
     ...trim,
-    `setpts=PTS-(${inPiece(first)})`,
+    `setpts=PTS-(${inPiece(isWoven ? first : first - leadFrames)})`,
     ...fieldFilters(plan, lead * picturesEach(plan), frames * picturesEach(plan)),
     `settb=1/${pictureBase(plan).den}`,
   ];

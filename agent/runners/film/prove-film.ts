@@ -26,6 +26,7 @@ import { digestOrder, digestPackets, type PacketHash } from './packet-digest.ts'
 import { writeProof } from './proof-report.ts';
 import { soundLimitMs } from './media-limits.ts';
 import { timecodeCheck, wantedTimecode } from './timecode.ts';
+import { pictureChecks } from './picture-proof.ts';
 import { pictureStream, probeMedia, type MediaFacts, type MediaStream } from './source-facts.ts';
 import { formatClock, parseTimeBase, secondsOf, type TimeBase } from './timeline.ts';
 
@@ -55,6 +56,7 @@ async function proveFilm(attempt: ProofAttempt): Promise<void> {
     chunksInOrder(plan, seals, packets, picture),
     decoded,
     ...(await aimChecks(work.directory, plan, packets)),
+    ...(await pictureChecks(attempt.media, task.film, seals)),
   ];
   if (plan.source.audioTracks > 0) {
     const source = await sourceAudio(attempt, plan);

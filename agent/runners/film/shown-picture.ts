@@ -71,12 +71,14 @@ function colourTags({ range, space, transfer, primaries }: Colour, height: numbe
   return [`setparams=${words.filter((word) => word !== '').join(':')}`];
 }
 
-/** Filters from an HDR picture to one of BT.709; the rest of the colours are left to scaling. */
-export const HDR_TO_SDR: readonly string[] = [
+/** Filters from an HDR picture to one of BT.709, in floats; the rest of the colours are left to scaling. */
+export const HDR_TONES: readonly string[] = [
   'zscale=t=linear:npl=100',
   'format=gbrpf32le',
   'zscale=p=bt709',
   'tonemap=tonemap=hable:desat=0',
   'zscale=t=bt709:m=bt709:r=tv',
-  'format=yuv420p',
 ];
+
+/** The same, in eight bits. */
+export const HDR_TO_SDR: readonly string[] = [...HDR_TONES, 'format=yuv420p'];

@@ -13,6 +13,7 @@ import { writePlan, type FilmPlan } from './film-plan.ts';
 import { filmRunner, type FilmAttempt } from './film-runner.ts';
 import { MAX_FRAMES, MAX_SIDE_PIXELS } from './media-limits.ts';
 import { describePicture } from './picture.ts';
+import { bitsOf, isDeep } from './pixel-depth.ts';
 import { shownPicture } from './shown-picture.ts';
 import { probeAndDecode, streamsOf } from './source-facts.ts';
 import { secondsOf } from './timeline.ts';
@@ -31,6 +32,8 @@ interface SeenClip {
   readonly delayUs: number;
   readonly sound: { readonly sampleRate: number; readonly channels: number } | undefined;
   readonly isHdr: boolean;
+  /** More than eight bits a value. */
+  readonly isDeep: boolean;
 }
 
 export const surveyClipsRunner = filmRunner('surveyClips', surveyClips);
@@ -50,6 +53,8 @@ async function surveyClips(attempt: SurveyAttempt): Promise<void> {
     const message = `the clips are ${frames} frames together, at most ${MAX_FRAMES} are taken: join fewer`;
     throw new FilmFault('invalid-input', message);
   }
+  // As deep as the deepest: the others lose nothing by it.
+  const pixelFormat = seen.some((clip) => clip.isDeep) ? 'yuv420p10le' : 'yuv420p';
   await writeClips(work.directory, {
     version: 1,
     form,
@@ -60,7 +65,7 @@ async function surveyClips(attempt: SurveyAttempt): Promise<void> {
       samples: places[i]!.samples,
     })),
   });
-  await writePlan(work.directory, planOf(form, places));
+  await writePlan(work.directory, planOf(form, places, pixelFormat));
   for (const [i, clip] of task.clips.entries()) {
     const from = join(work.directory, clip.source);
     const to = join(work.directory, pieceName(i));
@@ -69,7 +74,7 @@ async function surveyClips(attempt: SurveyAttempt): Promise<void> {
   const { width, height, rateNum, rateDen, sampleRate, channels } = form;
   const sound = channels === 0 ? 'no sound' : `${sampleRate} Hz, ${channels} channels`;
   context.log(
-    `${seen.length} clips, ${frames} frames of ${width}x${height} at ${rateNum}/${rateDen}, ${sound}`,
+    `${seen.length} clips, ${frames} frames of ${width}x${height} at ${rateNum}/${rateDen} in ${bitsOf(pixelFormat)} bits, ${sound}`,
   );
   for (const { name, isHdr } of seen) {
     if (isHdr) context.log(`${name} is HDR: its brightness becomes that of the other clips`);
@@ -104,6 +109,7 @@ async function lookAt(
   }
   const facts = await probeAndDecode(media, source);
   const shown = shownPicture(source, facts);
+  const picture = describePicture(shown.stream);
   const { times, timeBase, lastFrameTicks, ownClock } = await readTimes(
     attempt,
     source,
@@ -117,13 +123,14 @@ async function lookAt(
     name,
     width: shown.width,
     height: shown.height,
-    frameRate: describePicture(shown.stream).frameRate,
+    frameRate: picture.frameRate,
     sourceFrames: times.length,
     durationSeconds: secondsOf(times.at(-1)! - times[0]! + lastFrameTicks, timeBase),
     delayUs: Math.round((secondsOf(times[0]!, timeBase) - origin) * 1e6),
     sound:
       audio === undefined ? undefined : { sampleRate: Number(sample_rate) || 48_000, channels },
     isHdr: shown.isHdr,
+    isDeep: isDeep(picture.pixelFormat),
   };
 }
 
@@ -154,7 +161,7 @@ function rateOf(frameRate: string): readonly [number, number] | undefined {
 }
 
 /** The film as if it were a source: one frame after the other, each clip a piece. */
-function planOf(form: FilmForm, places: readonly ClipPlace[]): FilmPlan {
+function planOf(form: FilmForm, places: readonly ClipPlace[], pixelFormat: string): FilmPlan {
   const { den, step } = frameTicks(form);
   const frames = places.reduce((sum, place) => sum + place.frames, 0);
   const hasSound = form.channels > 0;
@@ -165,7 +172,7 @@ function planOf(form: FilmForm, places: readonly ClipPlace[]): FilmPlan {
       codec: 'several',
       width: form.width,
       height: form.height,
-      pixelFormat: 'yuv420p',
+      pixelFormat,
       stream: 0,
       frameRate: `${form.rateNum}/${form.rateDen}`,
       orientation: [1, 0, 0, 1],

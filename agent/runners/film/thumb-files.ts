@@ -48,10 +48,15 @@ async function compareAll(
     const first = shown?.from[from] ?? from;
     const until = stretchEnd(from, first, { frames, sourceFrames, shown }, stretchFrames);
     const last = shown?.from[until - 1] ?? until - 1;
+    const after = shown?.to?.[until - 1] ?? last + 1;
     // With the neighbours of what they show.
     const sourceStartsAt = Math.max(0, first - 1);
     const likeness = compareThumbs(
-      await readThumbs(source, sourceStartsAt, Math.min(sourceFrames, last + 2)),
+      await readThumbs(
+        source,
+        sourceStartsAt,
+        Math.min(sourceFrames, Math.max(last + 2, after + 1)),
+      ),
       await readThumbs(encoded, from, until),
       { startsAt: from, sourceStartsAt, from, until, shown },
     );

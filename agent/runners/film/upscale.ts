@@ -15,13 +15,14 @@ import { FilmFault } from './film-fault.ts';
 import { filmRunner, type FilmAttempt } from './film-runner.ts';
 import { chunkFrames } from './film-frames.ts';
 import { chunkName, type FilmPlan, type PlanPiece } from './film-plan.ts';
-import { refuseHdr, uprightSize } from './model-frames.ts';
+import { refuseCinema, uprightSize } from './model-frames.ts';
 import {
   decodeIntoPipe,
   encodeFromPipe,
   FFMPEG_BYTES,
   type ModelPassage,
   passageEncoding,
+  passageWords,
 } from './model-passage.ts';
 import { packTimes } from './timeline.ts';
 
@@ -29,7 +30,7 @@ type UpscaleAttempt = FilmAttempt<UpscaleTask>;
 
 export const upscaleRunner = filmRunner('upscale', upscale, { usesModel: true });
 
-/** What encoders hold for each pixel of a frame: frames to look ahead, and those that others refer to. */
+/** What encoders hold for each pixel of a frame of eight bits: frames to look ahead, and those that others refer to. */
 const ENCODER_BYTES_A_PIXEL = { libx264: 110, libx265: 160, libsvtav1: 220, 'libvpx-vp9': 110 };
 
 async function upscale(attempt: UpscaleAttempt): Promise<void> {
@@ -39,8 +40,9 @@ async function upscale(attempt: UpscaleAttempt): Promise<void> {
   if (plan.film !== undefined) {
     throw new FilmFault('invalid-input', 'the plan wants other frames than those of the source');
   }
-  refuseHdr(plan);
+  refuseCinema(plan);
   const passage = passageOf(attempt, plan, piece, manifest);
+  for (const line of passageWords(passage, passage.encoder)) attempt.context.log(line);
   const complaints = await sendThrough(attempt, passage);
   const checked = await checkChunk(attempt, plan, piece, { complaints });
   const { header } = checked;
@@ -49,7 +51,9 @@ async function upscale(attempt: UpscaleAttempt): Promise<void> {
     const found = `${header.width}x${header.height}`;
     throw new FilmFault('bad-output', `${chunkName(piece)} is ${found}, not ${width}x${height}`);
   }
-  await sealChunk(work.directory, piece, checked, passage.settings.pixelFormat);
+  await sealChunk(work.directory, piece, checked, passage.settings.pixelFormat, {
+    said: passage.said,
+  });
 }
 
 interface Passage extends ModelPassage {
@@ -63,7 +67,7 @@ function passageOf(
   piece: PlanPiece,
   manifest: ModelManifest,
 ): Passage {
-  const { encoder, settings } = passageEncoding(plan, task.video, work);
+  const encoding = passageEncoding(plan, task.video, work);
   const size = uprightSize(plan);
   const { scale } = manifest;
   const large = { width: size.width * scale, height: size.height * scale };
@@ -71,23 +75,24 @@ function passageOf(
     const what = `${plan.source.name} would become ${large.width}x${large.height}`;
     throw new FilmFault('invalid-input', `${what}, beyond 8K: choose a model of a smaller scale`);
   }
-  return { plan, piece, manifest, size, tailFrames: 0, large, encoder, settings };
+  return { ...encoding, plan, piece, manifest, size, tailFrames: 0, large };
 }
 
 /** Answers what the decoder complained of. */
 async function sendThrough(attempt: UpscaleAttempt, passage: Passage): Promise<readonly string[]> {
   const { context, task, media } = attempt;
-  const { size, large, encoder, piece } = passage;
+  const { size, large, encoder, piece, bits } = passage;
   const model = task.use!.model!;
   const pixels = large.width * large.height;
+  const valueBytes = bits / 8;
   let complaints: readonly string[] = [];
   await throughModel(context, {
     request: {
       model,
       provider: task.use!.provider,
-      reservedBytes: FFMPEG_BYTES + pixels * ENCODER_BYTES_A_PIXEL[encoder],
+      reservedBytes: FFMPEG_BYTES + pixels * ENCODER_BYTES_A_PIXEL[encoder] * valueBytes,
     },
-    otherBytes: (size.width * size.height + pixels) * 3,
+    otherBytes: (size.width * size.height + pixels) * 3 * valueBytes,
     workOf: (roomPixels) => workOf(passage, roomPixels),
     feed: async (signal) => {
       ({ complaints } = await decodeIntoPipe(media, passage, signal));
@@ -103,10 +108,10 @@ async function sendThrough(attempt: UpscaleAttempt, passage: Passage): Promise<r
   return complaints;
 }
 
-function workOf({ plan, piece, size }: Passage, roomPixels: number): ModelWork {
+function workOf({ plan, piece, size, bits }: Passage, roomPixels: number): ModelWork {
   const { timeBase, times: ticks } = chunkFrames(plan, piece);
   const times = { timeBase, ...packTimes(ticks) };
-  return { kind: 'upscale', ...size, frames: piece.frames, times, roomPixels };
+  return { kind: 'upscale', ...size, frames: piece.frames, bits, times, roomPixels };
 }
 
 /** As `encoder-settings.ts` cuts what 4:2:0 does not take. */

@@ -2,7 +2,7 @@ import type { File } from '../../../proto/gen/furrow/v1/step.ts';
 import { defineCommand } from '../../command.ts';
 import { FILM_ENDINGS, outputName } from '../../film-name.ts';
 import { checkSource } from '../../local-files.ts';
-import { bitsPerSecond, integerIn, numberIn } from '../../options.ts';
+import { bitsPerSecond, integerIn, numberIn, oneOf } from '../../options.ts';
 import { checkOutputOption, SUBMIT_OPTIONS, type SubmitOptions } from '../../submit-options.ts';
 
 interface InterpolateOptions extends SubmitOptions {
@@ -18,6 +18,7 @@ interface InterpolateOptions extends SubmitOptions {
   readonly pieceSeconds?: number;
   readonly film?: string;
   readonly mixedEncoders?: boolean;
+  readonly duplicates?: 'hold' | 'smooth';
 }
 
 export const interpolate = defineCommand<InterpolateOptions>({
@@ -61,6 +62,11 @@ export const interpolate = defineCommand<InterpolateOptions>({
     },
     { flags: '--film <name>', help: 'name of the film; its ending chooses the container' },
     {
+      flags: '--duplicates <what>',
+      help: 'of a picture that the source shows up to six times in a row, as animation does: hold it, or smooth the motion across it (default: hold)',
+      parse: oneOf('hold', 'smooth'),
+    },
+    {
       flags: '--mixed-encoders',
       help: 'let different versions of ffmpeg encode pieces (default: one for the film)',
     },
@@ -69,6 +75,10 @@ export const interpolate = defineCommand<InterpolateOptions>({
   examples: [
     ['furrow submit interpolate clip.mp4 --model rife -o smooth.mp4', 'twice the frames'],
     ['furrow submit interpolate clip.mp4 --model rife --fps 60', 'exactly 60 a second'],
+    [
+      'furrow submit interpolate anime.mkv --model rife --duplicates smooth',
+      'drawings on twos move',
+    ],
   ],
   async run([path = ''], options, context) {
     const named = { name: options.film, output: options.output };
@@ -92,6 +102,7 @@ export const interpolate = defineCommand<InterpolateOptions>({
       film,
       pieceMs: Math.round((options.pieceSeconds ?? 0) * 1000),
       mixedEncoders: options.mixedEncoders,
+      smoothDuplicates: options.duplicates === 'smooth' ? true : undefined,
     };
     const workOf = ([source]: readonly File[]) =>
       ({ $case: 'interpolate', value: { source, ...wanted } }) as const;

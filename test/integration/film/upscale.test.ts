@@ -1,8 +1,5 @@
 /** Films of awkward kinds through a model: the source's frames, at its times, in its colours, larger. */
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type ClipKind, Clips, probeLines } from '../../support/clips.ts';
@@ -51,29 +48,6 @@ test.skipIf(!hasSharedModels)(
     expect(await likeness(clip, made.film, '960,540')).toBeGreaterThan(26);
   },
 );
-
-test('HDR is refused, for models know eight bits', async () => {
-  const folder = await mkdtemp(join(tmpdir(), 'furrow-hdr-'));
-  const clip = join(folder, 'hdr.mkv');
-  const source = ['-v', 'error', '-f', 'lavfi', '-i', 'testsrc2=size=64x48:rate=5'];
-  const coding = ['-frames:v', '2', '-pix_fmt', 'yuv420p10le', '-c:v', 'libx265'];
-  const colour = [
-    '-color_trc',
-    'smpte2084',
-    '-color_primaries',
-    'bt2020',
-    '-colorspace',
-    'bt2020nc',
-  ];
-  await run('ffmpeg', [source, coding, '-x265-params', 'log-level=none', colour, clip].flat());
-  const file = nearestModel(2);
-  const made = await chain.transcode(clip, { upscale: { model: upscaler(file), file } });
-  await rm(folder, { recursive: true });
-  expect(made.outcome).toMatchObject({ kind: 'invalid-input' });
-  expect(made.outcome).toMatchObject({
-    message: expect.stringMatching(/HDR \(smpte2084\).*SDR film/) as string,
-  });
-});
 
 /** PSNR of the film against its source scaled to the same size, over all frames and colours; decibels. */
 async function likeness(source: string, film: string, size: string): Promise<number> {

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { throughModel } from '../../../agent/models/through-model.ts';
+import type { FrameBits } from '../../../agent/models/model-work.ts';
 import type { UnitModel } from '../../../proto/gen/furrow/v1/model.ts';
 import { unitWork } from '../../support/film-chain.ts';
 import {
@@ -40,6 +41,7 @@ interface Passage {
   readonly roomPixels?: number;
   readonly ramBytes?: number;
   readonly frames?: number;
+  readonly bits?: FrameBits;
 }
 
 interface Made {
@@ -50,10 +52,11 @@ interface Made {
 }
 
 async function made(passage: Passage, on = tree): Promise<Made> {
-  const { file, model, width, height, roomPixels, ramBytes = 0, frames = 1 } = passage;
+  const { file, model, width, height, roomPixels, ramBytes = 0, frames = 1, bits = 8 } = passage;
+  const frameBytes = (width * height * 3 * bits) / 8;
   const directory = await mkdtemp(join(root, 'attempt-'));
   await writeFile(join(directory, 'model.onnx'), file);
-  await writeFile(join(directory, 'in.raw'), picturesOf(width * height * 3 * frames));
+  await writeFile(join(directory, 'in.raw'), picturesOf(frameBytes * frames));
   const unit = unitWork(directory, { $case: 'noop', value: {} });
   const work = { ...unit, demand: { ...unit.demand, ramBytes } };
   const context = on.context(work);
@@ -67,6 +70,7 @@ async function made(passage: Passage, on = tree): Promise<Made> {
       width,
       height,
       frames,
+      bits,
       times: { timeBase: { num: 1, den: 25 }, first: 0, runs: [[1, frames - 1]] },
       roomPixels: roomPixels ?? room,
     }),
@@ -77,7 +81,7 @@ async function made(passage: Passage, on = tree): Promise<Made> {
   const nut = await readFile(join(directory, 'out.nut'));
   await rm(directory, { recursive: true });
   const scale = model.manifest?.scale ?? 1;
-  const size = width * height * scale ** 2 * 3;
+  const size = frameBytes * scale ** 2;
   const whole = framesIn(nut, size, frames);
   const hashes = whole.map((frame) => createHash('sha256').update(frame).digest('hex'));
   return { hashes, frames: whole, context };
@@ -187,6 +191,32 @@ describe('tiles', () => {
       await taught.close();
       await untaught.close();
     }
+  });
+
+  test('values of sixteen bits: tiles are the whole, and halved when memory runs out', async () => {
+    const size = { width: 150, height: 90, bits: 16 } as const;
+    const whole = await made({ file: blur, model: blurred, ...size });
+    const tiled = await made({ file: blur, model: blurred, ...size, roomPixels: 4_000 });
+    expect(tiled.hashes).toEqual(whole.hashes);
+    // What a model leaves alone comes back, to the last bit.
+    const twice = nearestModel(2);
+    const [frame] = (await made({ file: twice, model: upscaler(twice), ...size })).frames;
+    const given = picturesOf(150 * 90 * 3 * 2);
+    for (const [x, y] of [
+      [0, 0],
+      [77, 41],
+      [149, 89],
+    ] as const) {
+      const [from, to] = [(y * 150 + x) * 6, (2 * y * 300 + 2 * x) * 6];
+      expect([...frame!.subarray(to, to + 6)]).toEqual([...given.subarray(from, from + 6)]);
+    }
+    const file = hungryModel(2, 1_500);
+    const model = upscaler(file);
+    const large = { file, model, width: 400, height: 300, bits: 16 } as const;
+    const plenty = await made({ ...large, roomPixels: 10_000 });
+    const tight = await made({ ...large, ramBytes: 500 * MIB, roomPixels: 120_000 });
+    expect(tight.hashes).toEqual(plenty.hashes);
+    expect(tight.context.lines.join('\n')).toMatch(/memory ran out|again with/);
   });
 
   test('one process serves one unit after another', async () => {
