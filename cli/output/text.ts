@@ -162,10 +162,12 @@ function jobDetails(job: Job, style: Style, nowMs: number): string[] {
     ['state', `${state}${because}${job.archived ? ' (archived)' : ''}`],
     ['time', `${since}, ${took} ${jobTime(job, nowMs)}`],
     ...foldedSteps(job).map((step): [string, string] => [`step ${step.name}`, stepWords(step)]),
-    ...job.outputs.slice(0, MOST_FILES).map((file): [string, string] => [
-      'file',
-      `${printable(file.name)}  ${formatBytes(file.sizeBytes)}${filesLeft(job, nowMs)}`,
-    ]),
+    ...job.outputs
+      .slice(0, MOST_FILES)
+      .map((file): [string, string] => [
+        'file',
+        `${printable(file.name)}  ${formatBytes(file.sizeBytes)}${filesLeft(job, nowMs)}`,
+      ]),
     ...otherFiles(job),
   ];
   const width = Math.max(...rows.map(([title]) => title.length));

@@ -31,18 +31,22 @@ interface Alike {
 }
 
 export function explainFolder(look: Look, job: Job): Explanation[] {
-  const groups = new Map<string, Alike>();
+  // In the order in which a film goes through them.
+  const kinds = new Map<string, Map<RoughState, Alike>>();
   for (const step of job.steps) {
     const name = plainStepName(job.recipe, step.spec.name);
+    const groups = kinds.get(name) ?? new Map<RoughState, Alike>();
+    kinds.set(name, groups);
     for (const [state, units] of roughStates(job, step)) {
-      const key = `${name} ${state}`;
-      const alike = groups.get(key) ?? { name, state, steps: [], units: 0 };
+      const alike = groups.get(state) ?? { name, state, steps: [], units: 0 };
       alike.steps.push(step);
       alike.units += units;
-      groups.set(key, alike);
+      groups.set(state, alike);
     }
   }
-  return [...groups.values()].flatMap((alike) => explanationsOf(look, job, alike));
+  return [...kinds.values()].flatMap((groups) =>
+    [...groups.values()].flatMap((alike) => explanationsOf(look, job, alike)),
+  );
 }
 
 function roughStates(job: Job, step: StepRun): [RoughState, number][] {

@@ -218,7 +218,9 @@ export function newStepRuns(
       classKey,
       pin: undefined,
       kind,
-      dependencies: isOneOfMany ? (dependencies[index] ?? []) : parts.numbers(dependencies[index] ?? []),
+      dependencies: isOneOfMany
+        ? (dependencies[index] ?? [])
+        : parts.numbers(dependencies[index] ?? []),
       dependents: isOneOfMany ? (dependents[index] ?? []) : parts.numbers(dependents[index] ?? []),
       units: undefined,
       items: NO_ITEMS,

@@ -72,10 +72,12 @@ function planOfFolder(
     kinds.set(name, { largest: isLarger ? step : kind.largest, count: kind.count + 1 });
   }
   const plans = [...kinds].map(([name, { largest, count }]) => {
-    const { unitsFrom, waitsFor, ...plan } = planOf(largest, count);
+    const { unitsFrom, waitsFor, time, ...plan } = planOf(largest, count);
+    const { name: own } = largest.spec;
     return {
       ...plan,
       name,
+      time: time.state === 'known' ? time : { ...time, reason: time.reason.replace(own, name) },
       unitsFrom: plainNameOf(unitsFrom),
       waitsFor: [...new Set(waitsFor.map(plainNameOf))],
     };

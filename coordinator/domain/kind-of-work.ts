@@ -16,7 +16,9 @@ export function plainStepName(recipe: string, name: string): string {
 
 /** Such as `transcode/encode libx264 medium 1280x720`, or `steps/render blender`. */
 export function kindOfWork(recipe: string, { name, task }: StepSpec): string {
-  const words = [`${recipe || 'steps'}/${plainStepName(recipe, name)}`, ...wordsOf(task)].filter((word) => word !== '');
+  const words = [`${recipe || 'steps'}/${plainStepName(recipe, name)}`, ...wordsOf(task)].filter(
+    (word) => word !== '',
+  );
   return words.join(' ').slice(0, LONGEST);
 }
 

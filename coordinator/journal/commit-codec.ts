@@ -92,7 +92,11 @@ export function decodeCommit(bytes: Uint8Array, sequence: number): StoredCommit 
   };
 }
 
-function factFrom(fact: Commit['facts'][number], { epoch, writerId }: Commit, sequence: number): Fact {
+function factFrom(
+  fact: Commit['facts'][number],
+  { epoch, writerId }: Commit,
+  sequence: number,
+): Fact {
   try {
     return fromWire(fact, { epoch, writerId, sequence });
   } catch (error) {

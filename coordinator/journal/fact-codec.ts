@@ -218,9 +218,7 @@ export function roleFromWire(text: string): Role {
   return role;
 }
 
-function stepsToWire(
-  steps: readonly StepSpec[],
-): Pick<wire.JobSubmitted, 'steps' | 'packedSteps'> {
+function stepsToWire(steps: readonly StepSpec[]): Pick<wire.JobSubmitted, 'steps' | 'packedSteps'> {
   return steps.length < MANY_STEPS
     ? { steps, packedSteps: undefined }
     : { steps: [], packedSteps: packSteps(steps) };

@@ -424,7 +424,9 @@ describe('refused over gRPC', () => {
       steps({
         name: 'a',
         task,
-        parameters: { kind: { $case: 'values', value: { values: [randomBytes(2 ** 19).toString('hex')] } } },
+        parameters: {
+          kind: { $case: 'values', value: { values: [randomBytes(2 ** 19).toString('hex')] } },
+        },
       }),
       {
         code: status.INVALID_ARGUMENT,

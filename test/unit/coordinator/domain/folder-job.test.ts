@@ -52,7 +52,14 @@ test('is the same farm once it was stored, by fact or by snapshot', () => {
     return farm;
   };
   const farm = farmOf();
-  const tail = { farmId: 'f', epoch: 1, reignId: '', number: 1, sequence: 1, hash: 'ab'.repeat(32) };
+  const tail = {
+    farmId: 'f',
+    epoch: 1,
+    reignId: '',
+    number: 1,
+    sequence: 1,
+    hash: 'ab'.repeat(32),
+  };
   const snapshot = encodeSnapshot({ farm: captureFarm(farm), tail });
   expect(farmImage(restoreFarm(decodeSnapshot(snapshot).farm))).toBe(farmImage(farmOf()));
 });
@@ -83,7 +90,9 @@ test('is explained and planned by the kind of step, not film by film', () => {
     ['results', 1, ['proof']],
   ]);
   const scratch = steps.map(({ demand }) => demand?.scratchBytes ?? 0);
-  expect(Math.max(...plan.steps.map(({ demand }) => demand.scratchBytes))).toBe(Math.max(...scratch));
+  expect(Math.max(...plan.steps.map(({ demand }) => demand.scratchBytes))).toBe(
+    Math.max(...scratch),
+  );
 });
 
 test('says of each kind who runs it, what waits for what, and one film alone where it is asked of', () => {
@@ -96,7 +105,9 @@ test('says of each kind who runs it, what waits for what, and one film alone whe
   driver.report([split], succeededWith('plan.json', 'piece-0', 'piece-1'));
   const told = explainJob(seenBy(driver), driver.job(1));
   const held = told.filter(({ standing }) => standing.state === 'held');
-  expect(held.map(({ units }) => units).reduce((a, b) => a + b)).toBe(driver.leasesOf('den').length);
+  expect(held.map(({ units }) => units).reduce((a, b) => a + b)).toBe(
+    driver.leasesOf('den').length,
+  );
   const concat = told.find(({ subject }) => subject === 'j1/concat');
   expect(concat).toMatchObject({ units: 6, standing: { state: 'blocked' } });
   const by = concat?.standing.state === 'blocked' ? concat.standing.by : [];

@@ -92,7 +92,8 @@ describe('a job of a folder', () => {
 
 const plainWire = (fact: DomainFact): JobSubmitted => {
   if (fact.type !== 'JobSubmitted') throw new Error(fact.type);
-  return JobSubmitted.fromPartial(fact);
+  const { type: _type, ...fields } = fact;
+  return JobSubmitted.fromPartial(fields);
 };
 const withoutPacked = ({ packedSteps: _none, ...rest }: JobSubmitted): object => rest;
 

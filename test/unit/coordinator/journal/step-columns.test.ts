@@ -27,7 +27,9 @@ describe('steps in columns', () => {
   test('come back as those do that are stored one by one', () => {
     fc.assert(
       fc.property(stepLists, fc.nat({ max: 8 }), (steps, copies) => {
-        const many = Array.from({ length: copies }, (_, i) => steps.map((step) => altered(step, i)));
+        const many = Array.from({ length: copies }, (_, i) =>
+          steps.map((step) => altered(step, i)),
+        );
         const all = [...steps, ...many.flat()];
         expect(unpackSteps(asStored(all))).toEqual(plainly(all));
       }),
@@ -39,21 +41,43 @@ describe('steps in columns', () => {
     ['an empty text and a zero come first', ['', 'b'], [0, 3]],
     ['a negative zero and halves', ['a', 'a'], [-0, 0.5]],
     ['numbers below zero', ['a', 'b'], [-2, 2 ** 53]],
-  ])('of values at their edges come back: %s', (_what, [one = '', two = ''], [first = 0, second = 0]) => {
-    const step = (name: string, text: string, number: number): StepSpec => ({
-      ...plainly([{ name, dependsOn: [], parameters: undefined, task: undefined, inputs: [], outputs: [], demand: undefined, limits: undefined }])[0]!,
-      task: {
-        kind: {
-          $case: 'encode',
-          value: {
-            video: { encoder: text, crf: 1, preset: '', width: 0, height: 0, threads: 1, targetSsim: number },
+  ])(
+    'of values at their edges come back: %s',
+    (_what, [one = '', two = ''], [first = 0, second = 0]) => {
+      const step = (name: string, text: string, number: number): StepSpec => ({
+        ...plainly([
+          {
+            name,
+            dependsOn: [],
+            parameters: undefined,
+            task: undefined,
+            inputs: [],
+            outputs: [],
+            demand: undefined,
+            limits: undefined,
+          },
+        ])[0]!,
+        task: {
+          kind: {
+            $case: 'encode',
+            value: {
+              video: {
+                encoder: text,
+                crf: 1,
+                preset: '',
+                width: 0,
+                height: 0,
+                threads: 1,
+                targetSsim: number,
+              },
+            },
           },
         },
-      },
-    });
-    const steps = [step('a', one, first), step('b', two, second), step('c', one, second)];
-    expect(unpackSteps(asStored(steps))).toEqual(plainly(steps));
-  });
+      });
+      const steps = [step('a', one, first), step('b', two, second), step('c', one, second)];
+      expect(unpackSteps(asStored(steps))).toEqual(plainly(steps));
+    },
+  );
 
   test('a folder of films has a group for each kind, and each text once', () => {
     const steps = stepsOfFolder(folderFilms(300));
@@ -93,9 +117,17 @@ describe('steps in columns', () => {
     ['a place that is not there', withColumn({ places: [{ keys: ['nam'] }] }), /no place/],
     ['a place of another kind', withColumn({ places: [{ keys: ['demand'] }] }), /no place/],
     ['no place at all', withColumn({ places: [{ keys: [] }] }), /no place/],
-    ['a place in what objects inherit', withColumn({ places: [{ keys: ['__proto__', 'name'] }] }), /no place/],
+    [
+      'a place in what objects inherit',
+      withColumn({ places: [{ keys: ['__proto__', 'name'] }] }),
+      /no place/,
+    ],
     ['a step of no group', { groups: [], order: [0] }, /no group/],
-    ['more steps than a job may have', { ...withColumn({}), order: Array<number>(100_001).fill(0) }, /100001 steps/],
+    [
+      'more steps than a job may have',
+      { ...withColumn({}), order: Array<number>(100_001).fill(0) },
+      /100001 steps/,
+    ],
   ])('%s is damage', (_what, steps, message) => {
     expect(() => unpackSteps(steps)).toThrow(message);
   });
