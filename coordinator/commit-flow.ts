@@ -11,6 +11,7 @@ import { commitToAwait } from './domain/barrier.ts';
 import type { Barrier } from './domain/commands.ts';
 import type { Fact } from './domain/facts.ts';
 import type { Farm } from './domain/farm.ts';
+import { StepViews } from './domain/step-views.ts';
 import { Touched } from './domain/touched.ts';
 import type { JournalStanding } from './journal-standing.ts';
 import type { AppendOutcome, Effects, Journal } from './ports.ts';
@@ -42,6 +43,7 @@ const RETRY_REFUSED_MS = 2_000;
 
 export class CommitFlow {
   readonly #options: CommitFlowOptions;
+  readonly #stepViews = new StepViews();
   #open = newBatch();
   #inFlight: Batch | undefined;
   #standing: JournalStanding = { state: 'ok' };
@@ -125,7 +127,7 @@ export class CommitFlow {
 
   async #append(batch: Batch): Promise<void> {
     const { farm, clock, effects, stored, superseded } = this.#options;
-    const seen = batch.touched.views(farm);
+    const seen = batch.touched.views(farm, this.#stepViews);
     const atMs = clock.wallMs();
     let outcome: AppendOutcome;
     try {

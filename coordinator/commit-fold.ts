@@ -2,12 +2,14 @@
 import { FurrowError, messageOf } from '../kit/furrow-error.ts';
 import { apply } from './domain/apply.ts';
 import type { Farm } from './domain/farm.ts';
+import { StepViews } from './domain/step-views.ts';
 import { Touched } from './domain/touched.ts';
 import type { Committed, CommitRecord } from './ports.ts';
 
 export class CommitFold {
   readonly farm: Farm;
   readonly #publish: (commit: Committed) => void;
+  readonly #stepViews = new StepViews();
   #commitsSince: number;
 
   /** `commitsSince`: those behind the newest snapshot that the farm was loaded with. */
@@ -39,6 +41,6 @@ export class CommitFold {
     }
     this.#commitsSince += 1;
     const { number, sequence, atMs, facts } = commit;
-    this.#publish({ number, sequence, atMs, facts, ...touched.views(farm) });
+    this.#publish({ number, sequence, atMs, facts, ...touched.views(farm, this.#stepViews) });
   }
 }

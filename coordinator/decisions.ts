@@ -18,10 +18,12 @@ import {
   observeGrantAnswer,
   observeResults,
 } from './domain/liveness.ts';
+import { submittedFact } from './domain/decide-job.ts';
 import { place } from './domain/placement.ts';
 import type { PlacementScope } from './domain/placement-scope.ts';
 import { placeCopies } from './domain/second-copies.ts';
 import { type Stall, StallWatch } from './domain/stall-watch.ts';
+import type { StepSpec } from './domain/task.ts';
 import { track } from './domain/track.ts';
 import type { Effects, Journal } from './ports.ts';
 
@@ -59,14 +61,24 @@ export class Decisions {
     if (command.type === 'Tick') this.#options.scope.markTick(liveness, now.monotonicMs);
     if (command.type === 'ReportResults') observeResults(liveness, farm, command);
     const decision = decide(farm, liveness, command, now);
-    const bytes = decision.facts.reduce((sum, fact) => sum + journal.measure(fact), 0);
-    if (bytes > journal.maxCommitBytes / 2) {
-      settle(tooLarge(bytes, journal.maxCommitBytes / 2));
+    const most = journal.maxCommitBytes / 2;
+    const bytes = this.#factsOf(command, decision, now).reduce((sum, fact) => {
+      return sum + journal.measure(fact);
+    }, 0);
+    if (bytes > most) {
+      settle(tooLarge(command, bytes, most));
       return;
     }
     for (const fact of decision.facts) if (!isVoid(farm, fact)) this.#record(fact, now);
     if (command.type === 'Tick') this.#watchForStall(now);
     this.#release(decision, settle);
+  }
+
+  /** With those that a job would become that is only validated: files are uploaded after that. */
+  #factsOf(command: Command, decision: Decision, now: Now): readonly Fact[] {
+    const isValidated = command.type === 'SubmitJob' && command.validateOnly === true;
+    if (!isValidated || decision.answer.kind === 'refused') return decision.facts;
+    return [submittedFact(this.#options.farm, command, now)];
   }
 
   /** What is offered again is placed in the same turn. */
@@ -113,7 +125,7 @@ export class Decisions {
       this.#options.commits.add(next);
       apply(farm, next);
       if (!('job' in next)) return;
-      next = followUp(farm, next.job, now.wallMs);
+      next = followUp(farm, next.job, now.wallMs, next);
     }
   }
 
@@ -149,11 +161,22 @@ export class Decisions {
   }
 }
 
-function tooLarge(bytes: number, most: number): Answer {
+function tooLarge(command: Command, bytes: number, most: number): Answer {
+  const films = command.type === 'SubmitJob' ? filmsOf(command.steps) : 0;
+  // Films are not of one size in the journal, nor does all of it grow with them.
+  const fitting = Math.floor((films * most * 0.95) / bytes);
+  const remedy =
+    films === 0 ? 'split it' : `about ${fitting} of the ${films} films fit: submit several jobs`;
   return {
     kind: 'refused',
     code: 'invalid',
     reason: 'JOB_TOO_LARGE',
-    message: `the request takes ${bytes} bytes in the journal; the most is ${most}: split it`,
+    message: `the request takes ${bytes} bytes in the journal; the most is ${most}: ${remedy}`,
   };
+}
+
+/** In the table of a folder's job; 0 of any other. */
+function filmsOf(steps: readonly StepSpec[]): number {
+  const task = steps.at(-1)?.task?.kind;
+  return task?.$case === 'tabulate' ? task.value.films.length : 0;
 }

@@ -8,6 +8,9 @@ import type { JobView } from './domain/views.ts';
 import type { JobArchive } from './job-archive.ts';
 import type { ReadModel, Which } from './read-model.ts';
 
+/** A page of jobs has so many steps and outputs at most, and one job at least. */
+const MOST_PARTS = 50_000;
+
 export interface JobPage {
   readonly jobs: readonly JobView[];
   /** Ask below this number for more; undefined at the end. */
@@ -59,9 +62,10 @@ export class KnownJobs {
     const wanted = shown.filter((number) => !viewByNumber.has(number));
     const { views, warnings } = await this.#readArchived(archive, wanted);
     for (const view of views) viewByNumber.set(view.number, view);
+    const fitting = shown.slice(0, this.#countOnPage(shown, viewByNumber));
     return {
-      jobs: shown.flatMap((number) => viewByNumber.get(number) ?? []),
-      next: numbers.length > limit ? shown.at(-1) : undefined,
+      jobs: fitting.flatMap((number) => viewByNumber.get(number) ?? []),
+      next: numbers.length > fitting.length ? fitting.at(-1) : undefined,
       warnings,
     };
   }
@@ -74,6 +78,17 @@ export class KnownJobs {
   /** Whether an archived job has this client id. FurrowError: as `job`. */
   lookUpClientId(clientId: string): Promise<ArchiveLookup> {
     return this.#archive.lookUpClientId(this.#farm.archive, clientId);
+  }
+
+  /** A client takes so large a message only, and the coordinator writes it while all others wait. */
+  #countOnPage(numbers: readonly number[], viewByNumber: ReadonlyMap<number, JobView>): number {
+    let parts = 0;
+    const first = numbers.findIndex((number, index) => {
+      const view = viewByNumber.get(number);
+      parts += (view?.steps.length ?? 0) + (view?.outputs.length ?? 0);
+      return index > 0 && parts > MOST_PARTS;
+    });
+    return first < 0 ? numbers.length : first;
   }
 
   async #readArchived(

@@ -37,6 +37,8 @@ export type Which =
 
 /** Steps that look alike are held once, as long as no more than so many looks are known. */
 const MOST_LOOKS = 4_096;
+/** Of a job with more, hardly two looks are alike, and to compare them takes long. */
+const LONGEST_LOOK = 64;
 const NO_FILES: readonly File[] = [];
 
 export class ReadModel {
@@ -153,6 +155,7 @@ export class ReadModel {
   }
 
   #lookOf(steps: readonly StepView[]): readonly StepView[] {
+    if (steps.length > LONGEST_LOOK) return steps;
     const key = JSON.stringify(steps);
     const known = this.#looks.get(key);
     if (known !== undefined) return known;

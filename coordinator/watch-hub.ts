@@ -13,7 +13,8 @@ import type { Committed } from './ports.ts';
 /** What one commit did to one job. */
 export interface JobChange {
   readonly sequence: number;
-  readonly view: JobView;
+  /** The job after it; undefined where another change followed while nobody read: only the last is told. */
+  readonly view: JobView | undefined;
   readonly facts: readonly Fact[];
 }
 
@@ -99,6 +100,11 @@ export class Mailbox {
   }
 
   change(change: JobChange): void {
+    const before = this.#changes.at(-1);
+    // A view may have thousands of steps. That of the job's end is told, whatever follows.
+    if (before?.view?.endedAtMs === 0) {
+      this.#changes[this.#changes.length - 1] = { ...before, view: undefined };
+    }
     if (this.#changes.length === MAX_CHANGES) {
       this.#changes = [];
       this.#hasGap = true;

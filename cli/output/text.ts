@@ -147,6 +147,9 @@ function jobLines(
   );
 }
 
+/** So many files of a job are named. */
+const MOST_FILES = 40;
+
 /** One job: a line each of what it is, its steps and its files. */
 function jobDetails(job: Job, style: Style, nowMs: number): string[] {
   const state = paintJobState(jobStateName(job.state), job.state, style);
@@ -159,13 +162,24 @@ function jobDetails(job: Job, style: Style, nowMs: number): string[] {
     ['state', `${state}${because}${job.archived ? ' (archived)' : ''}`],
     ['time', `${since}, ${took} ${jobTime(job, nowMs)}`],
     ...foldedSteps(job).map((step): [string, string] => [`step ${step.name}`, stepWords(step)]),
-    ...job.outputs.map((file): [string, string] => [
-      'file',
-      `${printable(file.name)}  ${formatBytes(file.sizeBytes)}${filesLeft(job, nowMs)}`,
-    ]),
+    ...job.outputs
+      .slice(0, MOST_FILES)
+      .map((file): [string, string] => [
+        'file',
+        `${printable(file.name)}  ${formatBytes(file.sizeBytes)}${filesLeft(job, nowMs)}`,
+      ]),
+    ...otherFiles(job),
   ];
   const width = Math.max(...rows.map(([title]) => title.length));
   return rows.map(([title, text]) => `${style.dim(title.padEnd(width))}  ${text}`);
+}
+
+/** A folder's job has thousands. */
+function otherFiles({ outputs }: Job): [string, string][] {
+  const others = outputs.slice(MOST_FILES);
+  if (others.length === 0) return [];
+  const bytes = others.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  return [['files', `and ${others.length} more, ${formatBytes(bytes)}; --json names all`]];
 }
 
 function stepWords(step: StepStatus): string {

@@ -2,7 +2,7 @@
 import { ticketsOf } from './demand.ts';
 import { faultOfFileList } from './file-lists.ts';
 import { namesInInferTask } from './infer-tasks.ts';
-import { emptyFarm, fixedUnitCount, newStepRuns, type StepRun } from './farm.ts';
+import { fixedUnitCount, orderOf } from './farm.ts';
 import { montageNamesIn } from './montage-tasks.ts';
 import type { ModelUse } from './model.ts';
 import { faultOfName, isSha256, isStepName, isTicketName } from './names.ts';
@@ -10,7 +10,7 @@ import { faultOfPlace, type Places } from './places.ts';
 import { quote } from './quote.ts';
 import type { File, StepSpec, TaskKind } from './task.ts';
 
-const MAX_STEPS = 1_000;
+const MAX_STEPS = 16_000;
 /** Of a job: their tables are made at once, and must fit into memory. */
 const MAX_UNITS = 10_000_000;
 
@@ -31,11 +31,7 @@ export function faultOfSteps(steps: readonly StepSpec[]): string | undefined {
     const fault = faultOfStep(step, names);
     if (fault !== undefined) return `step ${step.name}: ${fault}`;
   }
-  return (
-    faultOfStandIns(steps) ??
-    faultOfSize(steps) ??
-    faultOfOrder(newStepRuns(emptyFarm(), '', steps))
-  );
+  return faultOfStandIns(steps) ?? faultOfSize(steps) ?? faultOfOrder(steps);
 }
 
 function faultOfSize(steps: readonly StepSpec[]): string | undefined {
@@ -263,20 +259,20 @@ function faultOfPattern(pattern: string): string | undefined {
   return fault === undefined ? undefined : `pattern ${quote(pattern)} ${fault}`;
 }
 
-function faultOfOrder(steps: readonly StepRun[]): string | undefined {
+function faultOfOrder(steps: readonly StepSpec[]): string | undefined {
+  const { dependencies, dependents } = orderOf(steps);
   const done = new Set<number>();
-  const waitsFor = steps.map(({ dependencies }) => dependencies.length);
-  const next = steps.filter(({ dependencies }) => dependencies.length === 0);
+  const waitsFor = dependencies.map(({ length }) => length);
+  const next = [...steps.keys()].filter((index) => waitsFor[index] === 0);
   for (let step = next.pop(); step !== undefined; step = next.pop()) {
-    done.add(step.index);
-    for (const index of step.dependents) {
-      const dependent = steps[index];
+    done.add(step);
+    for (const index of dependents[step] ?? []) {
       waitsFor[index] = (waitsFor[index] ?? 0) - 1;
-      if (dependent !== undefined && waitsFor[index] === 0) next.push(dependent);
+      if (waitsFor[index] === 0) next.push(index);
     }
   }
   if (done.size === steps.length) return undefined;
-  const circle = steps.filter((step) => !done.has(step.index)).map((step) => step.spec.name);
+  const circle = steps.filter((_, index) => !done.has(index)).map(({ name }) => name);
   if (circle.length === 1) return `step ${circle[0]} waits for itself: break the circle`;
   return `steps ${circle.slice(0, 5).join(', ')} wait for one another in a circle: break it`;
 }

@@ -3,6 +3,7 @@ import { segmentOf, segmentsThatMayHold } from './archive.ts';
 import { faultOfSteps } from './check-steps.ts';
 import type { SteerJob, SubmitJob } from './commands.ts';
 import { decided, type Decision, type Now, ordersFor, refused, unchanged } from './decision.ts';
+import type { JobSubmitted } from './facts.ts';
 import { faultOfOwnerName, faultOfTickets, MOST_UNITS } from './decide-sharing.ts';
 import { type Farm, type Job, jobId } from './farm.ts';
 import type { Liveness } from './liveness.ts';
@@ -47,29 +48,29 @@ export function decideSubmit(
     const code = listFault.reason === 'INVALID_JOB' ? 'invalid' : 'failed-precondition';
     return refused(code, listFault.reason, listFault.message);
   }
-  const job = farm.lastJob + 1;
+  const submitted = submittedFact(farm, command, now);
+  return decided([submitted], { kind: 'job', job: submitted.job, repeated: false, units: 0 });
+}
+
+/** What the journal will hold of it; asked for by itself when the job is only validated. */
+export function submittedFact(farm: Farm, command: SubmitJob, now: Now): JobSubmitted {
   const { clientId, requestHash, name, priority, recipe, steps, failures } = command;
   const { owner, maxUnits } = command;
-  return decided(
-    [
-      {
-        type: 'JobSubmitted',
-        job,
-        clientId,
-        requestHash,
-        name,
-        priority,
-        recipe,
-        steps,
-        failures,
-        // As before there were any: a job of nobody's without a limit takes no more room in the journal.
-        ...(owner ? { owner } : {}),
-        ...(maxUnits ? { maxUnits } : {}),
-        atMs: now.wallMs,
-      },
-    ],
-    { kind: 'job', job, repeated: false, units: 0 },
-  );
+  return {
+    type: 'JobSubmitted',
+    job: farm.lastJob + 1,
+    clientId,
+    requestHash,
+    name,
+    priority,
+    recipe,
+    steps,
+    failures,
+    // As before there were any: a job of nobody's without a limit takes no more room in the journal.
+    ...(owner ? { owner } : {}),
+    ...(maxUnits ? { maxUnits } : {}),
+    atMs: now.wallMs,
+  };
 }
 
 function repeatedSubmit(farm: Farm, command: SubmitJob, known: number): Decision {

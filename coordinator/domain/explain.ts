@@ -3,6 +3,7 @@
  * what agents said last, when somebody asks. The words are in explanation-words.ts.
  */
 import { type AgentAnswer, agentAnswers } from './agent-answers.ts';
+import { explainFolder } from './explain-folder.ts';
 import { type Job, jobId, type Lease, type StepRun, unitId } from './farm.ts';
 import { whyHeldBack } from './hold-back.ts';
 import { isOnline } from './liveness.ts';
@@ -108,22 +109,30 @@ export function explainUnit(seen: Seen, job: Job, step: StepRun, unit: number): 
 /** A job's steps in their order, each with the ways in which its units stand; what is done is left out. */
 export function explainJob(seen: Seen, job: Job): Explanation[] {
   const look = new Look(seen, job);
-  return job.steps.flatMap((step) => {
-    const subject = `${jobId(job.number)}/${step.spec.name}`;
-    return look.waysOf(step).map(({ units, standing }) => {
-      return { subject, units, attempts: 0, standing };
-    });
+  if (job.recipe === 'folder') return explainFolder(look, job);
+  return job.steps.flatMap((step) => explained(look, job, step));
+}
+
+/** A step, with the ways in which its units stand. */
+export function explainStep(seen: Seen, job: Job, step: StepRun): Explanation[] {
+  return explained(new Look(seen, job), job, step);
+}
+
+function explained(look: Look, job: Job, step: StepRun): Explanation[] {
+  const subject = `${jobId(job.number)}/${step.spec.name}`;
+  return look.waysOf(step).map(({ units, standing }) => {
+    return { subject, units, attempts: 0, standing };
   });
 }
 
 /** Some units of a step, and how they stand. */
-interface Way {
+export interface Way {
   readonly units: number;
   readonly standing: Standing;
 }
 
 /** One look at a job: what its steps have in common is worked out once. */
-class Look {
+export class Look {
   readonly #seen: Seen;
   readonly #job: Job;
   #leasesByStep: ReadonlyMap<number, readonly Lease[]> | undefined;
@@ -147,6 +156,11 @@ class Look {
       ...(failed > 0 ? [{ units: failed, standing: this.#failed(step, failure) }] : []),
       ...(cancelled > 0 ? [{ units: cancelled, standing: this.#endOfJob() }] : []),
     ];
+  }
+
+  /** Of several steps as one. */
+  heldOf(steps: readonly StepRun[]): Standing {
+    return this.#held(steps.flatMap((step) => this.#leasesOf(step)));
   }
 
   standingOf(step: StepRun, unit: number): Standing {

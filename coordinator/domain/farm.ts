@@ -200,17 +200,18 @@ export function emptyFarm(): Farm {
   };
 }
 
+/** What names their files: of so many steps of one job it is seldom equal to anything. */
+const MANY_STEPS = 200;
+
 export function newStepRuns(
   { parts, learned }: Pick<Farm, 'parts' | 'learned'>,
   recipe: string,
   specs: readonly StepSpec[],
 ): readonly StepRun[] {
-  const indexByName = new Map(specs.map((spec, index) => [spec.name, index]));
-  const standIns = standInsOf(specs);
-  const dependencies = specs.map((spec) => dependenciesOf(spec, indexByName, standIns));
-  const dependents = dependentsOf(dependencies);
+  const { dependencies, dependents, standIns } = orderOf(specs);
+  const isOneOfMany = specs.length >= MANY_STEPS;
   return specs.map((original, index): StepRun => {
-    const spec = parts.spec(original);
+    const spec = isOneOfMany ? parts.specOfMany(original) : parts.spec(original);
     const limits = parts.limits(spec.limits);
     const kind = parts.text(kindOfWork(recipe, spec));
     const { demand, classKey } = parts.size(learnedDemand(declaredDemand(spec), learned.get(kind)));
@@ -223,9 +224,11 @@ export function newStepRuns(
       classKey,
       pin: undefined,
       kind,
-      dependencies: parts.numbers(dependencies[index] ?? []),
-      dependents: parts.numbers(dependents[index] ?? []),
-      standIn: indexByName.get(standIns.get(spec.name) ?? ''),
+      dependencies: isOneOfMany
+        ? (dependencies[index] ?? [])
+        : parts.numbers(dependencies[index] ?? []),
+      dependents: isOneOfMany ? (dependents[index] ?? []) : parts.numbers(dependents[index] ?? []),
+      standIn: standIns[index],
       units: undefined,
       items: NO_ITEMS,
       makers: NO_MAKERS,
@@ -239,7 +242,26 @@ export function declaredDemand(spec: StepSpec): Demand {
   return withListReader(withProgram(demand, task), spec);
 }
 
-/** By step, those that wait for it, in order. */
+export interface StepOrder {
+  /** By step, those that it waits for, in order. */
+  readonly dependencies: readonly (readonly number[])[];
+  /** By step, those that wait for it, in order. */
+  readonly dependents: readonly (readonly number[])[];
+  /** By step, the one that does its work if it is given up. */
+  readonly standIns: readonly (number | undefined)[];
+}
+
+export function orderOf(specs: readonly StepSpec[]): StepOrder {
+  const indexByName = new Map(specs.map((spec, index) => [spec.name, index]));
+  const standIns = standInsOf(specs);
+  const dependencies = specs.map((spec) => dependenciesOf(spec, indexByName, standIns));
+  return {
+    dependencies,
+    dependents: dependentsOf(dependencies),
+    standIns: specs.map(({ name }) => indexByName.get(standIns.get(name) ?? '')),
+  };
+}
+
 function dependentsOf(dependencies: readonly (readonly number[])[]): readonly number[][] {
   const dependents = dependencies.map((): number[] => []);
   dependencies.forEach((of, index) => {

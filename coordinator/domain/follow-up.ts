@@ -15,17 +15,33 @@ import {
 import { failedUnits, isAtRest, isComplete, isUnblocked } from './tolerance.ts';
 import { UNIT_FAILED } from './unit-table.ts';
 
-/** The next fact that follows for a job, or undefined. */
-export function followUp(farm: Farm, number: number, nowMs: number): Fact | undefined {
+/** Nothing of a job is completed or given up by these. */
+const LEAVE_ALL_OPEN: ReadonlySet<Fact['type']> = new Set([
+  'LeasesGranted',
+  'LeaseResumed',
+  'CheckpointSaved',
+]);
+
+/**
+ * The next fact that follows for a job, or undefined. `after`: the fact that was applied last, where nothing
+ * followed before it: a job may have thousands of steps, and only some of them can have changed.
+ */
+export function followUp(
+  farm: Farm,
+  number: number,
+  nowMs: number,
+  after?: Fact,
+): Fact | undefined {
   const job = farm.jobs.get(number);
   if (job === undefined || job.end !== undefined) return undefined;
+  if (after !== undefined && LEAVE_ALL_OPEN.has(after.type)) return undefined;
   const failed = failedUnits(job);
   const isBorne = failed <= job.failures.maxFailedUnits;
   if (!isBorne && (!job.failures.keepGoing || isAtRest(job))) {
     const reason = failureOf(job, failed);
     return { type: 'JobEnded', job: number, succeeded: false, reason, atMs: nowMs };
   }
-  for (const step of job.steps) {
+  for (const step of stepsToLookAt(job, after)) {
     if (step.units !== undefined || !isUnblocked(job, step)) continue;
     const count = isCalledFor(job, step) ? unitCount(job, step) : 0;
     return { type: 'UnitsCreated', job: number, step: step.index, count };
@@ -35,6 +51,13 @@ export function followUp(farm: Farm, number: number, nowMs: number): Fact | unde
     return { type: 'JobEnded', job: number, succeeded: true, reason, atMs: nowMs };
   }
   return undefined;
+}
+
+/** Results let only those go on that wait for their step. */
+function stepsToLookAt(job: Job, after: Fact | undefined): readonly StepRun[] {
+  if (after?.type !== 'ResultsAccepted') return job.steps;
+  const dependents = job.steps[after.step]?.dependents ?? [];
+  return dependents.flatMap((index) => job.steps[index] ?? []);
 }
 
 /**

@@ -6,6 +6,7 @@ import { type AgentAnswer, agentAnswers } from './agent-answers.ts';
 import { book, emptyBooking, fits, whenEmpty } from './demand.ts';
 import { remediesOf, whyNoAgent } from './explanation-words.ts';
 import { fixedUnitCount, jobId, newStepRuns, type StepRun } from './farm.ts';
+import { plainStepName } from './kind-of-work.ts';
 import { type LearnedSize, usualRunMs } from './learned-sizes.ts';
 import { demandWords } from './misfit.ts';
 import { PartPool } from './part-pool.ts';
@@ -46,13 +47,44 @@ export function planJob(seen: Seen, recipe: string, specs: readonly StepSpec[]):
   const { learned } = seen.farm;
   const steps = newStepRuns({ parts: new PartPool(), learned }, recipe, specs);
   const answersByClass = new Map<string, readonly AgentAnswer[]>();
-  const plans = steps.map((step) => {
+  const planOf = (step: StepRun, alike = 1): StepPlan => {
     const answers = answersByClass.get(step.classKey) ?? agentAnswers(seen, step);
     answersByClass.set(step.classKey, answers);
     const measured = measuredRun(seen, step.spec) ?? learnedRun(learned.get(step.kind));
-    return planStep(seen, steps, step, answers, measured);
-  });
+    return planStep(seen, steps, step, alike, answers, measured);
+  };
+  if (recipe === 'folder') return planOfFolder(steps, planOf);
+  const plans = steps.map((step) => planOf(step));
   return { steps: plans, time: timeOfAll(steps, plans) };
+}
+
+/** Of the thousands of steps that its films have, one of each kind is told of: the largest. */
+function planOfFolder(
+  steps: readonly StepRun[],
+  planOf: (step: StepRun, alike: number) => StepPlan,
+): JobPlan {
+  const plainNameOf = (name: string): string => plainStepName('folder', name);
+  const kinds = new Map<string, { largest: StepRun; count: number }>();
+  for (const step of steps) {
+    const name = plainNameOf(step.spec.name);
+    const kind = kinds.get(name) ?? { largest: step, count: 0 };
+    const isLarger = step.demand.scratchBytes > kind.largest.demand.scratchBytes;
+    kinds.set(name, { largest: isLarger ? step : kind.largest, count: kind.count + 1 });
+  }
+  const plans = [...kinds].map(([name, { largest, count }]) => {
+    const { unitsFrom, waitsFor, time, ...plan } = planOf(largest, count);
+    const { name: own } = largest.spec;
+    return {
+      ...plan,
+      name,
+      time: time.state === 'known' ? time : { ...time, reason: time.reason.replace(own, name) },
+      unitsFrom: plainNameOf(unitsFrom),
+      waitsFor: [...new Set(waitsFor.map(plainNameOf))],
+    };
+  });
+  // How many pieces films have is known only once they are cut.
+  const unknown = plans.find(({ time }) => time.state === 'unknown');
+  return { steps: plans, time: unknown?.time ?? { state: 'known', takesMs: 0 } };
 }
 
 interface MeasuredRun {
@@ -77,6 +109,8 @@ function planStep(
   seen: Seen,
   steps: readonly StepRun[],
   step: StepRun,
+  /** The plan is of so many steps that are as this one. */
+  alike: number,
   answers: readonly AgentAnswer[],
   measured: MeasuredRun | undefined,
 ): StepPlan {
@@ -85,7 +119,8 @@ function planStep(
   const now = answers.filter(({ state }) => state === 'fits');
   const later = answers.filter(({ state }) => LATER.has(state));
   const isMissing = now.length + later.length === 0;
-  const units = fixedUnitCount(kind);
+  const own = fixedUnitCount(kind);
+  const units = own && own * alike;
   const unitsFrom = kind?.$case === 'forEach' ? kind.value.step : '';
   return {
     name,

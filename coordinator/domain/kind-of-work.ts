@@ -9,11 +9,16 @@ const INTERPRETER =
   /^(python|node|perl|ruby|bash|sh|zsh|java|Rscript|deno|bun|pwsh)[0-9.]*(\.exe)?$/;
 const LONGEST = 120;
 
+/** What a step is called but for its film: the films of a folder have steps of their own, which do the same. */
+export function plainStepName(recipe: string, name: string): string {
+  return recipe === 'folder' ? name.replace(/-\d+$/, '') : name;
+}
+
 /** Such as `transcode/encode libx264 medium 1280x720`, or `steps/render blender`. */
 export function kindOfWork(recipe: string, { name, task }: StepSpec): string {
-  // The films of a folder have steps of their own, which do the same.
-  const what = recipe === 'folder' ? name.replace(/-\d+$/, '') : name;
-  const words = [`${recipe || 'steps'}/${what}`, ...wordsOf(task)].filter((word) => word !== '');
+  const words = [`${recipe || 'steps'}/${plainStepName(recipe, name)}`, ...wordsOf(task)].filter(
+    (word) => word !== '',
+  );
   return words.join(' ').slice(0, LONGEST);
 }
 

@@ -39,6 +39,21 @@ export class PartPool {
     };
   }
 
+  /** A step of a job that has very many: what names its files is its own, and looking it up takes long. */
+  specOfMany(spec: StepSpec): StepSpec {
+    return {
+      name: spec.name,
+      dependsOn: spec.dependsOn,
+      parameters: spec.parameters,
+      task: spec.task,
+      inputs: spec.inputs,
+      outputs: spec.outputs,
+      demand: this.#equal('demand', spec.demand),
+      limits: this.#equal('limits', spec.limits),
+      ...(spec.uniform === undefined ? {} : { uniform: this.text(spec.uniform) }),
+    };
+  }
+
   /** With the farm's defaults. */
   limits(limits: Limits | undefined): Limits {
     return kept(this.#parts, `filled limits ${JSON.stringify(limits)}`, () =>

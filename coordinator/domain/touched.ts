@@ -2,15 +2,17 @@
 import type { Fact } from './facts.ts';
 import type { Farm } from './farm.ts';
 import { leasesOfJob } from './track.ts';
+import type { ChangedSteps, StepViews } from './step-views.ts';
 import { type AgentView, type JobView, viewOfAgent, viewOfJob } from './views.ts';
 
 export class Touched {
-  readonly jobs = new Set<number>();
+  /** By number of the job. */
+  readonly jobs = new Map<number, ChangedSteps>();
   readonly #agents = new Set<string>();
 
   /** Called before the fact is applied, while the farm still knows the leases that it ends. */
   note(farm: Farm, fact: Fact): void {
-    if ('job' in fact) this.jobs.add(fact.job);
+    if ('job' in fact) this.#addJob(fact.job, 'step' in fact ? fact.step : undefined);
     if ('agentId' in fact) this.#agents.add(fact.agentId);
     switch (fact.type) {
       case 'ResultsAccepted':
@@ -21,24 +23,36 @@ export class Touched {
         for (const lease of leasesOfJob(farm, fact.job)) this.#addHolder(lease);
         return;
       case 'EpochStarted':
-        if (fact.acceptsLoss) for (const id of farm.agents.keys()) this.#agents.add(id);
+        if (fact.acceptsLoss) {
+          for (const id of farm.agents.keys()) this.#agents.add(id);
+          for (const number of farm.jobs.keys()) this.#addJob(number, undefined);
+        }
         return;
       default:
     }
   }
 
-  /** What was touched, as it is now. */
-  views(farm: Farm): { readonly views: readonly JobView[]; readonly agents: readonly AgentView[] } {
+  /** What was touched, as it is now. `steps` has been asked of everything that was touched before. */
+  views(
+    farm: Farm,
+    steps: StepViews,
+  ): { readonly views: readonly JobView[]; readonly agents: readonly AgentView[] } {
     return {
-      views: [...this.jobs].flatMap((number) => {
+      views: [...this.jobs].flatMap(([number, changed]) => {
         const job = farm.jobs.get(number);
-        return job === undefined ? [] : [viewOfJob(job)];
+        return job === undefined ? [] : [viewOfJob(job, steps.after(job, changed))];
       }),
       agents: [...this.#agents].flatMap((id) => {
         const record = farm.agents.get(id);
         return record === undefined ? [] : [viewOfAgent(record)];
       }),
     };
+  }
+
+  #addJob(number: number, step: number | undefined): void {
+    const changed = this.jobs.get(number) ?? new Set();
+    if (step === undefined || changed === 'all') this.jobs.set(number, 'all');
+    else this.jobs.set(number, changed.add(step));
   }
 
   #addHolder(lease: { readonly agentId: string } | undefined): void {

@@ -47,7 +47,10 @@ export interface JobView {
   readonly archived: boolean;
 }
 
-export function viewOfJob(job: Job): JobView {
+export function viewOfJob(
+  job: Job,
+  steps: readonly StepView[] = job.steps.map((step) => viewOfStep(job, step)),
+): JobView {
   return {
     number: job.number,
     id: jobId(job.number),
@@ -61,13 +64,13 @@ export function viewOfJob(job: Job): JobView {
     reason: job.end?.reason ?? '',
     submittedAtMs: job.submittedAtMs,
     endedAtMs: job.end?.atMs ?? 0,
-    steps: job.steps.map((step) => viewOfStep(job, step)),
+    steps,
     outputs: job.end?.state === 'succeeded' ? job.steps.flatMap(keptOutputs) : [],
     archived: false,
   };
 }
 
-function viewOfStep(job: Job, step: StepRun): StepView {
+export function viewOfStep(job: Job, step: StepRun): StepView {
   const counts = step.units?.counts;
   const queued = counts?.queued ?? 0;
   const waits = !isUnblocked(job, step);

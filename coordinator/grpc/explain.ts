@@ -1,7 +1,7 @@
 /** JobService.Explain: why a job, a step of it or one of its units stands where it does. */
 import { FurrowError } from '../../kit/furrow-error.ts';
 import type { ExplainResponse } from '../../proto/gen/furrow/v1/job_service.ts';
-import { type Explanation, explainJob, explainUnit } from '../domain/explain.ts';
+import { type Explanation, explainJob, explainStep, explainUnit } from '../domain/explain.ts';
 import { type Farm, type Job, jobId, jobNumberOf, type StepRun } from '../domain/farm.ts';
 import type { Seen } from '../domain/estimates.ts';
 import { viewOfJob } from '../domain/views.ts';
@@ -24,6 +24,9 @@ interface Subject {
   readonly step: string | undefined;
   readonly unit: number | undefined;
 }
+
+/** So many steps are named to whoever asks for one that is not there. */
+const MOST_NAMES = 20;
 
 const SUBJECT = /^(j[0-9]+)(?:\/([A-Za-z0-9_-]{1,64})(?:\/([0-9]{1,10}))?)?$/;
 
@@ -80,7 +83,7 @@ function explanationsOf(seen: Seen, job: Job, { id, step: name, unit }: Subject)
   if (name === undefined) return explainJob(seen, job);
   const step = stepNamed(job, name);
   const ofStep = `${jobId(job.number)}/${name}`;
-  if (unit === undefined) return explainJob(seen, job).filter(({ subject }) => subject === ofStep);
+  if (unit === undefined) return explainStep(seen, job, step);
   const units = step.units?.size;
   if (units === undefined || unit < units) return [explainUnit(seen, job, step, unit)];
   const message = `no unit ${id}: ${ofStep} has ${units} units, from 0 to ${units - 1}`;
@@ -90,7 +93,9 @@ function explanationsOf(seen: Seen, job: Job, { id, step: name, unit }: Subject)
 function stepNamed(job: Job, name: string | undefined): StepRun {
   const step = job.steps.find(({ spec }) => spec.name === name);
   if (step !== undefined) return step;
-  const names = job.steps.map(({ spec }) => spec.name).join(', ');
-  const message = `${jobId(job.number)} has no step ${JSON.stringify(name)}: its steps are ${names}`;
+  const names = job.steps.slice(0, MOST_NAMES).map(({ spec }) => spec.name);
+  const others = job.steps.length - names.length;
+  const known = `${names.join(', ')}${others > 0 ? ` and ${others} more` : ''}`;
+  const message = `${jobId(job.number)} has no step ${JSON.stringify(name)}: its steps are ${known}`;
   throw new FurrowError('not-found', 'STEP_UNKNOWN', message);
 }

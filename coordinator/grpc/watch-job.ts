@@ -157,10 +157,10 @@ class Watch {
   /** Commits that came together are told together, up to the one that ends the job. */
   async #tellChanges(changes: readonly JobChange[]): Promise<boolean> {
     const untold = changes.filter(({ sequence }) => sequence > this.#told);
-    const end = untold.findIndex(({ view }) => view.endedAtMs > 0);
+    const end = untold.findIndex(({ view }) => view !== undefined && view.endedAtMs > 0);
     const told = end < 0 ? untold : untold.slice(0, end + 1);
     const last = told.at(-1);
-    if (last === undefined) return false;
+    if (last?.view === undefined) return false;
     await this.#tellFacts(
       told.flatMap(({ facts }) => facts),
       this.#told,
@@ -182,6 +182,7 @@ class Watch {
   /** True when the job has ended and there is nothing more to tell. */
   async #tellJob(sequence: number, view: JobView): Promise<boolean> {
     this.#told = sequence;
+    this.#pace.spend(view.steps.length / STEPS_A_TURN);
     await this.#send({
       cursor: String(sequence),
       event: { $case: 'job', value: jobToWire(view, this.#source.outputRetentionMs) },
@@ -192,11 +193,18 @@ class Watch {
 
 const BURST = 20;
 const REFILL_MS = 20;
+/** The job is told whole: one of 10,000 steps a second apart. */
+const STEPS_A_TURN = 200;
 
 /** A message costs both sides more than what it tells: after a burst, what comes is gathered a little. */
 class Pace {
   #left = BURST;
   #lastMs = performance.now();
+
+  /** What was sent was larger than others by so much. */
+  spend(turns: number): void {
+    this.#left -= turns;
+  }
 
   async wait(signal: AbortSignal): Promise<void> {
     const nowMs = performance.now();

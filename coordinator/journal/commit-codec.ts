@@ -88,8 +88,21 @@ export function decodeCommit(bytes: Uint8Array, sequence: number): StoredCommit 
     hash: hashOf(bytes),
     atMs: commit.atMs,
     sequence,
-    facts: commit.facts.map((fact) => fromWire(fact, { ...commit, sequence })),
+    facts: commit.facts.map((fact) => factFrom(fact, commit, sequence)),
   };
+}
+
+function factFrom(
+  fact: Commit['facts'][number],
+  { epoch, writerId }: Commit,
+  sequence: number,
+): Fact {
+  try {
+    return fromWire(fact, { epoch, writerId, sequence });
+  } catch (error) {
+    if (error instanceof FurrowError) throw error;
+    throw damaged(sequence, messageOf(error));
+  }
 }
 
 export function hashOf(bytes: Uint8Array): string {

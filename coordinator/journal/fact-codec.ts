@@ -22,6 +22,8 @@ import type {
 } from '../domain/facts.ts';
 import type { StepSpec } from '../domain/task.ts';
 import { counterOf, epochOf, tokenOf, type Token } from '../domain/token.ts';
+import { LONG_FACT_BYTES, packFact, unpackFact } from './packed-fact.ts';
+import { MANY_STEPS, packSteps, unpackSteps } from './step-columns.ts';
 
 type Wire = NonNullable<wire.Fact['kind']>;
 
@@ -39,15 +41,26 @@ export function reignIdOf(writerId: Uint8Array): string {
 
 /** The fact's bytes as a furrow.journal.v1.Fact. */
 export function encodeFact(fact: Fact): Uint8Array {
-  return wire.Fact.encode({ kind: toWire(fact) }).finish();
+  const kind = toWire(fact);
+  const plain = wire.Fact.encode({ kind }).finish();
+  const hasColumns = kind.$case === 'jobSubmitted' && kind.value.packedSteps !== undefined;
+  if (plain.byteLength < LONG_FACT_BYTES && !hasColumns) return plain;
+  const packed = packFact(plain);
+  if (packed === undefined) return plain;
+  return wire.Fact.encode({ kind: { $case: 'packed', value: packed } }).finish();
 }
 
 /**
  * What the commit says already is not said again: granted tokens carry only their counter, and a reign
- * has its writer's id. FurrowError: failed-precondition JOURNAL_TOO_NEW.
+ * has its writer's id. FurrowError: failed-precondition JOURNAL_TOO_NEW. Throws something else when the fact
+ * is damaged.
  */
-export function fromWire(fact: wire.Fact, { epoch, writerId, sequence }: FactContext): Fact {
-  const kind = fact.kind;
+export function fromWire({ kind }: wire.Fact, context: FactContext): Fact {
+  if (kind?.$case !== 'packed') return factFrom(kind, context);
+  return factFrom(wire.Fact.decode(unpackFact(kind.value)).kind, context);
+}
+
+function factFrom(kind: wire.Fact['kind'], { epoch, writerId, sequence }: FactContext): Fact {
   switch (kind?.$case) {
     case 'farmCreated':
       return { type: 'FarmCreated', ...kind.value };
@@ -113,6 +126,8 @@ export function fromWire(fact: wire.Fact, { epoch, writerId, sequence }: FactCon
       return modelAdded(kind.value);
     case 'modelRemoved':
       return { type: 'ModelRemoved', ...kind.value };
+    case 'packed':
+      throw new Error('a packed fact within another');
     case undefined:
       throw tooNew('a kind of fact');
   }
@@ -125,7 +140,7 @@ function toWire(fact: Fact): Wire {
     case 'EpochStarted':
       return { $case: 'epochStarted', value: fact };
     case 'JobSubmitted':
-      return { $case: 'jobSubmitted', value: fact };
+      return { $case: 'jobSubmitted', value: { ...fact, ...stepsToWire(fact.steps) } };
     case 'UnitsCreated':
       return { $case: 'unitsCreated', value: fact };
     case 'LeasesGranted': {
@@ -203,9 +218,16 @@ export function roleFromWire(text: string): Role {
   return role;
 }
 
-function jobSubmitted(value: wire.JobSubmitted): JobSubmitted {
-  value.steps.forEach(checkStep);
-  return { type: 'JobSubmitted', ...value };
+function stepsToWire(steps: readonly StepSpec[]): Pick<wire.JobSubmitted, 'steps' | 'packedSteps'> {
+  return steps.length < MANY_STEPS
+    ? { steps, packedSteps: undefined }
+    : { steps: [], packedSteps: packSteps(steps) };
+}
+
+function jobSubmitted({ packedSteps, ...value }: wire.JobSubmitted): JobSubmitted {
+  const steps = packedSteps === undefined ? value.steps : unpackSteps(packedSteps);
+  steps.forEach(checkStep);
+  return { type: 'JobSubmitted', ...value, steps };
 }
 
 /** A oneof with a kind that we do not know is decoded as empty; nobody writes one that is empty. */

@@ -26,6 +26,7 @@ import type { FarmModel } from '../domain/model.ts';
 import { roleFromWire } from './fact-codec.ts';
 import { counterOf, epochOf, tokenOf } from '../domain/token.ts';
 import type { Tail } from './chain.ts';
+import { MANY_STEPS, packSteps, unpackSteps } from './step-columns.ts';
 
 /** The farm as it was right after the commit that `tail` describes. */
 export interface SnapshotAtTail {
@@ -160,20 +161,24 @@ export function decodeJobImage(bytes: Uint8Array): JobSnapshot {
 }
 
 function jobToWire(job: JobSnapshot): JobImage {
+  const isLong = job.steps.length >= MANY_STEPS;
   const steps = job.steps.map(({ spec, units, pin }) => ({
-    spec,
+    spec: isLong ? undefined : spec,
     units: units && unitsToWire(units),
     pin,
   }));
-  return { ...job, steps };
+  const packedSteps = isLong ? packSteps(job.steps.map(({ spec }) => spec)) : undefined;
+  return { ...job, steps, packedSteps };
 }
 
 function jobFromWire(job: Snapshot['jobs'][number]): JobSnapshot {
-  const { end, steps, ...rest } = job;
+  const { end, steps, packedSteps, ...rest } = job;
+  const specs = packedSteps && unpackSteps(packedSteps);
   return {
     ...rest,
     end: end && { ...end, state: end.state as JobEnd },
-    steps: steps.map(({ spec, units, pin }) => {
+    steps: steps.map(({ spec: own, units, pin }, index) => {
+      const spec = own ?? specs?.[index];
       if (spec === undefined) {
         throw new FurrowError('data-loss', 'SNAPSHOT_DAMAGED', 'a snapshot has a step of no kind');
       }

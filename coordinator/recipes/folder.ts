@@ -2,7 +2,7 @@
  * The recipe `folder`: many films, each encoded anew by steps of its own, and a table of what became of
  * them. A source that cannot be encoded is noted in the table and fails nothing.
  */
-import { faultOfName, nameKey, utf8Length } from '../domain/names.ts';
+import { faultOfName, nameKey } from '../domain/names.ts';
 import type { AudioEncoding, File, FilmBranch, StepSpec, VideoEncoding } from '../domain/task.ts';
 import { containerOf } from './codings.ts';
 import { chooseEncoder, type FilmAgent } from './encoder-choice.ts';
@@ -45,38 +45,19 @@ export interface FolderRequest {
   readonly fallback?: boolean | undefined;
 }
 
-/** Five steps each, of the thousand that a job may have. */
-const MAX_FILMS = 190;
-/** Where a film may fall back, it has six. */
-const MAX_FALLBACK_FILMS = 160;
+/**
+ * Five steps each, six where it may fall back. So many fit into one fact of the journal if their names are as
+ * names of files are; whether they do is measured before anything is uploaded.
+ */
+const MAX_FILMS = 3_000;
 
-/** A job is one fact in the journal, of 256 KiB at most. Measured: what a film's five steps take of it. */
-const MOST_BYTES = 250_000;
-const BYTES_A_FILM = 1500;
-/** The sixth of them. */
-const FALLBACK_BYTES = 600;
-/** Its name stands in many of them. */
-const BYTES_A_LETTER = 16;
+/** No film's room on a disk is rounded up to less. */
+const LEAST_SCRATCH_BYTES = 256 * MIB;
 
 /** Proofs lie apart from the films, under their names. */
 const PROOFS = 'proofs';
 
 const DEFAULT_PIECE_MS = 10_000;
-
-function faultOfSize(entries: readonly Entry[]): string | undefined {
-  const mayFallBack = entries.filter(({ chain }) => chain?.standIn !== undefined);
-  if (mayFallBack.length > MAX_FALLBACK_FILMS) {
-    return `${mayFallBack.length} films that may fall back to software; the most is ${MAX_FALLBACK_FILMS} a job: submit several jobs, or forbid the fallback`;
-  }
-  let bytes = 0;
-  for (const [fitting, { film, chain }] of entries.entries()) {
-    bytes += BYTES_A_FILM + BYTES_A_LETTER * utf8Length(film);
-    if (chain?.standIn !== undefined) bytes += FALLBACK_BYTES;
-    if (bytes <= MOST_BYTES) continue;
-    return `${entries.length} films with such names are more than a job holds, ${fitting} of them: submit several jobs`;
-  }
-  return undefined;
-}
 
 /** A film of the table; those that are refused have no steps. */
 interface Entry {
@@ -111,11 +92,27 @@ export function folderSteps(request: FolderRequest, agents: readonly FilmAgent[]
     const chain = source.sizeBytes === 0 ? undefined : made.chain;
     entries.push({ chain, suffix: `-${i}`, source, film });
   }
-  const sizeFault = faultOfSize(entries);
-  if (sizeFault !== undefined) return invalid(sizeFault);
   const chains = entries.flatMap(({ chain }) => (chain === undefined ? [] : [chain]));
   const steps = chains.flatMap((chain) => [...sharedSteps(chain), ...branchSteps(chain)]);
-  return { state: 'ok', steps: [...steps, resultsStep(entries)], notes: [...notes] };
+  return { state: 'ok', steps: [...steps.map(withRoundScratch), resultsStep(entries)], notes: [...notes] };
+}
+
+/**
+ * Units of one demand are placed together. Films are of as many sizes as there are films: their room is
+ * rounded up to a power of two or the middle between two, or a pass would look for each of them alone.
+ */
+function withRoundScratch(step: StepSpec): StepSpec {
+  if (step.demand === undefined) return step;
+  const scratchBytes = roundUp(step.demand.scratchBytes);
+  return { ...step, demand: { ...step.demand, scratchBytes } };
+}
+
+function roundUp(bytes: number): number {
+  if (bytes <= LEAST_SCRATCH_BYTES) return LEAST_SCRATCH_BYTES;
+  let round = LEAST_SCRATCH_BYTES;
+  while (round < bytes) round *= 2;
+  const middle = (round / 4) * 3;
+  return middle < bytes ? round : middle;
 }
 
 /** Or what is wrong with it, in one line. */

@@ -107,7 +107,7 @@ export class DomainFarm {
       track(this.#liveness, this.farm, next, this.nowMs);
       this.#scope.note(this.farm, next);
       apply(this.farm, next);
-      next = 'job' in next ? followUp(this.farm, next.job, WALL_MS + this.nowMs) : undefined;
+      next = 'job' in next ? followUp(this.farm, next.job, WALL_MS + this.nowMs, next) : undefined;
     }
   }
 }

@@ -3,7 +3,7 @@
  * nothing half-made left behind.
  */
 import { status } from '@grpc/grpc-js';
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -424,7 +424,9 @@ describe('refused over gRPC', () => {
       steps({
         name: 'a',
         task,
-        parameters: { kind: { $case: 'values', value: { values: ['x'.repeat(2 ** 20)] } } },
+        parameters: {
+          kind: { $case: 'values', value: { values: [randomBytes(2 ** 19).toString('hex')] } },
+        },
       }),
       {
         code: status.INVALID_ARGUMENT,

@@ -64,10 +64,31 @@ test('a folder keeps its names; what is no film fails nothing, and is listed', a
   expect(JSON.parse(jobs.stdout)).toMatchObject({ jobs: [{ recipe: 'folder' }, {}] });
 });
 
+test('a folder of hundreds is one job, and all of it is told in a few lines', async () => {
+  await mkdir(join(folder, 'hundreds'));
+  const write = (name: string, text: string) => writeFile(join(folder, 'hundreds', name), text);
+  for (let i = 0; i < 45; i += 1) await write(`words-${i}.mp4`, `no film ${i}`);
+  for (let i = 0; i < 300; i += 1) await write(`empty-${i}.mp4`, '');
+  const plan = await farm.cli(['submit', 'folder', 'hundreds', '--dry-run'], { cwd: folder });
+  expect(plan.stdout.split('\n').length).toBeLessThan(40);
+  expect(plan.stdout).toMatch(/^split: 45 units$/m);
+  const run = await farm.cli(['submit', 'folder', 'hundreds', '--watch'], { cwd: folder });
+  expect({ code: run.exitCode, said: run.stderr }).toEqual({ code: 0, said: run.stderr });
+  const last = run.stdout.trim().split('\n').at(-1) ?? '';
+  expect(last).toMatch(/split 45\/45, audio 45\/45, .*proof 45\/45, results 1\/1/);
+  const [id = ''] = /j\d+/.exec(last) ?? [];
+  const table = await farm.cli(['results', id]);
+  expect(table.stdout.match(/ refused /g)).toHaveLength(345);
+  expect(table.stdout).toMatch(/^0 of 345 films proven: /m);
+  const job = await farm.cli(['jobs', id, '--json']);
+  const { steps } = (JSON.parse(job.stdout) as { job: { steps: unknown[] } }).job;
+  expect(steps).toHaveLength(5 * 45 + 1);
+});
+
 test('one that takes too many is refused before anything is sent', async () => {
   await mkdir(join(folder, 'many'));
-  for (let i = 0; i < 191; i += 1) await writeFile(join(folder, `many/${i}.mp4`), 'film');
+  for (let i = 0; i < 3_001; i += 1) await writeFile(join(folder, `many/${i}.mp4`), 'film');
   const run = await farm.cli(['submit', 'folder', 'many'], { cwd: folder });
   expect(run.exitCode).toBe(2);
-  expect(run.stderr).toBe('furrow: 191 films; the most is 190 a job: submit several jobs\n');
+  expect(run.stderr).toBe('furrow: 3001 films; the most is 3000 a job: submit several jobs\n');
 });

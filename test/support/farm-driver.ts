@@ -77,7 +77,7 @@ export class FarmDriver {
       this.facts.push(next);
       const faults = [...checkFarm(this.farm), ...checkBookings(this.farm, this.liveness)];
       if (faults.length > 0) throw new Error(`after ${next.type}: ${faults.join('; ')}`);
-      next = 'job' in next ? followUp(this.farm, next.job, this.now.wallMs) : undefined;
+      next = 'job' in next ? followUp(this.farm, next.job, this.now.wallMs, next) : undefined;
     }
   }
 

@@ -13,6 +13,7 @@ import type { AppendOutcome, Committed, Effects, Journal } from '../../../coordi
 import type { StallStep } from '../../../coordinator/domain/stall-watch.ts';
 import { PlacementScope } from '../../../coordinator/domain/placement-scope.ts';
 import { tokenOf } from '../../../coordinator/domain/token.ts';
+import { folderFilms, stepsOfFolder } from '../../support/folder-films.ts';
 import {
   CAPACITY,
   countOf,
@@ -395,6 +396,24 @@ describe('group commit', () => {
     await idle();
     expect(asked.answer).toMatchObject({ kind: 'refused', reason: 'JOB_TOO_LARGE' });
     expect(farm.jobs.size).toBe(0);
+  });
+
+  test('says before anything is uploaded how many films of a folder fit', async () => {
+    const steps = stepsOfFolder(folderFilms(300));
+    const asked = ask(submitJob(steps, { recipe: 'folder', validateOnly: true }));
+    await idle();
+    // This journal stores them one by one, and as text: that is for the figures alone.
+    expect(asked.answer).toMatchObject({
+      kind: 'refused',
+      reason: 'JOB_TOO_LARGE',
+      message: expect.stringMatching(
+        /the most is 262144: about \d+ of the 300 films fit: submit several jobs$/,
+      ) as string,
+    });
+    const few = ask(submitJob(steps.slice(0, 5), { recipe: 'folder', validateOnly: true }));
+    await idle();
+    expect(few.answer).toEqual({ kind: 'done' });
+    expect(journal.appended).toEqual([]);
   });
 });
 

@@ -1,15 +1,18 @@
+import { brotliCompressSync } from 'node:zlib';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   decodeCommit,
   hashOf,
+  MAX_COMMIT_BYTES,
   measureFact,
   sealCommit,
 } from '../../../../coordinator/journal/commit-codec.ts';
-import type { Fact } from '../../../../coordinator/domain/facts.ts';
+import type { Fact as DomainFact } from '../../../../coordinator/domain/facts.ts';
 import { epochOf, tokenOf } from '../../../../coordinator/domain/token.ts';
-import { Commit } from '../../../../proto/gen/furrow/journal/v1/journal.ts';
+import { Commit, Fact, JobSubmitted } from '../../../../proto/gen/furrow/journal/v1/journal.ts';
 import { arbitraryFactOf, FACT_TYPES } from '../../../support/arbitrary-fact.ts';
+import { folderFilms, stepsOfFolder } from '../../../support/folder-films.ts';
 
 const HEADER = {
   farmId: 'farm',
@@ -19,7 +22,7 @@ const HEADER = {
   previousHash: 'ab'.repeat(32),
   atMs: 1_700_000_000_123,
 };
-const CANCELLED: Fact = { type: 'JobCancelled', job: 4, reason: 'by hand', atMs: 12 };
+const CANCELLED: DomainFact = { type: 'JobCancelled', job: 4, reason: 'by hand', atMs: 12 };
 
 describe('a fact', () => {
   test.each(FACT_TYPES)('%s comes back as it went in, and is measured exactly', (type) => {
@@ -36,10 +39,104 @@ describe('a fact', () => {
     );
   });
 
-  test('that is long is measured exactly too', () => {
-    const fact: Fact = { ...CANCELLED, reason: 'x'.repeat(300_000) };
+  test('that is long is packed, and measured exactly too', () => {
+    const fact: DomainFact = { ...CANCELLED, reason: 'x'.repeat(300_000) };
     const empty = sealCommit(HEADER, []).bytes.length;
-    expect(measureFact(fact)).toBe(sealCommit(HEADER, [fact]).bytes.length - empty);
+    const { bytes } = sealCommit(HEADER, [fact, CANCELLED]);
+    expect(measureFact(fact) + measureFact(CANCELLED)).toBe(bytes.length - empty);
+    expect(bytes.length).toBeLessThan(2_000);
+    expect(decodeCommit(bytes, 1).facts).toEqual([fact, CANCELLED]);
+  });
+
+  test('that is longer than any may be is not packed: it is refused by its size', () => {
+    const fact: DomainFact = { ...CANCELLED, reason: 'x'.repeat(4 * 2 ** 20) };
+    expect(measureFact(fact)).toBeGreaterThan(4 * 2 ** 20);
+  });
+});
+
+describe('a job of a folder', () => {
+  const submitted = (films: number): DomainFact => ({
+    type: 'JobSubmitted',
+    job: 1,
+    clientId: 'client',
+    requestHash: 'ab'.repeat(32),
+    name: 'films',
+    priority: 0,
+    recipe: 'folder',
+    steps: stepsOfFolder(folderFilms(films)),
+    atMs: 1_700_000_000_123,
+  });
+
+  test('of 2,000 films fits into a commit with room for longer names', () => {
+    expect(measureFact(submitted(2_000))).toBeLessThan((MAX_COMMIT_BYTES / 2) * 0.7);
+  }, 60_000);
+
+  test('comes back', () => {
+    const fact = submitted(60);
+    const [back] = decodeCommit(sealCommit(HEADER, [fact]).bytes, 1).facts;
+    // Fields that a recipe leaves out are there once they were stored.
+    const plain = JobSubmitted.decode(JobSubmitted.encode(plainWire(fact)).finish());
+    expect(back).toEqual({ type: 'JobSubmitted', ...withoutPacked(plain) });
+  });
+
+  test('has the same bytes whoever writes it down', () => {
+    expect(sealCommit(HEADER, [submitted(50)]).hash).toBe(sealCommit(HEADER, [submitted(50)]).hash);
+  });
+
+  test('of a journal from before there were columns still comes back', () => {
+    const plain = Fact.encode({ kind: { $case: 'jobSubmitted', value: plainWire(submitted(60)) } });
+    const [back] = decodeCommit(commitOf(plain.finish()), 1).facts;
+    expect(back).toMatchObject({ steps: { length: 301 } });
+  });
+});
+
+const plainWire = (fact: DomainFact): JobSubmitted => {
+  if (fact.type !== 'JobSubmitted') throw new Error(fact.type);
+  const { type: _type, ...fields } = fact;
+  return JobSubmitted.fromPartial(fields);
+};
+const withoutPacked = ({ packedSteps: _none, ...rest }: JobSubmitted): object => rest;
+
+/** A commit with one fact, as it is. */
+function commitOf(fact: Uint8Array): Uint8Array {
+  const commit = Commit.decode(sealCommit(HEADER, []).bytes);
+  return Commit.encode({ ...commit, facts: [Fact.decode(fact)] }).finish();
+}
+
+describe('a packed fact that is damaged or hostile', () => {
+  const plain = Fact.encode({ kind: { $case: 'jobPaused', value: { job: 1, atMs: 2 } } }).finish();
+  const packed = (bytes: Uint8Array, sizeBytes = bytes.length): Uint8Array =>
+    Fact.encode({
+      kind: { $case: 'packed', value: { brotli: brotliCompressSync(bytes), sizeBytes } },
+    }).finish();
+
+  test('is none of these when it is whole', () => {
+    expect(decodeCommit(commitOf(packed(plain)), 1).facts).toEqual([
+      { type: 'JobPaused', job: 1, atMs: 2 },
+    ]);
+  });
+
+  test.each<[string, Uint8Array]>([
+    ['larger than it says', packed(Buffer.alloc(64 * 2 ** 20), 1_000)],
+    ['smaller than it says', packed(plain, 1_000)],
+    ['larger than any may be', packed(plain, 33 * 2 ** 20)],
+    ['packed twice', packed(packed(plain))],
+    [
+      'not compressed',
+      Fact.encode({
+        kind: { $case: 'packed', value: { brotli: Buffer.from('no'), sizeBytes: 2 } },
+      }).finish(),
+    ],
+    ['no fact inside', packed(Buffer.from('\xff\xff\xff', 'latin1'))],
+  ])('%s is damage, named with its sequence', (_what, fact) => {
+    expect(() => decodeCommit(commitOf(fact), 42)).toThrow(/damaged at sequence 42 .*restore/);
+  });
+
+  test('of a later version is refused with the remedy', () => {
+    // Field 900 of Fact, an empty message.
+    expect(() => decodeCommit(commitOf(packed(Buffer.of(0xa2, 0x38, 0x00))), 1)).toThrow(
+      /a kind of fact .*newer version/,
+    );
   });
 });
 
@@ -63,7 +160,7 @@ describe('a commit', () => {
   });
 
   test('does not take leases of another epoch: their tokens would be read wrong', () => {
-    const granted: Fact = {
+    const granted: DomainFact = {
       type: 'LeasesGranted',
       agentId: 'a',
       session: 's',

@@ -1,6 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { faultOfSteps } from '../../../../coordinator/domain/check-steps.ts';
+import { folderFilms } from '../../../support/folder-films.ts';
 import { folderSteps, type FolderRequest } from '../../../../coordinator/recipes/folder.ts';
+
+const MIB = 1024 ** 2;
 
 const film = (name: string, sizeBytes = 1000) => ({
   source: { name: `${name}.mov`, sha256: 'a'.repeat(64), sizeBytes },
@@ -59,12 +62,29 @@ describe('the recipe folder', () => {
     expect(steps[0]?.task?.kind?.value).toMatchObject({ films: [{ refused: 'a.mov is empty' }] });
   });
 
+  test('of 2,000 films is a job that can run, whose units need one of a few sizes', () => {
+    const steps = stepsOf(requestFor(...folderFilms(2_000)));
+    expect(steps).toHaveLength(10_001);
+    expect(faultOfSteps(steps)).toBeUndefined();
+    const demands = new Set(steps.map(({ demand }) => JSON.stringify(demand)));
+    expect(demands.size).toBeLessThan(40);
+  }, 60_000);
+
+  test.each([
+    [0, 256 * MIB],
+    [100 * MIB, 384 * MIB],
+    [250 * MIB, 768 * MIB],
+    [900 * MIB, 2048 * MIB],
+  ])('a film of %i bytes has room for it, rounded up, on a disk', (sizeBytes, scratchBytes) => {
+    const [split] = stepsOf(requestFor(film('a', sizeBytes || 1)));
+    expect(split?.demand?.scratchBytes).toBe(scratchBytes);
+  });
+
   const many = (count: number, name: string) =>
     requestFor(...Array.from({ length: count }, (_, i) => film(`${name}${i}`)));
   test.each<[string, FolderRequest, RegExp]>([
     ['no films', requestFor(), /films is empty/],
-    ['too many films', many(191, ''), /191 films; the most is 190 a job/],
-    ['too long names', many(150, 'x'.repeat(40)), /150 films .* holds, \d+ of them/],
+    ['too many films', many(3_001, ''), /3001 films; the most is 3000 a job/],
     ['one name twice', requestFor(film('a'), film('A')), /"a.mp4" and "A.mp4" would be one file/],
     ['a film that is a folder', requestFor(film('a'), film('a.mp4/b')), /is a folder of/],
     ['a film elsewhere', requestFor(film('../a')), /leaves its directory/],
