@@ -47,14 +47,12 @@ export interface FolderRequest {
 
 /** Five steps each, of the thousand that a job may have. */
 const MAX_FILMS = 190;
-/** Where a film may fall back, it has six. */
-const MAX_FALLBACK_FILMS = 160;
 
 /** A job is one fact in the journal, of 256 KiB at most. Measured: what a film's five steps take of it. */
 const MOST_BYTES = 250_000;
 const BYTES_A_FILM = 1500;
-/** The sixth of them. */
-const FALLBACK_BYTES = 600;
+/** Of the sixth, where a film may fall back. */
+const FALLBACK_BYTES = 400;
 /** Its name stands in many of them. */
 const BYTES_A_LETTER = 16;
 
@@ -64,10 +62,6 @@ const PROOFS = 'proofs';
 const DEFAULT_PIECE_MS = 10_000;
 
 function faultOfSize(entries: readonly Entry[]): string | undefined {
-  const mayFallBack = entries.filter(({ chain }) => chain?.standIn !== undefined);
-  if (mayFallBack.length > MAX_FALLBACK_FILMS) {
-    return `${mayFallBack.length} films that may fall back to software; the most is ${MAX_FALLBACK_FILMS} a job: submit several jobs, or forbid the fallback`;
-  }
   let bytes = 0;
   for (const [fitting, { film, chain }] of entries.entries()) {
     bytes += BYTES_A_FILM + BYTES_A_LETTER * utf8Length(film);
