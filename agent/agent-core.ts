@@ -64,7 +64,7 @@ export interface AgentCorePorts {
   /** Something went wrong that only a person can mend; work goes on. */
   readonly complain: (message: string, token: Token) => void;
   /** An attempt that began is over. */
-  readonly concluded?: (result: Result) => void;
+  readonly concluded?: (result: Result, assignment: Assignment) => void;
 }
 
 /** Reason of an order to end: the unit's GPU must not be used any more. */
@@ -261,7 +261,7 @@ export class AgentCore {
       this.#keeper.progressed(token, counter),
     );
     this.#executions.delete(key);
-    this.#ports.concluded?.(result);
+    this.#ports.concluded?.(result, assignment);
     this.#conclude(result, token);
     this.#goOnSoon();
   }

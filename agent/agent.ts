@@ -397,8 +397,8 @@ export class Agent {
         this.#changes.notify();
       },
       complain: (message, token) => this.#log.error({ token }, message),
-      concluded: (result) => {
-        const why = streak.note(result);
+      concluded: (result, assignment) => {
+        const why = streak.note(result, assignment);
         if (why !== null) probe.reprove(why);
       },
     });

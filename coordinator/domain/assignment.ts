@@ -5,7 +5,8 @@ import { stepOf } from './find.ts';
 import type { LeasesGranted } from './facts.ts';
 import type { Farm, Job, LeaseRecord, StepRun } from './farm.ts';
 import { jobId } from './farm.ts';
-import { producerOf, whyInstead } from './stand-ins.ts';
+import { whyInstead } from './stand-in-words.ts';
+import { producerOf } from './stand-ins.ts';
 import type { Demand, File, StepSpec } from './task.ts';
 import type { Token } from './token.ts';
 

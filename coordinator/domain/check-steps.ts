@@ -10,7 +10,7 @@ import { faultOfPlace, type Places } from './places.ts';
 import { quote } from './quote.ts';
 import type { File, StepSpec, TaskKind } from './task.ts';
 
-const MAX_STEPS = 16_000;
+const MAX_STEPS = 20_000;
 /** Of a job: their tables are made at once, and must fit into memory. */
 const MAX_UNITS = 10_000_000;
 

@@ -288,7 +288,7 @@ function dependenciesOf(
     if (input.kind?.$case === 'outputs') names.add(input.kind.value.step);
   }
   if (spec.parameters?.kind?.$case === 'forEach') names.add(spec.parameters.kind.value.step);
-  for (const name of [...names]) names.add(standIns.get(name) ?? name);
+  for (const name of names) names.add(standIns.get(name) ?? name);
   if (spec.insteadOf !== undefined) names.add(spec.insteadOf);
   return [...names].flatMap((name) => indexByName.get(name) ?? []).toSorted((a, b) => a - b);
 }

@@ -5,13 +5,8 @@
 import { fanOutItems } from './fan-out.ts';
 import type { Fact } from './facts.ts';
 import { type Farm, fixedUnitCount, type Job, type StepRun } from './farm.ts';
-import {
-  countedFailures,
-  failureWords,
-  isCalledFor,
-  replacementOf,
-  whyInstead,
-} from './stand-ins.ts';
+import { failureWords, whyInstead } from './stand-in-words.ts';
+import { countedFailures, isCalledFor, replacementOf } from './stand-ins.ts';
 import { failedUnits, isAtRest, isComplete, isUnblocked } from './tolerance.ts';
 import { UNIT_FAILED } from './unit-table.ts';
 

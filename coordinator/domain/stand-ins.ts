@@ -3,7 +3,7 @@
  * given up: nothing more of it starts, its failures do not count, and whoever takes its outputs gets the stand-in's,
  * all of them. What both made is never mixed.
  */
-import { type Job, type StepRun, unitId } from './farm.ts';
+import type { Job, StepRun } from './farm.ts';
 import { UNIT_FAILED } from './unit-table.ts';
 
 /** Whether the step's work is done by another from now on. */
@@ -38,33 +38,17 @@ export function countedFailures({ units, standIn }: StepRun): number {
   return counted;
 }
 
-/** Why the step does another's work, in one line; undefined for steps that do their own. */
-export function whyInstead(job: Job, step: StepRun): string | undefined {
-  const original = originalOf(job, step);
-  const unit = original && failedUnitOf(original);
-  return original === undefined || unit === undefined
-    ? undefined
-    : failureWords(job, original, unit);
-}
-
 /** The step that does this one's work, if it is given up; undefined while it is not. */
 export function replacementOf(job: Job, step: StepRun): StepRun | undefined {
   return isGivenUp(job, step) ? standInOf(job, step) : undefined;
-}
-
-/** `j12/encode/7 failed after 3 attempts: …` */
-export function failureWords(job: Job, { spec, units }: StepRun, unit: number): string {
-  const failure = units?.failures.get(unit);
-  const attempts = units?.attemptsOf(unit) ?? 0;
-  const tried = attempts > 1 ? ` after ${attempts} attempts` : '';
-  return `${unitId(job.number, spec.name, unit)} ${failure?.kind ?? 'failed'}${tried}: ${failure?.message ?? ''}`;
 }
 
 function standInOf(job: Job, { standIn }: StepRun): StepRun | undefined {
   return standIn === undefined ? undefined : job.steps[standIn];
 }
 
-function originalOf(job: Job, { spec }: StepRun): StepRun | undefined {
+/** The step for which this one stands in. */
+export function originalOf(job: Job, { spec }: StepRun): StepRun | undefined {
   const { insteadOf } = spec;
   return insteadOf === undefined
     ? undefined
@@ -72,7 +56,7 @@ function originalOf(job: Job, { spec }: StepRun): StepRun | undefined {
 }
 
 /** The first unit for which another step has to do the work. */
-function failedUnitOf({ units }: StepRun): number | undefined {
+export function failedUnitOf({ units }: StepRun): number | undefined {
   if (units === undefined || units.counts.failed === 0) return undefined;
   for (const [unit, { kind }] of units.failures) {
     if (kind !== 'invalid-input' && units.stateOf(unit) === UNIT_FAILED) return unit;

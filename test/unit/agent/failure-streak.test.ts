@@ -32,3 +32,14 @@ test('the same unit again does not, nor what a success interrupts, nor what is n
   expect(streak.note(failed(4))).toBeNull();
   for (const unit of [5, 6, 7]) expect(streak.note(failed(unit, 'evicted'))).toBeNull();
 });
+
+test('where another step can do the work, its tools are proven again only once a unit has failed for good', () => {
+  const streak = new FailureStreak();
+  const limits = { maxAttempts: 3, runTimeoutMs: 0, stallTimeoutMs: 0 };
+  const noted = (unit: number, attempt: number, kind?: string): string | null =>
+    streak.note(failed(unit, kind), { attempt, limits, hasStandIn: true });
+  for (const unit of [1, 2, 3, 4]) expect(noted(unit, 1)).toBeNull();
+  expect(noted(1, 2)).toBeNull();
+  expect(noted(1, 3)).toBe('failed: exit code 1');
+  expect(noted(5, 1, 'infrastructure')).toBe('infrastructure: exit code 1');
+});

@@ -68,7 +68,9 @@ test('in a pipe', () => {
 });
 
 test('on 40 columns', () => {
-  expect(planLines({ name: 'clip.mov', plan: PLAN, notes: [] }, PLAIN_STYLE, 40).slice(0, 12)).toEqual([
+  expect(
+    planLines({ name: 'clip.mov', plan: PLAN, notes: [] }, PLAIN_STYLE, 40).slice(0, 12),
+  ).toEqual([
     'clip.mov would wait: something is',
     '  missing; nothing was sent',
     'encode: units known after step split',

@@ -29,7 +29,7 @@ test('of these, those with what every unit asks for', () => {
 });
 
 test('who gets nothing now is not asked; who was full a moment ago is', () => {
-  driver.ask({ type: 'DrainAgent', agentId: 'a1', draining: true });
+  driver.ask({ type: 'DrainAgent', agent: 'a1', draining: true });
   expect(named()).toEqual(['a2-box']);
   const agent = driver.liveness.agents.get('a2')!;
   agent.grantsPausedUntilMs = driver.nowMs + 60_000;

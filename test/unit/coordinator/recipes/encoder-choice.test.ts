@@ -1,11 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import { StepList } from '../../../../proto/gen/furrow/v1/job_service.ts';
 import { faultOfSteps } from '../../../../coordinator/domain/check-steps.ts';
 import type { StepSpec } from '../../../../coordinator/domain/task.ts';
 import { sameQuality } from '../../../../coordinator/recipes/codings.ts';
-import {
-  chooseEncoder,
-  type FilmAgent,
-} from '../../../../coordinator/recipes/encoder-choice.ts';
+import { chooseEncoder, type FilmAgent } from '../../../../coordinator/recipes/encoder-choice.ts';
 import { folderSteps } from '../../../../coordinator/recipes/folder.ts';
 import { ladderSteps } from '../../../../coordinator/recipes/ladder.ts';
 import type { RecipePlan } from '../../../../coordinator/recipes/recipe.ts';
@@ -71,14 +69,7 @@ describe('auto', () => {
       '',
       'auto is libx264: the 2 agents that may take the job have no encoder of hardware in common',
     ],
-    [
-      'auto',
-      [],
-      'mp4',
-      'libx264',
-      '',
-      'auto is libx264: no agent is there that may take the job',
-    ],
+    ['auto', [], 'mp4', 'libx264', '', 'auto is libx264: no agent is there that may take the job'],
     [
       'auto',
       TWO,
@@ -138,7 +129,14 @@ describe('the fallback', () => {
 
   test('is a step that stands in for the encoding, with the same pictures in software', () => {
     const plan = transcodeSteps({ ...REQUEST, video }, TWO);
-    expect(namesOf(plan)).toEqual(['split', 'encode', 'audio', 'encode-software', 'concat', 'proof']);
+    expect(namesOf(plan)).toEqual([
+      'split',
+      'encode',
+      'audio',
+      'encode-software',
+      'concat',
+      'proof',
+    ]);
     const encode = stepOf(plan, 'encode');
     const software = stepOf(plan, 'encode-software');
     expect(software).toMatchObject({
@@ -183,7 +181,10 @@ describe('the fallback', () => {
   });
 
   test('measures for a bitrate without the card, too', () => {
-    const plan = transcodeSteps({ ...REQUEST, video: { ...VIDEO, encoder: 'auto', bitrateBps: 4e6 } }, TWO);
+    const plan = transcodeSteps(
+      { ...REQUEST, video: { ...VIDEO, encoder: 'auto', bitrateBps: 4e6 } },
+      TWO,
+    );
     expect(namesOf(plan)).toContain('measure-software');
     expect(stepOf(plan, 'measure-software')).toMatchObject({
       insteadOf: 'measure',
@@ -208,17 +209,27 @@ describe('the fallback', () => {
     expect(folder).toMatchObject({ notes: [expect.stringMatching(/h264_nvenc/)] });
   });
 
-  test('a folder that may fall back has fewer films', () => {
-    const films = Array.from({ length: 161 }, (_, i) => {
-      const film = `${i}.mp4`;
-      return { source: { ...SOURCE, name: film }, film };
+  test('a folder that may fall back has fewer films, as many as a fact of the journal holds', () => {
+    const folder = (count: number, fallback: boolean): RecipePlan => {
+      const films = Array.from({ length: count }, (_, i) => {
+        const film = `${i}.mp4`;
+        return { source: { ...SOURCE, name: film }, film };
+      });
+      return folderSteps(
+        { films, video: { ...VIDEO, encoder: 'auto' }, pieceMs: 0, fallback },
+        TWO,
+      );
+    };
+    expect(folder(130, true)).toMatchObject({
+      message: expect.stringMatching(
+        /^130 films with such names are more than a job holds, 12\d of/,
+      ),
     });
-    const request = { films, video: { ...VIDEO, encoder: 'auto' }, pieceMs: 0 };
-    expect(folderSteps(request, TWO)).toMatchObject({
-      message: expect.stringMatching(/^161 films that may fall back to software; the most is 160/),
-    });
-    expect(folderSteps({ ...request, fallback: false }, TWO).state).toBe('ok');
-    const fitting = folderSteps({ ...request, films: films.slice(0, 130) }, TWO);
-    expect(namesOf(fitting).length).toBe(130 * 6 + 1);
+    expect(folder(130, false).state).toBe('ok');
+    const fitting = folder(120, true);
+    expect(namesOf(fitting).length).toBe(120 * 6 + 1);
+    const { steps } = fitting as RecipePlan & { readonly state: 'ok' };
+    const list = StepList.encode({ steps }).finish();
+    expect(list.length).toBeLessThan(256 * 1024);
   });
 });
