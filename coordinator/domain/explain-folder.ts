@@ -5,14 +5,16 @@
 import type { Explanation, Look, Standing, StepWait, Way } from './explain.ts';
 import { type Job, jobId, type StepRun } from './farm.ts';
 import { plainStepName } from './kind-of-work.ts';
+import { isGivenUp } from './stand-ins.ts';
 import { isUnblocked } from './tolerance.ts';
 import type { UnitTable } from './unit-table.ts';
 
-type RoughState = 'blocked' | 'queued' | 'held' | 'failed' | 'cancelled';
+type RoughState = 'blocked' | 'given-up' | 'queued' | 'held' | 'failed' | 'cancelled';
 
 const ROUGHLY: Readonly<Record<Standing['state'], RoughState | undefined>> = {
   paused: 'queued',
   blocked: 'blocked',
+  'given-up': 'given-up',
   retrying: 'queued',
   'held-back': 'queued',
   waiting: 'queued',
@@ -52,14 +54,19 @@ export function explainFolder(look: Look, job: Job): Explanation[] {
 function roughStates(job: Job, step: StepRun): [RoughState, number][] {
   if (step.units === undefined) return job.end === undefined ? [['blocked', 0]] : [];
   const { leased, queued, failed, cancelled } = step.units.counts;
-  const waits = queued > 0 && !isUnblocked(job, step);
+  const waits = queued > 0 ? whyItWaits(job, step) : 'queued';
   const states: [RoughState, number][] = [
     ['held', leased],
-    [waits ? 'blocked' : 'queued', queued],
+    [waits, queued],
     ['failed', failed],
     ['cancelled', cancelled],
   ];
   return states.filter(([, units]) => units > 0);
+}
+
+function whyItWaits(job: Job, step: StepRun): RoughState {
+  if (isGivenUp(job, step)) return 'given-up';
+  return isUnblocked(job, step) ? 'queued' : 'blocked';
 }
 
 function explanationsOf(look: Look, job: Job, alike: Alike): Explanation[] {

@@ -5,7 +5,7 @@
 import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MAX_PIXELS } from '../../../kit/film-fence.ts';
-import { type SealNotes, writeSeal } from './chunk-seal.ts';
+import { type MadeBy, type SealNotes, writeSeal } from './chunk-seal.ts';
 import { FilmFault, oneLine, processFault } from './film-fault.ts';
 import { chunkFrames, picturesEach, type ChunkFrames } from './film-frames.ts';
 import { chunkName, pieceTimes, sealName, type FilmPlan, type PlanPiece } from './film-plan.ts';
