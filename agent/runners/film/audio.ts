@@ -12,8 +12,10 @@ import {
   probeMedia,
   probeSource,
   streamsOf,
+  type MediaFacts,
   type MediaStream,
 } from './source-facts.ts';
+import { startAnchor } from './start-anchor.ts';
 
 export const audioRunner = filmRunner('audio', encodeAudio);
 
@@ -44,7 +46,7 @@ async function encodeAudio(attempt: FilmAttempt<AudioTask>): Promise<void> {
     return;
   }
   const file = audioName(encoder, tracks);
-  await encodeTracks(attempt, file, encoder, tracks, Number(facts.format.duration ?? 0));
+  await encodeTracks(attempt, file, encoder, tracks, facts);
   const spans = new AudioSpanReader();
   await takeLines(work.directory, SOURCE_FRAMES, (line) => spans.add(line));
   const made = await probeMedia(media, file);
@@ -61,8 +63,9 @@ async function encodeTracks(
   file: string,
   encoder: string,
   tracks: readonly MediaStream[],
-  totalSeconds: number,
+  facts: MediaFacts,
 ): Promise<void> {
+  const totalSeconds = Number(facts.format.duration ?? 0);
   const bitrate = task.audio?.bitrateBps ?? 0;
   const run = await media.ffmpeg(
     [{ name: task.source }],
@@ -78,6 +81,10 @@ async function encodeTracks(
         name: { file: SOURCE_FRAMES },
         options: audioFramesOptions(tracks.map(({ index }) => index)),
       },
+      ...startAnchor(
+        facts,
+        tracks.map(({ index }) => index),
+      ),
     ],
     ({ outTimeUs }) =>
       context.progress(

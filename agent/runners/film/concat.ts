@@ -18,6 +18,7 @@ import { chunkName, readPlan, sealName, type FilmPlan } from './film-plan.ts';
 import { filmFrameCount, filmPieces, filmTimeBase, filmTimeline } from './film-frames.ts';
 import { readLimitMs } from './media-limits.ts';
 import { containerStartUs, probeMedia, probeSource, tracksOf } from './source-facts.ts';
+import { startAnchor } from './start-anchor.ts';
 import { timecodeOptions, wantedTimecode } from './timecode.ts';
 import { durationsUs, formatUs } from './timeline.ts';
 
@@ -56,6 +57,11 @@ async function concat(attempt: ConcatAttempt): Promise<void> {
     throw new FilmFault('bad-output', `the audio of ${task.source} is missing`);
   }
   const audioStart = audio === undefined ? '' : await startOf(attempt, audio);
+  const subtitles = carried.subtitles.map(({ track }) => track.index);
+  const anchor =
+    subtitles.length === 0
+      ? []
+      : startAnchor(await probeSource(media, task.source), subtitles, audio === undefined ? 1 : 2);
   const inputs: MediaInput[] = [
     {
       name: LIST_NAME,
@@ -90,6 +96,7 @@ async function concat(attempt: ConcatAttempt): Promise<void> {
           ['-video_track_timescale', String(filmTimeBase(plan).den), ...muxerOptions(container)],
         ].flat(),
       },
+      ...anchor,
     ],
     ({ frame }) => context.progress(Math.min(1, frame / filmFrameCount(plan)), frame, 'joining'),
     // Chunks, source and film are each read or written, and the film once more for its index.

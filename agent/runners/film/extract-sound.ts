@@ -22,6 +22,7 @@ import { MAX_LABEL_LENGTH, soundLimitMs } from './media-limits.ts';
 import type { MediaRun } from './media-process.ts';
 import { copySlack, holdsMany, soundMuxer, trackCoding, type TrackCoding } from './sound-coding.ts';
 import { probeSound, streamsOf, type MediaFacts, type MediaStream } from './source-facts.ts';
+import { startAnchor } from './start-anchor.ts';
 
 type SoundAttempt = FilmAttempt<ExtractSoundTask>;
 
@@ -61,7 +62,7 @@ async function extractSound(attempt: SoundAttempt): Promise<void> {
   const files: MadeSound['files'] = [];
   for (const some of together) {
     const name = together.length === 1 ? task.sound : numbered(task.sound, some[0]!.number);
-    files.push({ name, tracks: await make(attempt, name, some, limitMs * some.length) });
+    files.push({ name, tracks: await make(attempt, name, some, facts, limitMs * some.length) });
   }
   await writeMadeSound(work.directory, { version: 1, files });
   context.log(`${wanted.length} tracks in ${files.length} files`);
@@ -130,6 +131,7 @@ async function make(
   attempt: SoundAttempt,
   name: string,
   wanted: readonly Wanted[],
+  facts: MediaFacts,
   limitMs: number,
 ): Promise<MadeTrack[]> {
   const { media, task, context } = attempt;
@@ -176,6 +178,10 @@ async function make(
         ],
       },
       ...counts,
+      ...startAnchor(
+        facts,
+        wanted.map(({ track }) => track.index),
+      ),
     ],
     ({ outTimeUs }) => context.progress(0.5, Math.max(0, outTimeUs), name),
     { limitMs },

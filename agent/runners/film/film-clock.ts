@@ -10,7 +10,8 @@ import {
   tooManyFrames,
 } from './frame-index.ts';
 import { decodeLimitMs, MAX_FRAMES } from './media-limits.ts';
-import type { MediaStream } from './source-facts.ts';
+import type { MediaFacts, MediaStream } from './source-facts.ts';
+import { startAnchor } from './start-anchor.ts';
 import { parseTimeBase, type TimeBase } from './timeline.ts';
 
 /** A clock that moves more than this between two packets has jumped. */
@@ -31,6 +32,7 @@ export async function readTimes(
   attempt: FilmAttempt<unknown>,
   name: string,
   picture: MediaStream,
+  facts: MediaFacts,
 ): Promise<FilmTimes> {
   const { media } = attempt;
   const timeBase = parseTimeBase(picture.time_base);
@@ -45,7 +47,7 @@ export async function readTimes(
   const ownClock = own !== undefined && own.length > 0;
   const times = ownClock
     ? own
-    : await decodedTimes(attempt, name, picture, timeBase, index.packets.length);
+    : await decodedTimes(attempt, name, picture, timeBase, index.packets.length, facts);
   refuseEndless(name, times, timeBase);
   // Where packets say no times, what they say of their length counts in ticks of another kind.
   const said = ownClock ? index.packets.at(-1)!.duration : 0;
@@ -58,6 +60,7 @@ async function decodedTimes(
   { index, width = 0, height = 0 }: MediaStream,
   { num, den }: TimeBase,
   packets: number,
+  facts: MediaFacts,
 ): Promise<number[]> {
   const times: number[] = [];
   const tooMany = new AbortController();
@@ -75,6 +78,7 @@ async function decodedTimes(
       if (times.length % 500 === 0) context.progress(0.05, times.length, 'decoding');
     },
     { limitMs: decodeLimitMs(packets, width * height), signal: tooMany.signal },
+    startAnchor(facts, [index]),
   );
   if (tooMany.signal.aborted) throw tooManyFrames(name, MAX_FRAMES);
   if (!run.ok) throw processFault(run, `decoding ${name}`);

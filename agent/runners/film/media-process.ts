@@ -68,16 +68,17 @@ export class MediaProcess {
     return this.#opened('ffmpeg', inputs, args, onStdoutLine, limits);
   }
 
-  /** Runs ffmpeg with one output that prints lines, such as framehash. */
+  /** Runs ffmpeg with one output that prints lines, such as framehash, and others besides. */
   async ffmpegLines(
     inputs: readonly MediaInput[],
     options: readonly string[],
     onStdoutLine: (line: string) => void,
     limits: RunLimits = {},
+    besides: readonly MediaOutput[] = [],
   ): Promise<MediaRun> {
     const argv = { progress: false, threads: bookedThreads(this.#work) };
     const args = (opened: readonly MediaInput[]): string[] =>
-      ffmpegArgv(opened, [{ name: 'stdout', options }], argv);
+      ffmpegArgv(opened, [{ name: 'stdout', options }, ...besides], argv);
     return this.#opened('ffmpeg', inputs, args, onStdoutLine, limits);
   }
 

@@ -31,6 +31,7 @@ import {
   type MediaStream,
 } from './source-facts.ts';
 import { describePicture } from './picture.ts';
+import { hiddenDelaySeconds } from './start-anchor.ts';
 import { timecodeOf } from './timecode.ts';
 import { packTimes, parseTimeBase, secondsOf, type TimeBase } from './timeline.ts';
 
@@ -179,7 +180,7 @@ async function planWhole(
   deinterlace: Deinterlacing | undefined,
 ): Promise<FilmPlan> {
   const { media, task, work, context } = attempt;
-  const { base, picture } = described;
+  const { base, facts, picture } = described;
   const times: number[] = [];
   const tooMany = new AbortController();
   const { width = 0, height = 0 } = picture;
@@ -220,7 +221,10 @@ async function planWhole(
   );
   return {
     ...commonPlan(attempt, described, times),
-    videoDelayUs: Math.round(secondsOf(times[0]!, base) * 1e6),
+    // Pieces are read without the other tracks, as the picture was here: its times then begin with its own start.
+    videoDelayUs: Math.round(
+      Math.max(secondsOf(times[0]!, base), hiddenDelaySeconds(facts, picture)) * 1e6,
+    ),
     lastFrameTicks: typicalStep(times),
     mode: 'whole',
     pieces: [{ name, firstFrame: 0, frames: times.length, timeBase: base, shiftTicks: 0 }],

@@ -114,6 +114,7 @@ async function lookAt(
     attempt,
     source,
     shown.stream,
+    facts,
   );
   const start = Number(facts.format.start_time ?? 0);
   const origin = ownClock && Number.isFinite(start) ? start : 0;

@@ -84,7 +84,7 @@ async function lookAt(attempt: ThumbnailAttempt): Promise<Film> {
   }
   const facts = await probeAndDecode(media, task.source);
   const shown = shownPicture(task.source, facts);
-  const known = await readTimes(attempt, task.source, shown.stream);
+  const known = await readTimes(attempt, task.source, shown.stream, facts);
   const { timeBase, times, ownClock } = known;
   const start = Number(facts.format.start_time ?? 0);
   const origin = ownClock && Number.isFinite(start) ? start : 0;
