@@ -134,7 +134,7 @@ const KINDS: readonly Failure[] = [
   },
   {
     name: 'too little memory for the smallest tile',
-    file: hungryModel(2, 4_000),
+    file: hungryModel(2, 100_000),
     ramBytes: 200 * MIB,
     kind: 'out-of-memory',
     message: /memory/,
