@@ -65,7 +65,7 @@ export function withSeen(before: ModelMemory | undefined, seen: SeenMemory): Mod
   return { sha256, provider, pixelBytes: Math.min(pixelBytes, MOST_PIXEL_BYTES), baseBytes };
 }
 
-export function isMemoryNews(before: ModelMemory | undefined, now: ModelMemory): boolean {
+function isMemoryNews(before: ModelMemory | undefined, now: ModelMemory): boolean {
   if (before === undefined) return true;
   const differs = (was: number, is: number): boolean => Math.abs(is - was) > was * NEWS_SHARE;
   return differs(before.pixelBytes, now.pixelBytes) || differs(before.baseBytes, now.baseBytes);

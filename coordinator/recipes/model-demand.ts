@@ -89,7 +89,7 @@ export function withModel(demand: Demand, model: ChosenModel, provider: string):
   };
 }
 
-export interface RamGuess {
+interface RamGuess {
   /** With the model loaded. */
   readonly baseBytes: number;
   /** Beyond it. */

@@ -14,7 +14,7 @@ import { fileInput, invalid, quote, type RecipePlan } from './recipe.ts';
 /** What the farm knows of its models, by name. */
 export type KnownModels = ReadonlyMap<string, KnownModel>;
 
-export interface KnownModel extends FarmModel {
+interface KnownModel extends FarmModel {
   /** What it was seen to take, by provider; none while nobody saw it. */
   readonly memory?: readonly ModelMemory[];
 }

@@ -47,6 +47,18 @@ test('a film comes out twice as large, its model stays for the next piece, and e
   const [worker] = workersUnder(farm, 'box');
   // Kept for the next unit.
   expect(worker).toBeDefined();
+
+  const seen = await until('the farm knows what the model takes', async () => {
+    const shown = await farm.furrow('models', 'show', 'twice', '--json');
+    const { model } = JSON.parse(shown.stdout) as { model: { memory: readonly object[] } };
+    return model.memory.length > 0 && model.memory;
+  });
+  expect(seen).toEqual([
+    { provider: 'cpu', pixelBytes: expect.any(Number), baseBytes: expect.any(Number) },
+  ]);
+  const shown = await farm.furrow('models', 'show', 'twice');
+  expect(shown.stdout).toMatch(/on cpu +\S+ MiB loaded, and \S+ \S+ for each pixel at once/);
+
   const refused = await upscale('--model', 'twice', '--scale', '4');
   expect(refused.stderr).toContain('makes pictures 2 times as large, not 4');
   const unknown = await upscale('--model', 'thrice');
