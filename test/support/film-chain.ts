@@ -54,6 +54,7 @@ export interface ChainOptions {
   readonly upscale?: ChainModel;
   /** Chunks have frames at other times, which this model makes; `split` says which. */
   readonly interpolate?: ChainModel;
+  readonly smoothDuplicates?: boolean;
   /** Of each unit that makes a chunk; 0 for no limit. */
   readonly ramBytes?: number;
   /** More that split is told. */
@@ -144,7 +145,7 @@ export class FilmChain {
       const outputs = ['quality.json'];
       if (!(await step('quality', findQualityRunner, quality, inputs, outputs))) return ended();
     }
-    const { upscale, interpolate } = options;
+    const { upscale, interpolate, smoothDuplicates } = options;
     const used = upscale ?? interpolate;
     if (used !== undefined) await writeFile(join(store, MODEL_FILE), used.file);
     const use = { model: used?.model, provider: '' };
@@ -152,7 +153,7 @@ export class FilmChain {
       upscale !== undefined
         ? [upscaleRunner, { $case: 'upscale', value: { use, video } }]
         : interpolate !== undefined
-          ? [interpolateRunner, { $case: 'interpolate', value: { use, video } }]
+          ? [interpolateRunner, { $case: 'interpolate', value: { use, video, smoothDuplicates } }]
           : [encodeRunner, { $case: 'encode', value: { video } }];
     for (const piece of await matching(store, 'piece-*')) {
       const name = `encode ${piece}`;

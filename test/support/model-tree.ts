@@ -32,6 +32,10 @@ const WORKER = join(CHECKOUT, 'dist/agent/models/worker/main.js');
 const SHARED_MODELS = join(CHECKOUT, '..', 'shared', 'models');
 export const hasSharedModels = existsSync(SHARED_MODELS);
 
+export function sharedModel(name: string): Buffer {
+  return readFileSync(join(SHARED_MODELS, name));
+}
+
 /** What the tests know of the real ones. */
 export const REAL_MODELS = {
   anime: { file: 'realesr-animevideov3-x4.onnx', scale: 4, halo: 18 },

@@ -36,9 +36,11 @@ async function clip(name: string, colour: readonly string[], more: string): Prom
   const path = join(folder, name);
   const tags = `range=tv:color_primaries=${colour[0]}:color_trc=${colour[1]}:colorspace=${colour[2]}`;
   const slopes = `geq=lum='200+X*6+N*8':cb='480+Y':cr='500+X/2'`;
-  const source = `nullsrc=s=64x48:r=10:d=0.6,format=yuv420p10le,${slopes},setparams=${tags}`;
-  const coding = ['-c:v', 'libx265', '-crf', '4', '-x265-params', `log-level=none${more}`];
-  await ffmpeg(['-f', 'lavfi', '-i', source, ...coding, path]);
+  const source = `nullsrc=s=64x48:r=10:d=0.6,format=yuv420p10le,${slopes}`;
+  // What a source of lavfi says of its colours is lost on the way.
+  const coding = ['-vf', `setparams=${tags}`, '-c:v', 'libx265', '-crf', '4'];
+  const parameters = ['-x265-params', `log-level=none${more}`];
+  await ffmpeg(['-f', 'lavfi', '-i', source, ...coding, ...parameters, path]);
   return path;
 }
 
@@ -56,14 +58,14 @@ async function proofOf(directory: string): Promise<ProofFile['checks']> {
 
 /** How far the brightness of each frame, on average and at most, is from the source's; codes of ten bits. */
 async function lumaOff(path: string, film: string, each: number, size: string) {
-  const luma = async (file: string, filter: string): Promise<Uint16Array> => {
-    const graph = `${filter}scale=${size}:flags=neighbor,extractplanes=y,format=gray10le`;
+  const luma = async (file: string, filter: string): Promise<number[]> => {
+    const graph = `${filter}scale=${size}:flags=neighbor,format=yuv444p10le`;
     const argv = ['-v', 'error', '-i', file, '-vf', graph, '-fps_mode', 'passthrough'];
-    const raw = ['-f', 'rawvideo', '-'];
-    const { stdout } = await run('ffmpeg', [...argv, ...raw], { encoding: 'buffer' });
-    return new Uint16Array(
-      stdout.buffer.slice(stdout.byteOffset, stdout.byteOffset + stdout.length),
-    );
+    const options = { encoding: 'buffer' } as const;
+    const { stdout } = await run('ffmpeg', [...argv, '-f', 'rawvideo', '-'], options);
+    const values = Array.from({ length: stdout.length / 2 }, (_, i) => stdout.readUInt16LE(i * 2));
+    const [width = 0, height = 0] = size.split(':').map(Number);
+    return values.filter((_, i) => Math.floor(i / (width * height)) % 3 === 0);
   };
   const source = await luma(path, '');
   const made = await luma(film, `select='not(mod(n\\,${each}))',`);
@@ -177,7 +179,7 @@ describe('into a model’s pipe and out of it, without a model', () => {
       orientation: [1, 0, 0, 1],
       colour,
     } as unknown as FilmPlan['source'];
-    const manifest = manifestFrom({ kind: 'upscale', channels, scale: 2 });
+    const manifest = manifestFrom({ kind: 'upscale', channels, scale: 2, halo: 0 });
     const settings = { filters: ['format=yuv420p10le'] };
     const size = { width: 256, height: 144 };
     const { filters, format } = readFrames({ source }, size, manifest);

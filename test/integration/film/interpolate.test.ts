@@ -1,13 +1,18 @@
 /** Films with frames between those of their source, by a real worker and a made model, read back from the film. */
+import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Clips, frameNumbers, frameSeconds } from '../../support/clips.ts';
+import { Clips, ffmpeg, frameNumbers, frameSeconds } from '../../support/clips.ts';
 import { FilmChain, type ChainOptions, type ChainResult } from '../../support/film-chain.ts';
+import { hasSharedModels, sharedModel } from '../../support/model-tree.ts';
 import { manifestFrom } from '../../support/models.ts';
 import { blendModel } from '../../support/onnx-models.ts';
 import type { UnitModel } from '../../../proto/gen/furrow/v1/model.ts';
+
+const run = promisify(execFile);
 
 const CONCAT7 = { kind: 'interpolate', pairLayout: 'concat7', timestep: 'plane', sizeMultiple: 32 };
 
@@ -78,6 +83,60 @@ describe('frames in between', () => {
     };
     expect(checks.every(({ ok }) => ok)).toBe(true);
     expect(checks.map(({ check }) => check)).toContain('audio tracks');
+  });
+
+  describe('animation on twos', () => {
+    const LKFLOW = { ...SPLIT, timestep: 'scalar', inputs: ['img0', 'img1', 'timestep'] };
+    const real = hasSharedModels ? sharedModel('lkflow-interp.onnx') : undefined;
+    const model = real === undefined ? interpolator(blendModel()) : interpolator(real, LKFLOW);
+
+    /** Each drawing twice, with the noise of an encoder; ten drawings, the last three for half a second. */
+    const onTwos = async (): Promise<string> => {
+      const path = join(clips.directory, 'twos.mp4');
+      const source = 'testsrc2=s=96x64:r=12:d=1,fps=24,tpad=stop=12:stop_mode=clone';
+      const coding = '-c:v libx264 -preset fast -crf 20 -g 8 -pix_fmt yuv420p'.split(' ');
+      await ffmpeg(['-f', 'lavfi', '-i', source, ...coding, path]);
+      return path;
+    };
+    /** For each frame of the film but the first, how far it is from the one before: mean grey levels. */
+    const changes = async (film: string): Promise<number[]> => {
+      const argv = ['-v', 'error', '-i', film, '-fps_mode', 'passthrough', '-pix_fmt', 'gray'];
+      const options = { encoding: 'buffer', maxBuffer: 1 << 26 } as const;
+      const { stdout } = await run('ffmpeg', [...argv, '-f', 'rawvideo', '-'], options);
+      const area = 96 * 64;
+      return Array.from({ length: stdout.length / area - 1 }, (_, frame) => {
+        let off = 0;
+        for (let i = frame * area; i < (frame + 1) * area; i += 1) {
+          off += Math.abs(stdout[i]! - stdout[i + area]!);
+        }
+        return off / area;
+      });
+    };
+
+    test('is held where nothing else is said, and moves in every frame where it is', async () => {
+      const path = await onTwos();
+      const more = { pieceMs: 400, interpolate: model, video: { crf: 10 } };
+      const held = await make(path, twice, more);
+      const split = { retime: twice, leadFrames: 7, tailFrames: 12 };
+      const smooth = await make(path, twice, { ...more, split, smoothDuplicates: true });
+      expect([held.outcome, smooth.outcome]).toEqual([
+        { state: 'succeeded' },
+        { state: 'succeeded' },
+      ]);
+      const [before, after] = [await changes(held.film), await changes(smooth.film)];
+      // Exactly as many frames, at the same times.
+      expect(after).toHaveLength(2 * 36 - 1);
+      expect(await frameSeconds(smooth.film)).toEqual(await frameSeconds(held.film));
+      const moving = 2 * 22;
+      const still = (steps: readonly number[]): number =>
+        steps.slice(0, moving).filter((step) => step < 0.4).length;
+      expect(still(before)).toBeGreaterThan(moving * 0.4);
+      expect(still(after)).toBeLessThan(moving * 0.1);
+      // The last picture is a still one.
+      expect(Math.max(...after.slice(-20))).toBeLessThan(1);
+      const logs = [...smooth.runs.values()].flatMap(({ log }) => log);
+      expect(logs.filter((line) => line.includes('became motion')).length).toBeGreaterThan(1);
+    });
   });
 
   test.each<[string, ReturnType<typeof interpolator>, string]>([

@@ -127,7 +127,10 @@ test('clips of every awkward kind, in a form of the user’s', async () => {
   };
   expect(seen).toHaveLength(kinds.length);
   const film = made.path('concat', 'film.mp4');
-  expect(await probeLines(film, 'v:0', 'stream=width,height')).toEqual(['128,128']);
+  // As deep as the deepest of them.
+  expect(await probeLines(film, 'v:0', 'stream=width,height,pix_fmt')).toEqual([
+    '128,128,yuv420p10le',
+  ]);
 });
 
 test('clips without any sound make a film without', async () => {

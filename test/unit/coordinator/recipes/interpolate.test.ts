@@ -59,6 +59,16 @@ describe('interpolate', () => {
     expect(steps.get('encode')?.demand).toMatchObject({ gpus: 1 });
   });
 
+  test('who smooths short runs sees what is around its piece', () => {
+    const steps = stepsOf({ smoothDuplicates: true });
+    expect(steps.get('split')?.task?.kind).toMatchObject({
+      value: { leadFrames: 7, tailFrames: 12 },
+    });
+    const value = { smoothDuplicates: true };
+    expect(steps.get('encode')?.task?.kind).toMatchObject({ value });
+    expect(stepsOf().get('encode')?.task?.kind).not.toMatchObject({ value });
+  });
+
   test('a model that is not told the time halves as often as need be', () => {
     expect(stepsOf({ model: 'halves', factor: 8 }).size).toBe(5);
   });

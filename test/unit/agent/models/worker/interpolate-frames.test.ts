@@ -57,6 +57,7 @@ async function run(
   model: LoadedModel,
   sources: readonly Uint8Array[],
   shown: readonly (readonly [from: number, part: number])[],
+  smooth?: InterpolateWork['smooth'],
 ) {
   const work: InterpolateWork = {
     kind: 'interpolate',
@@ -68,6 +69,7 @@ async function run(
       from: shown.map(([from]) => from),
       part: shown.map(([, part]) => part),
     },
+    ...(smooth !== undefined && { smooth }),
   };
   const written: Uint8Array[] = [];
   const told: unknown[] = [];
@@ -92,7 +94,7 @@ async function run(
     collect: () => {},
   };
   await interpolateFrames(model, work, context as unknown as WorkContext);
-  return { written, made: told[0], read };
+  return { written, made: told.at(-1), told: told.slice(0, -1), read };
 }
 
 /** The first value of each frame tells its tone. */
@@ -174,6 +176,91 @@ test('two frames that are the same are not blended, and cost no run', async () =
   expect(tones(written)).toEqual([100, 100, 100, 102, 104]);
   expect(runs).toHaveLength(1);
   expect(made).toEqual({ source: 3, made: 1, held: 1, cuts: 0 });
+});
+
+describe('short runs of the same picture become motion', () => {
+  const split = { pairLayout: 'split', timestep: 'none' };
+  const timed = { pairLayout: 'split', timestep: 'scalar' };
+  const INPUTS = [...SPLIT, { name: 't', type: 'float32', shape: [1, 1, 1, 1] }];
+  const rules = (frames: number, most = 6): NonNullable<InterpolateWork['smooth']> => ({
+    ticks: Array.from({ length: frames }, (_, i) => i * 10),
+    most,
+    mostTicks: 60,
+  });
+  const runs = (...tonesAndCounts: [tone: number, count: number][]): Uint8Array[] =>
+    tonesAndCounts.flatMap(([tone, count]) => Array.from({ length: count }, () => ramp(tone)));
+
+  test('on twos and threes: as even as if each picture were one frame', async () => {
+    const { model } = blender(timed, INPUTS);
+    const sources = runs([100, 2], [108, 2], [116, 3], [128, 2]);
+    const { written, made, told } = await run(model, sources, doubled(9), rules(9));
+    expect(tones(written)).toEqual([
+      100, 102, 104, 106, 108, 110, 112, 114, 116, 118, 120, 122, 124, 126,
+      // What comes after the last is not known.
+      128, 128, 128,
+    ]);
+    expect(told).toEqual([
+      {
+        smoothed: [
+          [0, 2],
+          [2, 4],
+          [4, 7],
+        ],
+      },
+    ]);
+    expect(made).toEqual({ source: 5, made: 11, held: 1, cuts: 0 });
+  });
+
+  test('noise of an encoder does not end a run', async () => {
+    const { model } = blender(split, SPLIT);
+    const noisy = ramp(100).map((value, i) => (i % 7 === 0 ? value + 3 : value));
+    const sources = [ramp(100), noisy, ramp(108), ramp(108)];
+    const { written } = await run(model, sources, doubled(4), rules(4));
+    expect(tones(written).slice(0, 5)).toEqual([100, 102, 104, 106, 108]);
+  });
+
+  test('a still picture stays still, and each of its frames is its own', async () => {
+    const { model, runs: modelRuns } = blender(split, SPLIT);
+    const noisy = ramp(100).map((value, i) => (i % 7 === 0 ? value + 3 : value));
+    const sources = [...runs([100, 4]), noisy, ...runs([100, 3], [108, 1])];
+    const { written, made } = await run(model, sources, doubled(9), rules(9));
+    expect(written[8]).toEqual(noisy);
+    expect(written.slice(0, 8)).toEqual(Array.from({ length: 8 }, () => ramp(100)));
+    // Between the last of it and what comes then, as ever.
+    expect(tones(written).slice(14)).toEqual([100, 104, 108]);
+    expect(modelRuns).toHaveLength(1);
+    expect(made).toEqual({ source: 9, made: 1, held: 7, cuts: 0 });
+  });
+
+  test('nothing is blended across a cut, which comes when the source has it', async () => {
+    const { model } = blender(split, SPLIT);
+    const other = Uint8Array.from(ramp(0), (value) => 220 - value * 4);
+    const sources = [...runs([100, 2], [104, 2]), other, other];
+    const { written, made } = await run(model, sources, doubled(6), rules(6));
+    expect(written.slice(4, 7)).toEqual([ramp(104), ramp(104), ramp(104)]);
+    expect(written.slice(7, 9)).toEqual([other, other]);
+    expect(made).toMatchObject({ cuts: 1 });
+  });
+
+  test('pieces make of a run what the whole makes of it', async () => {
+    const tonesOf = [100, 104, 110, 112, 118, 121, 125, 130];
+    const sources = runs(...tonesOf.map((tone, i): [number, number] => [tone, 1 + (i % 4)]));
+    const { model } = blender(timed, INPUTS);
+    const whole = await run(model, sources, doubled(sources.length), rules(sources.length));
+    for (let first = 1; first < sources.length - 1; first += 1) {
+      const lead = Math.min(7, first);
+      const held = sources.slice(first - lead, first + 1 + 12);
+      const shown: [number, number][] = [
+        [lead, 0],
+        [lead, 0.5],
+      ];
+      const piece = await run(model, held, shown, rules(held.length));
+      expect({ first, made: piece.written }).toEqual({
+        first,
+        made: whole.written.slice(2 * first, 2 * first + 2),
+      });
+    }
+  });
 });
 
 test('across a cut the nearer frame is shown', async () => {
