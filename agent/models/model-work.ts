@@ -55,6 +55,8 @@ export interface UpscaleWork extends FrameSize {
   /** So many frames come: fewer are an error. */
   readonly frames: number;
   readonly times: FrameTimes;
+  /** After so many ticks from the first frame the last one is written once more, so that who reads knows how long it is shown. */
+  readonly endTicks?: number | undefined;
   /** Most pixels that go through the model at once: tiles are no larger. */
   readonly roomPixels: number;
 }

@@ -36,6 +36,9 @@ export async function upscaleFrames(
     pipes.write(bytes);
     context.tell({ event: 'progress', done: done + 1 });
   }
+  if (work.endTicks === undefined) return;
+  pipes.write(nutFrameHeader(work.endTicks, large.length));
+  pipes.write(bytes);
 }
 
 class FrameUpscaler {
