@@ -69,6 +69,8 @@ export interface UpscaleWork extends FrameSize {
   /** In both pipes; 8 where it is not said. */
   readonly bits?: FrameBits;
   readonly times: FrameTimes;
+  /** After so many ticks from the first frame the last one is written once more, so that who reads knows how long it is shown. */
+  readonly endTicks?: number | undefined;
   /** Most pixels that go through the model at once: tiles are no larger. */
   readonly roomPixels: number;
 }

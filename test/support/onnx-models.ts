@@ -169,6 +169,14 @@ export function blankModel(scale: number): Buffer {
   });
 }
 
+/** As `nearestModel`, but light is dark and dark is light. */
+export function negativeModel(scale: number): Buffer {
+  return onnxModel({
+    nodes: [{ op: 'Sub', inputs: ['one', 'x'], output: 'negative' }, ...nearest('negative', 'y')],
+    constants: [{ name: 'one', dims: [1], values: [1] }, ...scalesOf(scale)],
+  });
+}
+
 /** Fails when it runs: it reshapes to a size that the picture does not have. */
 export function failingModel(): Buffer {
   return onnxModel({

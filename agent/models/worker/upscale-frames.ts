@@ -48,6 +48,9 @@ export async function upscaleFrames(
     pipes.write(large);
     context.tell({ event: 'progress', done: done + 1 });
   }
+  if (work.endTicks === undefined) return;
+  pipes.write(nutFrameHeader(work.endTicks, large.length));
+  pipes.write(bytes);
 }
 
 class FrameUpscaler {

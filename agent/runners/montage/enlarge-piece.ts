@@ -28,7 +28,7 @@ import { pieceFilters, shownFromZero } from './shot-graph.ts';
 
 type EnlargeAttempt = FilmAttempt<EnlargeShotTask>;
 
-/** Of the piece's frames, as the film counts them; as they come to the model; as they leave it. */
+/** Of the piece's frames, as the film counts them; of those that the model gets; of what it made, as the film counts. */
 const SEEN_THUMBS = 'thumbs-seen.gray';
 const GIVEN_THUMBS = 'thumbs-given.gray';
 const MADE_THUMBS = 'thumbs-made.gray';
@@ -143,6 +143,7 @@ async function sendThrough(
       ...size,
       frames: ticks.length,
       times: { timeBase, ...packTimes(ticks) },
+      endTicks: endOf(passage) - ticks[0]!,
       roomPixels,
     }),
     feed: (signal) => decode(attempt, passage, signal),
@@ -153,6 +154,12 @@ async function sendThrough(
       onDone(Math.min(1, told.done / ticks.length), Math.ceil(told.done * 100));
     },
   });
+}
+
+/** Beyond the last frame that the film shows of it. */
+function endOf({ footage: { from, frames }, list: { rate }, ticks, timeBase }: Passage): number {
+  const end = ((from + frames + 1) * rate.den * timeBase.den) / (rate.num * timeBase.num);
+  return Math.max(Math.ceil(end), ticks.at(-1)! + 1);
 }
 
 const PASSTHROUGH = ['-fps_mode', 'passthrough', '-f', 'rawvideo'];
@@ -202,21 +209,27 @@ async function decode(
 
 async function store(
   { media, task }: EnlargeAttempt,
-  { film, list, footage, manifest }: Passage,
+  { film, list, footage, manifest, ticks }: Passage,
   signal: AbortSignal,
 ): Promise<void> {
   const { rate } = list;
   const files = footageFiles(footage);
   const from = isLuma(manifest) ? 'in_range=pc:in_color_matrix=bt709' : '';
+  const shown = [
+    // A model's process counts from its first picture.
+    `setpts=PTS-STARTPTS+${ticks[0]}`,
+    ...shownFromZero(footage, footage.largeFrom, rate),
+    'split[made][look]',
+  ].join(',');
+  const filled = [
+    ...fillFilters(film, footage.picture, from),
+    `settb=1/${rate.num}`,
+    'split[large][copy]',
+  ].join(',');
   const graph = [
-    '[0:v:0]split[made][look]',
+    `[0:v:0]${shown}`,
     `[look]${THUMB_FILTER}[whole]`,
-    `[made]${[
-      ...shownFromZero(footage, footage.largeFrom, rate),
-      ...fillFilters(film, footage.picture, from),
-      `settb=1/${rate.num}`,
-      'split[large][copy]',
-    ].join(',')}`,
+    `[made]${filled}`,
     `[copy]${THUMB_FILTER}[thumbs]`,
   ].join(';');
   const exact = ['-fps_mode', 'passthrough', '-enc_time_base', `1/${rate.num}`];
@@ -241,17 +254,29 @@ async function store(
   throw processFault(run, `storing what ${of} made of ${pieceName(footage.shot)}`);
 }
 
-async function refuseOthers({ work }: EnlargeAttempt, { footage, ticks }: Passage): Promise<void> {
+/** What went in is what the look at the clip saw; what came out is like it, frame by frame as the film counts them. */
+async function refuseOthers(
+  { work }: EnlargeAttempt,
+  { footage, list, ticks, timeBase }: Passage,
+): Promise<void> {
   const name = pieceName(footage.shot);
   const read = (file: string): Promise<Buffer> => readFile(join(work.directory, file));
   const planned = await read(pieceThumbsName(footage.shot));
   refuseOtherThumbs(name, planned, await read(SEEN_THUMBS), footage.frames);
   const [given, made] = [await read(GIVEN_THUMBS), await read(MADE_THUMBS)];
-  const bytes = ticks.length * THUMB_BYTES;
+  const frames = footage.frames - footage.largeFrom;
+  const found = made.length / THUMB_BYTES;
+  const expected = Buffer.concat(
+    Array.from({ length: frames }, (_, frame) => {
+      const at = footage.from + footage.largeFrom + frame;
+      const shown = ticks.findLastIndex((time) => frameAt(time, timeBase, list.rate) <= at);
+      return given.subarray(Math.max(0, shown) * THUMB_BYTES).subarray(0, THUMB_BYTES);
+    }),
+  );
   const fault =
-    given.length === bytes && made.length === bytes
-      ? compareThumbs(given, made).fault
-      : `${made.length / THUMB_BYTES} frames, not ${ticks.length}`;
+    found === frames && expected.length === made.length
+      ? compareThumbs(expected, made).fault
+      : `${found} frames, not ${frames}`;
   if (fault === undefined) return;
   throw new FilmFault('bad-output', `what the model made of ${name} is something else: ${fault}`);
 }

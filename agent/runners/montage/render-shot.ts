@@ -45,7 +45,7 @@ export const renderShotRunner = filmRunner('renderShot', (attempt) =>
 );
 
 /** Of a shot's own piece, or that of the shot before. */
-export type FootageOf = (list: CutList, piece: Piece, isBefore: boolean) => Promise<Footage>;
+type FootageOf = (list: CutList, piece: Piece, isBefore: boolean) => Promise<Footage>;
 
 interface ShotWork {
   readonly film: MontageFilm;

@@ -28,7 +28,9 @@ interface MontageOptions extends SubmitOptions {
   readonly fit?: 'crop' | 'pad';
   readonly enhance?: boolean;
   readonly stabilize?: boolean;
+  readonly stabilise?: boolean;
   readonly proxies?: boolean;
+  readonly withProxies?: boolean;
   readonly upscale?: string;
   readonly provider?: string;
   readonly cpus?: number;
@@ -100,7 +102,9 @@ export const montage = defineCommand<MontageOptions>({
     },
     { flags: '--enhance', help: 'less noise, sharper edges' },
     { flags: '--stabilize', help: 'steady each shot' },
+    { flags: '--stabilise', help: 'the same' },
     { flags: '--proxies', help: 'small copies of the used clips as well, to edit with' },
+    { flags: '--with-proxies', help: 'the same' },
     {
       flags: '--clip-sound <share>',
       help: "how loud the clips' own sound is under the music, 0 to 1 (default: 0)",
@@ -156,8 +160,8 @@ export const montage = defineCommand<MontageOptions>({
           rate: options.fps,
           fit: options.fit ?? '',
           enhance: options.enhance === true,
-          stabilize: options.stabilize === true,
-          proxies: options.proxies === true,
+          stabilize: options.stabilize === true || options.stabilise === true,
+          proxies: options.proxies === true || options.withProxies === true,
           clipSound: options.clipSound ?? 0,
           film: options.film ?? '',
           encoder: options.encoder ?? '',

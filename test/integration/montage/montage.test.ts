@@ -1,6 +1,6 @@
 /** Real ffmpeg on clips of awkward kinds: the film shows exactly the frames that its list says. */
-import { copyFile, cp, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { copyFile, cp, readdir, readFile, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   type ClipKind,
@@ -11,6 +11,8 @@ import {
   probeLines,
 } from '../../support/clips.ts';
 import { FilmChain } from '../../support/film-chain.ts';
+import { upscaler } from '../../support/model-tree.ts';
+import { deepModel, nearestModel, negativeModel } from '../../support/onnx-models.ts';
 import { type MontageInputs, runMontage } from '../../support/montage-job.ts';
 
 /** Some fifty processes each: a machine that does much else takes its time. */
@@ -138,6 +140,123 @@ describe('transitions and speeds', () => {
     },
     SLOW_MS,
   );
+});
+
+describe('with a model that makes pictures larger', () => {
+  /** Of its own: models stay in memory between units. */
+  let modelChain: FilmChain;
+  beforeAll(async () => {
+    modelChain = await FilmChain.open();
+  });
+  afterAll(() => modelChain.close());
+  const file = nearestModel(2);
+  const model = { model: upscaler(file), file };
+  const large = async (): Promise<string> => {
+    const path = join(clips.directory, 'large.mp4');
+    const scaled = ['-vf', 'scale=640:360:flags=neighbor', '-c:v', 'libx264', '-crf', '12'];
+    await ffmpeg(['-i', await clips.path('closed-gop'), ...scaled, path]);
+    return path;
+  };
+
+  test(
+    'small clips go through it, large ones do not, and every frame is the one that the list says',
+    async () => {
+      const small = await clips.path('variable-rate');
+      const name = basename(small);
+      const rows: readonly Row[] = [
+        { clip: name, from: 13, frames: 14 },
+        // Lent frames are from the small clip, then from the large one.
+        { clip: 'large.mp4', from: 30, frames: 12, transition: 'dissolve', length: 5 },
+        { clip: name, from: 40, frames: 12, speed: 50, transition: 'whip', length: 4 },
+        { clip: 'large.mp4', from: 60, frames: 8 },
+      ];
+      const run = await runMontage(
+        modelChain,
+        { clips: [small, await large()], music, cuts: table(rows) },
+        { width: 640, height: 360, model },
+      );
+      expect(run.outcome).toEqual({ state: 'succeeded' });
+      const names = (await readdir(run.directory)).filter((entry) => /^(shot|small)-/.test(entry));
+      expect(names.sort()).toEqual([
+        'shot-00003.json',
+        'small-00000.json',
+        'small-00001.json',
+        'small-00002.json',
+      ]);
+      expect(run.log).toContainEqual(
+        `through the model: ${name} (320x180), 2 shots. Large enough: large.mp4 (640x360), 2 shots`,
+      );
+      const proof = await readFile(join(run.directory, 'proof.json'), 'utf8');
+      expect((JSON.parse(proof) as { checks: unknown[] }).checks).toContainEqual({
+        check: 'shots that went through the model',
+        expected: '1 3',
+        found: '1 3',
+        ok: true,
+      });
+      const shown = await frameNumbers(join(run.directory, 'film.mp4'));
+      const seen = {
+        [name]: await seenAt25(small),
+        'large.mp4': await frameNumbers(await large()),
+      };
+      let at = 0;
+      // A dissolve begins with the frame after the last one of the shot before: the handle.
+      expect(shown[14]).toBe(seen[name]![13 + 14]);
+      for (const { clip, from, frames, speed = 100, length = 0 } of rows) {
+        for (let j = length; j < frames; j += 1) {
+          expect(shown[at + j]).toBe(seen[clip]![from + Math.floor((j * speed) / 100)]);
+        }
+        at += frames;
+      }
+    },
+    SLOW_MS,
+  );
+
+  test(
+    'fields, a turned picture and one that cannot be cut, steadied and enhanced in little memory',
+    async () => {
+      const fields = join(clips.directory, 'small-fields.ts');
+      const source = ['-f', 'lavfi', '-i', 'testsrc2=s=176x144:r=50:d=1'];
+      const interlaced = ['-vf', 'tinterlace=interleave_top,setsar=16/11', '-flags', '+ildct+ilme'];
+      await ffmpeg([...source, ...interlaced, '-c:v', 'mpeg2video', '-q:v', '3', fields]);
+      const turned = await clips.path('rotated');
+      const cuts = table([
+        { clip: 'small-fields.ts', from: 2, frames: 10 },
+        { clip: basename(turned), from: 5, frames: 14, transition: 'zoom', length: 4 },
+        { clip: 'small-fields.ts', from: 3, frames: 10, transition: 'dip-black', length: 4 },
+      ]);
+      const deep = deepModel(3, 24, 2);
+      const run = await runMontage(
+        modelChain,
+        { clips: [fields, turned], music, cuts },
+        {
+          width: 480,
+          height: 270,
+          fit: 'pad',
+          stabilize: true,
+          enhance: true,
+          model: { model: upscaler(deep, { scale: 3, halo: 18 }), file: deep },
+          limitBytes: 500 * 2 ** 20,
+        },
+      );
+      expect(run.outcome).toEqual({ state: 'succeeded' });
+      const proof = await readFile(join(run.directory, 'proof.json'), 'utf8');
+      expect(JSON.parse(proof)).toMatchObject({ ok: true, frames: 34 });
+    },
+    SLOW_MS,
+  );
+
+  test('a model that makes something else of a picture is found out', async () => {
+    const file = negativeModel(2);
+    const clip = await clips.path('closed-gop');
+    const cuts = table([{ clip: 'closed.mp4', from: 5, frames: 4 }]);
+    const run = await runMontage(
+      modelChain,
+      { clips: [clip], music, cuts },
+      { width: 640, height: 360, model: { model: upscaler(file), file } },
+    );
+    expect(run.outcome).toMatchObject({ state: 'failed', kind: 'bad-output' });
+    expect(run.step).toBe('enlarged');
+  });
 });
 
 test(
