@@ -116,6 +116,7 @@ function oneOf(kinds: Readonly<Record<string, z.ZodType>>, extra: Record<string,
 
 const step = z.strictObject({
   name: z.string(),
+  insteadOf: z.string().optional(),
   dependsOn: strings.default([]),
   parameters: oneOf(parameterKinds).optional(),
   task: oneOf(taskKinds),

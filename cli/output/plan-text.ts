@@ -43,7 +43,8 @@ export function planLines(
   ];
 }
 
-function unitWords({ known, units, unitsFrom, waitsFor }: StepPlan): string {
+function unitWords({ known, units, unitsFrom, waitsFor, insteadOf }: StepPlan): string {
+  if (insteadOf !== undefined) return `only if ${insteadOf} fails, in its place`;
   const count = known ? formatCount(units, 'unit') : `units known after step ${unitsFrom}`;
   const others = waitsFor.filter((step) => step !== unitsFrom);
   return others.length === 0 ? count : `${count}, after ${others.join(', ')}`;

@@ -18,6 +18,8 @@ export interface StepPlan {
   /** Undefined for a fan-out over what `unitsFrom` makes. */
   readonly units: number | undefined;
   readonly unitsFrom: string;
+  /** It has units only if that step fails; undefined for others. */
+  readonly insteadOf: string | undefined;
   readonly waitsFor: readonly string[];
   readonly demand: Demand;
   /** Names of agents with room now, and of those that will have some. */
@@ -126,6 +128,7 @@ function planStep(
     name,
     units,
     unitsFrom,
+    insteadOf: step.spec.insteadOf,
     waitsFor: step.dependencies.flatMap((index) => steps[index]?.spec.name ?? []),
     demand: step.demand,
     agentsNow: now.map((agent) => agent.name),
@@ -197,14 +200,16 @@ function placesFor(
 
 /** Steps follow one another as they wait for each other; what can run side by side does. */
 function timeOfAll(steps: readonly StepRun[], plans: readonly StepPlan[]): PlannedTime {
-  const unknown = plans.find(({ time }) => time.state === 'unknown');
+  // All is well, as far as plans go: what stands in has nothing to do.
+  const sure = plans.filter(({ insteadOf }) => insteadOf === undefined);
+  const unknown = sure.find(({ time }) => time.state === 'unknown');
   if (unknown !== undefined) return unknown.time;
   const endMs = new Map<number, number>();
   const endOf = (index: number): number => {
     const known = endMs.get(index);
     if (known !== undefined) return known;
-    const time = plans[index]?.time;
-    const ownMs = time?.state === 'known' ? time.takesMs : 0;
+    const { time, insteadOf } = plans[index] ?? {};
+    const ownMs = time?.state === 'known' && insteadOf === undefined ? time.takesMs : 0;
     const startMs = Math.max(0, ...(steps[index]?.dependencies ?? []).map(endOf));
     endMs.set(index, startMs + ownMs);
     return startMs + ownMs;

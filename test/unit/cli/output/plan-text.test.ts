@@ -49,6 +49,7 @@ const PLAN: JobPlan = {
       missing: 'no agent could run it; would help: an agent with 2 GPUs, 10.0 GiB VRAM on each',
       unknown: 'no unit like those of upscale ran yet',
     }),
+    stepPlan({ name: 'otherwise', insteadOf: 'upscale', unknown: 'nobody knows' }),
   ],
 };
 
@@ -63,6 +64,10 @@ test('in a pipe', () => {
     '  needs: 2 GPUs with 10 GiB VRAM each',
     '  runs on: no agent could run it; would help: an agent with 2 GPUs, 10.0 GiB VRAM on each',
     '  takes: unknown, no unit like those of upscale ran yet',
+    'otherwise: only if upscale fails, in its place',
+    '  needs: nothing',
+    '  runs on: ',
+    '  takes: unknown, nobody knows',
     'all of it takes: unknown, no unit like those of upscale ran yet',
   ]);
 });

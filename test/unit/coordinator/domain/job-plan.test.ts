@@ -77,6 +77,14 @@ test('steps side by side take as long as the longest, one after another the sum;
     [1_000, 'j1', { state: 'known', takesMs: 1_000 }],
   ]);
   expect(plan.time).toEqual({ state: 'known', takesMs: 11_000 });
+  // What stands in for a step that will do well has nothing to do.
+  const { steps, time } = planOf(
+    step('first', { task: command('short') }),
+    step('otherwise', { task: command('never', 'ran'), insteadOf: 'first' }),
+    step('last', { task: command('long'), dependsOn: ['first'] }),
+  );
+  expect(steps.map(({ insteadOf }) => insteadOf)).toEqual([undefined, 'first', undefined]);
+  expect(time).toEqual({ state: 'known', takesMs: 11_000 });
 });
 
 test('what is not known is said: kinds that never ran, fan-outs, other sizes of a film', () => {

@@ -93,7 +93,11 @@ const SHAPES: readonly (readonly StepSpec[])[] = [
   ],
   [
     step('split', { parameters: countOf(2) }),
-    step('encode', { parameters: forEach('split', 'p*') }),
+    step('encode', {
+      parameters: forEach('split', 'p*'),
+      limits: { maxAttempts: 1, runTimeoutMs: 0, stallTimeoutMs: 0 },
+    }),
+    step('otherwise', { parameters: forEach('split', 'p*'), insteadOf: 'encode' }),
     step('concat', { dependsOn: ['encode'] }),
   ],
   [step('first'), step('second', { dependsOn: ['first'], parameters: countOf(3) })],
