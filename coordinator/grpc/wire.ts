@@ -31,7 +31,8 @@ import type { Capacity } from '../domain/demand.ts';
 import type { EndKind, Fact } from '../domain/facts.ts';
 import { type Farm, jobNumberOf, unitId } from '../domain/farm.ts';
 import type { Sighting } from '../domain/lineage.ts';
-import type { Beat, HeldLease, HeldState } from '../domain/liveness.ts';
+import type { Beat } from '../domain/beats.ts';
+import type { HeldLease, HeldState } from '../domain/liveness.ts';
 import {
   counterOf,
   epochOf,
