@@ -15,8 +15,11 @@ interface Decision {
 export class CommandParser extends Command {
   #decisions: readonly Decision[] = [];
 
-  override createCommand(name?: string): CommandParser {
-    return new CommandParser(name);
+  /** Of a command of its own. */
+  child(name: string, isDefault: boolean): CommandParser {
+    const child = new CommandParser(name).copyInheritedSettings(this);
+    this.addCommand(child, { isDefault });
+    return child;
   }
 
   override parseOptions(args: string[]): ParseOptionsResult {
@@ -46,7 +49,7 @@ function placeOptionalValues(args: readonly string[], options: readonly Option[]
   for (; at < args.length && args[at] !== '--'; at += 1) {
     const word = args[at]!;
     const next = args[at + 1];
-    const option = options.find((each) => each.is(word));
+    const option = options.find(({ short, long }) => word === short || word === long);
     // It lacks its value, which is said as ever: nothing may come to stand behind it.
     if (option?.required === true && next === undefined) break;
     if (option?.optional !== true) {

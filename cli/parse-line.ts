@@ -2,7 +2,7 @@
  * The command line, by commander: turns the table of commands into a parser with --help. Global
  * options may stand before or after the command.
  */
-import { CommanderError, InvalidArgumentError, Option } from 'commander';
+import { type Command as Parser, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { FurrowError } from '../kit/furrow-error.ts';
 import { VERSION } from '../kit/version.ts';
 import type { Command, CommandGroup, OptionSpec } from './command.ts';
@@ -128,11 +128,11 @@ function throwUsage(parser: CommandParser): void {
   });
 }
 
-const pathOf = (parser: CommandParser): string =>
+const pathOf = (parser: Parser): string =>
   parser.parent ? `${pathOf(parser.parent)} ${parser.name()}` : parser.name();
 
 function addGroup(program: CommandParser, group: CommandGroup, start: Start): void {
-  const parser = program.command(group.name).summary(group.summary).description(group.summary);
+  const parser = program.child(group.name, false).summary(group.summary).description(group.summary);
   throwUsage(parser);
   parser.enablePositionalOptions();
   for (const command of group.commands) addCommand(parser, command, start);
@@ -140,7 +140,7 @@ function addGroup(program: CommandParser, group: CommandGroup, start: Start): vo
 
 function addCommand(parent: CommandParser, command: Command, start: Start): void {
   const parser = parent
-    .command(command.name, { isDefault: command.isDefault === true })
+    .child(command.name, command.isDefault === true)
     .summary(command.summary)
     .description(command.description ?? command.summary);
   throwUsage(parser);
@@ -176,7 +176,7 @@ function parsed(parse: NonNullable<OptionSpec['parse']>, text: string, previous:
 }
 
 /** What was said before the command, overridden by what was said after it. */
-function globalsOf(parser: CommandParser): GlobalOptions {
+function globalsOf(parser: Parser): GlobalOptions {
   const outer = parser.parent ? globalsOf(parser.parent) : {};
   return { ...outer, ...parser.opts<GlobalOptions>() };
 }

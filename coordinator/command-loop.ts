@@ -12,16 +12,9 @@ import { Decisions } from './decisions.ts';
 import type { Answer, Command } from './domain/commands.ts';
 import type { Now } from './domain/decision.ts';
 import type { Farm } from './domain/farm.ts';
-import {
-  type AgentLiveness,
-  type Beat,
-  extendByStall,
-  faultOfBeat,
-  isOnline,
-  type Liveness,
-  observeBeat,
-  observeClosedStream,
-} from './domain/liveness.ts';
+import { type Beat, faultOfBeat, observeBeat, observeClosedStream } from './domain/beats.ts';
+import { type AgentLiveness, isOnline, type Liveness } from './domain/liveness.ts';
+import { extendByStall } from './domain/takeover-grace.ts';
 import { PlacementScope } from './domain/placement-scope.ts';
 import { stallWarning } from './domain/stall-watch.ts';
 import {

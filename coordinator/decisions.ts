@@ -12,13 +12,10 @@ import type { Decision, Now } from './domain/decision.ts';
 import type { Fact, LeasesGranted } from './domain/facts.ts';
 import type { Farm } from './domain/farm.ts';
 import { followUp, isVoid } from './domain/follow-up.ts';
-import {
-  forgetPauses,
-  type Liveness,
-  observeGrantAnswer,
-  observeResults,
-} from './domain/liveness.ts';
 import { submittedFact } from './domain/decide-job.ts';
+import { forgetPauses, observeGrantAnswer } from './domain/grant-pause.ts';
+import type { Liveness } from './domain/liveness.ts';
+import { observeResults } from './domain/observe-results.ts';
 import { place } from './domain/placement.ts';
 import type { PlacementScope } from './domain/placement-scope.ts';
 import { placeCopies } from './domain/second-copies.ts';

@@ -22,7 +22,8 @@ import { decideGrantAnswer } from './decide-grant.ts';
 import { decideQuota } from './quotas.ts';
 import { decided, type Decision, type Now, refused, unchanged } from './decision.ts';
 import type { Farm } from './farm.ts';
-import { faultOfMachine, type Liveness } from './liveness.ts';
+import { faultOfMachine } from './beats.ts';
+import type { Liveness } from './liveness.ts';
 import { faultOfVersion } from './version-skew.ts';
 
 export function decide(farm: Farm, liveness: Liveness, command: Command, now: Now): Decision {

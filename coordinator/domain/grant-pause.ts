@@ -3,7 +3,9 @@
  * for a while. One that turns out to have no room for a class of units, whatever its capacity says, gets
  * no more of that class than it has room for: other units may fit it all the same.
  */
+import type { GrantAnswered } from './commands.ts';
 import type { Slot } from './farm.ts';
+import type { AgentLiveness, Liveness } from './liveness.ts';
 
 export interface RoomPause {
   readonly untilMs: number;
@@ -23,7 +25,7 @@ const REMEMBERED_MS = 60_000;
 const MOST_CLASSES = 256;
 
 /** The pause after so many failures in a row, from 1. */
-export function grantPauseMs(failures: number): number {
+function grantPauseMs(failures: number): number {
   return Math.min(FIRST_PAUSE_MS * 2 ** Math.min(failures - 1, 16), MAX_PAUSE_MS);
 }
 
@@ -67,4 +69,32 @@ export function placesBooked(slots: ReadonlyMap<string, Slot>, classKey: string)
   let places = 0;
   for (const slot of slots.values()) if (slot.classKey === classKey) places += slot.booked;
   return places;
+}
+
+/** Takes note of how a grant went. */
+export function observeGrantAnswer(liveness: Liveness, answer: GrantAnswered, nowMs: number): void {
+  const agent = liveness.agents.get(answer.agentId);
+  if (agent === undefined || agent.session !== answer.session) return;
+  const wentWell = answer.answer.state === 'answered' && answer.answer.refused.length === 0;
+  if (wentWell) clearGrantPause(agent);
+  else pauseGrants(agent, nowMs);
+}
+
+/** A grant went wrong: growing pauses, so that a box that refuses everything is not asked all day. */
+function pauseGrants(agent: AgentLiveness, nowMs: number): void {
+  agent.grantFailures += 1;
+  agent.grantsPausedUntilMs = nowMs + grantPauseMs(agent.grantFailures);
+}
+
+function clearGrantPause(agent: AgentLiveness): void {
+  agent.grantFailures = 0;
+  agent.grantsPausedUntilMs = 0;
+}
+
+/** All agents may be offered anything again, whatever they refused. */
+export function forgetPauses(liveness: Liveness): void {
+  for (const agent of liveness.agents.values()) {
+    clearGrantPause(agent);
+    agent.roomPauses.clear();
+  }
 }

@@ -33,7 +33,8 @@ import type { EndKind, Fact } from '../domain/facts.ts';
 import { credible, memoriesOfTask, type SeenMemory } from '../domain/model-memory.ts';
 import { type Farm, jobNumberOf, unitId } from '../domain/farm.ts';
 import type { Sighting } from '../domain/lineage.ts';
-import type { Beat, HeldLease, HeldState } from '../domain/liveness.ts';
+import type { Beat } from '../domain/beats.ts';
+import type { HeldLease, HeldState } from '../domain/liveness.ts';
 import {
   counterOf,
   epochOf,

@@ -1,8 +1,7 @@
 /** The recipe `audio`: the sound of a film as a file of its own, as it is or coded anew, as loud as is wanted. */
-import { faultOfName } from '../domain/names.ts';
 import type { Loudness, SoundCoding } from '../domain/film-tasks.ts';
 import type { File } from '../domain/task.ts';
-import { RESERVED } from './film-chain.ts';
+import { faultOfOutputName, givenSource, stemOf } from './named-files.ts';
 import {
   baseName,
   demand,
@@ -51,15 +50,14 @@ const MP3_RATES = [8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100,
 const LOSSLESS = /^(flac|alac|pcm_\w+)$/;
 
 export function audioSteps(request: AudioRequest): RecipePlan {
-  const { source, tracks } = request;
-  if (source === undefined) return invalid('source is missing: name an uploaded file');
-  const sourceFault = faultOfName(source.name);
-  if (sourceFault !== undefined) return invalid(`the source's name ${sourceFault}`);
-  if (source.sizeBytes === 0) return invalid(`${source.name} is empty`);
-  const sound = request.sound || soundName(source.name);
+  const given = givenSource(request.source);
+  if (given.state === 'invalid') return given;
+  const { source } = given;
+  const { tracks } = request;
+  const sound = request.sound || `${stemOf(source.name)}.m4a`;
   const extension = /.\.([^.]+)$/.exec(sound)?.[1]?.toLowerCase() ?? '';
   const file = SOUND_FILES.get(extension);
-  const nameFault = faultOfSoundName(sound);
+  const nameFault = faultOfOutputName(sound);
   if (nameFault !== undefined) return invalid(`the sound's name ${quote(sound)} ${nameFault}`);
   if (file === undefined) {
     return invalid(
@@ -180,18 +178,4 @@ function faultOfTracks(tracks: readonly number[]): string | undefined {
   const wrong = tracks.find((track) => !isWhole(track, 1, 500));
   if (wrong !== undefined) return `track ${wrong} is none: the first is 1`;
   return new Set(tracks).size === tracks.length ? undefined : 'a track is named twice';
-}
-
-function faultOfSoundName(sound: string): string | undefined {
-  const fault = faultOfName(sound);
-  if (fault !== undefined) return fault;
-  if (sound.includes('/')) return 'has a slash: give a name, not a path';
-  if (sound.includes('*')) return 'has a *';
-  return RESERVED.test(sound) ? 'is one that the farm itself uses: choose another' : undefined;
-}
-
-/** `clips/holiday.mov` → `holiday.m4a`. */
-function soundName(source: string): string {
-  const base = baseName(source).replaceAll('*', '_');
-  return `${base.replace(/(.)\.[^.]*$/, '$1')}.m4a`;
 }

@@ -6,6 +6,7 @@
 import { faultOfName } from '../domain/names.ts';
 import type { AudioEncoding, File, StepSpec, VideoEncoding } from '../domain/task.ts';
 import { pieceScratchBytes } from './film-chain.ts';
+import { stemOf } from './named-files.ts';
 import {
   baseName,
   demand,
@@ -211,8 +212,5 @@ function number(i: number): string {
 
 /** `clips/first.mov` → `first-joined.mp4`. */
 function filmName(first: File): string {
-  const stem = baseName(first.name)
-    .replaceAll('*', '_')
-    .replace(/(.)\.[^.]*$/, '$1');
-  return `${stem}-joined.mp4`;
+  return `${stemOf(first.name)}-joined.mp4`;
 }

@@ -18,7 +18,8 @@ import { chooseEncoder, type EncoderWish, type FilmAgent } from './encoder-choic
 import { faultOfAimForMany } from './film-aim.ts';
 import { branchSteps, type FilmChain, RESERVED, sharedSteps } from './film-chain.ts';
 import { faultOfPackaging, packageSteps } from './package-steps.ts';
-import { baseName, invalid, isWhole, quote, type RecipePlan } from './recipe.ts';
+import { givenSource, stemOf } from './named-files.ts';
+import { invalid, isWhole, quote, type RecipePlan } from './recipe.ts';
 import {
   encodeStep,
   faultOfAudio,
@@ -67,11 +68,10 @@ const MAX_LINES = 4320;
 
 /** `agents`: as for `transcodeSteps`. */
 export function ladderSteps(request: LadderRequest, agents: readonly FilmAgent[] = []): RecipePlan {
-  const { source, packaging } = request;
-  if (source === undefined) return invalid('source is missing: name an uploaded file');
-  const sourceFault = faultOfName(source.name);
-  if (sourceFault !== undefined) return invalid(`the source's name ${sourceFault}`);
-  if (source.sizeBytes === 0) return invalid(`${source.name} is empty`);
+  const given = givenSource(request.source);
+  if (given.state === 'invalid') return given;
+  const { source } = given;
+  const { packaging } = request;
   const rungs = request.rungs.length === 0 ? USUAL_RUNGS : request.rungs;
   const container = containerOf(`film.${request.container || 'mp4'}`);
   if (container === undefined) {
@@ -152,11 +152,4 @@ function faultOfLadderName(name: string): string | undefined {
   return RESERVED.test(`${name}-`)
     ? `the films' name ${quote(name)} is one that the farm uses`
     : undefined;
-}
-
-/** `clips/holiday.mov` → `holiday`. */
-function stemOf(source: string): string {
-  return baseName(source)
-    .replaceAll('*', '_')
-    .replace(/(.)\.[^.]*$/, '$1');
 }

@@ -2,12 +2,11 @@
  * The recipe `proxy`: a small film to edit with, by the chain that every film goes through, so that it has
  * exactly the source's frames at the source's times. And the same as a part of another recipe's job.
  */
-import { faultOfName } from '../domain/names.ts';
 import type { File, StepSpec } from '../domain/task.ts';
 import { type Container, containerOf } from './codings.ts';
-import { filmChain, pieceScratchBytes, RESERVED } from './film-chain.ts';
+import { filmChain, pieceScratchBytes } from './film-chain.ts';
+import { faultOfOutputName, givenSource, stemOf } from './named-files.ts';
 import {
-  baseName,
   demand,
   invalid,
   isWhole,
@@ -57,11 +56,9 @@ const DEFAULT_PIECE_MS = 10_000;
 const PREFIX = 'proxy-';
 
 export function proxySteps(request: ProxyRequest): RecipePlan {
-  const { source } = request;
-  if (source === undefined) return invalid('source is missing: name an uploaded file');
-  const sourceFault = faultOfName(source.name);
-  if (sourceFault !== undefined) return invalid(`the source's name ${sourceFault}`);
-  if (source.sizeBytes === 0) return invalid(`${source.name} is empty`);
+  const given = givenSource(request.source);
+  if (given.state === 'invalid') return given;
+  const { source } = given;
   const name = request.format || 'h264';
   const format = FORMATS.get(name);
   if (format === undefined) {
@@ -165,11 +162,8 @@ function withReport(step: StepSpec): StepSpec {
 
 function faultOfProxyName(film: string, name: string, format: ProxyFormat): string | undefined {
   const shown = `the proxy's name ${quote(film)}`;
-  const fault = faultOfName(film);
+  const fault = faultOfOutputName(film);
   if (fault !== undefined) return `${shown} ${fault}`;
-  if (film.includes('/')) return `${shown} has a slash: give a name, not a path`;
-  if (film.includes('*')) return `${shown} has a *`;
-  if (RESERVED.test(film)) return `${shown} is one that the farm itself uses: choose another`;
   const container = containerOf(film);
   return container !== undefined && format.containers.includes(container)
     ? undefined
@@ -178,8 +172,5 @@ function faultOfProxyName(film: string, name: string, format: ProxyFormat): stri
 
 /** `clips/holiday.mts` → `holiday-proxy.mp4`. */
 function proxyName(source: File, { containers }: ProxyFormat): string {
-  const stem = baseName(source.name)
-    .replaceAll('*', '_')
-    .replace(/(.)\.[^.]*$/, '$1');
-  return `${stem}-proxy.${containers[0]}`;
+  return `${stemOf(source.name)}-proxy.${containers[0]}`;
 }

@@ -1,7 +1,7 @@
 /** The recipe `thumbnails`: pictures of a film, taken by seeking, so that one unit is quick on any film. */
-import { faultOfName } from '../domain/names.ts';
 import type { ContactSheet, Poster, Sprites } from '../domain/film-tasks.ts';
 import type { File } from '../domain/task.ts';
+import { givenSource } from './named-files.ts';
 import {
   baseName,
   demand,
@@ -32,11 +32,9 @@ const FFMPEG = ['tool:ffmpeg'];
 const MAX_SHEET_PIXELS = 16_000;
 
 export function thumbnailSteps(request: ThumbnailsRequest): RecipePlan {
-  const { source } = request;
-  if (source === undefined) return invalid('source is missing: name an uploaded file');
-  const sourceFault = faultOfName(source.name);
-  if (sourceFault !== undefined) return invalid(`the source's name ${sourceFault}`);
-  if (source.sizeBytes === 0) return invalid(`${source.name} is empty`);
+  const given = givenSource(request.source);
+  if (given.state === 'invalid') return given;
+  const { source } = given;
   const format = request.format || 'jpg';
   if (!FORMATS.includes(format)) {
     return invalid(`picture format ${quote(format)} is not known: use ${FORMATS.join(', ')}`);

@@ -2,7 +2,6 @@
  * The recipe `transcode`: split → encode each piece → join with the audio → prove. Pure: a request in,
  * steps or the first fault out. Nothing here looks at the film; that is the split unit's work.
  */
-import { faultOfName } from '../domain/names.ts';
 import type {
   AudioEncoding,
   Deinterlace,
@@ -14,18 +13,10 @@ import { AUDIO_ENCODERS, containerOf, encoderRule, ENCODERS, type Container } fr
 import { chooseEncoder, type FilmAgent } from './encoder-choice.ts';
 import { faultOfAim, faultOfAimedPieces, filmAim } from './film-aim.ts';
 import { frameRateOf } from './frame-rate.ts';
-import { type ChunkStep, filmChain, pieceScratchBytes, RESERVED } from './film-chain.ts';
+import { type ChunkStep, filmChain, pieceScratchBytes } from './film-chain.ts';
 import { withProxy, type WithProxy } from './proxy.ts';
-import {
-  baseName,
-  demand,
-  invalid,
-  isWhole,
-  MIB,
-  quote,
-  type RecipePlan,
-  stallsAfter,
-} from './recipe.ts';
+import { faultOfOutputName, givenSource, stemOf } from './named-files.ts';
+import { demand, invalid, isWhole, MIB, quote, type RecipePlan, stallsAfter } from './recipe.ts';
 
 /** What a user asks for; absent, empty and zero fields take the defaults. */
 export interface TranscodeRequest {
@@ -63,14 +54,12 @@ export function transcodeSteps(
   request: TranscodeRequest,
   agents: readonly FilmAgent[] = [],
 ): RecipePlan {
-  const { source } = request;
-  if (source === undefined) return invalid('source is missing: name an uploaded file');
-  const sourceFault = faultOfName(source.name);
-  if (sourceFault !== undefined) return invalid(`the source's name ${sourceFault}`);
-  if (source.sizeBytes === 0) return invalid(`${source.name} is empty`);
-  const film = request.film === '' ? filmNameOf(source.name) : request.film;
+  const given = givenSource(request.source);
+  if (given.state === 'invalid') return given;
+  const { source } = given;
+  const film = request.film === '' ? `${stemOf(source.name)}.mp4` : request.film;
   const container = containerOf(film);
-  const filmFault = faultOfFilm(film);
+  const filmFault = faultOfOutputName(film);
   if (filmFault !== undefined) return invalid(`the film's name ${quote(film)} ${filmFault}`);
   if (container === undefined) {
     return invalid(`the film's name ${quote(film)} must end in .mp4, .mov, .mkv or .webm`);
@@ -246,22 +235,8 @@ export function faultOfPieceMs(pieceMs: number): string | undefined {
     : `piece length ${pieceMs} ms is out of range: use ${MIN_PIECE_MS} to ${MAX_PIECE_MS}`;
 }
 
-function faultOfFilm(film: string): string | undefined {
-  const fault = faultOfName(film);
-  if (fault !== undefined) return fault;
-  if (film.includes('/')) return 'has a slash: give a name, not a path';
-  if (film.includes('*')) return 'has a *';
-  return RESERVED.test(film) ? 'is one that the farm itself uses: choose another' : undefined;
-}
-
 function ramFor(video: VideoEncoding): number {
   const base = encoderRule(video.encoder)?.ramBytes ?? 1024 * MIB;
   // More threads hold more pictures at once.
   return base + (video.threads - 1) * 64 * MIB;
-}
-
-/** `clips/holiday.mov` → `holiday.mp4`. */
-function filmNameOf(source: string): string {
-  const base = baseName(source).replaceAll('*', '_');
-  return `${base.replace(/(.)\.[^.]*$/, '$1')}.mp4`;
 }

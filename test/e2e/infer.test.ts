@@ -171,8 +171,8 @@ async function rowsIn(out: string): Promise<object[]> {
 }
 
 /** Of a model that knows no boxes. */
-function rowOfLine({ width = null, height = null, found, error = null, ...named }: Line) {
-  return { ...named, width, height, found, error };
+function rowOfLine({ width, height, error, ...rest }: Line): object {
+  return { ...rest, width: width ?? null, height: height ?? null, error: error ?? null };
 }
 
 /** Coding leaves a colour a little less pure. */

@@ -1,5 +1,6 @@
 /** Planted in what decides about leases. */
 import type * as applyModule from '../../coordinator/domain/apply.ts';
+import type * as beatsModule from '../../coordinator/domain/beats.ts';
 import { stepOf } from '../../coordinator/domain/find.ts';
 import type * as decideModule from '../../coordinator/domain/decide.ts';
 import type * as decideGrantModule from '../../coordinator/domain/decide-grant.ts';
@@ -7,10 +8,11 @@ import type * as decideLeaseModule from '../../coordinator/domain/decide-lease.t
 import type * as demandModule from '../../coordinator/domain/demand.ts';
 import { unbook } from '../../coordinator/domain/demand.ts';
 import type * as fenceModule from '../../coordinator/domain/fence.ts';
-import type * as livenessModule from '../../coordinator/domain/liveness.ts';
+import type * as leaseWatchModule from '../../coordinator/domain/lease-watch.ts';
 import type * as scopeModule from '../../coordinator/domain/placement-scope.ts';
 import type * as placementModule from '../../coordinator/domain/placement.ts';
 import { endLease } from '../../coordinator/domain/retry.ts';
+import type * as takeoverGraceModule from '../../coordinator/domain/takeover-grace.ts';
 import { epochOf } from '../../coordinator/domain/token.ts';
 import { bug, type PlantedBug } from './planted-bug.ts';
 
@@ -30,9 +32,9 @@ export const LEASE_BUGS: readonly PlantedBug[] = [
     /^farm-inconsistent: agent .* books/,
     12,
   ),
-  bug<typeof livenessModule>(
+  bug<typeof takeoverGraceModule>(
     'leases expire right after a takeover',
-    '../../coordinator/domain/liveness.ts',
+    '../../coordinator/domain/takeover-grace.ts',
     () => ({ beginTakeoverGrace: () => {} }),
     /^expired-in-grace/,
     12,
@@ -139,9 +141,9 @@ export const LEASE_BUGS: readonly PlantedBug[] = [
     /^said-before-commit: stop of/,
     12,
   ),
-  bug<typeof livenessModule>(
+  bug<typeof leaseWatchModule>(
     'what expired here and still runs there is not booked any more',
-    '../../coordinator/domain/liveness.ts',
+    '../../coordinator/domain/lease-watch.ts',
     () => ({
       ghostBooking: () => ({
         leases: 0,
@@ -156,17 +158,17 @@ export const LEASE_BUGS: readonly PlantedBug[] = [
     /^overbooked: agent-\d+ (runs|was given)/,
     40,
   ),
-  bug<typeof livenessModule>(
+  bug<typeof takeoverGraceModule>(
     'leases expire while the coordinator itself stands still',
-    '../../coordinator/domain/liveness.ts',
+    '../../coordinator/domain/takeover-grace.ts',
     () => ({ extendByStall: () => {} }),
     // What expired is granted elsewhere, and goes on where it is.
     /^(expired-while-renewed|overbooked)/,
     80,
   ),
-  bug<typeof livenessModule>(
+  bug<typeof beatsModule>(
     'a session is fenced by its own reconnect',
-    '../../coordinator/domain/liveness.ts',
+    '../../coordinator/domain/beats.ts',
     () => ({
       observeClosedStream: (liveness, agentId, session) => {
         const agent = liveness.agents.get(agentId);

@@ -20,18 +20,20 @@ import { emptyFarm, type Farm, type Job, type Lease } from '../../coordinator/do
 import { followUp, isVoid } from '../../coordinator/domain/follow-up.ts';
 import {
   type Beat,
-  beginTakeoverGrace,
   faultOfBeat,
+  observeBeat,
+  observeClosedStream,
+} from '../../coordinator/domain/beats.ts';
+import { observeGrantAnswer } from '../../coordinator/domain/grant-pause.ts';
+import {
   type HeldLease,
   type HeldState,
   type Liveness,
   newLiveness,
-  observeBeat,
-  observeClosedStream,
-  observeGrantAnswer,
-  observeResults,
 } from '../../coordinator/domain/liveness.ts';
 import type { SeenMemory } from '../../coordinator/domain/model-memory.ts';
+import { observeResults } from '../../coordinator/domain/observe-results.ts';
+import { beginTakeoverGrace } from '../../coordinator/domain/takeover-grace.ts';
 import { place } from '../../coordinator/domain/placement.ts';
 import { PlacementScope } from '../../coordinator/domain/placement-scope.ts';
 import { placeCopies } from '../../coordinator/domain/second-copies.ts';

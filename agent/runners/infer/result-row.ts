@@ -72,7 +72,9 @@ function findingOf(cell: object): object {
 
 /** A reader may say null for what is not there, or nothing. */
 function withoutNulls(cells: object): Readonly<Record<string, unknown>> {
-  return Object.fromEntries(Object.entries(cells).filter(([, cell]) => cell != null));
+  return Object.fromEntries(
+    Object.entries(cells).filter(([, cell]) => cell !== null && cell !== undefined),
+  );
 }
 
 type Element = Omit<SchemaElement, 'name'>;

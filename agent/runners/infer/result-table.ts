@@ -28,14 +28,16 @@ const GROUP_FINDINGS = 10_000;
 
 export class ResultTableFile {
   readonly #kind: RowKind;
+  readonly #bytes: AppendedBytes;
   readonly #writer: ParquetWriter;
   #rows: ResultRow[] = [];
   #findings = 0;
 
   private constructor(kind: RowKind, path: string) {
     this.#kind = kind;
+    this.#bytes = new AppendedBytes(path);
     this.#writer = new ParquetWriter({
-      writer: new AppendedBytes(path),
+      writer: this.#bytes,
       schema: schemaOf(kind),
       createdBy: `furrow version ${VERSION}`,
     });
@@ -57,6 +59,7 @@ export class ResultTableFile {
   async end(): Promise<void> {
     await this.#flush();
     await this.#writer.finish();
+    await this.#bytes.flush();
   }
 
   async #flush(): Promise<void> {
@@ -84,10 +87,6 @@ class AppendedBytes extends ByteWriter {
   async flush(): Promise<void> {
     await appendFile(this.#path, this.getBytes());
     this.index = 0;
-  }
-
-  override finish(): Promise<void> {
-    return this.flush();
   }
 }
 

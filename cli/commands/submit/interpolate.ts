@@ -1,21 +1,21 @@
-import type { File } from '../../../proto/gen/furrow/v1/step.ts';
+import {
+  CODING_OPTIONS,
+  codingOf,
+  type CodingOptions,
+  MIXED_ENCODERS,
+} from '../../coding-options.ts';
 import { defineCommand } from '../../command.ts';
 import { FILM_ENDINGS, outputName } from '../../film-name.ts';
 import { checkSource } from '../../local-files.ts';
-import { bitsPerSecond, integerIn, numberIn, oneOf } from '../../options.ts';
+import { integerIn, oneOf } from '../../options.ts';
+import { submitFilm } from '../../submit-film.ts';
 import { checkOutputOption, SUBMIT_OPTIONS, type SubmitOptions } from '../../submit-options.ts';
 
-interface InterpolateOptions extends SubmitOptions {
+interface InterpolateOptions extends SubmitOptions, CodingOptions {
   readonly model?: string;
   readonly factor?: number;
   readonly fps?: string;
   readonly provider?: string;
-  readonly encoder?: string;
-  readonly crf?: number;
-  readonly preset?: string;
-  readonly audio?: string;
-  readonly audioBitrate?: number;
-  readonly pieceSeconds?: number;
   readonly film?: string;
   readonly mixedEncoders?: boolean;
   readonly duplicates?: 'hold' | 'smooth';
@@ -42,34 +42,14 @@ export const interpolate = defineCommand<InterpolateOptions>({
       flags: '--provider <name>',
       help: 'what runs the model: cpu, cuda, tensorrt, dml, coreml or webgpu (default: cpu)',
     },
-    {
-      flags: '--encoder <name>',
-      help: 'libx264, libx265, libsvtav1 or libvpx-vp9 (default: libx264)',
-    },
-    {
-      flags: '--crf <n>',
-      help: 'constant quality, smaller is better (default: 20)',
-      // In the protocol 0 is the default: whoever says 0 means something else.
-      parse: integerIn(1, 63),
-    },
-    { flags: '--preset <name>', help: "the encoder's preset (default: medium)" },
-    { flags: '--audio <encoder>', help: 'aac, libopus or copy (default: aac)' },
-    { flags: '--audio-bitrate <rate>', help: 'such as 128k, for each track', parse: bitsPerSecond },
-    {
-      flags: '--piece-seconds <s>',
-      help: 'wanted length of a piece (default: 10)',
-      parse: numberIn(0.1, 3600),
-    },
+    ...CODING_OPTIONS,
     { flags: '--film <name>', help: 'name of the film; its ending chooses the container' },
     {
       flags: '--duplicates <what>',
       help: 'of a picture that the source shows up to six times in a row, as animation does: hold it, or smooth the motion across it (default: hold)',
       parse: oneOf('hold', 'smooth'),
     },
-    {
-      flags: '--mixed-encoders',
-      help: 'let different versions of ffmpeg encode pieces (default: one for the film)',
-    },
+    MIXED_ENCODERS,
     ...SUBMIT_OPTIONS,
   ],
   examples: [
@@ -90,23 +70,16 @@ export const interpolate = defineCommand<InterpolateOptions>({
       factor: options.factor ?? 0,
       fps: options.fps ?? '',
       provider: options.provider ?? '',
-      video: {
-        encoder: options.encoder ?? '',
-        crf: options.crf ?? 0,
-        preset: options.preset ?? '',
-        width: 0,
-        height: 0,
-        threads: 0,
-      },
-      audio: { encoder: options.audio ?? '', bitrateBps: options.audioBitrate ?? 0 },
+      ...codingOf(options),
       film,
-      pieceMs: Math.round((options.pieceSeconds ?? 0) * 1000),
       mixedEncoders: options.mixedEncoders,
       smoothDuplicates: options.duplicates === 'smooth' ? true : undefined,
     };
-    const workOf = ([source]: readonly File[]) =>
-      ({ $case: 'interpolate', value: { source, ...wanted } }) as const;
-    const { submitWithFiles } = await import('../../submit-job.ts');
-    return submitWithFiles([local], workOf, local.name, options, context);
+    return submitFilm(
+      local,
+      (source) => ({ $case: 'interpolate', value: { source, ...wanted } }),
+      options,
+      context,
+    );
   },
 });

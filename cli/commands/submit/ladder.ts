@@ -2,24 +2,26 @@ import { FurrowError } from '../../../kit/furrow-error.ts';
 import type { LadderRung } from '../../../proto/gen/furrow/v1/job_service.ts';
 import type { Packaging } from '../../../proto/gen/furrow/v1/task_package.ts';
 import type { AudioTrackChoice } from '../../../proto/gen/furrow/v1/task.ts';
-import type { File } from '../../../proto/gen/furrow/v1/step.ts';
+import {
+  AUDIO_BITRATE,
+  codingOf,
+  type CodingOptions,
+  crf,
+  pieceSeconds,
+  PRESET,
+} from '../../coding-options.ts';
 import { defineCommand } from '../../command.ts';
 import { ENCODER_HELP, FALLBACK_OPTIONS } from '../../encoder-options.ts';
 import { checkSource } from '../../local-files.ts';
-import { audioTracks, bitsPerSecond, integerIn, numberIn, oneOf } from '../../options.ts';
+import { audioTracks, bitsPerSecond, oneOf } from '../../options.ts';
+import { submitFilm } from '../../submit-film.ts';
 import { checkOutputOption, SUBMIT_OPTIONS, type SubmitOptions } from '../../submit-options.ts';
 
-interface LadderOptions extends SubmitOptions {
+interface LadderOptions extends SubmitOptions, CodingOptions {
   readonly rung?: readonly LadderRung[];
-  readonly encoder?: string;
   readonly fallback?: boolean;
-  readonly crf?: number;
-  readonly preset?: string;
-  readonly audio?: string;
-  readonly audioBitrate?: number;
   readonly audioTracks?: AudioTrackChoice;
   readonly container?: string;
-  readonly pieceSeconds?: number;
   readonly films?: string;
   readonly package?: Packaging;
 }
@@ -36,19 +38,12 @@ export const ladder = defineCommand<LadderOptions>({
       help: 'such as 720p:2.8M, at most so many bits a second; may be repeated (default: 1080p:5M, 720p:2.8M, 480p:1.4M, 360p:800k)',
       parse: rungs,
     },
-    {
-      flags: '--encoder <name>',
-      help: ENCODER_HELP,
-    },
+    { flags: '--encoder <name>', help: ENCODER_HELP },
     ...FALLBACK_OPTIONS,
-    {
-      flags: '--crf <n>',
-      help: 'constant quality below the rate, smaller is better (default: 20)',
-      parse: integerIn(1, 63),
-    },
-    { flags: '--preset <name>', help: "the encoder's preset (default: medium)" },
+    crf('constant quality below the rate, smaller is better (default: 20)'),
+    PRESET,
     { flags: '--audio <encoder>', help: 'aac, libopus, copy or none (default: aac)' },
-    { flags: '--audio-bitrate <rate>', help: 'such as 128k, for each track', parse: bitsPerSecond },
+    AUDIO_BITRATE,
     {
       flags: '--audio-tracks <which>',
       help: 'all, first, or languages such as eng,fra (default: all)',
@@ -59,11 +54,7 @@ export const ladder = defineCommand<LadderOptions>({
       help: 'mp4, mkv, webm or mov (default: mp4)',
       parse: oneOf('mp4', 'mkv', 'webm', 'mov'),
     },
-    {
-      flags: '--piece-seconds <s>',
-      help: 'wanted length of a piece (default: 6)',
-      parse: numberIn(0.1, 3600),
-    },
+    pieceSeconds(6),
     {
       flags: '--films <name>',
       help: "the films are NAME-720p.mp4 and so on (default: the source's)",
@@ -83,31 +74,23 @@ export const ladder = defineCommand<LadderOptions>({
   async run([path = ''], options, context) {
     const local = await checkSource(path);
     await checkOutputOption(options);
+    const { video, audio, pieceMs } = codingOf(options);
     const wanted = {
-      video: {
-        encoder: options.encoder ?? '',
-        crf: options.crf ?? 0,
-        preset: options.preset ?? '',
-        width: 0,
-        height: 0,
-        threads: 0,
-      },
+      video,
       fallback: options.fallback,
-      audio: {
-        encoder: options.audio ?? '',
-        bitrateBps: options.audioBitrate ?? 0,
-        tracks: options.audioTracks,
-      },
+      audio: { ...audio, tracks: options.audioTracks },
       name: options.films ?? '',
       container: options.container ?? '',
-      pieceMs: Math.round((options.pieceSeconds ?? 0) * 1000),
+      pieceMs,
       rungs: [...(options.rung ?? [])],
       packaging: options.package,
     };
-    const workOf = ([source]: readonly File[]) =>
-      ({ $case: 'ladder', value: { source, ...wanted } }) as const;
-    const { submitWithFiles } = await import('../../submit-job.ts');
-    return submitWithFiles([local], workOf, local.name, options, context);
+    return submitFilm(
+      local,
+      (source) => ({ $case: 'ladder', value: { source, ...wanted } }),
+      options,
+      context,
+    );
   },
 });
 

@@ -1,22 +1,17 @@
-import type { File } from '../../../proto/gen/furrow/v1/step.ts';
+import { CODING_OPTIONS, codingOf, type CodingOptions } from '../../coding-options.ts';
 import { defineCommand } from '../../command.ts';
 import { FILM_ENDINGS, outputName } from '../../film-name.ts';
 import { checkSource } from '../../local-files.ts';
-import { bitsPerSecond, integerIn, numberIn, oneOf } from '../../options.ts';
+import { integerIn, numberIn, oneOf } from '../../options.ts';
 import { PROXY_OPTIONS, withProxy, type ProxyOptions } from '../../proxy-options.ts';
+import { submitFilm } from '../../submit-film.ts';
 import { checkOutputOption, SUBMIT_OPTIONS, type SubmitOptions } from '../../submit-options.ts';
 
-interface StabilizeOptions extends SubmitOptions, ProxyOptions {
+interface StabilizeOptions extends SubmitOptions, CodingOptions, ProxyOptions {
   readonly smoothing?: number;
   readonly shakiness?: number;
   readonly edges?: string;
   readonly zoom?: number;
-  readonly encoder?: string;
-  readonly crf?: number;
-  readonly preset?: string;
-  readonly audio?: string;
-  readonly audioBitrate?: number;
-  readonly pieceSeconds?: number;
   readonly film?: string;
 }
 
@@ -43,23 +38,7 @@ export const stabilize = defineCommand<StabilizeOptions>({
       parse: oneOf('crop', 'black'),
     },
     { flags: '--zoom <percent>', help: 'zoom in further (default: 0)', parse: numberIn(0, 30) },
-    {
-      flags: '--encoder <name>',
-      help: 'libx264, libx265, libsvtav1 or libvpx-vp9 (default: libx264)',
-    },
-    {
-      flags: '--crf <n>',
-      help: 'constant quality, smaller is better (default: 20)',
-      parse: integerIn(1, 63),
-    },
-    { flags: '--preset <name>', help: "the encoder's preset (default: medium)" },
-    { flags: '--audio <encoder>', help: 'aac, libopus or copy (default: aac)' },
-    { flags: '--audio-bitrate <rate>', help: 'such as 128k, for each track', parse: bitsPerSecond },
-    {
-      flags: '--piece-seconds <s>',
-      help: 'wanted length of a piece (default: 10)',
-      parse: numberIn(0.1, 3600),
-    },
+    ...CODING_OPTIONS,
     {
       flags: '--film <name>',
       help: `name of the film; ${FILM_ENDINGS.join(', ')} chooses the container`,
@@ -79,26 +58,19 @@ export const stabilize = defineCommand<StabilizeOptions>({
     const local = await checkSource(path);
     await checkOutputOption(options);
     const wanted = {
-      video: {
-        encoder: options.encoder ?? '',
-        crf: options.crf ?? 0,
-        preset: options.preset ?? '',
-        width: 0,
-        height: 0,
-        threads: 0,
-      },
-      audio: { encoder: options.audio ?? '', bitrateBps: options.audioBitrate ?? 0 },
+      ...codingOf(options),
       film,
-      pieceMs: Math.round((options.pieceSeconds ?? 0) * 1000),
       smoothingMs: Math.round((options.smoothing ?? 0) * 1000),
       shakiness: options.shakiness ?? 0,
       edges: options.edges ?? '',
       zoomMilliPercent: Math.round((options.zoom ?? 0) * 1000),
       withProxy: withProxy(options),
     };
-    const workOf = ([source]: readonly File[]) =>
-      ({ $case: 'stabilize', value: { source, ...wanted } }) as const;
-    const { submitWithFiles } = await import('../../submit-job.ts');
-    return submitWithFiles([local], workOf, local.name, options, context);
+    return submitFilm(
+      local,
+      (source) => ({ $case: 'stabilize', value: { source, ...wanted } }),
+      options,
+      context,
+    );
   },
 });

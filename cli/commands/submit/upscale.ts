@@ -1,24 +1,24 @@
 import type { PictureList } from '../../../proto/gen/furrow/v1/recipe_infer.ts';
-import type { File } from '../../../proto/gen/furrow/v1/step.ts';
+import {
+  CODING_OPTIONS,
+  codingOf,
+  type CodingOptions,
+  MIXED_ENCODERS,
+} from '../../coding-options.ts';
 import { defineCommand } from '../../command.ts';
 import { FILM_ENDINGS, outputName } from '../../film-name.ts';
 import { checkSource, isFolder, type LocalFile } from '../../local-files.ts';
-import { bitsPerSecond, bytes, integerIn, numberIn, oneOf } from '../../options.ts';
+import { bytes, integerIn, oneOf } from '../../options.ts';
+import { submitFilm } from '../../submit-film.ts';
 import { checkOutputOption, SUBMIT_OPTIONS, type SubmitOptions } from '../../submit-options.ts';
 
-interface UpscaleOptions extends SubmitOptions {
+interface UpscaleOptions extends SubmitOptions, CodingOptions {
   readonly model?: string;
   readonly scale?: number;
   readonly provider?: string;
   readonly cpus?: number;
   readonly memory?: number;
   readonly vram?: number;
-  readonly encoder?: string;
-  readonly crf?: number;
-  readonly preset?: string;
-  readonly audio?: string;
-  readonly audioBitrate?: number;
-  readonly pieceSeconds?: number;
   readonly film?: string;
   readonly mixedEncoders?: boolean;
   readonly format?: string;
@@ -50,29 +50,9 @@ export const upscale = defineCommand<UpscaleOptions>({
       parse: bytes,
     },
     { flags: '--vram <size>', help: 'on a GPU with so much memory free, such as 6G', parse: bytes },
-    {
-      flags: '--encoder <name>',
-      help: 'libx264, libx265, libsvtav1 or libvpx-vp9 (default: libx264)',
-    },
-    {
-      flags: '--crf <n>',
-      help: 'constant quality, smaller is better (default: 20)',
-      // In the protocol 0 is the default: whoever says 0 means something else.
-      parse: integerIn(1, 63),
-    },
-    { flags: '--preset <name>', help: "the encoder's preset (default: medium)" },
-    { flags: '--audio <encoder>', help: 'aac, libopus or copy (default: aac)' },
-    { flags: '--audio-bitrate <rate>', help: 'such as 128k, for each track', parse: bitsPerSecond },
-    {
-      flags: '--piece-seconds <s>',
-      help: 'wanted length of a piece (default: 10)',
-      parse: numberIn(0.1, 3600),
-    },
+    ...CODING_OPTIONS,
     { flags: '--film <name>', help: 'name of the film; its ending chooses the container' },
-    {
-      flags: '--mixed-encoders',
-      help: 'let different versions of ffmpeg encode pieces (default: one for the film)',
-    },
+    MIXED_ENCODERS,
     {
       flags: '--format <name>',
       help: 'of pictures: png, jpg or webp (default: as each one is)',
@@ -103,17 +83,8 @@ export const upscale = defineCommand<UpscaleOptions>({
       cpus: options.cpus ?? 0,
       ramBytes: options.memory ?? 0,
       vramBytes: options.vram ?? 0,
-      video: {
-        encoder: options.encoder ?? '',
-        crf: options.crf ?? 0,
-        preset: options.preset ?? '',
-        width: 0,
-        height: 0,
-        threads: 0,
-      },
-      audio: { encoder: options.audio ?? '', bitrateBps: options.audioBitrate ?? 0 },
+      ...codingOf(options),
       film,
-      pieceMs: Math.round((options.pieceSeconds ?? 0) * 1000),
       mixedEncoders: options.mixedEncoders,
       format: options.format ?? '',
       quality: options.quality ?? 0,
@@ -130,10 +101,12 @@ export const upscale = defineCommand<UpscaleOptions>({
       const name = `${wanted.model} on ${pictures.length} pictures`;
       return submitWithList(pictures, ofList, name, options, context);
     }
-    const workOf = ([source]: readonly File[]) =>
-      ({ $case: 'upscale', value: { source, ...wanted, pictures: undefined } }) as const;
-    const { submitWithFiles } = await import('../../submit-job.ts');
-    return submitWithFiles([local], workOf, local.name, options, context);
+    return submitFilm(
+      local,
+      (source) => ({ $case: 'upscale', value: { source, ...wanted, pictures: undefined } }),
+      options,
+      context,
+    );
   },
 });
 

@@ -12,13 +12,12 @@ import type { StopOrder } from '../../../coordinator/domain/decision.ts';
 import type { Fact } from '../../../coordinator/domain/facts.ts';
 import type { Farm } from '../../../coordinator/domain/farm.ts';
 import { farmImage } from '../../../coordinator/domain/farm-image.ts';
+import type { Beat } from '../../../coordinator/domain/beats.ts';
+import { type Liveness, newLiveness } from '../../../coordinator/domain/liveness.ts';
 import {
-  type Beat,
   beginTakeoverGrace,
-  type Liveness,
   MIN_TAKEOVER_GRACE_MS,
-  newLiveness,
-} from '../../../coordinator/domain/liveness.ts';
+} from '../../../coordinator/domain/takeover-grace.ts';
 import type { Demand } from '../../../coordinator/domain/task.ts';
 import type { Token } from '../../../coordinator/domain/token.ts';
 import { loadFarm } from '../../../coordinator/journal/load-farm.ts';

@@ -8,7 +8,8 @@ import type { Command, ReportResults } from '../../../coordinator/domain/command
 import type { StopOrder } from '../../../coordinator/domain/decision.ts';
 import type { Fact } from '../../../coordinator/domain/facts.ts';
 import { emptyFarm, type Farm } from '../../../coordinator/domain/farm.ts';
-import { type Beat, newLiveness } from '../../../coordinator/domain/liveness.ts';
+import type { Beat } from '../../../coordinator/domain/beats.ts';
+import { newLiveness } from '../../../coordinator/domain/liveness.ts';
 import type { AppendOutcome, Committed, Effects, Journal } from '../../../coordinator/ports.ts';
 import type { StallStep } from '../../../coordinator/domain/stall-watch.ts';
 import { PlacementScope } from '../../../coordinator/domain/placement-scope.ts';

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { unitsOf } from '../../../../coordinator/domain/find.ts';
-import { extendByStall } from '../../../../coordinator/domain/liveness.ts';
+import { extendByStall } from '../../../../coordinator/domain/takeover-grace.ts';
 import { tokenOf } from '../../../../coordinator/domain/token.ts';
 import type { UnitTable } from '../../../../coordinator/domain/unit-table.ts';
 import {

@@ -38,7 +38,7 @@ async function written(lines: Iterable<ResultLine>): Promise<number[]> {
 async function expectSame(lines: readonly ResultLine[]): Promise<void> {
   const table = await ResultTable.open(path());
   expect(table.rows).toBe(lines.length);
-  const read = [];
+  const read: (ResultLine | undefined)[] = [];
   for await (const line of table.lines()) read.push(line);
   expect(read).toHaveLength(lines.length);
   // One by one: an assertion that compares thousands of findings takes seconds.
