@@ -20,6 +20,7 @@ import { blobsToRun, listsOf } from '../domain/blob-references.ts';
 import type { Answer, ArchiveLookup } from '../domain/commands.ts';
 import type { Farm, Job } from '../domain/farm.ts';
 import { planJob } from '../domain/job-plan.ts';
+import { unitsAtOnce } from '../domain/units-at-once.ts';
 import type { FileLists } from '../file-lists.ts';
 import { type UnitView, viewOfUnits } from '../domain/views.ts';
 import type { Which } from '../read-model.ts';
@@ -28,8 +29,8 @@ import type { LogReader } from './stream-logs.ts';
 import { streamLogs } from './stream-logs.ts';
 import { type Gate, serverStreaming, unary } from './handlers.ts';
 import { planToWire } from './plan-wire.ts';
+import type { FarmAtHand } from './recipes.ts';
 import { seenNow } from './seen-now.ts';
-import type { KnownModels } from '../recipes/models.ts';
 import { type RequestedJob, stepsOfRequest, withStandInHashes } from './submit-request.ts';
 import { findJob, jobUnknown, watchJob } from './watch-job.ts';
 import { jobFromWire, jobToWire, unitStateToWire, unitToWire, unlessRefused } from './wire.ts';
@@ -111,7 +112,7 @@ async function submitJob(
 ): Promise<SubmitJobResponse> {
   const { clientId, priority, owner, maxUnits } = request;
   if (request.validateOnly === true) {
-    const job = stepsOfRequest(withStandInHashes(request), options.farm.models);
+    const job = stepsOfRequest(withStandInHashes(request), farmAtHand(options));
     const sharing = { owner, maxUnits };
     const asked = {
       clientId,
@@ -125,7 +126,7 @@ async function submitJob(
     const plan = planToWire(planJob(seenNow(options), job.recipe, job.steps));
     return { job: undefined, alreadySubmitted: false, plan };
   }
-  const { recipe, steps, name, failures, fault } = stepsUnlessFault(request, options.farm.models);
+  const { recipe, steps, name, failures, fault } = stepsUnlessFault(request, farmAtHand(options));
   const requestHash = hashOfRequest(request);
   const missingBlobs = await options.findMissing(inputBlobs(steps));
   const listFault = await options.lists.faultOf(steps, missingBlobs);
@@ -163,14 +164,21 @@ async function submitJob(
  */
 function stepsUnlessFault(
   request: SubmitJobRequest,
-  models: KnownModels,
+  farm: FarmAtHand,
 ): RequestedJob & { readonly fault?: FurrowError } {
   try {
-    return stepsOfRequest(request, models);
+    return stepsOfRequest(request, farm);
   } catch (fault) {
     if (!(fault instanceof FurrowError)) throw fault;
     return { recipe: '', steps: [], name: request.name, failures: request.failures, fault };
   }
+}
+
+function farmAtHand(options: JobServiceOptions): FarmAtHand {
+  return {
+    models: options.farm.models,
+    unitsAtOnce: (demand) => unitsAtOnce(seenNow(options), demand),
+  };
 }
 
 function isRepeat(answer: Answer): boolean {

@@ -4,7 +4,7 @@ import { montageSteps } from '../recipes/montage.ts';
 import { checkModelSteps } from '../recipes/check-model.ts';
 import { interpolateSteps } from '../recipes/interpolate.ts';
 import type { KnownModels } from '../recipes/models.ts';
-import type { RecipePlan } from '../recipes/recipe.ts';
+import type { RecipePlan, UnitsAtOnce } from '../recipes/recipe.ts';
 import { inferSteps } from '../recipes/infer.ts';
 import type { FailureRule } from '../domain/task.ts';
 import { folderSteps } from '../recipes/folder.ts';
@@ -32,14 +32,21 @@ export interface RecipeJob {
 /** One film that is given up fails none of the others: the job's table says so. */
 const ANY_UNIT_MAY_FAIL: FailureRule = { maxFailedUnits: 10_000_000, keepGoing: true };
 
-/** `models`: those of the farm, for recipes that name one. */
-export function planOf(work: RecipeWork, models: KnownModels): RecipeJob {
+/** What recipes are told of the farm. */
+export interface FarmAtHand {
+  /** For recipes that name one. */
+  readonly models: KnownModels;
+  /** For recipes that cut their work into units. */
+  readonly unitsAtOnce: UnitsAtOnce;
+}
+
+export function planOf(work: RecipeWork, { models, unitsAtOnce }: FarmAtHand): RecipeJob {
   switch (work.$case) {
     case 'render':
       return { plan: renderSteps(work.value), usualName: work.value.scene?.name ?? 'render' };
     case 'transcode':
       return {
-        plan: transcodeSteps(work.value),
+        plan: transcodeSteps(work.value, unitsAtOnce),
         usualName: work.value.source?.name ?? 'transcode',
       };
     case 'proxy':

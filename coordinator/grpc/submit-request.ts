@@ -2,9 +2,8 @@
 import { FurrowError } from '../../kit/furrow-error.ts';
 import type { EveryUnit, SubmitJobRequest } from '../../proto/gen/furrow/v1/job_service.ts';
 import { NO_DEMAND } from '../domain/demand.ts';
-import type { FailureRule, File, StepSpec } from '../domain/task.ts';
-import type { KnownModels } from '../recipes/models.ts';
-import { planOf } from './recipes.ts';
+import type { Demand, FailureRule, File, StepSpec } from '../domain/task.ts';
+import { type FarmAtHand, planOf } from './recipes.ts';
 
 export interface RequestedJob {
   readonly recipe: string;
@@ -14,31 +13,35 @@ export interface RequestedJob {
   readonly failures: FailureRule | undefined;
 }
 
-/** `models`: those of the farm. FurrowError: invalid INVALID_JOB. */
-export function stepsOfRequest(request: SubmitJobRequest, models: KnownModels): RequestedJob {
-  const job = withoutEveryUnit(request, models);
-  const { everyUnit } = request;
+/** FurrowError: invalid INVALID_JOB. */
+export function stepsOfRequest(request: SubmitJobRequest, farm: FarmAtHand): RequestedJob {
+  const { everyUnit, maxUnits = 0 } = request;
+  const unitsAtOnce = (demand: Demand): number => {
+    const units = farm.unitsAtOnce(everyUnit === undefined ? demand : demanded(everyUnit, demand));
+    return maxUnits > 0 ? Math.min(maxUnits, units) : units;
+  };
+  const job = withoutEveryUnit(request, { ...farm, unitsAtOnce });
   return everyUnit === undefined
     ? job
     : { ...job, steps: job.steps.map((step) => withDemandOf(everyUnit, step)) };
 }
 
 /** A step's own word counts more, where both name a ticket. */
-function withDemandOf({ attributes, tickets }: EveryUnit, step: StepSpec): StepSpec {
-  const demand = step.demand ?? NO_DEMAND;
+function withDemandOf(everyUnit: EveryUnit, step: StepSpec): StepSpec {
+  return { ...step, demand: demanded(everyUnit, step.demand ?? NO_DEMAND) };
+}
+
+function demanded({ attributes, tickets }: EveryUnit, demand: Demand): Demand {
   return {
-    ...step,
-    demand: {
-      ...demand,
-      attributes: [...new Set([...demand.attributes, ...attributes])],
-      tickets: { ...tickets, ...demand.tickets },
-    },
+    ...demand,
+    attributes: [...new Set([...demand.attributes, ...attributes])],
+    tickets: { ...tickets, ...demand.tickets },
   };
 }
 
 function withoutEveryUnit(
   { work, name, failures }: SubmitJobRequest,
-  models: KnownModels,
+  farm: FarmAtHand,
 ): RequestedJob {
   if (work === undefined) {
     const message = 'the request has no work: give steps or a recipe';
@@ -47,7 +50,7 @@ function withoutEveryUnit(
   if (work.$case === 'steps') {
     return { recipe: 'steps', name: name || 'job', steps: work.value.steps, failures };
   }
-  const { plan, usualName, failures: usualRule } = planOf(work, models);
+  const { plan, usualName, failures: usualRule } = planOf(work, farm);
   if (plan.state === 'invalid') throw new FurrowError('invalid', 'INVALID_JOB', plan.message);
   const rule = failures ?? usualRule;
   return { recipe: work.$case, name: name || usualName, steps: plan.steps, failures: rule };

@@ -40,9 +40,12 @@ export interface FilmChain {
   readonly audio: AudioEncoding;
   /** Wanted length of a piece. */
   readonly pieceMs: number;
-  /** What else the cutting is told: other frames than the source's, pieces that overlap. */
+  /** What else the cutting is told: other frames than the source's, pieces that overlap, for whom. */
   readonly cut?:
-    | Pick<SplitTask, 'retime' | 'deinterlace' | 'leadFrames' | 'tailFrames'>
+    | Pick<
+        SplitTask,
+        'retime' | 'deinterlace' | 'leadFrames' | 'tailFrames' | 'unitsAtOnce' | 'pieceBy'
+      >
     | undefined;
   readonly chunks: ChunkStep;
   /** The film has a timecode even where the source has none. */

@@ -6,6 +6,7 @@ import { faultOfName } from '../domain/names.ts';
 import type {
   AudioEncoding,
   Deinterlace,
+  Demand,
   File,
   FilmBranch,
   VideoEncoding,
@@ -24,6 +25,7 @@ import {
   quote,
   type RecipePlan,
   stallsAfter,
+  type UnitsAtOnce,
 } from './recipe.ts';
 
 /** What a user asks for; absent, empty and zero fields take the defaults. */
@@ -40,9 +42,12 @@ export interface TranscodeRequest {
   /** Frames a second, such as `25` or `30000/1001`; those of the source when absent or empty. */
   readonly fps?: string | undefined;
   readonly deinterlace?: Deinterlace | undefined;
+  /** `time` or `scene`; empty or absent for time. */
+  readonly pieceBy?: string | undefined;
 }
 
 const DEFAULT_PIECE_MS = 10_000;
+const PIECES_BY = ['time', 'scene'];
 const MIN_PIECE_MS = 500;
 const MAX_PIECE_MS = 3_600_000;
 const MAX_SIDE = 8192;
@@ -55,7 +60,10 @@ const MAX_THREADS = 64;
  */
 const DEFAULT_THREADS = 1;
 
-export function transcodeSteps(request: TranscodeRequest): RecipePlan {
+export function transcodeSteps(
+  request: TranscodeRequest,
+  unitsAtOnce: UnitsAtOnce = nobody,
+): RecipePlan {
   const { source } = request;
   if (source === undefined) return invalid('source is missing: name an uploaded file');
   const sourceFault = faultOfName(source.name);
@@ -78,17 +86,38 @@ export function transcodeSteps(request: TranscodeRequest): RecipePlan {
     faultOfAudio(audio, container) ??
     faultOfPieceMs(pieceMs) ??
     faultOfAimedPieces(video, pieceMs) ??
+    faultOfPieceBy(request.pieceBy ?? '') ??
     (typeof rate === 'string' ? rate : undefined);
   if (fault !== undefined || typeof rate === 'string') return invalid(fault ?? '');
   const { deinterlace } = request;
+  const chunks = encodeStep(source, video, request.mixedEncoders === true);
   const cut = {
     ...(rate !== undefined && { retime: { ...rate, factor: 0, between: false } }),
     ...(deinterlace !== undefined && { deinterlace }),
+    ...(request.pieceBy === 'scene' && { pieceBy: 'scene' }),
+    ...sizedFor(request, chunks.demand, unitsAtOnce),
   };
-  const chunks = encodeStep(source, video, request.mixedEncoders === true);
   const aim = filmAim(source, video, chunks.demand);
   const steps = filmChain({ source, film, audio, pieceMs, cut, chunks, aim });
   return withProxy({ state: 'ok', steps }, source, request.withProxy, ['encode']);
+}
+
+const nobody: UnitsAtOnce = () => 0;
+
+/** For the agents at hand, unless a length was asked for; encoders miss a bitrate in pieces that are short. */
+function sizedFor(
+  { pieceMs, video }: TranscodeRequest,
+  encoding: Demand,
+  unitsAtOnce: UnitsAtOnce,
+): { readonly unitsAtOnce?: number } {
+  if (pieceMs > 0 || (video?.bitrateBps ?? 0) > 0) return {};
+  const units = unitsAtOnce(encoding);
+  return units > 0 ? { unitsAtOnce: units } : {};
+}
+
+function faultOfPieceBy(pieceBy: string): string | undefined {
+  if (pieceBy === '' || PIECES_BY.includes(pieceBy)) return undefined;
+  return `pieces by ${quote(pieceBy)} are not known: use ${PIECES_BY.join(' or ')}`;
 }
 
 export function encodeStep(
