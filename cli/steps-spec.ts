@@ -71,6 +71,8 @@ const taskKinds = {
     deinterlace: deinterlace.optional(),
     leadFrames: uint32.optional(),
     tailFrames: uint32.optional(),
+    unitsAtOnce: uint32.optional(),
+    pieceBy: z.enum(['time', 'scene']).optional(),
   }),
   encode: z.strictObject({ video: video.optional() }),
   measure: z.strictObject({ video: video.optional() }),

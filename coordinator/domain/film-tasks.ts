@@ -75,6 +75,10 @@ export type FilmTaskKind =
         readonly tailFrames?: number | undefined;
         readonly deinterlace?: Deinterlace | undefined;
         readonly branch?: FilmBranch | undefined;
+        /** Units of the next step that can run at once: pieces are sized for them. */
+        readonly unitsAtOnce?: number | undefined;
+        /** `time` or `scene`. */
+        readonly pieceBy?: string | undefined;
       };
     }
   | {

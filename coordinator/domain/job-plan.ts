@@ -3,7 +3,6 @@
  * by what such units took before. Nothing of it is promised: the farm may be another by then.
  */
 import { type AgentAnswer, agentAnswers } from './agent-answers.ts';
-import { book, emptyBooking, fits, whenEmpty } from './demand.ts';
 import { remediesOf, whyNoAgent } from './explanation-words.ts';
 import { fixedUnitCount, jobId, newStepRuns, type StepRun } from './farm.ts';
 import { plainStepName } from './kind-of-work.ts';
@@ -12,6 +11,7 @@ import { demandWords } from './misfit.ts';
 import { PartPool } from './part-pool.ts';
 import type { Seen } from './estimates.ts';
 import type { Demand, StepSpec } from './task.ts';
+import { placesAt, willTake } from './units-at-once.ts';
 
 export interface StepPlan {
   readonly name: string;
@@ -119,7 +119,7 @@ function planStep(
   const { name, parameters } = step.spec;
   const kind = parameters?.kind;
   const now = answers.filter(({ state }) => state === 'fits');
-  const later = answers.filter(({ state }) => LATER.has(state));
+  const later = answers.filter(willTake);
   const isMissing = now.length + later.length === 0;
   const own = fixedUnitCount(kind);
   const units = own && own * alike;
@@ -137,17 +137,10 @@ function planStep(
     unitMs: measured?.unitMs,
     measuredBy: measured?.job === undefined ? '' : jobId(measured.job),
     time: timeOfStep(step, { units, unitsFrom, measured }, () =>
-      placesFor(seen, step.demand, [...now, ...later], units ?? 0),
+      placesAt(seen, step.demand, [...now, ...later], units ?? 0),
     ),
   };
 }
-
-const LATER: ReadonlySet<AgentAnswer['state']> = new Set([
-  'paused',
-  'kept',
-  'busy',
-  'used-by-others',
-]);
 
 function missingWords(answers: readonly AgentAnswer[], { demand }: StepRun): string {
   const remedies = remediesOf(answers, demandWords(demand)).join('; or ');
@@ -174,28 +167,6 @@ function timeOfStep(
   const atOnce = places();
   if (atOnce === 0) return { state: 'unknown', reason: `no agent would run ${spec.name}` };
   return { state: 'known', takesMs: Math.ceil(units / atOnce) * measured.unitMs };
-}
-
-/** Units that these agents could run at once, if they ran nothing else; not counted beyond `most`. */
-function placesFor(
-  { liveness }: Seen,
-  demand: Demand,
-  agents: readonly AgentAnswer[],
-  most: number,
-): number {
-  let places = 0;
-  for (const { agentId } of agents) {
-    const capacity = liveness.agents.get(agentId)?.capacity;
-    if (capacity === undefined) continue;
-    const booked = emptyBooking();
-    while (places < most) {
-      const fit = fits(demand, whenEmpty(capacity), booked);
-      if (fit.state !== 'fits') break;
-      book(booked, demand, fit.gpuIds);
-      places += 1;
-    }
-  }
-  return places;
 }
 
 /** Steps follow one another as they wait for each other; what can run side by side does. */

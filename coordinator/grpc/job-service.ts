@@ -20,6 +20,7 @@ import { blobsToRun, listsOf } from '../domain/blob-references.ts';
 import type { Answer, ArchiveLookup } from '../domain/commands.ts';
 import type { Farm, Job } from '../domain/farm.ts';
 import { planJob } from '../domain/job-plan.ts';
+import { unitsAtOnce } from '../domain/units-at-once.ts';
 import type { FileLists } from '../file-lists.ts';
 import { type UnitView, viewOfUnits } from '../domain/views.ts';
 import type { Which } from '../read-model.ts';
@@ -28,15 +29,11 @@ import type { LogReader } from './stream-logs.ts';
 import { streamLogs } from './stream-logs.ts';
 import { type Gate, serverStreaming, unary } from './handlers.ts';
 import { planToWire } from './plan-wire.ts';
+import type { FarmAtHand } from './recipes.ts';
 import { seenNow } from './seen-now.ts';
 import { filmAgents } from '../domain/film-agents.ts';
 import { knownModels } from '../recipes/models.ts';
-import {
-  type FarmKnown,
-  type RequestedJob,
-  stepsOfRequest,
-  withStandInHashes,
-} from './submit-request.ts';
+import { type RequestedJob, stepsOfRequest, withStandInHashes } from './submit-request.ts';
 import { findJob, jobUnknown, watchJob } from './watch-job.ts';
 import { jobFromWire, jobToWire, unitStateToWire, unitToWire, unlessRefused } from './wire.ts';
 
@@ -117,7 +114,7 @@ async function submitJob(
 ): Promise<SubmitJobResponse> {
   const { clientId, priority, owner, maxUnits } = request;
   if (request.validateOnly === true) {
-    const job = stepsOfRequest(withStandInHashes(request), knownTo(options));
+    const job = stepsOfRequest(withStandInHashes(request), farmAtHand(options));
     const sharing = { owner, maxUnits };
     const asked = {
       clientId,
@@ -132,7 +129,7 @@ async function submitJob(
     const plan = planToWire(planJob(seenNow(options), job.recipe, job.steps));
     return { job: undefined, alreadySubmitted: false, plan, notes };
   }
-  const asked = stepsUnlessFault(request, knownTo(options));
+  const asked = stepsUnlessFault(request, farmAtHand(options));
   const { recipe, steps, name, failures, fault } = asked;
   const requestHash = hashOfRequest(request);
   const missingBlobs = await options.findMissing(inputBlobs(steps));
@@ -173,10 +170,10 @@ async function submitJob(
  */
 function stepsUnlessFault(
   request: SubmitJobRequest,
-  known: FarmKnown,
+  farm: FarmAtHand,
 ): RequestedJob & { readonly fault?: FurrowError } {
   try {
-    return stepsOfRequest(request, known);
+    return stepsOfRequest(request, farm);
   } catch (fault) {
     if (!(fault instanceof FurrowError)) throw fault;
     const { name, failures } = request;
@@ -184,10 +181,11 @@ function stepsUnlessFault(
   }
 }
 
-function knownTo(options: JobServiceOptions): FarmKnown {
+function farmAtHand(options: JobServiceOptions): FarmAtHand {
   return {
     models: knownModels(options.farm),
     filmAgents: (attributes) => filmAgents(seenNow(options), attributes),
+    unitsAtOnce: (demand) => unitsAtOnce(seenNow(options), demand),
   };
 }
 

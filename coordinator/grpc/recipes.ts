@@ -5,7 +5,7 @@ import { checkModelSteps } from '../recipes/check-model.ts';
 import { interpolateSteps } from '../recipes/interpolate.ts';
 import type { FilmAgent } from '../recipes/encoder-choice.ts';
 import type { KnownModels } from '../recipes/models.ts';
-import type { RecipePlan } from '../recipes/recipe.ts';
+import type { RecipePlan, UnitsAtOnce } from '../recipes/recipe.ts';
 import { inferSteps } from '../recipes/infer.ts';
 import type { FailureRule } from '../domain/task.ts';
 import { folderSteps } from '../recipes/folder.ts';
@@ -33,18 +33,29 @@ export interface RecipeJob {
 /** One film that is given up fails none of the others: the job's table says so. */
 const ANY_UNIT_MAY_FAIL: FailureRule = { maxFailedUnits: 10_000_000, keepGoing: true };
 
-/** `models`: those of the farm, for recipes that name one. `agents`: those that may take units of the job. */
+/** What recipes are told of the farm. */
+export interface FarmAtHand {
+  /** For recipes that name one. */
+  readonly models: KnownModels;
+  /** Agents that may take units with these attributes, and can encode films. */
+  readonly filmAgents?: (attributes: readonly string[]) => readonly FilmAgent[];
+  /** For recipes that cut their work into units. */
+  readonly unitsAtOnce: UnitsAtOnce;
+}
+
+/** `attributes`: what every unit of the job asks of its agent. */
 export function planOf(
   work: RecipeWork,
-  models: KnownModels,
-  agents: readonly FilmAgent[],
+  { models, filmAgents = () => [], unitsAtOnce }: FarmAtHand,
+  attributes: readonly string[],
 ): RecipeJob {
+  const agents = filmAgents(attributes);
   switch (work.$case) {
     case 'render':
       return { plan: renderSteps(work.value), usualName: work.value.scene?.name ?? 'render' };
     case 'transcode':
       return {
-        plan: transcodeSteps(work.value, agents),
+        plan: transcodeSteps(work.value, agents, unitsAtOnce),
         usualName: work.value.source?.name ?? 'transcode',
       };
     case 'proxy':

@@ -3,10 +3,8 @@ import { createHash } from 'node:crypto';
 import { FurrowError } from '../../kit/furrow-error.ts';
 import type { EveryUnit, SubmitJobRequest } from '../../proto/gen/furrow/v1/job_service.ts';
 import { NO_DEMAND } from '../domain/demand.ts';
-import type { FailureRule, File, StepSpec } from '../domain/task.ts';
-import type { FilmAgent } from '../recipes/encoder-choice.ts';
-import type { KnownModels } from '../recipes/models.ts';
-import { planOf } from './recipes.ts';
+import type { Demand, FailureRule, File, StepSpec } from '../domain/task.ts';
+import { type FarmAtHand, planOf } from './recipes.ts';
 
 export interface RequestedJob {
   readonly recipe: string;
@@ -18,38 +16,35 @@ export interface RequestedJob {
   readonly notes: readonly string[];
 }
 
-/** What recipes ask of the farm. */
-export interface FarmKnown {
-  readonly models: KnownModels;
-  /** Agents that may take units with these attributes, and can encode films. */
-  readonly filmAgents?: (attributes: readonly string[]) => readonly FilmAgent[];
-}
-
 /** FurrowError: invalid INVALID_JOB. */
-export function stepsOfRequest(request: SubmitJobRequest, known: FarmKnown): RequestedJob {
-  const job = withoutEveryUnit(request, known);
-  const { everyUnit } = request;
+export function stepsOfRequest(request: SubmitJobRequest, farm: FarmAtHand): RequestedJob {
+  const { everyUnit, maxUnits = 0 } = request;
+  const unitsAtOnce = (demand: Demand): number => {
+    const units = farm.unitsAtOnce(everyUnit === undefined ? demand : demanded(everyUnit, demand));
+    return maxUnits > 0 ? Math.min(maxUnits, units) : units;
+  };
+  const job = withoutEveryUnit(request, { ...farm, unitsAtOnce });
   return everyUnit === undefined
     ? job
     : { ...job, steps: job.steps.map((step) => withDemandOf(everyUnit, step)) };
 }
 
 /** A step's own word counts more, where both name a ticket. */
-function withDemandOf({ attributes, tickets }: EveryUnit, step: StepSpec): StepSpec {
-  const demand = step.demand ?? NO_DEMAND;
+function withDemandOf(everyUnit: EveryUnit, step: StepSpec): StepSpec {
+  return { ...step, demand: demanded(everyUnit, step.demand ?? NO_DEMAND) };
+}
+
+function demanded({ attributes, tickets }: EveryUnit, demand: Demand): Demand {
   return {
-    ...step,
-    demand: {
-      ...demand,
-      attributes: [...new Set([...demand.attributes, ...attributes])],
-      tickets: { ...tickets, ...demand.tickets },
-    },
+    ...demand,
+    attributes: [...new Set([...demand.attributes, ...attributes])],
+    tickets: { ...tickets, ...demand.tickets },
   };
 }
 
 function withoutEveryUnit(
   { work, name, failures, everyUnit }: SubmitJobRequest,
-  { models, filmAgents = () => [] }: FarmKnown,
+  farm: FarmAtHand,
 ): RequestedJob {
   if (work === undefined) {
     const message = 'the request has no work: give steps or a recipe';
@@ -62,7 +57,7 @@ function withoutEveryUnit(
     plan,
     usualName,
     failures: usualRule,
-  } = planOf(work, models, filmAgents(everyUnit?.attributes ?? []));
+  } = planOf(work, farm, everyUnit?.attributes ?? []);
   if (plan.state === 'invalid') throw new FurrowError('invalid', 'INVALID_JOB', plan.message);
   const rule = failures ?? usualRule;
   const { steps, notes = [] } = plan;

@@ -40,9 +40,12 @@ export interface FilmChain {
   readonly audio: AudioEncoding;
   /** Wanted length of a piece. */
   readonly pieceMs: number;
-  /** What else the cutting is told: other frames than the source's, pieces that overlap. */
+  /** What else the cutting is told: other frames than the source's, pieces that overlap, for whom. */
   readonly cut?:
-    | Pick<SplitTask, 'retime' | 'deinterlace' | 'leadFrames' | 'tailFrames'>
+    | Pick<
+        SplitTask,
+        'retime' | 'deinterlace' | 'leadFrames' | 'tailFrames' | 'unitsAtOnce' | 'pieceBy'
+      >
     | undefined;
   readonly chunks: ChunkStep;
   /** Makes all chunks if one of those cannot be made; absent where the job fails then. */

@@ -16,6 +16,12 @@ export type RecipePlan =
 
 export const MIB = 1024 ** 2;
 
+/**
+ * How many units of this demand the agents that the job may use could run at once, as far as is known now; 0
+ * when there are none. Handed to recipes, so that they stay pure.
+ */
+export type UnitsAtOnce = (demand: Demand) => number;
+
 export function invalid(message: string): RecipePlan & { readonly state: 'invalid' } {
   return { state: 'invalid', message };
 }

@@ -5,6 +5,7 @@
 import type {
   AudioEncoding,
   Deinterlace,
+  Demand,
   File,
   FilmBranch,
   VideoEncoding,
@@ -16,7 +17,16 @@ import { frameRateOf } from './frame-rate.ts';
 import { type ChunkStep, filmChain, pieceScratchBytes } from './film-chain.ts';
 import { withProxy, type WithProxy } from './proxy.ts';
 import { faultOfOutputName, givenSource, stemOf } from './named-files.ts';
-import { demand, invalid, isWhole, MIB, quote, type RecipePlan, stallsAfter } from './recipe.ts';
+import {
+  demand,
+  invalid,
+  isWhole,
+  MIB,
+  quote,
+  type RecipePlan,
+  stallsAfter,
+  type UnitsAtOnce,
+} from './recipe.ts';
 
 /** What a user asks for; absent, empty and zero fields take the defaults. */
 export interface TranscodeRequest {
@@ -34,9 +44,12 @@ export interface TranscodeRequest {
   readonly deinterlace?: Deinterlace | undefined;
   /** An encoder of software does the film if that of hardware fails. Undefined: only for `auto`. */
   readonly fallback?: boolean | undefined;
+  /** `time` or `scene`; empty or absent for time. */
+  readonly pieceBy?: string | undefined;
 }
 
 const DEFAULT_PIECE_MS = 10_000;
+const PIECES_BY = ['time', 'scene'];
 const MIN_PIECE_MS = 500;
 const MAX_PIECE_MS = 3_600_000;
 const MAX_SIDE = 8192;
@@ -53,6 +66,7 @@ const DEFAULT_THREADS = 1;
 export function transcodeSteps(
   request: TranscodeRequest,
   agents: readonly FilmAgent[] = [],
+  unitsAtOnce: UnitsAtOnce = nobody,
 ): RecipePlan {
   const given = givenSource(request.source);
   if (given.state === 'invalid') return given;
@@ -78,14 +92,17 @@ export function transcodeSteps(
     faultOfAudio(audio, container) ??
     faultOfPieceMs(pieceMs) ??
     faultOfAimedPieces(video, pieceMs) ??
+    faultOfPieceBy(request.pieceBy ?? '') ??
     (typeof rate === 'string' ? rate : undefined);
   if (fault !== undefined || typeof rate === 'string') return invalid(fault ?? '');
   const { deinterlace } = request;
+  const chunks = encodeStep(source, video, request.mixedEncoders === true);
   const cut = {
     ...(rate !== undefined && { retime: { ...rate, factor: 0, between: false } }),
     ...(deinterlace !== undefined && { deinterlace }),
+    ...(request.pieceBy === 'scene' && { pieceBy: 'scene' }),
+    ...sizedFor(request, chunks.demand, unitsAtOnce),
   };
-  const chunks = encodeStep(source, video, request.mixedEncoders === true);
   const standIn = fallback && standInStep(source, fallback, chunks);
   const measuring = fallback && standIn && { video: fallback, demand: standIn.demand };
   const aim = filmAim(source, video, chunks.demand, measuring);
@@ -102,6 +119,24 @@ export function standInStep(source: File, video: VideoEncoding, chunks: ChunkSte
   const step = encodeStep(source, video, uniform === undefined, branch);
   const value = { ...task.value, video, inPlaceOf: first?.encoder ?? '' };
   return { ...step, name: 'encode-software', task: { $case: 'encode', value } };
+}
+
+const nobody: UnitsAtOnce = () => 0;
+
+/** For the agents at hand, unless a length was asked for; encoders miss a bitrate in pieces that are short. */
+function sizedFor(
+  { pieceMs, video }: TranscodeRequest,
+  encoding: Demand,
+  unitsAtOnce: UnitsAtOnce,
+): { readonly unitsAtOnce?: number } {
+  if (pieceMs > 0 || (video?.bitrateBps ?? 0) > 0) return {};
+  const units = unitsAtOnce(encoding);
+  return units > 0 ? { unitsAtOnce: units } : {};
+}
+
+function faultOfPieceBy(pieceBy: string): string | undefined {
+  if (pieceBy === '' || PIECES_BY.includes(pieceBy)) return undefined;
+  return `pieces by ${quote(pieceBy)} are not known: use ${PIECES_BY.join(' or ')}`;
 }
 
 export function encodeStep(

@@ -41,8 +41,8 @@ const { values } = parseArgs({
     /** Simulated agents of `agents`. */
     agents: { type: 'string', default: '2000,10000' },
     /** Length of the clip of `film`, and how often it is encoded each way. */
-    'film-seconds': { type: 'string', default: '60' },
-    'film-rounds': { type: 'string', default: '3' },
+    'film-seconds': { type: 'string', default: '20' },
+    'film-rounds': { type: 'string', default: '1' },
     /** Frames of `upscale`, and how often; the first time is cold. */
     'upscale-frames': { type: 'string', default: '16' },
     'upscale-rounds': { type: 'string', default: '3' },

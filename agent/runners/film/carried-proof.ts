@@ -3,7 +3,6 @@
  * codec and language, what they are for, how many subtitles are said, where chapters begin, what is
  * attached. When audio begins and ends is `audio-span.ts`'s to check.
  */
-import { z } from 'zod';
 import type { Check } from '../../../kit/proof-report.ts';
 import type { ProveFilmTask } from '../../../proto/gen/furrow/v1/task.ts';
 import { readAudioFacts, type AudioFacts } from './audio-facts.ts';
@@ -13,12 +12,17 @@ import type { FilmAttempt } from './film-runner.ts';
 import type { FilmPlan, SourceTrack } from './film-plan.ts';
 import { readLimitMs } from './media-limits.ts';
 import type { MediaProcess } from './media-process.ts';
-import { containerStartUs, probeSource, tracksOf, type MediaFacts } from './source-facts.ts';
+import {
+  containerStartUs,
+  probeSourceWithChapters,
+  tracksOf,
+  type MediaFacts,
+} from './source-facts.ts';
 import { languageIn } from './track-language.ts';
 
 type ProofAttempt = FilmAttempt<ProveFilmTask>;
 
-/** No check for what the source has not got. */
+/** No check for what the source has not got. `film`: with its chapters. */
 export async function carriedChecks(
   { media, task, work }: ProofAttempt,
   plan: FilmPlan,
@@ -27,7 +31,7 @@ export async function carriedChecks(
   const container = containerOf(task.film);
   if (container === undefined) return [];
   const known = await readAudioFacts(work.directory);
-  const source = await probeSource(media, task.source);
+  const source = await probeSourceWithChapters(media, task.source);
   const tracks = plan.source.tracks ?? tracksOf(source);
   const carried = carriedTracks(
     container,
@@ -40,7 +44,7 @@ export async function carriedChecks(
     ...subtitleLabels(container, carried, found),
     ...(await subtitleEvents(media, task, carried, found)),
     ...attachmentCheck(carried, found),
-    ...(await chapterCheck(media, task, container, containerStartUs(source))),
+    ...chapterCheck(container, source, film),
   ];
 }
 
@@ -167,52 +171,31 @@ function attachmentCheck(
   return [{ check: 'attachments', expected: attachments.length, found: there, finding }];
 }
 
-const chaptersSchema = z.object({
-  chapters: z
-    .array(z.object({ start_time: z.coerce.number(), end_time: z.coerce.number() }))
-    .default([]),
-});
-
-interface Chapter {
-  readonly startSeconds: number;
-  readonly endSeconds: number;
-}
-
-async function chaptersOf(media: MediaProcess, name: string): Promise<readonly Chapter[]> {
-  const entries = ['-show_entries', 'chapter=start_time,end_time'];
-  const { json } = await media.ffprobeJson(name, entries);
-  const { chapters } = chaptersSchema.parse(json ?? {});
-  return chapters.map(({ start_time, end_time }) => ({
-    startSeconds: start_time,
-    endSeconds: end_time,
-  }));
-}
-
 /** The coarsest clock that a container has for chapters. */
 const CHAPTER_TICK_SECONDS = 0.001;
 
 /** Counted from the container's start, as ffmpeg carries them over; what ended before it is left out. */
-async function chapterCheck(
-  media: MediaProcess,
-  { source, film }: ProveFilmTask,
+function chapterCheck(
   container: Container,
-  sourceStartUs: number,
-): Promise<readonly Check[]> {
-  const [before, after] = await Promise.all([chaptersOf(media, source), chaptersOf(media, film)]);
+  source: MediaFacts,
+  { chapters: after }: MediaFacts,
+): readonly Check[] {
+  const { chapters: before } = source;
   if (before.length === 0 && after.length === 0) return [];
+  const startSeconds = containerStartUs(source) / 1e6;
   const wanted = before
-    .filter(({ endSeconds }) => endSeconds > sourceStartUs / 1e6)
-    .map(({ startSeconds }) => Math.max(0, startSeconds - sourceStartUs / 1e6));
+    .filter(({ end_time }) => end_time > startSeconds)
+    .map(({ start_time }) => Math.max(0, start_time - startSeconds));
   // Chapters of MP4 leave no gap: its first begins with the film.
   if (
     container !== 'mkv' &&
     container !== 'webm' &&
-    after[0]?.startSeconds === 0 &&
+    after[0]?.start_time === 0 &&
     wanted.length > 0
   ) {
     wanted[0] = 0;
   }
-  const off = wanted.map((start, i) => Math.abs((after[i]?.startSeconds ?? Infinity) - start));
+  const off = wanted.map((start, i) => Math.abs((after[i]?.start_time ?? Infinity) - start));
   const worst = Math.max(0, ...off);
   const hasAll = wanted.length === after.length;
   const finding = hasAll

@@ -8,14 +8,10 @@ import { cutPiece, type CutSource, type PieceClock } from './piece-cut.ts';
 import { cutInOnePass, type CutList } from './piece-pass.ts';
 import { picturesEach, picturesOf } from './film-frames.ts';
 import { retimed, startsWithFrames, type Timeline } from './retime.ts';
-import { pieceStarts, type TimeBase } from './timeline.ts';
+import { findStarts, type SizedSource } from './piece-starts.ts';
+import type { TimeBase } from './timeline.ts';
 
 export type SplitAttempt = FilmAttempt<SplitTask>;
-
-const DEFAULT_PIECE_MS = 10_000;
-
-/** An attempt may leave 4,000 outputs; a very long film gets longer pieces instead. */
-const MAX_PIECES = 3000;
 
 /** Finding and cutting share the bar by what they cost on a large file. */
 export const INDEX_SHARE = 0.3;
@@ -23,16 +19,18 @@ export const INDEX_SHARE = 0.3;
 /** Cuts all pieces; undefined when one of them cannot be cut exactly. `timeline`: of the source's frames. */
 export async function cutPieces(
   attempt: SplitAttempt,
-  source: CutSource,
+  source: SizedSource,
   timeline: Timeline,
   deinterlace: FilmPlan['deinterlace'],
 ): Promise<readonly PlanPiece[] | undefined> {
-  const starts = filledStarts(
-    attempt.task.retime,
-    startsOf(attempt.task, source, timeline),
-    timeline,
-    deinterlace,
+  const found = await findStarts(attempt, source, timeline, (frames) =>
+    attempt.context.progress(
+      INDEX_SHARE,
+      source.packets.length + frames,
+      `${frames} frames looked at for scenes`,
+    ),
   );
+  const starts = filledStarts(attempt.task.retime, found, timeline, deinterlace);
   const pieces = overlapping(attempt.task, starts, timeline.times.length);
   const list = cutList(pieces, source.timeBase, timeline.times);
   const apart = pieces.every(({ leadFrames, tailFrames }) => leadFrames + tailFrames === 0);
@@ -44,19 +42,6 @@ export async function cutPieces(
     const beyond = leadFrames + tailFrames > 0 ? { leadFrames, tailFrames } : {};
     return { name: list.names[i]!, ...own, ...clock, ...beyond };
   });
-}
-
-/** Indices of the frames that pieces begin with. */
-function startsOf(task: SplitTask, { timeBase, packets }: CutSource, timeline: Timeline): number[] {
-  const { times } = timeline;
-  const pieceMs = task.pieceMs > 0 ? task.pieceMs : DEFAULT_PIECE_MS;
-  const keyTimes = packets
-    .filter((packet) => packet.key && !packet.discarded)
-    .map((packet) => packet.pts!)
-    .sort((a, b) => a - b);
-  const shortest = (times.at(-1)! - times[0]!) / MAX_PIECES;
-  const pieceTicks = Math.max((pieceMs * timeBase.den) / (1000 * timeBase.num), shortest);
-  return pieceStarts(times, keyTimes, pieceTicks);
 }
 
 /** Without those of pieces that would become no frame of the film. */
@@ -122,10 +107,11 @@ async function cutTogether(
 ): Promise<readonly PieceClock[] | undefined> {
   const { media, work, context } = attempt;
   const count = source.packets.length;
+  const counted = countedBefore(attempt, source);
   const clocks = await cutInOnePass(media, work.directory, source, list, (packets) =>
     context.progress(
       INDEX_SHARE + (1 - INDEX_SHARE) * Math.min(1, packets / count),
-      count + packets,
+      counted + packets,
       'cutting',
     ),
   );
@@ -134,6 +120,11 @@ async function cutTogether(
     context.log('no one pass cuts exactly here: each piece is cut by itself');
   }
   return clocks;
+}
+
+/** Packets that were read for the index, and frames that were decoded for scenes. */
+function countedBefore({ task }: SplitAttempt, { packets }: CutSource): number {
+  return packets.length * (task.pieceBy === 'scene' ? 2 : 1);
 }
 
 /** Undefined when one piece cannot be cut exactly. */
@@ -156,7 +147,7 @@ async function cutEach(
     context.progress(
       INDEX_SHARE + (1 - INDEX_SHARE) * share,
       // Beyond what one pass over all of them had counted.
-      source.packets.length * 2 + clocks.length,
+      countedBefore(attempt, source) + source.packets.length + clocks.length,
       `${clocks.length} of ${names.length} pieces`,
     );
   }

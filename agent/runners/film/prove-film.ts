@@ -27,7 +27,12 @@ import { writeProof } from './proof-report.ts';
 import { soundLimitMs } from './media-limits.ts';
 import { timecodeCheck, wantedTimecode } from './timecode.ts';
 import { pictureChecks } from './picture-proof.ts';
-import { pictureStream, probeMedia, type MediaFacts, type MediaStream } from './source-facts.ts';
+import {
+  pictureStream,
+  probeWithChapters,
+  type MediaFacts,
+  type MediaStream,
+} from './source-facts.ts';
 import { formatClock, parseTimeBase, secondsOf, type TimeBase } from './timeline.ts';
 
 type ProofAttempt = FilmAttempt<ProveFilmTask>;
@@ -89,7 +94,7 @@ function audioLead(film: string, audio: readonly AudioSpan[]): number {
 /** A film that cannot be opened is our fault, not the source's. */
 async function probeFilm({ media, task }: ProofAttempt): Promise<MediaFacts> {
   try {
-    return await probeMedia(media, task.film);
+    return await probeWithChapters(media, task.film);
   } catch (error) {
     if (!(error instanceof FilmFault)) throw error;
     throw new FilmFault('bad-output', error.message);

@@ -55,6 +55,10 @@ const probeSchema = z.object({
     )
     .default([]),
   streams: z.array(streamSchema).default([]),
+  /** Where asked for. */
+  chapters: z
+    .array(z.object({ start_time: z.coerce.number(), end_time: z.coerce.number() }))
+    .default([]),
   format: z
     .object({
       format_name: z.string().optional(),
@@ -81,6 +85,8 @@ const ENTRIES = [
   'format_tags=timecode',
 ].join(':');
 
+const WITH_CHAPTERS = `${ENTRIES}:chapter=start_time,end_time`;
+
 /** Some are of the picture, unless it begins late or lies apart from the audio. */
 const DECODED_PACKETS = 12;
 
@@ -92,12 +98,27 @@ export function probeMedia(media: MediaProcess, name: string): Promise<MediaFact
   return look(media, name, ENTRIES, ['-show_data_hash', 'MD5']);
 }
 
+/** `probeMedia`, with the film's chapters. */
+export function probeWithChapters(media: MediaProcess, name: string): Promise<MediaFacts> {
+  return look(media, name, WITH_CHAPTERS, ['-show_data_hash', 'MD5']);
+}
+
 /**
  * Streams and container of a user's film. One that cannot be opened or is larger than anything that is
  * taken is the source's fault: throws FilmFault `invalid-input`.
  */
 export async function probeSource(media: MediaProcess, name: string): Promise<MediaFacts> {
   const facts = await probeMedia(media, name);
+  refuseBeyondLimits(name, facts);
+  return facts;
+}
+
+/** `probeSource`, with the film's chapters. */
+export async function probeSourceWithChapters(
+  media: MediaProcess,
+  name: string,
+): Promise<MediaFacts> {
+  const facts = await probeWithChapters(media, name);
   refuseBeyondLimits(name, facts);
   return facts;
 }

@@ -70,13 +70,14 @@ async function split(attempt: SplitAttempt): Promise<void> {
       : { timeBase: base, times, lastFrameTicks: lastTicks(index.packets, times) };
   const deinterlace = await fieldsOf(attempt, picture, facts);
   if (timeline !== undefined) refuseEndlessFilm(attempt, timeline, deinterlace);
+  const { width = 0, height = 0 } = picture;
   const source = { name: task.source, stream: picture.index, timeBase: base };
   const pieces =
     timeline === undefined
       ? undefined
       : await cutPieces(
           { ...attempt, task: withNeighbours(task, deinterlace) },
-          { ...source, packets: index.packets },
+          { ...source, packets: index.packets, pixels: width * height },
           timeline,
           deinterlace,
         );

@@ -35,6 +35,7 @@ interface TranscodeOptions extends SubmitOptions, ProxyOptions {
   readonly fieldRate?: boolean;
   readonly hdr?: 'keep' | 'sdr';
   readonly pieceSeconds?: number;
+  readonly pieceBy?: 'time' | 'scene';
   readonly film?: string;
   readonly mixedEncoders?: boolean;
 }
@@ -100,8 +101,13 @@ export const transcode = defineCommand<TranscodeOptions>({
     { flags: '--audio-bitrate <rate>', help: 'such as 128k, for each track', parse: bitsPerSecond },
     {
       flags: '--piece-seconds <s>',
-      help: 'wanted length of a piece (default: 10)',
+      help: 'wanted length of a piece (default: sized for the agents that are there)',
       parse: numberIn(0.1, 3600),
+    },
+    {
+      flags: '--piece-by <what>',
+      help: 'let pieces begin at keyframes, or at changes of the scene: time or scene (default: time)',
+      parse: oneOf('time', 'scene'),
     },
     {
       flags: '--film <name>',
@@ -148,6 +154,7 @@ export const transcode = defineCommand<TranscodeOptions>({
       withProxy: withProxy(options),
       fps: options.fps,
       deinterlace: deinterlaceOf(options),
+      pieceBy: options.pieceBy,
     };
     const workOf = ([source]: readonly File[]) =>
       ({ $case: 'transcode', value: { source, ...wanted } }) as const;

@@ -23,7 +23,10 @@ function sent(style: string): SubmitJobRequest {
 }
 
 test('it is named for its style, and its tasks survive the journal and the grant', () => {
-  const { recipe, name, steps } = stepsOfRequest(sent('noir'), { models: new Map() });
+  const { recipe, name, steps } = stepsOfRequest(sent('noir'), {
+    models: new Map(),
+    unitsAtOnce: () => 0,
+  });
   expect([recipe, name]).toEqual(['montage', 'montage noir']);
   expect(steps.length).toBe(11);
   for (const { task } of steps) {
@@ -33,7 +36,7 @@ test('it is named for its style, and its tasks survive the journal and the grant
 });
 
 test('a prompt is no style', () => {
-  expect(() => stepsOfRequest(sent('make it pop'), { models: new Map() })).toThrow(
-    /no style "make it pop": use calm/,
-  );
+  expect(() =>
+    stepsOfRequest(sent('make it pop'), { models: new Map(), unitsAtOnce: () => 0 }),
+  ).toThrow(/no style "make it pop": use calm/);
 });

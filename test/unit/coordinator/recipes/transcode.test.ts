@@ -48,6 +48,31 @@ describe('the recipe transcode', () => {
     expect(steps.get('split')?.task?.kind?.value).toMatchObject({ pieceMs: 10_000 });
   });
 
+  test('pieces are sized for the agents at hand, unless a length or a bitrate is asked for', () => {
+    const splitOf = (request: Partial<TranscodeRequest>, units: number): unknown => {
+      const plan = transcodeSteps({ ...REQUEST, ...request }, ({ cpuMillis, attributes }) =>
+        cpuMillis === 1000 && attributes.includes('encoder:libx264') ? units : -1,
+      );
+      if (plan.state !== 'ok') throw new Error(plan.message);
+      return plan.steps.find(({ name }) => name === 'split')?.task?.kind?.value;
+    };
+    expect(splitOf({}, 12)).toMatchObject({ pieceMs: 10_000, unitsAtOnce: 12 });
+    expect(splitOf({}, 0)).not.toHaveProperty('unitsAtOnce');
+    expect(splitOf({ pieceMs: 4000 }, 12)).not.toHaveProperty('unitsAtOnce');
+    const video = { ...VIDEO, bitrateBps: 4_000_000 };
+    expect(splitOf({ video }, 12)).not.toHaveProperty('unitsAtOnce');
+  });
+
+  test('pieces begin by time or by scene', () => {
+    const split = (pieceBy: string) =>
+      stepsOf({ ...REQUEST, pieceBy }).get('split')?.task?.kind?.value;
+    expect(split('scene')).toMatchObject({ pieceBy: 'scene' });
+    expect(split('time')).not.toHaveProperty('pieceBy');
+    expect(faultOf({ pieceBy: 'chapter' })).toBe(
+      'pieces by "chapter" are not known: use time or scene',
+    );
+  });
+
   test('other frames are cut for, and asked of the encoder', () => {
     const deinterlace = { always: false, eachField: true };
     const video = { ...VIDEO, toSdr: true };
