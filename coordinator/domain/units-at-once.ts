@@ -6,7 +6,7 @@ import { sizeOf } from './size.ts';
 import type { Demand } from './task.ts';
 
 /** More units at once change little in how work is cut. */
-const MOST_AT_ONCE = 1000;
+const MOST_AT_ONCE = 250;
 
 /** If they ran nothing else: on agents that would take such a unit now, and those that will later. */
 export function unitsAtOnce(seen: Seen, demand: Demand): number {

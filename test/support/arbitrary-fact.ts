@@ -146,6 +146,16 @@ const taskKind: Arbitrary<TaskKind> = fc.oneof(
       inPlaceOf: maybe(text),
     }),
   ),
+  variant(
+    'split',
+    fc.record({
+      source: text,
+      pieceMs: uint32,
+      unitsAtOnce: maybe(uint32),
+      pieceBy: maybe(text),
+    }),
+  ),
+  variant('encode', fc.record({ video: maybe(video) })),
   variant('audio', fc.record({ source: text, audio: maybe(audio) })),
   variant('concat', fc.record({ source: text, film: text })),
   variant('proveFilm', fc.record({ source: text, film: text })),

@@ -134,7 +134,9 @@ function cut(film: KnownFilm, limits: PieceLimits, sizing: Sizing, snap: Snap): 
     if (room.until < room.from) return starts;
     const isLast = wanted > frames - shortestFrames && frames - at <= most;
     if (isLast) return starts;
-    at = snapped(film, Math.min(wanted, room.until), at, room, snap);
+    const next = snapped(film, Math.min(wanted, room.until), at, room, snap);
+    if (snap.onlyKeyframes && next === undefined && frames - at <= most) return starts;
+    at = next ?? Math.min(wanted, room.until);
     starts.push(at);
   }
 }
@@ -144,14 +146,14 @@ interface Room {
   readonly until: number;
 }
 
-/** The frame near `wanted` that is best to begin a piece with. */
+/** The frame near `wanted` that is best to begin a piece with; undefined where there is none. */
 function snapped(
   { scenes, keyframes }: FilmToCut,
   wanted: number,
   at: number,
   room: Room,
   { tolerance, onlyKeyframes }: Snap,
-): number {
+): number | undefined {
   const slack = tolerance * (wanted - at);
   const near = {
     from: Math.max(room.from, wanted - slack),
@@ -160,8 +162,7 @@ function snapped(
   return (
     nearest(scenes, wanted, near) ??
     nearest(keyframes, wanted, near) ??
-    (onlyKeyframes ? nearest(keyframes, wanted, room) : undefined) ??
-    wanted
+    (onlyKeyframes ? nearest(keyframes, wanted, room) : undefined)
   );
 }
 
@@ -192,7 +193,7 @@ function firstAtLeast(values: ArrayLike<number>, least: number): number {
 
 /** When the last piece is done, as the mean of agents that are alike and of agents that are not. */
 function costOf(film: KnownFilm, limits: PieceLimits, starts: readonly number[]): number {
-  const costs = pieceCosts(film, limits, starts);
+  const costs = costsIn(film, limits, starts);
   const { unitsAtOnce } = limits;
   const alike = Array.from({ length: unitsAtOnce }, () => 1);
   const ends = (makespan(costs, alike) + makespan(costs, unlike(unitsAtOnce))) / 2;
@@ -216,14 +217,22 @@ function keyframeAt(keyframes: readonly number[], frame: number): number {
 
 /** What each piece takes, in frames of average work. */
 export function pieceCosts(
-  { work, keyframes }: FilmToCut,
+  film: FilmToCut,
+  limits: PieceLimits,
+  starts: readonly number[],
+): number[] {
+  return costsIn(withSums(film), limits, starts);
+}
+
+function costsIn(
+  { before, frames, keyframes }: KnownFilm,
   { overheadFrames }: PieceLimits,
   starts: readonly number[],
 ): number[] {
   return starts.map((start, i) => {
-    const own = work.subarray(start, starts[i + 1] ?? work.length);
+    const own = before[starts[i + 1] ?? frames]! - before[start]!;
     const lead = (start - keyframeAt(keyframes, start)) * LEAD_COST;
-    return own.reduce((sum, frame) => sum + frame, overheadFrames + lead);
+    return own + overheadFrames + lead;
   });
 }
 
