@@ -50,7 +50,7 @@ describe('the recipe transcode', () => {
 
   test('pieces are sized for the agents at hand, unless a length or a bitrate is asked for', () => {
     const splitOf = (request: Partial<TranscodeRequest>, units: number): unknown => {
-      const plan = transcodeSteps({ ...REQUEST, ...request }, ({ cpuMillis, attributes }) =>
+      const plan = transcodeSteps({ ...REQUEST, ...request }, [], ({ cpuMillis, attributes }) =>
         cpuMillis === 1000 && attributes.includes('encoder:libx264') ? units : -1,
       );
       if (plan.state !== 'ok') throw new Error(plan.message);

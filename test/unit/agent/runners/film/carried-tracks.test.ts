@@ -14,6 +14,7 @@ const audio = (index: number, language?: string) => ({
 const FACTS: MediaFacts = {
   frames: [],
   streams: [audio(1, 'ger'), audio(2, 'eng'), audio(3), audio(4, 'pt-BR')],
+  chapters: [],
   format: {},
 };
 const chosen = (languages: string[], first = false): number[] =>

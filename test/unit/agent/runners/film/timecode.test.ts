@@ -5,6 +5,7 @@ import { proxySize } from '../../../../../agent/runners/film/proxy-coding.ts';
 const facts = (tags: Record<string, string>) => ({
   frames: [],
   streams: [{ index: 0, tags }],
+  chapters: [],
   format: {},
 });
 
