@@ -44,7 +44,10 @@ describe('pieces', () => {
   async function threeScenes(times = 1): Promise<string> {
     const path = join(clips.directory, `scenes-${times}.mp4`);
     const scenes = ['testsrc2', 'mandelbrot', 'smptebars'].flatMap((source) => [
-      ...['-f', 'lavfi', '-i', `${source}=size=320x180:rate=25`],
+      '-f',
+      'lavfi',
+      '-i',
+      `${source}=size=320x180:rate=25`,
     ]);
     const each = [47, 53, 47].map(
       (frames, i) => `[${i}:v]trim=end_frame=${frames * times},setsar=1[s${i}]`,
@@ -52,11 +55,8 @@ describe('pieces', () => {
     const graph = `${each.join(';')};[s0][s1][s2]concat=n=3,format=yuv420p[v]`;
     const coding = ['-c:v', 'libx264', '-preset', 'ultrafast', '-g', '1000', '-bf', '2'];
     const told = ['-x264-params', 'scenecut=0', '-y', path];
-    await run('ffmpeg', [
-      ...['-v', 'error', ...scenes, '-filter_complex', graph, '-map', '[v]'],
-      ...coding,
-      ...told,
-    ]);
+    const made = ['-filter_complex', graph, '-map', '[v]'];
+    await run('ffmpeg', ['-v', 'error', ...scenes, ...made, ...coding, ...told]);
     return path;
   }
 
