@@ -45,13 +45,13 @@ async function expectSame(lines: readonly ResultLine[]): Promise<void> {
   expect(lines[lines.findIndex((line, n) => !isDeepStrictEqual(line, read[n]))]).toBeUndefined();
 }
 
-test('many rows are written in groups, and read as they were', async () => {
+test('many rows are written in groups, and read as they were', { timeout: 60_000 }, async () => {
   const lines = Array.from({ length: 5_100 }, (_, n) => frame(n, n % 9 === 0 ? 3 : 0));
   expect(await written(lines)).toEqual([5_000, 100]);
   await expectSame(lines);
 });
 
-test('rows of many findings make smaller groups', async () => {
+test('rows of many findings make smaller groups', { timeout: 60_000 }, async () => {
   const lines = Array.from({ length: 25 }, (_, n) => frame(n * 7, 1_000));
   expect(await written(lines)).toEqual([10, 10, 5]);
   await expectSame(lines);
