@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { codedFilters, readFrames } from '../../../agent/runners/film/model-frames.ts';
 import type { FilmPlan } from '../../../agent/runners/film/film-plan.ts';
 import { ffmpeg, probeLines } from '../../support/clips.ts';
-import { FilmChain } from '../../support/film-chain.ts';
+import { type ChainResult, FilmChain } from '../../support/film-chain.ts';
 import { upscaler } from '../../support/model-tree.ts';
 import { manifestFrom } from '../../support/models.ts';
 import { blendModel, nearestModel } from '../../support/onnx-models.ts';
@@ -121,7 +121,8 @@ test('HDR10 through upscale: ten bits, colours and light levels are there, and t
   expect(shallow).toMatchObject({ message: expect.stringContaining('10 bits') as string });
 });
 
-test('HDR10 through interpolate; x264 makes ten bits too, and says that it writes no HDR10 data', async () => {
+/** Twice the frames, by a blend. */
+async function doubled(path: string, video: object): Promise<ChainResult> {
   const file = blendModel();
   const manifest = {
     kind: 'interpolate',
@@ -132,22 +133,22 @@ test('HDR10 through interpolate; x264 makes ten bits too, and says that it write
   const sha256 = createHash('sha256').update(file).digest('hex');
   const model = { name: 'made', file: 'model.onnx', sha256, manifest: manifestFrom(manifest) };
   const retime = { rateNum: 0, rateDen: 0, factor: 2, between: true };
+  const split = { retime, tailFrames: 2 };
+  return chain.transcode(path, { split, interpolate: { model, file }, film: 'film.mkv', video });
+}
+
+test('HDR10 through interpolate', async () => {
   const path = await hdr10();
-  const make = (video: object) =>
-    chain.transcode(path, {
-      split: { retime, tailFrames: 2 },
-      interpolate: { model, file },
-      film: 'film.mkv',
-      video,
-    });
-  const made = await make(X265);
+  const made = await doubled(path, X265);
   expect(made.outcome).toEqual({ state: 'succeeded' });
   const checks = await proofOf(made.directory);
   expect(checks.map(({ check }) => check)).toContain("HDR10's display and light levels");
   expect(await probeLines(made.film, 'v:0', 'stream=pix_fmt')).toEqual(['yuv420p10le']);
   expect((await lumaOff(path, made.film, 2, '64:48')).mean).toBeLessThan(1);
+});
 
-  const plain = await make({ encoder: 'libx264', crf: 4 });
+test('x264 makes ten bits too, and says that it writes no HDR10 data', async () => {
+  const plain = await doubled(await hdr10(), { encoder: 'libx264', crf: 4 });
   expect(plain.outcome).toEqual({ state: 'succeeded' });
   expect(await probeLines(plain.film, 'v:0', 'stream=pix_fmt,profile')).toEqual([
     'High 10,yuv420p10le',
