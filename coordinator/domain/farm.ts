@@ -242,7 +242,7 @@ export function declaredDemand(spec: StepSpec): Demand {
   return withListReader(withProgram(demand, task), spec);
 }
 
-export interface StepOrder {
+interface StepOrder {
   /** By step, those that it waits for, in order. */
   readonly dependencies: readonly (readonly number[])[];
   /** By step, those that wait for it, in order. */

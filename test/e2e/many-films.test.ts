@@ -67,20 +67,24 @@ test('a folder keeps its names; what is no film fails nothing, and is listed', a
 test('a folder of hundreds is one job, and all of it is told in a few lines', async () => {
   await mkdir(join(folder, 'hundreds'));
   const write = (name: string, text: string) => writeFile(join(folder, 'hundreds', name), text);
-  for (let i = 0; i < 45; i += 1) await write(`words-${i}.mp4`, `no film ${i}`);
+  for (let i = 0; i < 40; i += 1) await write(`words-${i}.mp4`, `no film ${i}`);
   for (let i = 0; i < 300; i += 1) await write(`empty-${i}.mp4`, '');
   const plan = await farm.cli(['submit', 'folder', 'hundreds', '--dry-run'], { cwd: folder });
   expect(plan.stdout.split('\n').length).toBeLessThan(40);
-  expect(plan.stdout).toMatch(/^split: 45 units$/m);
-  const run = await farm.cli(['submit', 'folder', 'hundreds', '--watch'], { cwd: folder });
-  expect({ code: run.exitCode, said: run.stderr }).toEqual({ code: 0, said: run.stderr });
-  expect(run.stdout).toMatch(/split 45\/45, audio 45\/45, .*proof 45\/45, results 1\/1/);
+  expect(plan.stdout).toMatch(/^split: 40 units$/m);
+  const submitted = await farm.cli(['submit', 'folder', 'hundreds', '--json'], { cwd: folder });
+  const { jobId } = JSON.parse(submitted.stdout) as { jobId: string };
+  // A command is cut off after a minute; a slow machine needs more for 200 units.
+  let watch = await farm.cli(['watch', jobId]);
+  while (watch.exitCode === 130) watch = await farm.cli(['watch', jobId]);
+  expect(watch.exitCode).toBe(0);
+  expect(watch.stdout).toMatch(/split 40\/40, audio 40\/40, .*proof 40\/40, results 1\/1/);
   const list = await farm.cli(['jobs', '--all', '--json']);
   const { jobs } = JSON.parse(list.stdout) as { jobs: { id: string; steps: unknown[] }[] };
-  const job = jobs.find(({ steps }) => steps.length === 5 * 45 + 1);
-  const table = await farm.cli(['results', job?.id ?? '']);
-  expect(table.stdout.match(/ refused /g)).toHaveLength(345);
-  expect(table.stdout).toMatch(/^0 of 345 films proven: /m);
+  expect(jobs.find(({ id }) => id === jobId)?.steps).toHaveLength(5 * 40 + 1);
+  const table = await farm.cli(['results', jobId]);
+  expect(table.stdout.match(/ refused /g)).toHaveLength(340);
+  expect(table.stdout).toMatch(/^0 of 340 films proven: /m);
 });
 
 test('one that takes too many is refused before anything is sent', async () => {

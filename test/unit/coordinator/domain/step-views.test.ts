@@ -1,4 +1,5 @@
 /** What a commit shows of a job is what is there, however little of it is looked at anew. */
+import assert from 'node:assert';
 import { expect, test } from 'vitest';
 import type { Fact } from '../../../../coordinator/domain/facts.ts';
 import { StepViews } from '../../../../coordinator/domain/step-views.ts';
@@ -27,7 +28,7 @@ class LookedAt extends FarmDriver {
     for (const next of this.facts.slice(before + 1)) touched.note(this.farm, next);
     if (this.stepViews === undefined) return;
     for (const view of touched.views(this.farm, this.stepViews).views) {
-      expect(view).toEqual(viewOfJob(this.job(view.number)));
+      assert.deepStrictEqual(view, viewOfJob(this.job(view.number)));
       this.looks += 1;
     }
   }
