@@ -53,11 +53,7 @@ function withoutEveryUnit(
   if (work.$case === 'steps') {
     return { recipe: 'steps', name: name || 'job', steps: work.value.steps, failures, notes: [] };
   }
-  const {
-    plan,
-    usualName,
-    failures: usualRule,
-  } = planOf(work, farm, everyUnit?.attributes ?? []);
+  const { plan, usualName, failures: usualRule } = planOf(work, farm, everyUnit?.attributes ?? []);
   if (plan.state === 'invalid') throw new FurrowError('invalid', 'INVALID_JOB', plan.message);
   const rule = failures ?? usualRule;
   const { steps, notes = [] } = plan;

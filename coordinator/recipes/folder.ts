@@ -94,7 +94,11 @@ export function folderSteps(request: FolderRequest, agents: readonly FilmAgent[]
   }
   const chains = entries.flatMap(({ chain }) => (chain === undefined ? [] : [chain]));
   const steps = chains.flatMap((chain) => [...sharedSteps(chain), ...branchSteps(chain)]);
-  return { state: 'ok', steps: [...steps.map(withRoundScratch), resultsStep(entries)], notes: [...notes] };
+  return {
+    state: 'ok',
+    steps: [...steps.map(withRoundScratch), resultsStep(entries)],
+    notes: [...notes],
+  };
 }
 
 /**
