@@ -11,7 +11,7 @@ export interface CodingOptions {
   readonly pieceSeconds?: number;
 }
 
-export const ENCODER: OptionSpec = {
+const ENCODER: OptionSpec = {
   flags: '--encoder <name>',
   help: 'libx264, libx265, libsvtav1 or libvpx-vp9 (default: libx264)',
 };
