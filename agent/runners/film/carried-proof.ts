@@ -178,9 +178,9 @@ const CHAPTER_TICK_SECONDS = 0.001;
 function chapterCheck(
   container: Container,
   source: MediaFacts,
-  { chapters: after }: MediaFacts,
+  { chapters: after = [] }: MediaFacts,
 ): readonly Check[] {
-  const { chapters: before } = source;
+  const { chapters: before = [] } = source;
   if (before.length === 0 && after.length === 0) return [];
   const startSeconds = containerStartUs(source) / 1e6;
   const wanted = before

@@ -58,7 +58,7 @@ const probeSchema = z.object({
   /** Where asked for. */
   chapters: z
     .array(z.object({ start_time: z.coerce.number(), end_time: z.coerce.number() }))
-    .default([]),
+    .optional(),
   format: z
     .object({
       format_name: z.string().optional(),
