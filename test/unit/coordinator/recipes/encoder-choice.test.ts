@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest';
-import { StepList } from '../../../../proto/gen/furrow/v1/job_service.ts';
 import { faultOfSteps } from '../../../../coordinator/domain/check-steps.ts';
 import type { StepSpec } from '../../../../coordinator/domain/task.ts';
 import { sameQuality } from '../../../../coordinator/recipes/codings.ts';
@@ -207,29 +206,5 @@ describe('the fallback', () => {
     const folder = folderSteps({ films, video: auto, pieceMs: 0 }, TWO);
     expect(namesOf(folder)).toContain('encode-software-1');
     expect(folder).toMatchObject({ notes: [expect.stringMatching(/h264_nvenc/)] });
-  });
-
-  test('a folder that may fall back has fewer films, as many as a fact of the journal holds', () => {
-    const folder = (count: number, fallback: boolean): RecipePlan => {
-      const films = Array.from({ length: count }, (_, i) => {
-        const film = `${i}.mp4`;
-        return { source: { ...SOURCE, name: film }, film };
-      });
-      return folderSteps(
-        { films, video: { ...VIDEO, encoder: 'auto' }, pieceMs: 0, fallback },
-        TWO,
-      );
-    };
-    expect(folder(130, true)).toMatchObject({
-      message: expect.stringMatching(
-        /^130 films with such names are more than a job holds, 12\d of/,
-      ),
-    });
-    expect(folder(130, false).state).toBe('ok');
-    const fitting = folder(120, true);
-    expect(namesOf(fitting).length).toBe(120 * 6 + 1);
-    const { steps } = fitting as RecipePlan & { readonly state: 'ok' };
-    const list = StepList.encode({ steps }).finish();
-    expect(list.length).toBeLessThan(256 * 1024);
   });
 });
