@@ -3,6 +3,7 @@ import type { Job } from '../proto/gen/furrow/v1/job_service.ts';
 import { JobState } from '../proto/gen/furrow/v1/job_service.ts';
 import { FurrowError } from '../kit/furrow-error.ts';
 import type { CommandContext, CommandResult } from './command.ts';
+import { tellRemarks } from './proof-remarks.ts';
 import { EXIT } from './exit-codes.ts';
 import { formatDuration } from './output/format.ts';
 import { jobStateName } from './output/names.ts';
@@ -89,6 +90,7 @@ export async function watchToEnd(jobId: string, context: CommandContext): Promis
   const job = await followJob(jobId, context);
   tellEnd(job, context);
   if (job.state === JobState.JOB_STATE_SUCCEEDED && job.outputs.length > 0) {
+    await tellRemarks(job, context);
     context.out.note(`fetch its files with: furrow fetch ${job.id}`);
   }
   return { exitCode: exitCodeOf(job, context) };

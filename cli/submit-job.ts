@@ -15,6 +15,7 @@ import type { LocalFile } from './local-files.ts';
 import { jsonOf } from './output/json.ts';
 import { printable } from './output/text-width.ts';
 import { usualOwner } from './owner.ts';
+import { tellRemarks } from './proof-remarks.ts';
 import type { Report } from './report.ts';
 import type { SubmitOptions } from './submit-options.ts';
 import { uploadFiles } from './upload-files.ts';
@@ -119,6 +120,7 @@ export async function submitJob(
   if (out.json) out.jsonLine({ event: 'submitted', ...(jsonOf(report) as object) });
   const job = await followJob(jobId, context);
   tellEnd(job, context);
+  if (job.state === JobState.JOB_STATE_SUCCEEDED) await tellRemarks(job, context);
   const exitCode = exitCodeOf(job, context);
   if (job.state !== JobState.JOB_STATE_SUCCEEDED || options.output === undefined) {
     return { exitCode };

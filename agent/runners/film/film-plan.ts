@@ -98,6 +98,8 @@ const planSchema = z.object({
     /** HDR10 in x265's notation; empty when the source has none. */
     masteringDisplay: z.string().regex(/^[GBRWPL(),\d-]*$/),
     contentLight: z.string().regex(/^(\d+,\d+)?$/),
+    /** Its header says that frames hold two fields each; absent where it does not. */
+    interlaced: z.boolean().optional(),
     audioTracks: count,
     /** Every stream; absent in plans of older versions. */
     tracks: z.array(trackSchema).optional(),

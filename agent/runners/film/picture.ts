@@ -1,5 +1,6 @@
 /** What has to be known of a source's picture so that every chunk shows it the same way. */
 import type { FilmPlan } from './film-plan.ts';
+import { parityOf } from './interlace.ts';
 import { MAX_FRAME_RATE } from './media-limits.ts';
 import type { MediaStream } from './source-facts.ts';
 
@@ -21,6 +22,7 @@ export function describePicture(stream: MediaStream): Picture {
     },
     masteringDisplay: masteringDisplayOf(stream),
     contentLight: contentLightOf(stream),
+    ...(parityOf(stream.field_order) !== undefined && { interlaced: true }),
   };
 }
 

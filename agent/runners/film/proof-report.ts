@@ -3,6 +3,7 @@ import type { Check, ProofFacts, ProvenFile } from '../../../kit/proof-report.ts
 import { writeProof as writeReport } from '../proof-report.ts';
 import { filmFrameCount } from './film-frames.ts';
 import { pieceTimes, type FilmPlan } from './film-plan.ts';
+import { parityOf } from './interlace.ts';
 import type { MediaStream } from './source-facts.ts';
 import type { ChunkSeal } from './chunk-seal.ts';
 import { formatClock, secondsOf } from './timeline.ts';
@@ -22,6 +23,28 @@ function encoderFacts(seals: readonly ChunkSeal[]): Pick<ProofFacts, 'encoder' |
   const encoders = new Set(seals.flatMap(({ encoder }) => encoder ?? []));
   const fallback = seals.find((seal) => seal.fallback !== undefined)?.fallback;
   return { encoder: encoders.size === 0 ? undefined : [...encoders].join(', '), fallback };
+}
+
+/** Not wrong, and nothing that anybody sees before it is too late: what the film has not of its source. */
+function remarksOf({ source, deinterlace }: FilmPlan, picture: MediaStream): ProofFacts[string] {
+  const fields =
+    source.interlaced === true && deinterlace === undefined && isProgressive(picture)
+      ? 'the source is interlaced: its fields are in the frames as they were, and the film does not say so (--deinterlace auto makes whole pictures)'
+      : undefined;
+  const alpha =
+    hasAlpha(source.pixelFormat) && !hasAlpha(picture.pix_fmt ?? '')
+      ? `the source is transparent in places, and ${picture.codec_name ?? 'the film'} is not`
+      : undefined;
+  return fields === undefined && alpha === undefined ? undefined : { fields, alpha };
+}
+
+function isProgressive({ field_order: order }: MediaStream): boolean {
+  return parityOf(order) === undefined;
+}
+
+/** By ffmpeg's name of the format; a palette may have some, and mostly has none. */
+function hasAlpha(pixelFormat: string): boolean {
+  return /^(yuva|gbrap|rgba|bgra|argb|abgr|ya\d|vuya|ayuv)/.test(pixelFormat);
 }
 
 /** `name`: of the report; default `proof.json`. */
@@ -55,6 +78,7 @@ export async function writeProof(
     chunks: plan.pieces.length,
     ...encoderFacts(seals),
     sourceDamage: damageOf(plan, seals),
+    remarks: remarksOf(plan, picture),
   };
   await writeReport(directory, {
     files: [film],

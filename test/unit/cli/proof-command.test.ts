@@ -59,6 +59,17 @@ test('one proof is shown in full, and nothing stays behind', async () => {
   expect((await readdir(folder)).filter((name) => name !== 'home')).toEqual([]);
 });
 
+test('who watches a job hears what is not as the source has it', async () => {
+  const facts = { sourceDamage: 'in 1 of 2 chunks', remarks: { fields: 'it is interlaced' } };
+  leave({ 'film.mp4': 'film', 'proof.json': proofText([FILM], [WELL], facts) });
+  const { exitCode, stderr } = await furrow('watch j1');
+  expect(exitCode).toBe(0);
+  expect(stderr).toContain('note on film.mp4: the source is damaged, and its decoder');
+  expect(stderr).toContain('note on film.mp4: it is interlaced');
+  leave({ 'film.mp4': 'film', 'proof.json': proofText([FILM], [WELL], { frames: 100 }) });
+  expect((await furrow('watch j1')).stderr).not.toContain('note on');
+});
+
 test('one that does not hold ends with 4 and says what was found', async () => {
   leave({ 'proof.json': proofText([FILM], [ILL], {}) });
   const { exitCode, stdout } = await furrow('proof j1');
