@@ -347,7 +347,8 @@ const factFields: {
       fc.record({
         sha256,
         provider: text,
-        pixelBytes: fc.double({ noNaN: true }),
+        // Bytes for a pixel: never below nothing, nor minus nothing, which the wire does not know.
+        pixelBytes: fc.double({ min: 0, noNaN: true, noDefaultInfinity: true }),
         baseBytes: bytes,
       }),
       { maxLength: 4 },
