@@ -50,7 +50,7 @@ export async function upscaleFrames(
   }
   if (work.endTicks === undefined) return;
   pipes.write(nutFrameHeader(work.endTicks, large.length));
-  pipes.write(bytes);
+  pipes.write(large);
 }
 
 class FrameUpscaler {
