@@ -41,21 +41,23 @@ function depthCheck(expected: number, found: number): Check {
   };
 }
 
-function colourCheck({ colour }: SaidPicture, found: SaidPicture): readonly Check[] {
+function colourCheck({ colour }: SaidPicture, { colour: said }: SaidPicture): readonly Check[] {
+  // Encoders leave out what every player takes for granted.
+  const found = { ...said, range: said.range === 'unknown' ? 'tv' : said.range };
   const names = (['range', 'space', 'transfer', 'primaries'] as const).filter(
     (name) => colour[name] !== 'unknown',
   );
   if (names.length === 0) return [];
-  const wrong = names.find((name) => colour[name] !== found.colour[name]);
+  const wrong = names.find((name) => colour[name] !== found[name]);
   return [
     {
       check: `colour: ${names.join(', ')}`,
       expected: names.map((name) => colour[name]).join(', '),
-      found: names.map((name) => found.colour[name]).join(', '),
+      found: names.map((name) => found[name]).join(', '),
       finding:
         wrong === undefined
           ? undefined
-          : `its ${wrong} of colour is ${found.colour[wrong]}, not ${colour[wrong]}`,
+          : `its ${wrong} of colour is ${found[wrong]}, not ${colour[wrong]}`,
     },
   ];
 }
