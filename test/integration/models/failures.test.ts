@@ -134,7 +134,8 @@ const KINDS: readonly Failure[] = [
   },
   {
     name: 'too little memory for the smallest tile',
-    file: hungryModel(2, 100_000),
+    // 800 MB for the smallest tile.
+    file: hungryModel(2, 400_000),
     ramBytes: 200 * MIB,
     kind: 'out-of-memory',
     message: /memory/,
