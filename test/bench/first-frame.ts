@@ -12,7 +12,10 @@ export interface UnitTimes {
   readonly heldMs: number;
 }
 
-/** Of the step's first unit that an agent gets. Returns when the unit is done; throws when it is not. */
+/**
+ * Of the step's first unit that an agent gets. One that was granted before anybody watched counts from the call: call
+ * it as soon as the job is accepted. Returns when the unit is done; throws when it is not.
+ */
 export async function unitTimes(
   { client }: BenchFarm,
   jobId: string,
@@ -21,26 +24,29 @@ export async function unitTimes(
   const { jobs } = client;
   const request = { jobId, cursor: '', withoutAttempts: false };
   let unitId: string | undefined;
-  let sinceMs = NaN;
+  let sinceMs = performance.now();
   let firstMs = NaN;
   for await (const { event } of client.stream(jobs.watchJob.bind(jobs), request)) {
     const nowMs = performance.now();
     switch (event?.$case) {
       case 'attempts':
         for (const attempt of event.value.events) {
+          const { outcome } = attempt;
           if (!attempt.unitId.startsWith(`${jobId}/${step}/`)) continue;
-          if (attempt.outcome === AttemptOutcome.ATTEMPT_OUTCOME_GRANTED && unitId === undefined) {
-            ({ unitId } = attempt);
-            sinceMs = nowMs;
-          } else if (attempt.unitId === unitId) {
-            if (attempt.outcome !== AttemptOutcome.ATTEMPT_OUTCOME_ACCEPTED) break;
-            return { firstMs: firstMs - sinceMs, heldMs: nowMs - sinceMs };
-          }
+          unitId ??= attempt.unitId;
+          if (attempt.unitId !== unitId) continue;
+          if (outcome === AttemptOutcome.ATTEMPT_OUTCOME_GRANTED) sinceMs = nowMs;
+          if (outcome !== AttemptOutcome.ATTEMPT_OUTCOME_ACCEPTED) continue;
+          return { firstMs: firstMs - sinceMs, heldMs: nowMs - sinceMs };
         }
         break;
       case 'progress': {
-        const its = event.value.units.find((unit) => unit.unitId === unitId && unit.counter > 0);
-        if (its !== undefined && Number.isNaN(firstMs)) firstMs = nowMs;
+        const its = event.value.units.find(
+          (unit) => unit.unitId.startsWith(`${jobId}/${step}/`) && unit.counter > 0,
+        );
+        if (its === undefined || !Number.isNaN(firstMs)) break;
+        unitId ??= its.unitId;
+        if (its.unitId === unitId) firstMs = nowMs;
         break;
       }
       default:
