@@ -14,6 +14,7 @@ type RoughState = 'blocked' | 'given-up' | 'queued' | 'held' | 'failed' | 'cance
 const ROUGHLY: Readonly<Record<Standing['state'], RoughState | undefined>> = {
   paused: 'queued',
   blocked: 'blocked',
+  standby: 'blocked',
   'given-up': 'given-up',
   retrying: 'queued',
   'held-back': 'queued',

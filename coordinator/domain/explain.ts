@@ -10,7 +10,7 @@ import { isOnline } from './liveness.ts';
 import { startOf, unitsAhead } from './queue-estimate.ts';
 import { fractionDone, isWatchedFromStart, remainingMs, type Seen, sinceOf } from './estimates.ts';
 import { type Size, sizeOfUnit } from './size.ts';
-import { replacementOf } from './stand-ins.ts';
+import { isCalledFor, replacementOf } from './stand-ins.ts';
 import { isComplete, isUnblocked } from './tolerance.ts';
 import {
   UNIT_ACCEPTED,
@@ -54,6 +54,8 @@ export type Standing =
       readonly by: readonly StepWait[];
       readonly startInMs: number | undefined;
     }
+  /** It does the work of another step, and that one has not needed it so far. */
+  | { readonly state: 'standby'; readonly standsInFor: string }
   /** `atMs`: Unix time of the next attempt. */
   | { readonly state: 'retrying'; readonly atMs: number; readonly failure: UnitFailure | undefined }
   /** By a limit of its job's or its owner's, or for want of a ticket, whoever has room. */
@@ -146,7 +148,7 @@ export class Look {
   waysOf(step: StepRun): Way[] {
     const { units } = step;
     if (units === undefined) {
-      return this.#job.end === undefined ? [{ units: 0, standing: this.#blocked(step) }] : [];
+      return this.#job.end === undefined ? [{ units: 0, standing: this.#unborn(step) }] : [];
     }
     const { leased, queued, failed, cancelled } = units.counts;
     const [failure] = units.failures.values();
@@ -165,7 +167,7 @@ export class Look {
 
   standingOf(step: StepRun, unit: number): Standing {
     const { units } = step;
-    if (units === undefined) return this.#blocked(step);
+    if (units === undefined) return this.#unborn(step);
     switch (units.stateOf(unit)) {
       case UNIT_QUEUED: {
         const atMs = units.notBeforeMsOf(unit);
@@ -249,6 +251,14 @@ export class Look {
     const answers = agentAnswers(this.#seen, size);
     this.#answersByClass.set(size.classKey, answers);
     return answers;
+  }
+
+  /** Of a step that has no units yet. */
+  #unborn(step: StepRun): Standing {
+    const { insteadOf } = step.spec;
+    return insteadOf === undefined || isCalledFor(this.#job, step)
+      ? this.#blocked(step)
+      : { state: 'standby', standsInFor: insteadOf };
   }
 
   #blocked(step: StepRun): Standing {

@@ -30,6 +30,8 @@ export function wordsOf(explanation: Explanation, context: WordsContext): Words 
       return { why: `${wait}: the job is paused`, unblock: ['resume the job'] };
     case 'blocked':
       return { why: `${wait} for ${stepsWaitedFor(standing.by)}`, unblock: [] };
+    case 'standby':
+      return { why: `has work only if step ${standing.standsInFor} fails for good`, unblock: [] };
     case 'retrying':
       return { why: `${wait} for ${nextAttempt(explanation, standing, context)}`, unblock: [] };
     case 'held-back':

@@ -15,6 +15,7 @@ import type { JobView } from '../domain/views.ts';
 const STATES: Readonly<Record<Standing['state'], ExplainedState>> = {
   paused: ExplainedState.EXPLAINED_STATE_PAUSED,
   blocked: ExplainedState.EXPLAINED_STATE_BLOCKED,
+  standby: ExplainedState.EXPLAINED_STATE_BLOCKED,
   retrying: ExplainedState.EXPLAINED_STATE_RETRYING,
   'held-back': ExplainedState.EXPLAINED_STATE_HELD_BACK,
   waiting: ExplainedState.EXPLAINED_STATE_WAITING,
@@ -85,6 +86,7 @@ function figuresOf(standing: Standing, units: number): Partial<WireExplanation> 
     case 'failed':
       return failureToWire(standing);
     case 'paused':
+    case 'standby':
     case 'accepted':
     case 'cancelled':
     case 'given-up':

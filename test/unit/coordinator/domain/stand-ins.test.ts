@@ -166,19 +166,16 @@ describe('a step that stands in for another', () => {
 
   test('is explained', () => {
     const job = driver.submit(FILM);
+    const idle = 'j1/soft: has work only if step hard fails for good ';
+    expect(explained(job)).toContain(idle);
     driver.place();
     driver.beatHolding('a1');
     driver.report(driver.leasesOf('a1'), succeededWith('piece-0', 'piece-1'));
     driver.place();
     driver.beatHolding('a1');
+    expect(explained(job)).toContain(idle);
     driver.report(driver.leasesOf('a1'), failed('failed'));
-    const { farm, liveness, now } = driver;
-    const seen = { farm, liveness, now, hearsAgents: true, grantsNothing: undefined };
-    const context = { nowWallMs: now.wallMs, nameOf: (id: string) => id };
-    const words = explainJob({ ...seen, fractionOf: () => 0 }, job).map((explanation) => {
-      const { why, unblock } = wordsOf(explanation, context);
-      return `${explanation.subject}: ${why} ${unblock.join()}`;
-    });
+    const words = explained(job);
     expect(words).toContain('j1/hard: will not start: step soft does its work ');
     expect(words).toContainEqual(
       expect.stringMatching(/^j1\/hard: failed for good.*; step soft does its work $/),
@@ -187,6 +184,16 @@ describe('a step that stands in for another', () => {
     expect(blobsUsedUp(job)).toEqual([]);
   });
 });
+
+function explained(job: Job): string[] {
+  const { farm, liveness, now } = driver;
+  const seen = { farm, liveness, now, hearsAgents: true, grantsNothing: undefined };
+  const context = { nowWallMs: now.wallMs, nameOf: (id: string) => id };
+  return explainJob({ ...seen, fractionOf: () => 0 }, job).map((explanation) => {
+    const { why, unblock } = wordsOf(explanation, context);
+    return `${explanation.subject}: ${why} ${unblock.join()}`;
+  });
+}
 
 describe('steps that cannot stand in', () => {
   const refusalOf = (...steps: readonly StepSpec[]): string => {
