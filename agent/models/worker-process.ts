@@ -13,6 +13,7 @@ import { readOomKills } from '../process/oom-kills.ts';
 import { endTree, type ProcessTree } from '../process/process-tree.ts';
 import { type ProcessHost, startProcess } from '../process/start-process.ts';
 import type { ModelCommand, WorkerAnswer } from './model-work.ts';
+import { NO_TELEMETRY } from './no-telemetry.ts';
 import { makeWorkerFolder, MODEL_FILE, wakePipes, workerReads } from './worker-files.ts';
 
 /** A line of results is some kilobytes; one of a broken worker may be anything. */
@@ -89,7 +90,7 @@ export class WorkerProcess {
           // The collector is called after each large picture: nothing else tells it of their memory.
           args: ['--expose-gc', program],
           cwd: folder,
-          environment: { CUDA_VISIBLE_DEVICES: gpuIds.join(',') },
+          environment: { ...NO_TELEMETRY, CUDA_VISIBLE_DEVICES: gpuIds.join(',') },
           hasInput: true,
         },
         {

@@ -3,6 +3,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { NO_TELEMETRY } from '../models/no-telemetry.ts';
 import { askTool, type ToolEnvironment } from './run-tool.ts';
 import { trialOf, type Trial } from './trial.ts';
 
@@ -23,7 +24,8 @@ export async function probeOnnx(
   if (!isInstalled()) return trials;
   for (const provider of candidates()) {
     const argv = [trialPath, provider];
-    const answer = await askTool(process.execPath, argv, TRIAL_TIMEOUT_MS, environment, signal);
+    const quiet = { ...environment, ...NO_TELEMETRY };
+    const answer = await askTool(process.execPath, argv, TRIAL_TIMEOUT_MS, quiet, signal);
     trials.set(provider, trialOf(answer));
   }
   return trials;

@@ -10,6 +10,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { NO_TELEMETRY } from '../../agent/models/no-telemetry.ts';
 import { uploadBlob } from '../../kit/blob-transfer.ts';
 import { sha256File } from '../../kit/sha256-file.ts';
 import { ChannelOrder, ModelKind, ModelManifest } from '../../proto/gen/furrow/v1/model.ts';
@@ -105,7 +106,9 @@ async function addModel(farm: BenchFarm, path: string, scale: number): Promise<v
 async function bareLoop(model: string, frames: number): Promise<Bare> {
   const script = join(import.meta.dirname, 'bare-onnx.js');
   const argv = [script, model, String(SIZE.width), String(SIZE.height), String(frames)];
-  const { stdout } = await exec(process.execPath, argv);
+  const { stdout } = await exec(process.execPath, argv, {
+    env: { ...process.env, ...NO_TELEMETRY },
+  });
   return JSON.parse(stdout) as Bare;
 }
 

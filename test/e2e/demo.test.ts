@@ -5,6 +5,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { asAtUsers } from '../support/at-users.ts';
 
 const MAIN = new URL('../../dist/cli/main.js', import.meta.url).pathname;
 const DEMO_LIMIT_MS = 170_000;
@@ -26,7 +27,7 @@ afterEach(() => {
 function startDemo(...args: string[]) {
   const child = spawn(process.execPath, [MAIN, 'demo', ...args], {
     cwd: folder,
-    env: { ...process.env, TMPDIR: temporary },
+    env: { ...asAtUsers(), TMPDIR: temporary },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let text = '';

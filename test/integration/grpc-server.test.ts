@@ -330,7 +330,7 @@ test.skipIf(/^\d+\.0\./.test(VERSION))(
 test('an agent is not shown before it is on disk', async () => {
   const agents = new AgentServiceClient(coordinator.grpcAddress, credentials.createInsecure());
   const request = { agentId: 'new', name: 'new', machineFingerprint: 'm', version: VERSION };
-  nats.pause();
+  await nats.pause();
   try {
     const enrolled = grpc.call(agents.enrolAgent.bind(agents), request).catch(() => undefined);
     // Before the journal is in doubt, and after.

@@ -5,6 +5,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { NO_TELEMETRY } from '../../agent/models/no-telemetry.ts';
 
 /** Of the checkout, where tests and benches start. */
 const SHARED = join(process.cwd(), '..', 'shared');
@@ -36,6 +37,7 @@ export interface BareYolox {
 }
 
 export async function openBareYolox(threads: number): Promise<BareYolox> {
+  Object.assign(process.env, NO_TELEMETRY);
   // Optional: it is not on every machine.
   const ort = await import('onnxruntime-node');
   const session = await ort.InferenceSession.create(join(SHARED_MODELS, 'yolox_nano.onnx'), {

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { connectNats, type NatsConnection } from '../../kit/nats-connection.ts';
 import { found, until } from './farm.ts';
 import { natsServerOf, type NatsVersion, type TestNats } from './nats-server.ts';
+import { standStill } from './processes.ts';
 
 export interface TestNatsCluster extends TestNats {
   /** Server names, as the streams' replicas are named. */
@@ -84,7 +85,7 @@ cluster { name: test, listen: "127.0.0.1:${routePort}", no_advertise: true, rout
     kill: endAll,
     stop: async () => void (await Promise.all(all.map((each) => each.end('SIGTERM')))),
     start: async () => all.forEach((each) => each.start()),
-    pause: () => all.forEach((each) => process.kill(each.pid, 'SIGSTOP')),
+    pause: async () => void (await Promise.all(all.map(({ pid }) => standStill(pid)))),
     resume: () => all.forEach((each) => process.kill(each.pid, 'SIGCONT')),
     connect,
     killNode: (name) => node(name).end('SIGKILL'),

@@ -8,6 +8,7 @@ import { startNatsServer, type NatsServer } from '../../cli/up/nats-server.ts';
 import { createLog } from '../../kit/log.ts';
 import { PLAINTEXT } from '../../kit/trust.ts';
 import { connectNats, type NatsConnection } from '../../kit/nats-connection.ts';
+import { standStill } from './processes.ts';
 
 export interface TestNats {
   readonly url: string;
@@ -22,8 +23,8 @@ export interface TestNats {
   stop(): Promise<void>;
   /** Starts it again on the same port and store. */
   start(): Promise<void>;
-  /** SIGSTOP and SIGCONT. */
-  pause(): void;
+  /** SIGSTOP, until it stands still. */
+  pause(): Promise<void>;
   resume(): void;
   /** A connection that `close` closes too. */
   connect(name: string, port?: number): Promise<NatsConnection>;
@@ -91,7 +92,7 @@ export async function startTestNats(options: TestNatsOptions = {}): Promise<Test
     start: async () => {
       server = await launch(port, monitorPort);
     },
-    pause: () => void signal('SIGSTOP'),
+    pause: () => standStill(server.pid),
     resume: () => void signal('SIGCONT'),
     connect: async (name, otherPort) => {
       const servers = [otherPort === undefined ? url : `nats://127.0.0.1:${otherPort}`];

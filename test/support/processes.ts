@@ -1,5 +1,6 @@
 /** The machine's processes, for tests that kill, stop and count them. */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { readProcesses } from '../../agent/process/process-table.ts';
 import { processStart } from '../../kit/process-identity.ts';
 
@@ -36,6 +37,17 @@ export function processesUnder(pid: number): readonly Watched[] {
   }
   family.delete(pid);
   return [...family].map(watchProcess);
+}
+
+/** Settles when it stands still: the signal takes effect only where a thread of it gets a processor. */
+export async function standStill(pid: number): Promise<void> {
+  process.kill(pid, 'SIGSTOP');
+  const states = (): string[] =>
+    readdirSync(`/proc/${pid}/task`).map((task) => {
+      const stat = read(`/proc/${pid}/task/${task}/stat`);
+      return stat.slice(stat.lastIndexOf(')') + 2, stat.lastIndexOf(')') + 3);
+    });
+  while (states().some((state) => state !== 'T')) await sleep(1);
 }
 
 /** Encoders at work on a piece of a film. */

@@ -1,10 +1,19 @@
 /** What a real agent tells of its machine, and how often: with the stand-in nvidia-smi on its PATH. */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  expect,
+  onTestFinished,
+  test,
+  vi,
+} from 'vitest';
 import { Agent } from '../../../agent/agent.ts';
 import { readAgentConfig } from '../../../agent/config.ts';
 import { readProcess } from '../../../agent/process/process-table.ts';
@@ -12,11 +21,13 @@ import { probeOnnx } from '../../../agent/probe/onnx-providers.ts';
 import { createLog } from '../../../kit/log.ts';
 import type { NatsConnection } from '../../../kit/nats-connection.ts';
 import type { Capacity } from '../../../proto/gen/furrow/v1/agent_service.ts';
+import { CI_MARKS } from '../../support/at-users.ts';
 import { FakeCoordinator } from '../../support/fake-coordinator.ts';
 import { TestGpus } from '../../support/gpus.ts';
 import { startTestNats, type TestNats } from '../../support/nats-server.ts';
 
 const MIB = 2 ** 20;
+const ONNX_TRIAL = join(import.meta.dirname, '..', '..', '..', 'dist/agent/probe/onnx-trial.js');
 
 let server: TestNats;
 let nats: NatsConnection;
@@ -116,10 +127,20 @@ test('tells of tools that its owner declared, and of those that do not work', as
 });
 
 test('ONNX on the CPU is proven by a model that runs, in a process of its own', async () => {
-  const script = join(import.meta.dirname, '..', '..', '..', 'dist/agent/probe/onnx-trial.js');
-  expect((await probeOnnx({}, undefined, script)).get('cpu')).toEqual({ state: 'works' });
+  expect((await probeOnnx({}, undefined, ONNX_TRIAL)).get('cpu')).toEqual({ state: 'works' });
   const broken = await probeOnnx({}, undefined, join(folder, 'no-trial.js'));
   expect(broken.get('cpu')?.state).toBe('fails');
+});
+
+test('ONNX Runtime leaves nothing behind for its maker, and has no id of the machine', async () => {
+  const home = mkdtempSync(join(folder, 'home-'));
+  const places = { HOME: home, XDG_CACHE_HOME: home, XDG_CONFIG_HOME: home, TMPDIR: home };
+  vi.stubEnv('ORT_DISABLE_TELEMETRY', undefined);
+  // There it is off anyway.
+  for (const name of CI_MARKS) vi.stubEnv(name, undefined);
+  onTestFinished(() => void vi.unstubAllEnvs());
+  expect((await probeOnnx(places, undefined, ONNX_TRIAL)).get('cpu')).toEqual({ state: 'works' });
+  expect(readdirSync(home)).toEqual([]);
 });
 
 test('a tool that hangs is ended with an agent that is killed', async () => {

@@ -225,7 +225,7 @@ describe('a doubtful append', () => {
 
   test('waits for a server that stands still', async () => {
     const journal = await lead();
-    server.pause();
+    await server.pause();
     const doubtful = append(journal, 1);
     await expectDoubt();
     server.resume();

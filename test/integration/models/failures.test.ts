@@ -227,6 +227,9 @@ test('a model that never comes back is ended with its unit, at once', async () =
     timeout: 60_000,
     interval: 50,
   });
+  const environment = await readFile(`/proc/${await workerOf(directory)}/environ`, 'utf8');
+  // The runtime would tell its maker of each model.
+  expect(environment.split('\0')).toContain('ORT_DISABLE_TELEMETRY=1');
   stalled.abort(new Error('no progress for 600 s'));
   expect(await ended).toContain('no progress');
   await vi.waitFor(() => expect(tree.running).toBe(0), { timeout: 20_000 });
