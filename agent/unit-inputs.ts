@@ -8,6 +8,7 @@ import { unsafeName } from '../kit/safe-name.ts';
 import type { File } from '../proto/gen/furrow/v1/step.ts';
 import { FileList } from '../proto/gen/furrow/work/v1/work.ts';
 import type { Assignment } from './assignment.ts';
+import { someAtOnce } from './some-at-once.ts';
 import { clashOf } from './input-names.ts';
 
 /** Puts files into the attempt's directory under their names, fetched if need be. */
@@ -115,19 +116,5 @@ export async function placeAll(
 ): Promise<void> {
   const isSmall = ({ sizeBytes }: File): boolean => sizeBytes <= SMALL_BYTES;
   for (const file of files) if (!isSmall(file)) await place(file);
-  const small = files.filter(isSmall).values();
-  let failed = false;
-  const placeSome = async (): Promise<void> => {
-    for (const file of small) {
-      if (failed) return;
-      try {
-        await place(file);
-      } catch (error) {
-        failed = true;
-        throw error;
-      }
-    }
-  };
-  const ends = await Promise.allSettled(Array.from({ length: SMALL_AT_ONCE }, placeSome));
-  for (const end of ends) if (end.status === 'rejected') throw end.reason;
+  await someAtOnce(files.filter(isSmall), SMALL_AT_ONCE, place);
 }

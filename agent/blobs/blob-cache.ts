@@ -12,24 +12,13 @@
  *
  * In use, and never evicted: what is being fetched or placed, and what has links in attempts.
  */
-import { constants } from 'node:fs';
-import {
-  chmod,
-  copyFile,
-  link,
-  mkdir,
-  readdir,
-  rename,
-  rm,
-  stat,
-  unlink,
-  utimes,
-} from 'node:fs/promises';
+import { chmod, mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { FurrowError, messageOf } from '../../kit/furrow-error.ts';
 import type { Logger } from '../../kit/log.ts';
 import { unsafeName } from '../../kit/safe-name.ts';
 import { isSha256, sha256File, type BlobName } from '../../kit/sha256-file.ts';
+import { FilePlacer } from './file-placer.ts';
 import { SharedWork } from './shared-work.ts';
 
 /** A file as a unit names it. */
@@ -93,6 +82,7 @@ export class BlobCache {
   readonly #options: BlobCacheOptions;
   readonly #entries: Map<string, Entry>;
   readonly #readying = new SharedWork<Entry>();
+  readonly #placer = new FilePlacer();
   readonly #inUse = new Map<string, number>();
   readonly #deleting = new Map<string, Promise<void>>();
   /** Of all entries: asked for after each file, of which there may be a hundred thousand. */
@@ -130,8 +120,8 @@ export class BlobCache {
     try {
       await this.#readying.run(file.sha256, signal, (shared) => this.#ready(file, shared));
       const target = join(directory, file.name);
-      await mkdir(dirname(target), { recursive: true });
-      await placeFile(this.#pathOf(file.sha256), target);
+      if (dirname(target) !== directory) await mkdir(dirname(target), { recursive: true });
+      await this.#placer.place(this.#pathOf(file.sha256), target);
     } finally {
       this.#use(file.sha256, -1);
     }
@@ -147,7 +137,7 @@ export class BlobCache {
     this.#use(sha256, 1);
     try {
       await mkdir(dirname(this.#pathOf(sha256)), { recursive: true });
-      await placeFile(path, this.#pathOf(sha256));
+      await this.#placer.place(path, this.#pathOf(sha256));
       // Its digest is checked before its first use: nobody knows what happened since it was hashed.
       this.#enter(sha256, { sizeBytes, verifiedMtimeMs: undefined });
     } catch (error) {
@@ -293,27 +283,3 @@ function isDiskFull(error: unknown): boolean {
   const code = (error as NodeJS.ErrnoException | undefined)?.code;
   return code === 'ENOSPC' || code === 'EDQUOT';
 }
-
-async function placeFile(from: string, to: string): Promise<void> {
-  for (const way of [reflink, link, copy]) {
-    try {
-      await way(from, to);
-      await chmod(to, 0o444);
-      return;
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code === 'EEXIST') {
-        throw new FurrowError('conflict', 'NAME_TAKEN', `there is a file at ${to} already`);
-      }
-      if (way === copy || code === 'ENOSPC') {
-        await unlink(to).catch(() => undefined);
-        throw error;
-      }
-    }
-  }
-}
-
-const reflink = (from: string, to: string): Promise<void> =>
-  copyFile(from, to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE_FORCE);
-const copy = (from: string, to: string): Promise<void> =>
-  copyFile(from, to, constants.COPYFILE_EXCL);

@@ -66,6 +66,8 @@ export interface ProcessRequest {
   readonly memoryBytes?: number;
   /** Standard error is kept out of the unit's log. */
   readonly quiet?: boolean;
+  /** It writes into pipes that are there, and makes no file: its folder is shown to it as one that is only read. */
+  readonly readsOnly?: boolean;
 }
 
 export interface ProcessResult {

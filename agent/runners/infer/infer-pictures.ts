@@ -2,6 +2,7 @@
 import { open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { InferPicturesTask } from '../../../proto/gen/furrow/v1/task_infer.ts';
+import { someAtOnce } from '../../some-at-once.ts';
 import { FilmFault } from '../film/film-fault.ts';
 import { filmRunner, type FilmAttempt } from '../film/film-runner.ts';
 import type { Runner, UnitWork } from '../runner.ts';
@@ -11,6 +12,8 @@ import { KIND_BYTES, pictureKindOf, whyNoPicture } from './picture-kind.ts';
 import { ORIENTATION_BYTES, orientationOf } from './picture-orientation.ts';
 import { foundIn, type ResultLine, textOf } from './result-line.ts';
 import { partNames, writeTime } from './unit-part.ts';
+
+const READS_AT_ONCE = 16;
 
 export const inferPicturesRunner: Runner = {
   ...filmRunner('inferPictures', inferPictures),
@@ -40,25 +43,23 @@ async function inferPictures({
 
 /** Those that are pictures; the others have their line. */
 async function picturesOf(work: UnitWork, lines: ResultLine[]): Promise<readonly Picture[]> {
-  const pictures: Picture[] = [];
-  for (const [index, { name }] of work.files.entries()) {
-    const path = join(work.directory, name);
-    const first = await firstBytes(path, KIND_BYTES);
-    const kind = pictureKindOf(first);
+  const pictures: (Picture | undefined)[] = Array.from({ length: work.files.length });
+  await someAtOnce([...work.files.entries()], READS_AT_ONCE, async ([index, { name }]) => {
+    const first = await firstBytes(join(work.directory, name), ORIENTATION_BYTES);
+    const kind = pictureKindOf(first.subarray(0, KIND_BYTES));
     if (kind === undefined) lines[index] = { image: name, error: whyNoPicture(first) };
     else {
-      const isJpeg = kind === 'jpg';
-      const orientation = isJpeg ? orientationOf(await firstBytes(path, ORIENTATION_BYTES)) : 1;
-      pictures.push({ index, name, kind, orientation });
+      const orientation = kind === 'jpg' ? orientationOf(first) : 1;
+      pictures[index] = { index, name, kind, orientation };
     }
-  }
-  return pictures;
+  });
+  return pictures.filter((picture) => picture !== undefined);
 }
 
 async function firstBytes(path: string, count: number): Promise<Buffer> {
   const file = await open(path, 'r');
   try {
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(count), 0, count, 0);
+    const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(count), 0, count, 0);
     return buffer.subarray(0, bytesRead);
   } finally {
     await file.close();

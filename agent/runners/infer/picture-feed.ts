@@ -7,6 +7,7 @@ import { mkdir, rm, symlink } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { inputFence, MAX_PIXELS, MEMORY_FENCE } from '../../../kit/film-fence.ts';
 import type { ModelManifest } from '../../../proto/gen/furrow/v1/model.ts';
+import { someAtOnce } from '../../some-at-once.ts';
 import { PIPE_IN } from '../../models/model-work.ts';
 import { FilmFault } from '../film/film-fault.ts';
 import { decodeLimitMs } from '../film/media-limits.ts';
@@ -58,6 +59,7 @@ export interface Feeding {
 
 /** Pictures under names of ours; taken away again. */
 const FOLDER = 'furrow-pictures';
+const LINKS_AT_ONCE = 16;
 
 /** Throws PictureCrash; FilmFault where no picture is the cause; what the signal says when aborted. */
 export async function feedPictures(
@@ -124,10 +126,10 @@ async function decode(
   const folder = join(directory, FOLDER);
   await mkdir(folder);
   const { kind, orientation } = pictures[0]!;
-  for (const [number, { name }] of pictures.entries()) {
+  await someAtOnce([...pictures.entries()], LINKS_AT_ONCE, async ([number, { name }]) => {
     const link = join(folder, `${String(number).padStart(8, '0')}.${kind}`);
     await symlink(relative(folder, join(directory, name)), link);
-  }
+  });
   const late = AbortSignal.timeout(decodeLimitMs(pictures.length, MAX_PIXELS));
   try {
     const { exitCode, signal: by } = await context.run({
@@ -136,6 +138,7 @@ async function decode(
       cwd: directory,
       signal: AbortSignal.any([late, signal]),
       quiet: true,
+      readsOnly: true,
       onStdoutLine: () => undefined,
       onStderrLine: (line) => log.take(line),
     });

@@ -1,5 +1,5 @@
 /** Real programs in a real sandbox. Where bubblewrap does not work there is nothing to try: skipped, and said so. */
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { createServer } from 'node:net';
 import { once } from 'node:events';
 import {
@@ -15,6 +15,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { MemorySampler } from '../../../../agent/process/memory-sampler.ts';
 import { ProcessRecords } from '../../../../agent/process/process-records.ts';
@@ -142,6 +143,18 @@ describe.skipIf(!works)('a program in a sandbox', () => {
     box = { ...box, readOnly: [join(unit, 'input')] };
     await run(shell('cat input; chmod 666 input; echo mine >> input; rm -f input'));
     expect(logged).toContain('shared');
+    expect(readFileSync(join(unit, 'input'), 'utf8')).toBe('shared');
+  });
+
+  test('whose folder is only read writes into the pipes that are there, and makes no file', async () => {
+    writeFileSync(join(unit, 'input'), 'shared');
+    execFileSync('mkfifo', [join(unit, 'out.pipe')]);
+    const reader = spawn('cat', [join(unit, 'out.pipe')], { stdio: ['ignore', 'pipe', 'ignore'] });
+    const piped = text(reader.stdout);
+    box = { ...box, readOnly: [unit] };
+    await run(shell('cat input >out.pipe; touch new; echo mine >>input'));
+    expect(await piped).toBe('shared');
+    expect(readdirSync(unit)).not.toContain('new');
     expect(readFileSync(join(unit, 'input'), 'utf8')).toBe('shared');
   });
 
