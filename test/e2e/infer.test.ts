@@ -223,6 +223,20 @@ test('a film: one row for the first frame of each stretch, at its own time', asy
   ]);
 });
 
+test.each([
+  ['each frame', '1ms', 250],
+  ['every other one', '80ms', 125],
+])('a film with more frames than ffmpeg takes terms: %s', async (_what, every, count) => {
+  const film = draw('long.mp4', 'color=red:s=64x48:r=25:d=10', '-c:v', 'libx264', '-g', '300');
+  const { exitCode, stderr, out } = await infer(film, 'colours', '--every', every);
+  expect(stderr).not.toContain('furrow:');
+  expect(exitCode).toBe(0);
+  const step = 250 / count;
+  expect(linesIn(out).map((line) => line.frame)).toEqual(
+    Array.from({ length: count }, (_, n) => n * step),
+  );
+});
+
 test('what cannot be done is said before anything is sent', async () => {
   const missing = await infer(folder, 'none');
   expect(missing.exitCode).not.toBe(0);

@@ -5,6 +5,7 @@
  */
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { anyOf } from './any-of.ts';
 import { BYTES_A_PIXEL, type Canvas } from './canvas.ts';
 import { FilmFault, processFault } from './film-fault.ts';
 import type { FilmAttempt } from './film-runner.ts';
@@ -110,7 +111,7 @@ async function countFrames(
   frames: readonly number[],
   shape: FrameShape,
 ): Promise<Canvas[]> {
-  const chosen = frames.map((frame) => `eq(n\\,${frame})`).join('+');
+  const chosen = anyOf(frames.map((frame) => `eq(n\\,${frame})`));
   const graph = `[0:${source.stream}]select='${chosen}',${shape.filters.join(',')}[picture]`;
   const run = await media.ffmpeg(
     [{ name: source.name, options: ['-noautorotate'] }],

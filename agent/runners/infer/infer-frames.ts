@@ -5,6 +5,7 @@ import { inputFence, MAX_PIXELS, MEMORY_FENCE } from '../../../kit/film-fence.ts
 import type { InferFramesTask } from '../../../proto/gen/furrow/v1/task_infer.ts';
 import type { ModelManifest } from '../../../proto/gen/furrow/v1/model.ts';
 import { PIPE_IN } from '../../models/model-work.ts';
+import { anyOf } from '../film/any-of.ts';
 import { FilmFault } from '../film/film-fault.ts';
 import { type FilmPlan, type PlanPiece, readPlan } from '../film/film-plan.ts';
 import { filmRunner, type FilmAttempt } from '../film/film-runner.ts';
@@ -103,6 +104,17 @@ async function feedFrames(
   return log.decoded;
 }
 
+/** First and last of those that follow each other in the film. */
+function runsOf(chosen: readonly ChosenFrame[]): readonly (readonly [ChosenFrame, ChosenFrame])[] {
+  const runs: [ChosenFrame, ChosenFrame][] = [];
+  for (const one of chosen) {
+    const run = runs.at(-1);
+    if (run !== undefined && run[1].frame + 1 === one.frame) run[1] = one;
+    else runs.push([one, one]);
+  }
+  return runs;
+}
+
 function argvFor(
   plan: FilmPlan,
   piece: PlanPiece,
@@ -113,7 +125,11 @@ function argvFor(
   const isCut = plan.mode === 'cut';
   const stream = isCut ? 'v:0' : String(plan.source.stream);
   // By their times: what else lies in the piece belongs to its neighbours, or is not wanted.
-  const wanted = chosen.map(({ ticks }) => `eq(pts,${inPiece(plan, piece, ticks)})`).join('+');
+  const wanted = anyOf(
+    runsOf(chosen).map(([first, last]) => {
+      return `between(pts,${inPiece(plan, piece, first.ticks)},${inPiece(plan, piece, last.ticks)})`;
+    }),
+  );
   const upright = uprightFilters(plan.source.orientation);
   return [
     ['-nostdin', '-hide_banner', '-loglevel', 'info', '-nostats', '-y', ...MEMORY_FENCE],
