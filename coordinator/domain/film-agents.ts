@@ -7,6 +7,8 @@ export interface EncodingAgent {
   readonly name: string;
   /** Those that were proven there. */
   readonly encoders: ReadonlySet<string>;
+  /** In all, whatever runs there. */
+  readonly cpus: number;
 }
 
 const ENCODER = 'encoder:';
@@ -27,6 +29,8 @@ export function filmAgents(
     const encoders = agent.capacity.attributes.flatMap((attribute) =>
       attribute.startsWith(ENCODER) ? [attribute.slice(ENCODER.length)] : [],
     );
-    return encoders.length === 0 ? [] : [{ name: record.name, encoders: new Set(encoders) }];
+    if (encoders.length === 0) return [];
+    const cpus = agent.capacity.cpuMillis / 1000;
+    return [{ name: record.name, encoders: new Set(encoders), cpus }];
   });
 }

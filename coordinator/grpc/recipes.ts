@@ -50,9 +50,13 @@ export function planOf(
   attributes: readonly string[],
 ): RecipeJob {
   const agents = filmAgents(attributes);
+  const mostCpus = Math.max(0, ...agents.map(({ cpus }) => cpus));
   switch (work.$case) {
     case 'render':
-      return { plan: renderSteps(work.value), usualName: work.value.scene?.name ?? 'render' };
+      return {
+        plan: renderSteps(work.value, mostCpus),
+        usualName: work.value.scene?.name ?? 'render',
+      };
     case 'transcode':
       return {
         plan: transcodeSteps(work.value, agents, unitsAtOnce),
@@ -76,17 +80,17 @@ export function planOf(
       return { plan: concatSteps(work.value), usualName: work.value.clips[0]?.name ?? 'concat' };
     case 'montage':
       return {
-        plan: montageSteps(work.value, models),
+        plan: montageSteps(work.value, models, mostCpus),
         usualName: work.value.style === '' ? 'montage' : `montage ${work.value.style}`,
       };
     case 'upscale':
       return {
-        plan: upscaleSteps(work.value, models),
+        plan: upscaleSteps(work.value, models, mostCpus),
         usualName: work.value.source?.name ?? `${work.value.model} on pictures`,
       };
     case 'interpolate':
       return {
-        plan: interpolateSteps(work.value, models),
+        plan: interpolateSteps(work.value, models, mostCpus),
         usualName: work.value.source?.name ?? 'interpolate',
       };
     case 'checkModel':

@@ -11,6 +11,8 @@ export interface FilmAgent {
   readonly name: string;
   /** Those that were proven there. */
   readonly encoders: ReadonlySet<string>;
+  /** In all, whatever runs there. */
+  readonly cpus: number;
 }
 
 export interface EncoderWish {

@@ -10,6 +10,7 @@ import { frameRateOf } from './frame-rate.ts';
 import { type ChosenModel, chooseModel, type KnownModels } from './models.ts';
 import { invalid, isWhole, type RecipePlan, stallsAfter } from './recipe.ts';
 import { transcodeSteps } from './transcode.ts';
+import { usualCpus } from './usual-cpus.ts';
 
 /** What a user asks for; absent, empty and zero fields take the defaults. */
 export interface InterpolateRequest {
@@ -37,7 +38,6 @@ const TAIL_FRAMES = 2;
 const SMOOTH_LEAD_FRAMES = 7;
 const SMOOTH_TAIL_FRAMES = 12;
 /** The model and the encoder take turns on them; more units help more than more threads. */
-const DEFAULT_CPUS = 2;
 /** One large frame may take minutes. */
 const STALL_MS = 900_000;
 
@@ -50,7 +50,12 @@ const NO_VIDEO: VideoEncoding = {
   threads: 0,
 };
 
-export function interpolateSteps(request: InterpolateRequest, models: KnownModels): RecipePlan {
+/** `mostCpus`: see `usualCpus`. */
+export function interpolateSteps(
+  request: InterpolateRequest,
+  models: KnownModels,
+  mostCpus = 0,
+): RecipePlan {
   const { source, video, audio, film, pieceMs, mixedEncoders } = request;
   const model = chooseModel(models, request.model, 'interpolate');
   if (model.state === 'invalid') return model;
@@ -61,7 +66,7 @@ export function interpolateSteps(request: InterpolateRequest, models: KnownModel
   if ((video?.width ?? 0) !== 0 || (video?.height ?? 0) !== 0) {
     return invalid('interpolate keeps the size of the film: leave width and height 0');
   }
-  const threads = video?.threads || DEFAULT_CPUS;
+  const threads = video?.threads || usualCpus(mostCpus);
   const threaded = { ...NO_VIDEO, ...video, threads };
   const plan = transcodeSteps({ source, video: threaded, audio, film, pieceMs, mixedEncoders });
   if (plan.state === 'invalid') return plan;

@@ -39,8 +39,6 @@ export interface ModelWishes {
   readonly vramBytes: number;
 }
 
-/** More threads help one model less and less; more units help as many times. */
-export const DEFAULT_MODEL_CPUS = 2;
 const MAX_CPUS = 64;
 const LEAST_RAM_BYTES = 512 * MIB;
 

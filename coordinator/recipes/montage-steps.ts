@@ -6,12 +6,7 @@
 import type { MontageFilm, MontageStyle } from '../domain/montage-tasks.ts';
 import type { File, Input, StepSpec, TaskKind } from '../domain/task.ts';
 import { ENCODERS } from './codings.ts';
-import {
-  DEFAULT_MODEL_CPUS,
-  type ModelWishes,
-  wishedProvider,
-  withWishes,
-} from './model-demand.ts';
+import { type ModelWishes, wishedProvider, withWishes } from './model-demand.ts';
 import type { ChosenModel } from './models.ts';
 import { demand, fileInput, keptOutput, MIB, output, outputsOf, stallsAfter } from './recipe.ts';
 
@@ -185,7 +180,7 @@ function enlargedStep(montage: Montage, { model, wishes }: Enlarging): StepSpec 
   const use = { model: model.unit, provider: wishedProvider(wishes) };
   const own = {
     ...shots.demand!,
-    cpuMillis: (wishes.cpus || DEFAULT_MODEL_CPUS) * 1000,
+    cpuMillis: wishes.cpus * 1000,
     // Frames of the film's size, without loss, lie beside the unit.
     scratchBytes: shots.demand!.scratchBytes + film.width * film.height * LARGE_FRAMES,
   };

@@ -11,6 +11,7 @@ import { chooseModel, type KnownModels } from './models.ts';
 import { type Enlarging, type Montage, stepsOfMontage } from './montage-steps.ts';
 import { MONTAGE_STYLES } from './montage-styles.ts';
 import { baseName, invalid, isWhole, quote, type RecipePlan } from './recipe.ts';
+import { usualCpus } from './usual-cpus.ts';
 
 /** What a user asks for; absent, empty and zero fields take the defaults. */
 export interface MontageRequest {
@@ -60,7 +61,12 @@ const LISTS = /.\.(otio|edl|csv)$/i;
 const RESERVED =
   /^(cuts\.(json|otio|edl|csv)|proof\.json|music\.json|proxies|clips|music|list|model\.onnx|(clip|shot|small|large|piece|sound|chunk|seal)[-.].*)$/i;
 
-export function montageSteps(request: MontageRequest, models: KnownModels): RecipePlan {
+/** `mostCpus`: see `usualCpus`. */
+export function montageSteps(
+  request: MontageRequest,
+  models: KnownModels,
+  mostCpus = 0,
+): RecipePlan {
   const style = MONTAGE_STYLES.get(request.style);
   const { music } = request;
   const fault =
@@ -73,7 +79,7 @@ export function montageSteps(request: MontageRequest, models: KnownModels): Reci
   const film = filmOf(request, style);
   const filmFault = faultOfFilm(film) ?? faultOfCoding(film);
   if (filmFault !== undefined) return invalid(filmFault);
-  const enlarging = enlargingOf(request, models);
+  const enlarging = enlargingOf(request, models, mostCpus);
   if (enlarging?.state === 'invalid') return enlarging;
   const inFolder = (folder: string, file: File): File => ({
     ...file,
@@ -120,13 +126,15 @@ function filmOf(request: MontageRequest, style: MontageStyle | undefined): Monta
 function enlargingOf(
   request: MontageRequest,
   models: KnownModels,
+  mostCpus: number,
 ): Enlarging | (RecipePlan & { readonly state: 'invalid' }) | undefined {
   if (request.upscale === '') return faultOfNoModel(request);
   const model = chooseModel(models, request.upscale, 'upscale');
   if (model.state === 'invalid') return model;
   const fault = faultOfWishes(request);
   if (fault !== undefined) return invalid(fault);
-  const { provider, cpus, ramBytes, vramBytes } = request;
+  const { provider, ramBytes, vramBytes } = request;
+  const cpus = request.cpus || usualCpus(mostCpus);
   return { state: 'ok', model, wishes: { provider, cpus, ramBytes, vramBytes } };
 }
 

@@ -20,6 +20,7 @@ import {
   type RecipePlan,
   stallsAfter,
 } from './recipe.ts';
+import { usualCpus } from './usual-cpus.ts';
 
 /** What a user asks for; absent, empty and zero fields take the defaults. */
 export interface RenderRequest {
@@ -50,14 +51,14 @@ const MAX_RANGES = 1000;
 const MAX_FRAMES_PER_UNIT = 1000;
 const MAX_ASSETS = 2000;
 const DEFAULT_CRF = 18;
-const DEFAULT_CPUS = 2;
 const BLENDER = ['tool:blender', 'command:blender'];
 const FFMPEG = ['tool:ffmpeg'];
 
 /** Names that the runners use in a unit's directory. */
 const RESERVED = /^(scene\.json|proof\.json|seal-film\.json|(frames?|picture|thumbs)-.*)$/i;
 
-export function renderSteps(request: RenderRequest): RecipePlan {
+/** `mostCpus`: see `usualCpus`. */
+export function renderSteps(request: RenderRequest, mostCpus = 0): RecipePlan {
   const { scene } = request;
   if (scene === undefined) return invalid('scene is missing: name an uploaded Blender file');
   const file = { ...scene, name: baseName(scene.name) };
@@ -70,7 +71,8 @@ export function renderSteps(request: RenderRequest): RecipePlan {
     faultOfFilm(request, settings, file.name) ??
     faultOfDemand(request);
   if (fault !== undefined) return invalid(fault);
-  return { state: 'ok', steps: buildSteps({ ...request, file, settings }) };
+  const wanted = { ...request, file, settings, threads: request.cpus || usualCpus(mostCpus) };
+  return { state: 'ok', steps: buildSteps(wanted) };
 }
 
 function withDefaults({ settings, gpus }: RenderRequest): RenderSettings {
@@ -196,6 +198,8 @@ function videoOf({ film, video }: RenderRequest): VideoEncoding {
 interface Wanted extends RenderRequest {
   readonly file: File;
   readonly settings: RenderSettings;
+  /** Of units that use as many as they get. */
+  readonly threads: number;
 }
 
 /** A frame and its film lie beside the file for a while; so large that no usual frame is larger. */
@@ -242,8 +246,8 @@ function renderStep(wanted: Wanted): StepSpec {
   };
 }
 
-function renderDemand({ cpus, gpus, ramBytes, vramBytes }: Wanted): Demand {
-  const cpuMillis = (cpus || (gpus > 0 ? 1 : DEFAULT_CPUS)) * 1000;
+function renderDemand({ cpus, threads, gpus, ramBytes, vramBytes }: Wanted): Demand {
+  const cpuMillis = (cpus || (gpus > 0 ? 1 : threads)) * 1000;
   return {
     // A look at the frames needs ffmpeg.
     ...demand(cpuMillis, ramBytes || 1024 * MIB, 0, [...BLENDER, ...FFMPEG]),
@@ -253,8 +257,7 @@ function renderDemand({ cpus, gpus, ramBytes, vramBytes }: Wanted): Demand {
 }
 
 function filmStep(wanted: Wanted): StepSpec {
-  const { film, frameRate } = wanted;
-  const cpus = wanted.cpus || DEFAULT_CPUS;
+  const { film, frameRate, threads } = wanted;
   const video = videoOf(wanted);
   return {
     name: 'film',
@@ -264,7 +267,7 @@ function filmStep(wanted: Wanted): StepSpec {
     task: { kind: { $case: 'filmFrames', value: { film, video, frameRate } } },
     inputs: [outputsOf('scan', 'scene.json'), outputsOf('render', 'frame-*')],
     outputs: [keptOutput(film), output('seal-film.json')],
-    demand: demand(cpus * 1000, 1024 * MIB, 1024 * MIB, [...FFMPEG, `encoder:${video.encoder}`]),
+    demand: demand(threads * 1000, 1024 * MIB, 1024 * MIB, [...FFMPEG, `encoder:${video.encoder}`]),
   };
 }
 

@@ -3,7 +3,7 @@
  * Units of one machine share its memory: each takes tiles as large as its part allows.
  */
 import type { AudioEncoding, File, StepSpec, VideoEncoding } from '../domain/task.ts';
-import { DEFAULT_MODEL_CPUS, faultOfWishes, wishedProvider, withWishes } from './model-demand.ts';
+import { faultOfWishes, wishedProvider, withWishes } from './model-demand.ts';
 import { type ChosenModel, chooseModel, type KnownModels } from './models.ts';
 import type { PictureList } from './infer.ts';
 import {
@@ -17,6 +17,7 @@ import {
   stallsAfter,
 } from './recipe.ts';
 import { transcodeSteps } from './transcode.ts';
+import { usualCpus } from './usual-cpus.ts';
 
 /** What a user asks for; absent, empty and zero fields take the defaults. */
 export interface UpscaleRequest {
@@ -47,15 +48,16 @@ const MOST_A_UNIT = 1000;
 /** One large frame may take minutes, and is told of tile by tile; loading is not. */
 const STALL_MS = 900_000;
 
-export function upscaleSteps(request: UpscaleRequest, models: KnownModels): RecipePlan {
+/** `mostCpus`: see `usualCpus`. */
+export function upscaleSteps(asked: UpscaleRequest, models: KnownModels, mostCpus = 0): RecipePlan {
+  const request = { ...asked, cpus: asked.cpus || usualCpus(mostCpus) };
   const { source, video, audio, film, pieceMs, mixedEncoders } = request;
   const model = chooseModel(models, request.model, 'upscale');
   if (model.state === 'invalid') return model;
   const fault = faultOf(request, model);
   if (fault !== undefined) return invalid(fault);
   if (request.pictures !== undefined) return ofPictures(request, request.pictures, model);
-  const cpus = request.cpus || DEFAULT_MODEL_CPUS;
-  const threaded = { ...NO_VIDEO, ...video, threads: cpus };
+  const threaded = { ...NO_VIDEO, ...video, threads: request.cpus };
   const plan = transcodeSteps({ source, video: threaded, audio, film, pieceMs, mixedEncoders });
   if (plan.state === 'invalid') return plan;
   return { state: 'ok', steps: plan.steps.map((step) => enlarged(step, request, model)) };
@@ -83,12 +85,9 @@ function ofPictures(
   // What is larger by the square of the scale is larger in its file, too; some pictures are larger than others.
   const partBytes = (filesBytes / count) * part * 4 * (1 + model.unit.manifest.scale ** 2);
   const chosen = wishedProvider(request);
-  const own = demand(
-    (cpus || DEFAULT_MODEL_CPUS) * 1000,
-    PICTURE_RAM_BYTES,
-    Math.ceil(partBytes) + 256 * MIB,
-    ['tool:ffmpeg'],
-  );
+  const own = demand(cpus * 1000, PICTURE_RAM_BYTES, Math.ceil(partBytes) + 256 * MIB, [
+    'tool:ffmpeg',
+  ]);
   const step: StepSpec = {
     name: 'upscale',
     dependsOn: [],

@@ -87,7 +87,7 @@ export const montage = defineCommand<MontageOptions>({
     },
     {
       flags: '--cpus <n>',
-      help: 'CPUs of each unit that runs the model (default: 2)',
+      help: 'CPUs of each unit that runs the model (default: 2; 1 where no agent has more)',
       parse: integerIn(1, 64),
     },
     {

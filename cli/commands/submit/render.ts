@@ -91,7 +91,7 @@ export const render = defineCommand<RenderOptions>({
     },
     {
       flags: '--cpus <n>',
-      help: 'processors for each unit (default: 2)',
+      help: 'processors for each unit (default: 2; 1 where no agent has more)',
       parse: integerIn(1, 1024),
     },
     {

@@ -43,7 +43,11 @@ export const upscale = defineCommand<UpscaleOptions>({
       flags: '--provider <name>',
       help: 'what runs the model: cpu, cuda, tensorrt, dml, coreml or webgpu (default: cpu; cuda with --vram)',
     },
-    { flags: '--cpus <n>', help: 'CPUs of each unit (default: 2)', parse: integerIn(1, 64) },
+    {
+      flags: '--cpus <n>',
+      help: 'CPUs of each unit (default: 2; 1 where no agent has more)',
+      parse: integerIn(1, 64),
+    },
     {
       flags: '--memory <size>',
       help: 'memory of each unit, such as 4G (default: about 2G)',

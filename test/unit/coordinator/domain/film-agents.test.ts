@@ -18,8 +18,8 @@ const named = (...attributes: string[]): string[] =>
 
 test('those that can encode films, with what was proven there', () => {
   expect(filmAgents(driver, [])).toEqual([
-    { name: 'a1-box', encoders: new Set(['libx264', 'h264_nvenc']) },
-    { name: 'a2-box', encoders: new Set(['libx264']) },
+    { name: 'a1-box', encoders: new Set(['libx264', 'h264_nvenc']), cpus: 4 },
+    { name: 'a2-box', encoders: new Set(['libx264']), cpus: 4 },
   ]);
 });
 

@@ -18,6 +18,7 @@ const REQUEST: TranscodeRequest = { source: SOURCE, film: '', pieceMs: 0 };
 const agent = (name: string, ...encoders: string[]): FilmAgent => ({
   name,
   encoders: new Set(['libx264', 'libx265', ...encoders]),
+  cpus: 4,
 });
 const TWO = [
   agent('den', 'h264_vaapi', 'h264_nvenc', 'hevc_nvenc', 'av1_nvenc'),
