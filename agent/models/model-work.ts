@@ -61,6 +61,12 @@ export interface FrameTimes {
   readonly runs: readonly (readonly [ticks: number, count: number])[];
 }
 
+/**
+ * Of the whole film, as a fraction such as `30000/1001`: what the encoder is told, which sees nothing but ticks. They
+ * may be a thousand to the second, and more than some encoders take for frames.
+ */
+export type FrameRate = string;
+
 /** Each frame, larger by the model's scale; written as NUT, at the times given. */
 export interface UpscaleWork extends FrameSize {
   readonly kind: 'upscale';
@@ -69,6 +75,7 @@ export interface UpscaleWork extends FrameSize {
   /** In both pipes; 8 where it is not said. */
   readonly bits?: FrameBits;
   readonly times: FrameTimes;
+  readonly frameRate?: FrameRate;
   /** After so many ticks from the first frame the last one is written once more, so that who reads knows how long it is shown. */
   readonly endTicks?: number | undefined;
   /** Most pixels that go through the model at once: tiles are no larger. */
@@ -90,6 +97,7 @@ export interface InterpolateWork extends FrameSize {
     readonly most: number;
     readonly mostTicks: number;
   };
+  readonly frameRate?: FrameRate;
   readonly film: {
     readonly timeBase: FrameTimes['timeBase'];
     /** When each frame is shown, ascending. */

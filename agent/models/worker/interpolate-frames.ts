@@ -32,7 +32,15 @@ export async function interpolateFrames(
   const maker = new FrameMaker(model, work, context, () => source.heldBytes);
   const { timeBase, ticks } = work.film;
   const layout = layoutOf(3, work.bits ?? 8);
-  pipes.write(nutHeader({ width: work.width, height: work.height, layout, timeBase }));
+  pipes.write(
+    nutHeader({
+      width: work.width,
+      height: work.height,
+      layout,
+      timeBase,
+      frameRate: work.frameRate,
+    }),
+  );
   const made = { source: 0, made: 0, held: 0, cuts: 0 };
   const smoothed = new SmoothedSpans(context);
   let cutAt = -1;

@@ -3,13 +3,14 @@
  * times, and films may have any. One stream; before each picture a sync point, as pictures are larger than
  * what may lie between two. Written from the format's public description.
  */
-import type { FrameLayout, FrameSize } from '../model-work.ts';
+import type { FrameLayout, FrameRate, FrameSize } from '../model-work.ts';
 import { nutChecksum } from './nut-checksum.ts';
 
 const FILE_ID = 'nut/multimedia container\0';
 /** Startcodes: `N`, a letter, and six bytes of their own. */
 const MAIN = Buffer.from([0x4e, 0x4d, 0x7a, 0x56, 0x1f, 0x5f, 0x04, 0xad]);
 const STREAM = Buffer.from([0x4e, 0x53, 0x11, 0x40, 0x5b, 0xf2, 0xf9, 0xdb]);
+const INFO = Buffer.from([0x4e, 0x49, 0xab, 0x68, 0xb5, 0x96, 0xba, 0x78]);
 const SYNCPOINT = Buffer.from([0x4e, 0x4b, 0xe4, 0xad, 0xee, 0xca, 0x45, 0x69]);
 
 const VERSION = 3;
@@ -36,10 +37,12 @@ const FOURCC: Readonly<Record<FrameLayout, Buffer>> = {
 export interface NutStream extends FrameSize {
   readonly layout: FrameLayout;
   readonly timeBase: { readonly num: number; readonly den: number };
+  /** Where it is known. */
+  readonly frameRate?: FrameRate | undefined;
 }
 
 /** What a file begins with. */
-export function nutHeader({ width, height, layout, timeBase }: NutStream): Buffer {
+export function nutHeader({ width, height, layout, timeBase, frameRate }: NutStream): Buffer {
   const main = [
     ...[VERSION, 1, MAX_DISTANCE, 1, timeBase.num, timeBase.den].map(varying),
     frameCodes(),
@@ -60,7 +63,15 @@ export function nutHeader({ width, height, layout, timeBase }: NutStream): Buffe
     Buffer.from(FILE_ID, 'latin1'),
     packet(MAIN, Buffer.concat(main)),
     packet(STREAM, Buffer.concat(stream)),
+    ...(frameRate === undefined ? [] : [packet(INFO, rateInfo(frameRate))]),
   ]);
+}
+
+/** Of the first stream and no chapter, one word: its name, that it is text, and the text. */
+function rateInfo(frameRate: string): Buffer {
+  const text = (words: string): Buffer => varyingBytes(Buffer.from(words, 'latin1'));
+  const about = [varying(1), signed(0), varying(0), varying(0), varying(1)];
+  return Buffer.concat([...about, text('r_frame_rate'), signed(-1), text(frameRate)]);
 }
 
 /** What stands before a picture's bytes. `ticks`: when it is shown, never less than 0. */

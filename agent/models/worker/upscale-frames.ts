@@ -36,7 +36,12 @@ export async function upscaleFrames(
   const frame = newFrame(work.width * work.height * 3, work.bits ?? 8);
   const [bytes, large] = [bytesOf(frame), bytesOf(upscaler.largeFrame)];
   pipes.write(
-    nutHeader({ ...upscaler.largeSize, layout: upscaler.layout, timeBase: work.times.timeBase }),
+    nutHeader({
+      ...upscaler.largeSize,
+      layout: upscaler.layout,
+      timeBase: work.times.timeBase,
+      frameRate: work.frameRate,
+    }),
   );
   const times = ticksOf(work.times);
   for (let done = 0; done < work.frames; done += 1) {

@@ -10,6 +10,7 @@ import { FilmFault, oneLine, processFault } from './film-fault.ts';
 import { chunkFrames, picturesEach, type ChunkFrames } from './film-frames.ts';
 import { chunkName, pieceTimes, sealName, type FilmPlan, type PlanPiece } from './film-plan.ts';
 import type { FilmAttempt } from './film-runner.ts';
+import { exactTimes } from './piece-graph.ts';
 import { takeLines } from './list-file.ts';
 import { decodeLimitMs } from './media-limits.ts';
 import type { MediaRun } from './media-process.ts';
@@ -133,8 +134,9 @@ async function checkFrames(
       {
         name: { file: CHUNK_THUMBS },
         options: [
-          ['-map', '0:v:0', '-vf', THUMB_FILTER, '-fps_mode', 'passthrough'],
-          ['-f', 'rawvideo'],
+          ['-map', '0:v:0', '-vf', THUMB_FILTER],
+          // In ticks of the chunk: a guessed frame rate would press two frames into one.
+          [...exactTimes(expected.timeBase.den), '-f', 'rawvideo'],
         ].flat(),
       },
       { name: { file: CHUNK_PACKETS }, options: ['-map', '0:v:0', ...FRAMEHASH] },

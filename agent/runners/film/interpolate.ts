@@ -15,7 +15,7 @@ import { throughModel } from '../../models/through-model.ts';
 import { checkChunk, MAKE_SHARE, sealChunk } from './check-chunk.ts';
 import { planAndPiece } from './encode.ts';
 import { FilmFault } from './film-fault.ts';
-import { chunkFrames, type ChunkFrames } from './film-frames.ts';
+import { chunkFrames, type ChunkFrames, filmFrameRate } from './film-frames.ts';
 import { chunkName } from './film-plan.ts';
 import { filmRunner, type FilmAttempt } from './film-runner.ts';
 import type { MediaRun } from './media-process.ts';
@@ -161,7 +161,15 @@ function workOf(passage: Passage): InterpolateWork {
     most: MOST_RUN,
     mostTicks: plan.timeBase.den / plan.timeBase.num / MOST_RUNS_A_SECOND,
   };
-  return { kind: 'interpolate', ...size, frames: count, bits, film, ...(smooths && { smooth }) };
+  return {
+    kind: 'interpolate',
+    ...size,
+    frames: count,
+    bits,
+    frameRate: filmFrameRate(plan),
+    film,
+    ...(smooths && { smooth }),
+  };
 }
 
 /** What the frames of the film show, where runs of the source's became motion. */

@@ -16,11 +16,11 @@ import {
   knownEncoder,
 } from './encoder-settings.ts';
 import { FilmFault, processFault } from './film-fault.ts';
-import { filmFrameRate, filmTimeBase } from './film-frames.ts';
+import { filmFrameRate, filmTimeBase, pictureBase } from './film-frames.ts';
 import { chunkName, type FilmPlan, type PlanPiece } from './film-plan.ts';
 import { bookedThreads, type MediaProcess, type MediaRun } from './media-process.ts';
 import { frameBits, isHdr, readFrames, takeFrames, withoutGbr } from './model-frames.ts';
-import { ownPictureFilters, pieceInput, pieceStream } from './piece-graph.ts';
+import { exactTimes, ownPictureFilters, pieceInput, pieceStream } from './piece-graph.ts';
 import { THUMB_FILTER } from './picture-likeness.ts';
 
 /** Two ffmpeg processes, and the decoder's frames. */
@@ -107,7 +107,7 @@ export async function decodeIntoPipe(
   const graph =
     `${pieceStream(plan)}${own},split[film][copy];` +
     `[film]${format}[frames];[copy]trim=start_frame=${leadFrames},${THUMB_FILTER}[thumbs]`;
-  const raw = ['-fps_mode', 'passthrough', '-f', 'rawvideo'];
+  const raw = [...exactTimes(pictureBase(plan).den), '-f', 'rawvideo'];
   const wanted = leadFrames + piece.frames + tailFrames;
   let found = 0;
   const run = await media.ffmpeg(

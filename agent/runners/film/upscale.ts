@@ -13,7 +13,7 @@ import { checkChunk, MAKE_SHARE, sealChunk } from './check-chunk.ts';
 import { planAndPiece } from './encode.ts';
 import { FilmFault } from './film-fault.ts';
 import { filmRunner, type FilmAttempt } from './film-runner.ts';
-import { chunkFrames } from './film-frames.ts';
+import { chunkFrames, filmFrameRate } from './film-frames.ts';
 import { chunkName, type FilmPlan, type PlanPiece } from './film-plan.ts';
 import { refuseCinema, uprightSize } from './model-frames.ts';
 import {
@@ -111,7 +111,8 @@ async function sendThrough(attempt: UpscaleAttempt, passage: Passage): Promise<r
 function workOf({ plan, piece, size, bits }: Passage, roomPixels: number): ModelWork {
   const { timeBase, times: ticks } = chunkFrames(plan, piece);
   const times = { timeBase, ...packTimes(ticks) };
-  return { kind: 'upscale', ...size, frames: piece.frames, bits, times, roomPixels };
+  const frameRate = filmFrameRate(plan);
+  return { kind: 'upscale', ...size, frames: piece.frames, bits, times, frameRate, roomPixels };
 }
 
 /** As `encoder-settings.ts` cuts what 4:2:0 does not take. */

@@ -85,6 +85,12 @@ describe('frames in between', () => {
     expect(checks.map(({ check }) => check)).toContain('audio tracks');
   });
 
+  test('a source whose times ffmpeg makes up', async () => {
+    const made = await make(await clips.path('without-times'));
+    expect([made.step, made.outcome]).toEqual(['proof', { state: 'succeeded' }]);
+    expect(await frameSeconds(made.film)).toHaveLength(200);
+  });
+
   describe('animation on twos', () => {
     const LKFLOW = { ...SPLIT, timestep: 'scalar', inputs: ['img0', 'img1', 'timestep'] };
     const real = hasSharedModels ? sharedModel('lkflow-interp.onnx') : undefined;
