@@ -1,5 +1,4 @@
 /** What all kinds of `furrow submit` can be told. */
-import { FurrowError } from '../kit/furrow-error.ts';
 import type { OptionSpec } from './command.ts';
 import { checkTarget, isFolder } from './local-files.ts';
 import { integerIn, repeated, tickets } from './options.ts';
@@ -63,12 +62,12 @@ export const SUBMIT_OPTIONS: readonly OptionSpec[] = [
   },
 ];
 
-/** Refuses what can be known to fail before anything is sent: see checkTarget. */
+/**
+ * Refuses what can be known to fail before anything is sent: see checkTarget. A folder, told by the slash at its end,
+ * is made with the first file in it.
+ */
 export async function checkOutputOption({ output, force }: SubmitOptions): Promise<void> {
   if (output === undefined || (await isFolder(output))) return;
-  if (output.endsWith('/')) {
-    const message = `there is no folder '${output}' for -o: make it first`;
-    throw new FurrowError('invalid', 'FOLDER_MISSING', message);
-  }
-  await checkTarget(output, force === true);
+  const isToBeFolder = output.endsWith('/');
+  await checkTarget(output.replace(/(?<=[^/])\/+$/, ''), force === true && !isToBeFolder);
 }

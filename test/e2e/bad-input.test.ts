@@ -124,9 +124,9 @@ describe('refused by the CLI', () => {
       usage('FOLDER_MISSING', "no folder 'nowhere'"),
     ],
     [
-      '-o a missing folder',
-      ['good.mp4', '-o', 'out/'],
-      usage('FOLDER_MISSING', "no folder 'out/'"),
+      '-o a folder in one that is missing',
+      ['good.mp4', '-o', 'nowhere/out/'],
+      usage('FOLDER_MISSING', "no folder 'nowhere'"),
     ],
     [
       '-o that is there',

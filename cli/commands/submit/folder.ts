@@ -132,7 +132,7 @@ async function checkFolderOutput(options: FolderOptions): Promise<void> {
   if (output === undefined || output.endsWith('/') || (await isFolder(output))) {
     return checkOutputOption(options);
   }
-  const message = `there is no folder '${output}' for -o: make it first`;
+  const message = `there is no folder '${output}' for -o: end its name with a slash, and it is made`;
   throw new FurrowError('invalid', 'FOLDER_MISSING', message);
 }
 

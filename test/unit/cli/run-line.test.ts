@@ -279,6 +279,24 @@ describe('submit', () => {
     expect((await readdir(folder)).filter((name) => name.includes('.part'))).toEqual([]);
   });
 
+  test('-o makes a folder when the files come', async () => {
+    await clip();
+    endJobsAs({});
+    expect(await run('submit $/clip.mov -o $/new/')).toMatchObject({ exitCode: 0 });
+    expect(await readdir(join(folder, 'new'))).toHaveLength(1);
+    await rm(join(folder, 'new'), { recursive: true });
+    const there = await run('submit $/clip.mov -o $/clip.mov/');
+    expect(there).toMatchObject({ exitCode: 7 });
+    expect(there.stderr).toContain("clip.mov' is there already");
+  });
+
+  test('and none for a job that fails', async () => {
+    await clip();
+    endJobsAs({ state: JobState.JOB_STATE_FAILED, reason: 'not a video', outputs: [] });
+    expect(await run('submit $/clip.mov -o $/new/')).toMatchObject({ exitCode: 4 });
+    expect(await readdir(folder)).not.toContain('new');
+  });
+
   test('a failed job is 4 and a cancelled one 5, each with its reason', async () => {
     await clip();
     endJobsAs({ state: JobState.JOB_STATE_FAILED, reason: 'encode/3: not a video', outputs: [] });
@@ -305,7 +323,12 @@ describe('submit', () => {
       "there.mp4' is there already",
     ],
     ['a target without a folder', 'submit $/clip.mov -o $/none/x.mp4', 2, 'there is no folder'],
-    ['a folder that is missing', 'submit $/clip.mov -o $/none/', 2, 'there is no folder'],
+    [
+      'a folder in one that is missing',
+      'submit $/clip.mov -o $/none/new/',
+      2,
+      'there is no folder',
+    ],
     ['an unknown container', 'submit $/clip.mov -o $/x.avi', 2, 'does not say which container'],
   ])('%s is refused before anything is sent', async (_, line, exitCode, words) => {
     await Promise.all([clip(), clip('empty.mov', ''), clip('there.mp4'), clip('a\u0007b.mov')]);
