@@ -25,8 +25,12 @@ import {
   stallsAfter,
 } from './recipe.ts';
 
-/** Names that the runners use in a unit's directory. */
-export const RESERVED =
+/** What a film cannot be called: others of the units that make and prove it are, and the folder's job gathers `fault-*`. */
+export const TAKEN =
+  /^(model\.onnx|(plan|proof|rates|quality|moves|clips|pictures)\.json|results\.(csv|json)|chunks\.ffconcat|(audio|sound)\.[^.]*|(piece|chunk|seal|sound)-\d+\..*|fault-.*)$/i;
+
+/** What any unit may use beside a source, which is called otherwise there if need be. */
+const BESIDE_SOURCES =
   /^(model\.onnx|(plan|proof|rates|quality)\.json|results\.(csv|json)|chunks\.ffconcat|(piece|chunk|seal|audio|thumbs|packets|motion|edge|moves|sound|clips|pictures|measure|sample|passlog|trial|fault)[-.].*)$/;
 
 type SplitTask = Extract<TaskKind, { readonly $case: 'split' }>['value'];
@@ -273,6 +277,6 @@ export const EACH_PIECE: ParameterSpace = eachPieceOf('split');
 /** The source in the directory of a unit: it shares no name with what else is there. */
 export function sourceBeside(source: File, film?: string): File {
   const name = baseName(source.name);
-  const taken = name === film || RESERVED.test(name) || film?.startsWith(`${name}/`) === true;
+  const taken = name === film || BESIDE_SOURCES.test(name) || film?.startsWith(`${name}/`) === true;
   return { ...source, name: taken ? `source-${name}` : name };
 }

@@ -7,7 +7,7 @@ import type { AudioEncoding, File, FilmBranch, StepSpec, VideoEncoding } from '.
 import { containerOf } from './codings.ts';
 import { chooseEncoder, type FilmAgent } from './encoder-choice.ts';
 import { faultOfAimForMany } from './film-aim.ts';
-import { branchSteps, type FilmChain, RESERVED, sharedSteps } from './film-chain.ts';
+import { branchSteps, type FilmChain, TAKEN, sharedSteps } from './film-chain.ts';
 import {
   demand,
   invalid,
@@ -165,8 +165,7 @@ function faultOfNames(films: readonly FolderFilm[]): string | undefined {
   for (const { film } of films) {
     const fault = faultOfName(film) ?? (film.includes('*') ? 'has a *' : undefined);
     if (fault !== undefined) return `the film's name ${quote(film)} ${fault}`;
-    if (RESERVED.test(film))
-      return `the film's name ${quote(film)} is one that the farm itself uses`;
+    if (TAKEN.test(film)) return `the film's name ${quote(film)} is one that the farm itself uses`;
     const other = seen.get(nameKey(film));
     if (other !== undefined)
       return `films ${quote(other)} and ${quote(film)} would be one file: rename one`;

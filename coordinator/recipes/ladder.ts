@@ -16,7 +16,7 @@ import type {
 import { containerOf } from './codings.ts';
 import { chooseEncoder, type EncoderWish, type FilmAgent } from './encoder-choice.ts';
 import { faultOfAimForMany } from './film-aim.ts';
-import { branchSteps, type FilmChain, RESERVED, sharedSteps } from './film-chain.ts';
+import { branchSteps, type FilmChain, TAKEN, sharedSteps } from './film-chain.ts';
 import { faultOfPackaging, packageSteps } from './package-steps.ts';
 import { givenSource, stemOf } from './named-files.ts';
 import { invalid, isWhole, quote, type RecipePlan } from './recipe.ts';
@@ -149,7 +149,7 @@ function faultOfLadderName(name: string): string | undefined {
   if (name.includes('/'))
     return `the films' name ${quote(name)} has a slash: give a name, not a path`;
   if (name.includes('*')) return `the films' name ${quote(name)} has a *`;
-  return RESERVED.test(`${name}-`)
+  return TAKEN.test(`${name}-720p.mp4`)
     ? `the films' name ${quote(name)} is one that the farm uses`
     : undefined;
 }

@@ -1,7 +1,7 @@
 /** Names in requests: the file that a recipe is given, and what comes out is called. */
 import { faultOfName } from '../domain/names.ts';
 import type { File } from '../domain/task.ts';
-import { RESERVED } from './film-chain.ts';
+import { TAKEN } from './film-chain.ts';
 import { baseName, invalid, type RecipePlan } from './recipe.ts';
 
 /** The one file that is worked on, or why it is none. */
@@ -21,7 +21,7 @@ export function faultOfOutputName(name: string): string | undefined {
   if (fault !== undefined) return fault;
   if (name.includes('/')) return 'has a slash: give a name, not a path';
   if (name.includes('*')) return 'has a *';
-  return RESERVED.test(name) ? 'is one that the farm itself uses: choose another' : undefined;
+  return TAKEN.test(name) ? 'is one that the farm itself uses: choose another' : undefined;
 }
 
 /** `clips/holiday.mov` → `holiday`, fit for an output's name. */

@@ -1,7 +1,7 @@
 /** The steps that make films of a ladder a package for players on the web: a folder with an index and playlists. */
 import type { PackagedFilm, Packaging, StepSpec, VideoEncoding } from '../domain/task.ts';
 import type { Container } from './codings.ts';
-import { RESERVED } from './film-chain.ts';
+import { TAKEN } from './film-chain.ts';
 import { demand, keptOutput, MIB, outputsOf, quote, stallsAfter } from './recipe.ts';
 
 export interface FilmsToPackage {
@@ -31,7 +31,7 @@ export function faultOfPackaging(
   if (!['aac', 'copy', 'none'].includes(audioEncoder)) {
     return `a package holds AAC, not what ${quote(audioEncoder)} makes: use aac`;
   }
-  return RESERVED.test(name) || name === 'proof'
+  return TAKEN.test(name) || name === 'proof'
     ? `the package's name ${quote(name)} is one that the farm uses`
     : undefined;
 }

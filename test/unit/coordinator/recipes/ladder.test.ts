@@ -89,7 +89,7 @@ describe('the recipe ladder', () => {
     ['a size', { video: { ...VIDEO, width: 320 } }, /each rung’s own/],
     ['a container', { container: 'avi' }, /container "avi" is not known/],
     ['a name that is a path', { name: 'a/b' }, /has a slash/],
-    ['a name of the farm’s', { name: 'chunk' }, /that the farm uses/],
+    ['a name of the farm’s', { name: 'fault' }, /that the farm uses/],
   ])('refuses %s', (_what, request, message) => {
     const refused = ladderSteps({ ...REQUEST, ...request });
     if (refused.state === 'ok') throw new Error('it was taken');

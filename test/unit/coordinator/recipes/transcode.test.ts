@@ -145,6 +145,13 @@ describe('the recipe transcode', () => {
     expect(kept).toEqual(['holiday.mp4', 'proof.json']);
   });
 
+  test.each(['sample-5s.mp4', 'audio-take.mkv', 'clips-2.mov', 'chunk-norris.mp4', 'piece.mp4'])(
+    'a film may be called %s',
+    (film) => {
+      expect(transcodeSteps({ ...REQUEST, film })).toMatchObject({ state: 'ok' });
+    },
+  );
+
   test.each(['film.mp4', 'plan.json', 'chunk-1.mp4', 'audio.mka'])(
     'a source named %s does not meet what the units write',
     (name) => {
