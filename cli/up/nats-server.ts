@@ -74,12 +74,30 @@ const READY_TIMEOUT_MS = 30_000;
 const POLL_MS = 50;
 const ORPHAN_GRACE_MS = 5_000;
 const LOG_TAIL_LINES = 3;
+/** A port that was free a moment ago is anybody's. */
+const PORT_ATTEMPTS = 5;
 
 /**
  * Resolves once JetStream answers. FurrowError: failed-precondition NATS_OWNED (another `furrow up`
  * runs here), PORT_IN_USE, NATS_START_FAILED; timed-out NATS_NOT_READY.
  */
 export async function startNatsServer(options: NatsServerOptions): Promise<NatsServer> {
+  const mayMove = options.port === 0 || options.monitorPort === 0;
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await startOnce(options);
+    } catch (error) {
+      if (!mayMove || attempt === PORT_ATTEMPTS || !lostItsPort(error)) throw error;
+      options.log.info('somebody took the free port before nats-server did: another one');
+    }
+  }
+}
+
+function lostItsPort(error: unknown): boolean {
+  return error instanceof FurrowError && /address already in use/.test(error.message);
+}
+
+async function startOnce(options: NatsServerOptions): Promise<NatsServer> {
   await mkdir(options.directory, { recursive: true, mode: 0o700 });
   await endOrphan(options.directory, options.log);
   const host = options.host ?? LOOPBACK;

@@ -24,8 +24,11 @@ async function newDirectory(): Promise<string> {
   return directory;
 }
 
-async function start(directory: string, port = 0): Promise<NatsServer> {
-  const binary = await findNatsServer(join(import.meta.dirname, '..', '..'), process.env);
+const findBinary = () => findNatsServer(join(import.meta.dirname, '..', '..'), process.env);
+
+async function start(directory: string, port = 0, program?: string): Promise<NatsServer> {
+  const found = await findBinary();
+  const binary = { ...found, path: program ?? found.path };
   const auth = { kind: 'token', token: TOKEN } as const;
   const who = { auth, monitorSecret: TOKEN, own: { auth, trust: PLAINTEXT } };
   const options = { binary, directory, ...who, port, monitorPort: 0, log };
@@ -72,6 +75,18 @@ describe('the private nats-server', () => {
       reason: 'PORT_IN_USE',
       message: expect.stringContaining(String(first.port)),
     });
+  });
+
+  test('where somebody took the free port first it takes another one', async () => {
+    const directory = await newDirectory();
+    const { path } = await findBinary();
+    // As nats-server does where it comes too late, once.
+    const late = join(directory, 'late-nats-server');
+    const said = '[FTL] Error listening on port: 127.0.0.1:1, "bind: address already in use"';
+    const script = `[ -e ${late}.was ] || { : >${late}.was; echo '${said}'; exit 1; }; exec ${path} "$@"`;
+    await writeFile(late, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+    const server = await start(directory, 0, late);
+    expect(processStart(server.pid)).toBeDefined();
   });
 
   test('a server that a killed run left is ended before the new one starts', async () => {
