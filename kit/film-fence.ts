@@ -87,7 +87,7 @@ export const MAX_STREAMS = 500;
  * The largest single block: a picture of MAX_PIXELS takes 288 MB at 64 bits a pixel, the index of a
  * two-day film 200 MB. A few bytes of an MP4 can ask for 4 GB.
  */
-const MAX_ALLOC_BYTES = 512 * 1024 * 1024;
+export const MAX_ALLOC_BYTES = 512 * 1024 * 1024;
 
 /** ffmpeg's own defaults, said here so that no build's can be larger. */
 const PROBE_BYTES = 5_000_000;

@@ -8,6 +8,7 @@ import { planAndPiece, plannedSource } from './encode.ts';
 import { FilmFault, processFault } from './film-fault.ts';
 import type { FilmPlan, PlanPiece } from './film-plan.ts';
 import { filmRunner, type FilmAttempt } from './film-runner.ts';
+import { losslessOptions } from './lossless.ts';
 import { decodeLimitMs } from './media-limits.ts';
 import { motionFilter, readMotion } from './motion-list.ts';
 import { STEADY_FORMAT } from './steady.ts';
@@ -42,6 +43,7 @@ async function detect(
     `[0:${stream}]${filters.join(',')},${STEADY_FORMAT},split[all][some];` +
     `[all]${look}[seen];` +
     `[some]select='eq(n\\,0)+eq(n\\,${frames - 1})'[edges]`;
+  const pixels = plan.source.width * plan.source.height;
   const exactTimes = ['-fps_mode', 'passthrough', '-enc_time_base', `1/${plan.timeBase.den}`];
   const run = await media.ffmpeg(
     [{ name: piece.name, options: ['-noautorotate', ...inputOptions] }],
@@ -52,12 +54,12 @@ async function detect(
       },
       {
         name: { file: edgeName(piece) },
-        options: ['-map', '[edges]', ...exactTimes, '-c:v', 'ffv1', '-f', 'nut'],
+        options: ['-map', '[edges]', ...exactTimes, ...losslessOptions(pixels), '-f', 'nut'],
       },
     ],
     ({ frame, fps }) =>
       context.progress(Math.min(1, frame / frames), frame, fps > 0 ? `${Math.round(fps)} fps` : ''),
-    { limitMs: DETECT_COST * decodeLimitMs(frames, plan.source.width * plan.source.height) },
+    { limitMs: DETECT_COST * decodeLimitMs(frames, pixels) },
   );
   if (!run.ok) throw processFault(run, `looking for motion in ${piece.name}`);
 }

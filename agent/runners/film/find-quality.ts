@@ -17,6 +17,7 @@ import { FilmFault, processFault } from './film-fault.ts';
 import { filmTimeline } from './film-frames.ts';
 import { readPlan, type FilmPlan } from './film-plan.ts';
 import { filmRunner, type FilmAttempt } from './film-runner.ts';
+import { losslessOptions } from './lossless.ts';
 import { bookedThreads } from './media-process.ts';
 import { writeQuality, type QualityProbe } from './quality-facts.ts';
 import { chosenQuality, nextQuality, sampleStarts } from './quality-search.ts';
@@ -76,6 +77,10 @@ async function takeSamples(
 ): Promise<string[]> {
   const { times, timeBase, lastFrameTicks } = filmTimeline(plan);
   const seconds = secondsOf(times.at(-1)! - times[0]! + lastFrameTicks, timeBase);
+  const { width = 0, height = 0 } = task.video ?? {};
+  const { source } = plan;
+  const larger = Math.max(1, width / source.width, height / source.height);
+  const pixels = source.width * source.height * larger ** 2;
   const names: string[] = [];
   for (const [i, start] of sampleStarts(seconds, SAMPLE_SECONDS, MOST_SAMPLES).entries()) {
     const name = `sample-${i}.mkv`;
@@ -83,7 +88,7 @@ async function takeSamples(
     const options = [
       ['-map', `0:${plan.source.stream}`, '-vf', [...woven, ...settings.filters].join(',')],
       ['-fps_mode', 'passthrough', '-frames:v', String(MOST_SAMPLE_FRAMES)],
-      ['-t', String(SAMPLE_SECONDS), '-c:v', 'ffv1', '-f', 'matroska'],
+      ['-t', String(SAMPLE_SECONDS), ...losslessOptions(pixels), '-f', 'matroska'],
     ].flat();
     const input = { name: task.source, options: ['-noautorotate', '-ss', start.toFixed(3)] };
     const run = await media.ffmpeg([input], [{ name: { file: name }, options }]);

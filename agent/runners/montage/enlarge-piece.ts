@@ -15,6 +15,7 @@ import { upscalingManifest } from '../../models/upscaling-manifest.ts';
 import { FilmFault, oneLine, processFault } from '../film/film-fault.ts';
 import type { FilmAttempt } from '../film/film-runner.ts';
 import { frameTimes, readPackets } from '../film/frame-index.ts';
+import { losslessOptions } from '../film/lossless.ts';
 import { EXACT_SCALING, isLuma } from '../film/model-frames.ts';
 import { compareThumbs, THUMB_BYTES, THUMB_FILTER } from '../film/picture-likeness.ts';
 import { uprightFilters } from '../film/picture.ts';
@@ -240,7 +241,7 @@ async function store(
         name: { file: files.frames },
         options: [
           ['-filter_complex', graph, '-map', '[large]', ...exact],
-          ['-c:v', 'ffv1', '-level', '3', '-f', 'nut'],
+          [...losslessOptions(film.width * film.height), '-f', 'nut'],
         ].flat(),
       },
       { name: { file: files.thumbs }, options: ['-map', '[thumbs]', ...PASSTHROUGH] },

@@ -9,6 +9,7 @@ import type { TakePiecesTask } from '../../../proto/gen/furrow/v1/task_montage.t
 import { FilmFault, processFault } from '../film/film-fault.ts';
 import { filmRunner, type FilmAttempt } from '../film/film-runner.ts';
 import { frameTimes, readPackets, type PacketRow } from '../film/frame-index.ts';
+import { losslessOptions } from '../film/lossless.ts';
 import { decodeLimitMs, soundLimitMs } from '../film/media-limits.ts';
 import { THUMB_BYTES } from '../film/picture-likeness.ts';
 import { cutPiece } from '../film/piece-cut.ts';
@@ -143,7 +144,7 @@ async function decodePiece(
         name: { file: pieceName(shot) },
         options: [
           ['-map', `0:${clip.stream}`, '-vf', graph, '-fps_mode', 'passthrough'],
-          ['-enc_time_base', `1/${num}`, '-c:v', 'ffv1', '-level', '3', '-f', 'nut'],
+          ['-enc_time_base', `1/${num}`, ...losslessOptions(width * height), '-f', 'nut'],
         ].flat(),
       },
     ],

@@ -199,7 +199,7 @@ function sizeOf({ size }: MontageOptions): FrameSize {
 async function refuseFileTarget(options: MontageOptions): Promise<void> {
   const { output } = options;
   await checkOutputOption(options);
-  if (output === undefined || (await isFolder(output))) return;
-  const message = `a montage gives a film and its lists: make the folder '${output}' first, or name one that is there`;
+  if (output === undefined || output.endsWith('/') || (await isFolder(output))) return;
+  const message = `a montage gives a film and its lists: name a folder, such as '${output}/'`;
   throw new FurrowError('invalid', 'FOLDER_MISSING', message);
 }
