@@ -211,8 +211,8 @@ test('a unit that hangs under a healthy heartbeat is stalled, and is done elsewh
   expect(first).toMatchObject({ attempt: 1, failureKind: 'stalled' });
   expect(more.every(({ agentId }) => agentId === first?.agentId)).toBe(true);
   const accepted = journal.accepted(jobId).map(({ agentId }) => agentId);
-  expect([first?.agentId, ...accepted].toSorted()).toEqual(
-    names.map((name) => farm.agentId(name)).toSorted(),
+  expect(new Set([first?.agentId, ...accepted])).toEqual(
+    new Set(names.map((name) => farm.agentId(name))),
   );
 });
 
