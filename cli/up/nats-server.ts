@@ -8,7 +8,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { connect } from 'nats';
 import { z } from 'zod';
@@ -20,6 +19,7 @@ import { type NatsAuth, natsAuthOptions } from '../../kit/nats-auth.ts';
 import type { Trust } from '../../kit/trust.ts';
 import { isRunning, processStart } from '../../kit/process-identity.ts';
 import { boundLog } from './bound-log.ts';
+import { claimPort } from './claim-port.ts';
 import { endWithUs } from './end-with-us.ts';
 import { killOnExit } from './kill-on-exit.ts';
 import type { NatsBinary } from './nats-binary.ts';
@@ -94,7 +94,8 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
 }
 
 function lostItsPort(error: unknown): boolean {
-  return error instanceof FurrowError && /address already in use/.test(error.message);
+  if (!(error instanceof FurrowError) || error.reason !== 'NATS_START_FAILED') return false;
+  return /address already in use/.test(error.message);
 }
 
 async function startOnce(options: NatsServerOptions): Promise<NatsServer> {
@@ -276,26 +277,6 @@ async function lastLines(directory: string): Promise<string> {
   // Without the pid and the time of each line.
   const tail = lines.slice(-LOG_TAIL_LINES).map((line) => line.replace(/^\[\d+\] \S+ \S+ /, ''));
   return tail.length > 0 ? tail.join('; ') : `see ${logPath(directory)}`;
-}
-
-/**
- * The port itself, or any free one for 0. Asked before the start: a foreign server on the port would
- * answer in place of ours.
- */
-async function claimPort(host: string, wanted: number): Promise<number> {
-  const server = createServer();
-  try {
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(wanted, host, resolve);
-    });
-  } catch (error) {
-    const message = `cannot use port ${wanted} for NATS (${messageOf(error)}): stop what uses it, or choose another with --nats-port`;
-    throw new FurrowError('failed-precondition', 'PORT_IN_USE', message, { cause: error });
-  }
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' && address !== null ? address.port : wanted;
 }
 
 const recordPath = (directory: string): string => join(directory, 'process.json');
