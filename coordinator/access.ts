@@ -31,10 +31,18 @@ export type Decision =
       /** Stable, for programs. */
       readonly reason: string;
       readonly message: string;
+      /** The secret is none that is known here: whoever has read more of the journal may know it. */
+      readonly isUnknown: boolean;
     };
 
 export interface Access {
+  /** By what this coordinator has read of the journal. */
   authorise(credentials: Credentials, action: Action): Decision;
+  /**
+   * Nobody is turned away as unknown before this coordinator has read the journal to its end: the leader may
+   * have let him in a moment ago. FurrowError: unavailable, where that cannot be had now.
+   */
+  authoriseSurely(credentials: Credentials, action: Action): Promise<Decision>;
 }
 
 export interface AccessOptions {
@@ -42,6 +50,8 @@ export interface AccessOptions {
   readonly farmToken: string;
   readonly farm: Pick<Farm, 'tokens' | 'agents'>;
   readonly wallMs: () => number;
+  /** Settles once all is known that the journal holds. FurrowError: unavailable. */
+  readonly reachEnd: () => Promise<void>;
   /** A token was used. */
   readonly used?: (tokenId: string, atMs: number) => void;
 }
@@ -53,18 +63,24 @@ const NO_HASH = hashOfSecret('');
 
 export function farmAccess(options: AccessOptions): Access {
   const farmHash = hashOfSecret(options.farmToken);
+  const authorise: Access['authorise'] = ({ authorization }, action) => {
+    const text = authorization === undefined ? undefined : BEARER.exec(authorization)?.[1];
+    if (text === undefined) {
+      return refused('TOKEN_REQUIRED', 'no token was given: send authorization: Bearer TOKEN');
+    }
+    const who = identify(options, farmHash, text);
+    if ('state' in who) return who;
+    if (isAllowed(who.caller, action)) return { state: 'allowed', principal: who };
+    const message = `a token of role ${who.caller} may not do this (${action}): ask for one of ${ALLOWED[action].join(' or ')}`;
+    return { ...refused('ROLE_TOO_LOW', message), code: 'forbidden' };
+  };
   return {
-    authorise: ({ authorization }, action) => {
-      const text = authorization === undefined ? undefined : BEARER.exec(authorization)?.[1];
-      if (text === undefined) {
-        return refused('TOKEN_REQUIRED', 'no token was given: send authorization: Bearer TOKEN');
-      }
-      const who = identify(options, farmHash, text);
-      if ('state' in who || isAllowed(who.caller, action)) {
-        return 'state' in who ? who : { state: 'allowed', principal: who };
-      }
-      const message = `a token of role ${who.caller} may not do this (${action}): ask for one of ${ALLOWED[action].join(' or ')}`;
-      return { state: 'refused', code: 'forbidden', reason: 'ROLE_TOO_LOW', message };
+    authorise,
+    authoriseSurely: async (credentials, action) => {
+      const atFirst = authorise(credentials, action);
+      if (atFirst.state === 'allowed' || !atFirst.isUnknown) return atFirst;
+      await options.reachEnd();
+      return authorise(credentials, action);
     },
   };
 }
@@ -93,7 +109,7 @@ function identify(options: AccessOptions, farmHash: string, text: string): Princ
       }
       return isKnown
         ? refused('AGENT_REVOKED', `agent ${shown.id} was revoked: let it join anew, if it should`)
-        : refused(
+        : unknown(
             'AGENT_NOT_JOINED',
             `this farm does not know agent ${shown.id}: let it join anew`,
           );
@@ -107,7 +123,7 @@ function identifyToken(
 ): Principal | Decision {
   const known = farm.tokens.get(id);
   if (!isSecret(secret, known?.secretHash ?? NO_HASH) || known === undefined) {
-    return refused('TOKEN_WRONG', 'this is not a token of this farm, or it was revoked');
+    return unknown('TOKEN_WRONG', 'this is not a token of this farm, or it was revoked');
   }
   const nowMs = wallMs();
   if (isExpired(known, nowMs)) {
@@ -117,9 +133,17 @@ function identifyToken(
   return { ...NOBODY, caller: known.role, tokenId: id, owner: known.owner };
 }
 
-const refused = (reason: string, message: string): Decision => ({
+type Refusal = Extract<Decision, { readonly state: 'refused' }>;
+
+const refused = (reason: string, message: string): Refusal => ({
   state: 'refused',
   code: 'unauthenticated',
   reason,
   message,
+  isUnknown: false,
+});
+
+const unknown = (reason: string, message: string): Refusal => ({
+  ...refused(reason, message),
+  isUnknown: true,
 });

@@ -30,6 +30,7 @@ import { leaderBucket } from './journal/leader-bucket.ts';
 import { JobArchive } from './job-archive.ts';
 import { KnownJobs } from './known-jobs.ts';
 import { NetworkLimits } from './limits/network-limits.ts';
+import { SeldomLooks } from './limits/seldom-looks.ts';
 import { Office } from './office.ts';
 import type { Committed } from './ports.ts';
 import { ReadModel } from './read-model.ts';
@@ -161,10 +162,12 @@ class Coordinator {
     await this.#surroundings.start();
     const limits = new NetworkLimits({ ...config, mostOpenFiles: await mostOpenFiles() }, log);
     this.#limits = limits;
+    const looks = new SeldomLooks(systemClock, () => office.reachEnd());
     const access = farmAccess({
       farmToken: token,
       farm: office.farm,
       wallMs: () => systemClock.wallMs(),
+      reachEnd: () => looks.look(),
       used: (id, atMs) => this.#uses.note(id, atMs),
     });
     this.#uses.start((command) => office.submit(command));

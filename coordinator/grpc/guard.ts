@@ -15,13 +15,14 @@ import {
 import { CLIENT_VERSION_KEY } from '../../kit/client-version.ts';
 import { FurrowError } from '../../kit/furrow-error.ts';
 import { VERSION } from '../../kit/version.ts';
-import type { Access } from '../access.ts';
+import type { Access, Decision } from '../access.ts';
 import { RPC_DOORS } from '../doors.ts';
 import { faultOfClient } from '../domain/version-skew.ts';
 import type { NetworkLimits } from '../limits/network-limits.ts';
 import { addressOf, peerOf } from '../limits/peer.ts';
 import { tooManyRequests } from '../limits/request-rate.ts';
-import { statusOf } from './errors.ts';
+import type { UnfinishedRequests } from '../limits/unfinished-requests.ts';
+import { asFurrowError, statusOf } from './errors.ts';
 
 /** Some answer strangers. */
 const DOORS: Readonly<Record<string, string>> = RPC_DOORS;
@@ -72,6 +73,7 @@ class GuardedCall extends ServerInterceptingCall {
   readonly #peer: string;
   readonly #address: string;
   readonly #untaken = new Set<Sent>();
+  #isCancelled = false;
   #whole: () => void = () => {};
 
   constructor(
@@ -115,6 +117,7 @@ class GuardedCall extends ServerInterceptingCall {
         next();
       },
       onCancel: () => {
+        this.#isCancelled = true;
         this.#whole();
         for (const sent of this.#untaken) sent.release();
       },
@@ -122,29 +125,45 @@ class GuardedCall extends ServerInterceptingCall {
   }
 
   #begin(metadata: Metadata, next: (metadata: Metadata) => void): void {
-    const { door, rate, unfinished, strangersUnfinished } = this.#limits;
-    if (!rate.take(this.#address)) return this.#refuse(tooManyRequests());
-    const isOpen = DOORS[this.#method.path] === 'open';
-    if (!isOpen) {
-      const refusal = this.#refusalOf(metadata);
-      if (refusal !== undefined) return this.#refuseLogin(refusal);
-      door.know(this.#peer);
-      const fault = faultOfVersionIn(metadata);
-      if (fault !== undefined) return this.#refuse(fault);
+    if (!this.#limits.rate.take(this.#address)) return this.#refuse(tooManyRequests());
+    if (DOORS[this.#method.path] === 'open') {
+      this.#letIn(metadata, next, this.#limits.strangersUnfinished);
+      return;
     }
-    // What the caller streams is taken message by message, and may take as long as it likes.
-    if (!this.#method.requestStream) {
-      this.#whole = (isOpen ? strangersUnfinished : unfinished).add(this.#peer);
+    const credentials = { authorization: metadata.get('authorization')[0]?.toString() };
+    const decision = this.#access.authorise(credentials, 'read-farm');
+    if (decision.state === 'allowed' || !decision.isUnknown) {
+      this.#decided(decision, metadata, next);
+      return;
     }
-    next(metadata);
+    this.#access.authoriseSurely(credentials, 'read-farm').then(
+      (surely) => this.#decided(surely, metadata, next),
+      (thrown: unknown) => this.#refuseLogin(asFurrowError(thrown)),
+    );
   }
 
   /** Whether he may do what he asks for is the service's to say; here only who he is counts. */
-  #refusalOf(metadata: Metadata): FurrowError | undefined {
-    const authorization = metadata.get('authorization')[0]?.toString();
-    const decision = this.#access.authorise({ authorization }, 'read-farm');
-    if (decision.state === 'allowed' || decision.code !== 'unauthenticated') return undefined;
-    return new FurrowError(decision.code, decision.reason, decision.message);
+  #decided(decision: Decision, metadata: Metadata, next: (metadata: Metadata) => void): void {
+    if (decision.state === 'refused' && decision.code === 'unauthenticated') {
+      const { code, reason, message } = decision;
+      this.#refuseLogin(new FurrowError(code, reason, message));
+      return;
+    }
+    this.#limits.door.know(this.#peer);
+    const fault = faultOfVersionIn(metadata);
+    if (fault !== undefined) this.#refuse(fault);
+    else this.#letIn(metadata, next, this.#limits.unfinished);
+  }
+
+  #letIn(
+    metadata: Metadata,
+    next: (metadata: Metadata) => void,
+    unfinished: UnfinishedRequests,
+  ): void {
+    if (this.#isCancelled) return;
+    // What the caller streams is taken message by message, and may take as long as it likes.
+    if (!this.#method.requestStream) this.#whole = unfinished.add(this.#peer);
+    next(metadata);
   }
 
   #refuseLogin(refusal: FurrowError): void {

@@ -19,7 +19,7 @@ import { type GuardedRpc, RPC_DOORS } from '../doors.ts';
 import { asFurrowError, statusOf } from './errors.ts';
 
 export interface Gate {
-  readonly access: Access;
+  readonly access: Pick<Access, 'authorise'>;
   readonly log: Logger;
 }
 

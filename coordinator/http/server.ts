@@ -198,21 +198,25 @@ async function answer(
   }
 }
 
-/** Refusals of those who show no token come later and later. */
+/** Refusals of those who show no token that is known come later and later. */
 async function letIn(
   { access, limits }: HttpServerOptions,
   request: IncomingMessage,
   action: Action,
 ): Promise<Principal> {
   const { authorization } = request.headers;
-  const decision = access.authorise({ authorization }, action);
+  const refused = (refusal: FurrowError): Promise<FurrowError> =>
+    limits.logins.failed(addressOf(request.socket), refusal);
+  const decision = await access.authoriseSurely({ authorization }, action).catch(async (thrown) => {
+    throw await refused(toFurrowError(thrown));
+  });
   if (decision.state === 'allowed' || decision.code !== 'unauthenticated') {
     limits.door.know(peerOf(request.socket));
   }
   if (decision.state === 'allowed') return decision.principal;
   const refusal = new FurrowError(decision.code, decision.reason, decision.message);
   if (decision.code !== 'unauthenticated') throw refusal;
-  throw await limits.logins.failed(addressOf(request.socket), refusal);
+  throw await refused(refusal);
 }
 
 /** A body that comes has a place until it has been answered. */

@@ -1,13 +1,15 @@
 /** Two coordinators on one journal: the second follows, and leads within seconds when the first is gone. */
 import { expect, test } from 'vitest';
-import { Metadata } from '@grpc/grpc-js';
+import { Metadata, status } from '@grpc/grpc-js';
 import { readAnswer, sendRequest } from '../../kit/http-request.ts';
+import { formatSecret, newSecret } from '../../kit/secrets.ts';
 import { uploadResumably, uploadsInMemory } from '../../kit/tus-upload.ts';
+import { type GetStatusResponse, Role } from '../../proto/gen/furrow/v1/farm_service.ts';
 import { JOURNAL_STREAM } from '../../proto/subjects.ts';
 import { contentFile } from '../support/blobs.ts';
 import { found, startFarm, type TestFarm, until } from '../support/farm.ts';
 import { commandStep, expectSuccess, stepsRequest, submitSteps } from '../support/farm-jobs.ts';
-import { healthAt } from '../support/grpc-calls.ts';
+import { GrpcCaller, healthAt, refusalOf } from '../support/grpc-calls.ts';
 import { readJournal } from '../support/journal-record.ts';
 import { startTestCluster, type TestNatsCluster } from '../support/nats-cluster.ts';
 import { NATS_VERSIONS, type NatsVersion } from '../support/nats-server.ts';
@@ -107,6 +109,28 @@ test('three servers: kill -9 of the leader', async () => {
 });
 
 // Versions differ in how they answer an append that was in doubt.
+test('whom the leader lets in, a standby knows from that moment on', async () => {
+  const farm = await startFarm({ hasStandby: true, agents: {} });
+  const leader = new GrpcCaller(farm.addresses[0]!, farm.nats.token, farm.trust);
+  const ask = { role: Role.ROLE_VIEW, owner: '', label: 'new', expiresAtMs: 0 };
+  for (let i = 0; i < 4; i += 1) {
+    const byGrpc = await leader.call(leader.farm.createToken.bind(leader.farm), ask);
+    expect(await statusAs(farm, byGrpc.secret)).toMatchObject({ standby: true });
+    const byHttp = await leader.call(leader.farm.createToken.bind(leader.farm), ask);
+    expect(await headAs(farm, byHttp.secret)).toBe(404);
+    const who = { agentId: `den-${i}`, name: 'den', natsPublicKey: `U${'A'.repeat(55)}` };
+    const { key } = await leader.call(leader.agents.joinAgent.bind(leader.agents), who);
+    // It may do nothing there, but it is not told for good that nobody knows it.
+    expect(await refusalOf(statusAs(farm, key))).toMatchObject({ reason: 'ROLE_TOO_LOW' });
+  }
+  for (const kind of ['token', 'agent-key'] as const) {
+    const guess = formatSecret(kind, 'den-0', newSecret());
+    expect(await refusalOf(statusAs(farm, guess))).toMatchObject({ code: status.UNAUTHENTICATED });
+    expect(await headAs(farm, guess)).toBe(401);
+  }
+  leader.close();
+});
+
 test.each(NATS_VERSIONS)(
   'three servers, nats %s: one dies, the leader leads on',
   async (version) => {
@@ -128,6 +152,24 @@ test.each(NATS_VERSIONS)(
     expect(await statusOf(clientOf(farm, 1))).toMatchObject({ standby: true });
   },
 );
+
+async function statusAs(farm: TestFarm, token: string): Promise<GetStatusResponse> {
+  const standby = new GrpcCaller(farm.addresses[1]!, token, farm.trust);
+  try {
+    return await standby.call(standby.farm.getStatus.bind(standby.farm), {});
+  } finally {
+    standby.close();
+  }
+}
+
+/** Of a blob that is not there. */
+async function headAs(farm: TestFarm, token: string): Promise<number | undefined> {
+  const target = { url: farm.httpUrls[1]!, token, trust: farm.trust };
+  const path = `/blobs/${'a'.repeat(64)}`;
+  const response = await sendRequest(target, { method: 'HEAD', path });
+  response.resume();
+  return response.statusCode;
+}
 
 /** What a standby says of itself to a load balancer. */
 const HEALTH = {

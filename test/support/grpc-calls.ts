@@ -11,6 +11,7 @@ import { service as healthService } from 'grpc-health-check';
 import { channelCredentialsFor, channelOptionsFor } from '../../kit/channel-trust.ts';
 import { PLAINTEXT, type Trust } from '../../kit/trust.ts';
 import { decodeErrorDetails, ERROR_DETAILS_KEY } from '../../kit/error-details.ts';
+import { AgentServiceClient } from '../../proto/gen/furrow/v1/agent_service.ts';
 import { BlobServiceClient } from '../../proto/gen/furrow/v1/blob_service.ts';
 import { FarmServiceClient } from '../../proto/gen/furrow/v1/farm_service.ts';
 import { JobServiceClient } from '../../proto/gen/furrow/v1/job_service.ts';
@@ -48,6 +49,7 @@ export class GrpcCaller {
   readonly jobs: JobServiceClient;
   readonly blobs: BlobServiceClient;
   readonly farm: FarmServiceClient;
+  readonly agents: AgentServiceClient;
   readonly metadata = new Metadata();
 
   /** Without a token, calls carry none. */
@@ -57,6 +59,7 @@ export class GrpcCaller {
     this.jobs = new JobServiceClient(address, channel, options);
     this.blobs = new BlobServiceClient(address, channel, options);
     this.farm = new FarmServiceClient(address, channel, options);
+    this.agents = new AgentServiceClient(address, channel, options);
     if (token !== undefined) this.metadata.set('authorization', `Bearer ${token}`);
   }
 
@@ -87,7 +90,7 @@ export class GrpcCaller {
   }
 
   close(): void {
-    for (const client of [this.jobs, this.blobs, this.farm]) client.close();
+    for (const client of [this.jobs, this.blobs, this.farm, this.agents]) client.close();
   }
 }
 

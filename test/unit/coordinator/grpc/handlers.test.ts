@@ -13,6 +13,7 @@ const REVOKED: Decision = {
   code: 'unauthenticated',
   reason: 'TOKEN_WRONG',
   message: 'it was revoked',
+  isUnknown: true,
 };
 
 test('a token that is revoked while its bearer watches shows no more', async () => {
