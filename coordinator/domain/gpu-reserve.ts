@@ -2,7 +2,7 @@
  * CPUs and memory of a box with an idle GPU are for units that need a GPU, as long as such wait: who needs none
  * gets there what leaves room for one of them. An idle GPU is worth more than the cores beside it.
  */
-import { book, copyOf, emptyBooking, fits } from './demand.ts';
+import { book, copyOf, emptyBooking, fits, type GpuCapacity } from './demand.ts';
 import type { Hunger } from './holds.ts';
 import type { Seat } from './seats.ts';
 import type { Demand } from './task.ts';
@@ -20,10 +20,26 @@ export function gpuKeptFor(
   for (const [classKey, hungry] of hunger) {
     if (hungry.demand.gpus === 0 || hungry.priority < priority) continue;
     if ((seat.roomLeft?.get(classKey) ?? 1) <= 0) continue;
+    if (fits(hungry.demand, seat.capacity, after).state === 'fits') continue;
     if (fits(hungry.demand, seat.capacity, emptyBooking()).state !== 'fits') continue;
-    if (fits(hungry.demand, seat.capacity, after).state !== 'fits') return hungry;
+    if (!lacksOnlyWhat(demand, hungry.demand, seat)) continue;
+    return hungry;
   }
   return undefined;
+}
+
+/** Whoever waits for a GPU that is at work, or for a session of its encoder, is not helped by idle CPUs. */
+function lacksOnlyWhat(taken: Demand, hungry: Demand, { capacity, booked }: Seat): boolean {
+  const unless = (isTaken: number, wanted: number): number => (isTaken > 0 ? 0 : wanted);
+  const others: Demand = {
+    ...hungry,
+    cpuMillis: unless(taken.cpuMillis, hungry.cpuMillis),
+    ramBytes: unless(taken.ramBytes, hungry.ramBytes),
+    scratchBytes: unless(taken.scratchBytes, hungry.scratchBytes),
+    encoderSessions: unless(taken.encoderSessions, hungry.encoderSessions),
+  };
+  // Every unit takes one of the places that an owner allows.
+  return fits(others, capacity, { ...booked, leases: 0 }).state === 'fits';
 }
 
 /** Why a unit that fits a seat does not get it, in words; undefined when it does. */
@@ -38,5 +54,8 @@ export function whyKeptForGpu(
 }
 
 function hasIdleGpu({ gpuSizeGib, capacity, booked }: Seat): boolean {
-  return gpuSizeGib > 0 && capacity.gpus.some(({ id }) => !booked.gpuShares.has(id));
+  const { gpuShares } = booked;
+  const isIdle = ({ id, unusableReason }: GpuCapacity): boolean =>
+    unusableReason === undefined && !gpuShares.has(id);
+  return gpuSizeGib > 0 && capacity.gpus.some(isIdle);
 }

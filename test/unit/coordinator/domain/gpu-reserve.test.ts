@@ -91,3 +91,29 @@ test('it is told in words', () => {
   expect(whyKeptForGpu(hunger, seat, GPU, 0)).toBeUndefined();
   expect(whyKeptForGpu(hunger, seat, CPU, 1)).toBeUndefined();
 });
+
+const idle = (id: string, vramGib: number, unusableReason?: string) => ({
+  id,
+  name: id,
+  vramTotalBytes: vramGib * GIB,
+  vramForeignBytes: 0,
+  unusableReason,
+});
+const LARGE = { ...NO_DEMAND, cpuMillis: 1_000, gpus: 1, vramBytes: 20 * GIB };
+
+test.each([
+  ['the idle one was lost', { gpus: [idle('lost', 24, 'GPU is lost'), idle('well', 24)] }, LARGE],
+  ['the idle one is too small', { gpus: [idle('small', 8), idle('large', 24)] }, LARGE],
+  [
+    'all sessions of its encoder are in use',
+    { gpus: [idle('a', 24), idle('b', 24)], encoderSessions: 1 },
+    { ...LARGE, encoderSessions: 1 },
+  ],
+])('CPUs are kept for nobody who waits for a GPU at work: %s', (_, capacity, demand) => {
+  driver.enrol('den', { ...CAPACITY, ...capacity });
+  driver.enrol('gamer', { ...CAPACITY, gpus: [], cpuMillis: 0 });
+  driver.submit(units(demand, 2));
+  expect(driver.place()).toMatchObject([{ agentId: 'den', job: 1 }]);
+  driver.submit(units(CPU, 1));
+  expect(driver.place()).toMatchObject([{ agentId: 'den', job: 2 }]);
+});
