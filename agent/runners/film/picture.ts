@@ -26,6 +26,11 @@ export function describePicture(stream: MediaStream): Picture {
   };
 }
 
+/** AVI and QuickTime say a film's palette once, which no piece would hold; PNG says it in each picture. */
+export function hasPaletteBeside({ pix_fmt, codec_name }: MediaStream): boolean {
+  return pix_fmt === 'pal8' && codec_name !== 'png';
+}
+
 /** ffmpeg's names only: they go into a filter graph. */
 function tag(name: string | undefined): string {
   return name !== undefined && /^[a-z0-9-]+$/.test(name) && !name.startsWith('reserved')
