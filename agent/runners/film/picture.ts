@@ -20,6 +20,7 @@ export function describePicture(stream: MediaStream): Picture {
       transfer: tag(stream.color_transfer),
       primaries: tag(stream.color_primaries),
     },
+    ...(isRatio(stream.sample_aspect_ratio) && { sampleAspect: stream.sample_aspect_ratio }),
     masteringDisplay: masteringDisplayOf(stream),
     contentLight: contentLightOf(stream),
     ...(parityOf(stream.field_order) !== undefined && { interlaced: true }),
@@ -37,6 +38,9 @@ function tag(name: string | undefined): string {
     ? name
     : 'unknown';
 }
+
+const isRatio = (text: string | undefined): text is string =>
+  /^[1-9]\d{0,8}:[1-9]\d{0,8}$/.test(text ?? '');
 
 function frameRateOf(stream: MediaStream): string {
   for (const rate of [stream.avg_frame_rate, stream.r_frame_rate]) {

@@ -1,10 +1,10 @@
-/** Films whose pieces no decoder, or no container, can simply begin with: all their frames, in sync. */
+/** Films whose pieces do not simply begin, or do not simply join: all their frames, in sync. */
 import { execFile } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { Clips, ffmpeg, frameNumbers } from '../../support/clips.ts';
+import { Clips, ffmpeg, frameNumbers, probeLines } from '../../support/clips.ts';
 import { FilmChain, type ChainResult } from '../../support/film-chain.ts';
 
 let clips: Clips;
@@ -48,6 +48,28 @@ test('a palette that the container says once', async () => {
   const made = await chain.transcode(path);
   expect(made.outcome).toEqual({ state: 'succeeded' });
   expect(await frameNumbers(made.film)).toEqual(await frameNumbers(path));
+});
+
+test('a film that changes its size in the middle keeps its first', async () => {
+  const source = await clips.path('silent');
+  const parts = [];
+  for (const [i, [size, seconds]] of [
+    ['320:180', 0],
+    ['640:360', 4],
+  ].entries()) {
+    const part = join(clips.directory, `part-${i}.ts`);
+    const coding = ['-vf', `scale=${size}`, '-c:v', 'libx264', '-preset', 'superfast', '-g', '25'];
+    await ffmpeg(['-i', source, '-t', '2', ...coding, '-output_ts_offset', `${seconds}`, part]);
+    parts.push(await readFile(part));
+  }
+  const path = join(clips.directory, 'sizes.ts');
+  await writeFile(path, Buffer.concat(parts));
+  const made = await chain.transcode(path);
+  expect(made.outcome).toEqual({ state: 'succeeded' });
+  expect(pieces(made)).toBe(4);
+  expect(await probeLines(made.film, 'v:0', 'stream=width,height')).toEqual(['320,180']);
+  const half = Array.from({ length: 50 }, (_, i) => i);
+  expect(await frameNumbers(made.film)).toEqual([...half, ...half]);
 });
 
 /** When the first sound is heard, after the first picture that is shown; ffmpeg decodes both at once. */
