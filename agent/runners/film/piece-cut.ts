@@ -126,7 +126,7 @@ async function copyPackets(
     ],
   );
   if (run.ok) return true;
-  if (run.complaints.some((line) => /No codec tag defined/.test(line))) return false;
+  if (run.complaints.some((line) => /Could not write header/.test(line))) return false;
   throw processFault(run, `cutting ${piece} from ${source.name}`);
 }
 

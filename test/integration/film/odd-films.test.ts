@@ -42,6 +42,15 @@ test('DNxHR in MXF, which says no tag, is cut', async () => {
   expect(await frameNumbers(made.film)).toEqual(await frameNumbers(path));
 });
 
+test('a codec that no piece can hold', async () => {
+  const path = join(clips.directory, 'old.rm');
+  const coding = ['-vf', 'scale=352:288', '-t', '1', '-c:v', 'rv20'];
+  await ffmpeg(['-i', await clips.path('silent'), ...coding, path]);
+  const made = await chain.transcode(path);
+  expect(made.outcome).toEqual({ state: 'succeeded' });
+  expect(await frameNumbers(made.film)).toEqual(await frameNumbers(path));
+});
+
 test('a palette that the container says once', async () => {
   const path = join(clips.directory, 'palette.avi');
   await ffmpeg(['-i', await clips.path('silent'), '-pix_fmt', 'pal8', '-c:v', 'rawvideo', path]);
