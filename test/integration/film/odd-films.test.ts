@@ -85,9 +85,8 @@ test('a film that changes its size in the middle keeps its first', async () => {
 async function soundAfterPicture(path: string): Promise<number> {
   const maps = ['-map', '0:v:0', '-map', '0:a:0', '-c:a', 'pcm_s16le'];
   const lines = [...maps, '-fps_mode', 'passthrough', '-enc_time_base', '1/90000'];
-  const { stdout } = await promisify(execFile)('ffmpeg', [
-    ...['-v', 'fatal', '-i', path, ...lines, '-f', 'framecrc', '-'],
-  ]);
+  const list = ['-v', 'fatal', '-i', path, ...lines, '-f', 'framecrc', '-'];
+  const { stdout } = await promisify(execFile)('ffmpeg', list);
   const first = (stream: number): number => {
     const base = new RegExp(`^#tb ${stream}: 1/(\\d+)`, 'm').exec(stdout)![1];
     return Number(new RegExp(`^${stream},.*?,\\s*(-?\\d+)`, 'm').exec(stdout)![1]) / Number(base);
