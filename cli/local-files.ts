@@ -19,7 +19,8 @@ export interface LocalFile {
 export async function checkSource(path: string, name = basename(path)): Promise<LocalFile> {
   const shown = JSON.stringify(path).slice(1, -1);
   const fault = unsafeName(name);
-  if (fault) throw bad('FILE_NAME_UNSAFE', `the name of '${shown}' cannot be used: ${fault}`);
+  if (fault)
+    throw bad('FILE_NAME_UNSAFE', `the name of '${shown}' cannot be used: ${fault}; rename it`);
   const stats = await stat(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT' || error.code === 'ENOTDIR') {
       throw bad('FILE_MISSING', `there is no file '${shown}'`);

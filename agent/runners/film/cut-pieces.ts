@@ -5,6 +5,7 @@ import type { Retime, SplitTask } from '../../../proto/gen/furrow/v1/task.ts';
 import type { FilmAttempt } from './film-runner.ts';
 import type { FilmPlan, PlanPiece } from './film-plan.ts';
 import { cutPiece, type CutSource, type PieceClock } from './piece-cut.ts';
+import { showsItsFirst, tellingPieces } from './piece-opening.ts';
 import { cutInOnePass, type CutList } from './piece-pass.ts';
 import { picturesEach, picturesOf } from './film-frames.ts';
 import { retimed, startsWithFrames, type Timeline } from './retime.ts';
@@ -37,6 +38,13 @@ export async function cutPieces(
   const clocks =
     (apart ? await cutTogether(attempt, source, list) : undefined) ??
     (await cutEach(attempt, source, list));
+  if (clocks !== undefined && !(await canBeginApart(attempt, source, list, clocks))) {
+    await removePieces(attempt);
+    attempt.context.log(
+      'no decoder can begin at its keyframes (its pictures are refreshed bit by bit): the film stays in one piece',
+    );
+    return undefined;
+  }
   return clocks?.map((clock, i) => {
     const { leadFrames, tailFrames, ...own } = pieces[i]!;
     const beyond = leadFrames + tailFrames > 0 ? { leadFrames, tailFrames } : {};
@@ -152,6 +160,24 @@ async function cutEach(
     );
   }
   return clocks;
+}
+
+/** Whether decoders see the pieces' first frames. */
+async function canBeginApart(
+  { media }: SplitAttempt,
+  source: CutSource,
+  { names, ranges }: CutList,
+  clocks: readonly PieceClock[],
+): Promise<boolean> {
+  const pieces = names.map((name, i) => ({
+    name,
+    clock: clocks[i]!,
+    fromPts: ranges[i]!.fromPts,
+  }));
+  for (const piece of tellingPieces(pieces)) {
+    if (!(await showsItsFirst(media, source, piece))) return false;
+  }
+  return true;
 }
 
 /** What was cut before the cutting failed is no output. */

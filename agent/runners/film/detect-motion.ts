@@ -11,7 +11,7 @@ import { filmRunner, type FilmAttempt } from './film-runner.ts';
 import { losslessOptions } from './lossless.ts';
 import { decodeLimitMs } from './media-limits.ts';
 import { motionFilter, readMotion } from './motion-list.ts';
-import { STEADY_FORMAT } from './steady.ts';
+import { steadyFormat } from './steady.ts';
 
 type DetectAttempt = FilmAttempt<DetectMotionTask>;
 
@@ -40,7 +40,7 @@ async function detect(
   const look = await motionFilter(context, work.directory, motionName(piece), task.shakiness);
   const { frames } = piece;
   const graph =
-    `[0:${stream}]${filters.join(',')},${STEADY_FORMAT},split[all][some];` +
+    `[0:${stream}]${filters.join(',')},${steadyFormat(plan.source)},split[all][some];` +
     `[all]${look}[seen];` +
     `[some]select='eq(n\\,0)+eq(n\\,${frames - 1})'[edges]`;
   const pixels = plan.source.width * plan.source.height;

@@ -2,11 +2,16 @@
 import { filmRunner } from './film-runner.ts';
 import { makeChunk, planAndPiece } from './encode.ts';
 import { bookedThreads } from './media-process.ts';
-import { proxySettings } from './proxy-coding.ts';
+import { oneFormFilters } from './one-form.ts';
+import { withoutRgb } from './rgb-source.ts';
+import { proxySettings, proxySize } from './proxy-coding.ts';
 
 export const encodeProxyRunner = filmRunner('encodeProxy', async (attempt) => {
   const { work, task } = attempt;
   const { plan, piece } = await planAndPiece(work);
-  const making = proxySettings(task.format, task.longestSide, plan.source, bookedThreads(work));
-  await makeChunk(attempt, plan, piece, making);
+  const { source, filters } = withoutRgb(plan.source);
+  const making = proxySettings(task.format, task.longestSide, source, bookedThreads(work));
+  const size = proxySize(source, task.longestSide);
+  const form = oneFormFilters(source, { encoder: 'libx264', ...size });
+  await makeChunk(attempt, plan, piece, { ...making, before: filters, form });
 });

@@ -24,6 +24,8 @@ import { bookedThreads, type MediaRun } from './media-process.ts';
 import { evenStep, exactTimes, ownPictureFilters, rateFilters } from './piece-graph.ts';
 import { THUMB_FILTER } from './picture-likeness.ts';
 import type { ProgressBlock } from './progress-lines.ts';
+import { oneFormFilters } from './one-form.ts';
+import { withoutRgb } from './rgb-source.ts';
 import { readQuality } from './quality-facts.ts';
 import { bitsOf, isDeep } from './pixel-depth.ts';
 import { rateOf, readRates } from './rate-plan.ts';
@@ -39,11 +41,15 @@ async function encode(attempt: EncodeAttempt): Promise<void> {
   const { plan, piece } = await planAndPiece(work);
   refuseTooSmall(task.video ?? DEFAULT_ENCODING, plan.source);
   if (task.steady === true) sayDepth(attempt, plan, piece);
-  const before = task.steady === true ? await steadyFilters(work.directory, plan, piece) : [];
+  const steady = task.steady === true ? await steadyFilters(work.directory, plan, piece) : [];
   const encoding = await encodingOf(attempt, piece);
-  const settings = settingsFor(encoding, plan, task.video?.threads || bookedThreads(work));
+  const { source, filters } = withoutRgb(plan.source);
+  const threads = task.video?.threads || bookedThreads(work);
+  const settings = settingsFor(encoding, { ...plan, source }, threads);
   const made = madeBy(encoding.encoder, task, work);
-  await makeChunk(attempt, plan, piece, { settings, before, made });
+  const before = [...filters, ...steady];
+  const form = oneFormFilters(plan.source, encoding);
+  await makeChunk(attempt, plan, piece, { settings, before, form, made });
 }
 
 /** What the seal says of who encoded the chunk, and why. */
@@ -65,6 +71,8 @@ export interface ChunkMaking {
   readonly settings: EncoderSettings;
   /** Filters before those of the settings, on the picture as it is stored. */
   readonly before?: readonly string[];
+  /** Filters after those of the settings, by which all pieces of the film have one form. */
+  readonly form?: readonly string[];
   /** Chunks are MP4, but for codecs that only QuickTime carries. */
   readonly muxer?: 'mp4' | 'mov';
   /** Where the piece's frames lie; default: as the plan has them. */
@@ -141,7 +149,7 @@ async function encodePiece(
   attempt: ChunkAttempt,
   plan: FilmPlan,
   piece: PlanPiece,
-  { settings, before = [], muxer = 'mp4', source, besides = [], made }: ChunkMaking,
+  { settings, before = [], form = [], muxer = 'mp4', source, besides = [], made }: ChunkMaking,
 ): Promise<MediaRun> {
   const { media, work } = attempt;
   const { den } = filmTimeBase(plan);
@@ -150,7 +158,7 @@ async function encodePiece(
   const options = [...(settings.device ?? []), '-noautorotate', ...inputOptions];
   const input = { name: piece.name, options };
   const exact = exactTimes(den, settings.ticksAreFrames === true ? evenStep(plan) : 1);
-  const own = `[0:${stream}]${[...filters, ...before, ...settings.filters].join(',')}`;
+  const own = `[0:${stream}]${[...filters, ...before, ...settings.filters, ...form].join(',')}`;
   const rate = [...rateFilters(plan, piece), 'null', ...(settings.upload ?? [])].join(',');
   if (settings.firstPass !== undefined) {
     const graph = ['-filter_complex', `${own},${rate}[film]`, '-map', '[film]', ...exact];

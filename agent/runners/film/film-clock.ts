@@ -86,10 +86,17 @@ async function decodedTimes(
     throw new FilmFault('invalid-input', `${name} has no frame that can be decoded`);
   }
   if (times.some((time, i) => i > 0 && time <= times[i - 1]!)) {
-    const message = `${name} has frames whose times run backwards; remux it first (ffmpeg -i in -c copy out.mkv)`;
-    throw new FilmFault('invalid-input', message);
+    throw backwards(name);
   }
   return times;
+}
+
+/** Copying the packets would copy their times: only other frames have other times. */
+export function backwards(name: string): FilmFault {
+  return new FilmFault(
+    'invalid-input',
+    `${name} has frames whose times run backwards; encode it anew first, which leaves such frames out (ffmpeg -i in -fps_mode vfr -c:v ffv1 out.mkv)`,
+  );
 }
 
 /** The median step, for a last frame whose length the container does not say. */

@@ -95,6 +95,11 @@ const planSchema = z.object({
       transfer: word,
       primaries: word,
     }),
+    /** Width to height of a pixel; absent where nothing says it. */
+    sampleAspect: z
+      .string()
+      .regex(/^\d{1,9}:\d{1,9}$/)
+      .optional(),
     /** HDR10 in x265's notation; empty when the source has none. */
     masteringDisplay: z.string().regex(/^[GBRWPL(),\d-]*$/),
     contentLight: z.string().regex(/^(\d+,\d+)?$/),

@@ -80,7 +80,8 @@ export function refuseEndless(name: string, times: readonly number[], base: Time
       `${name} has frames over ${formatClock(seconds)}, at most ${formatClock(MAX_DURATION_SECONDS)} is taken; cut it first`,
     );
   }
-  if (times.length >= FRAMES_FOR_A_RATE && times.length > seconds * MAX_FRAME_RATE) {
+  // From the first frame to the last one there is a step less than there are frames.
+  if (times.length >= FRAMES_FOR_A_RATE && times.length - 1 > seconds * MAX_FRAME_RATE) {
     throw new FilmFault(
       'invalid-input',
       `${name} has ${times.length} frames in ${formatClock(seconds)}, at most ${MAX_FRAME_RATE} a second are taken`,

@@ -20,10 +20,16 @@ export function describePicture(stream: MediaStream): Picture {
       transfer: tag(stream.color_transfer),
       primaries: tag(stream.color_primaries),
     },
+    ...(isRatio(stream.sample_aspect_ratio) && { sampleAspect: stream.sample_aspect_ratio }),
     masteringDisplay: masteringDisplayOf(stream),
     contentLight: contentLightOf(stream),
     ...(parityOf(stream.field_order) !== undefined && { interlaced: true }),
   };
+}
+
+/** AVI and QuickTime say a film's palette once, which no piece would hold; PNG says it in each picture. */
+export function hasPaletteBeside({ pix_fmt, codec_name }: MediaStream): boolean {
+  return pix_fmt === 'pal8' && codec_name !== 'png';
 }
 
 /** ffmpeg's names only: they go into a filter graph. */
@@ -32,6 +38,9 @@ function tag(name: string | undefined): string {
     ? name
     : 'unknown';
 }
+
+const isRatio = (text: string | undefined): text is string =>
+  /^[1-9]\d{0,8}:[1-9]\d{0,8}$/.test(text ?? '');
 
 function frameRateOf(stream: MediaStream): string {
   for (const rate of [stream.avg_frame_rate, stream.r_frame_rate]) {

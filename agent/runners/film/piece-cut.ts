@@ -13,6 +13,8 @@ export interface CutSource {
   readonly timeBase: TimeBase;
   /** In file order, every one with a time. */
   readonly packets: readonly PacketRow[];
+  /** As ffmpeg names it; absent where nobody knows. */
+  readonly codec?: string | undefined;
 }
 
 /** What a piece must hold: frames from `fromPts` (inclusive) to `untilPts` (exclusive). */
@@ -62,7 +64,10 @@ export async function cutPiece(
   let seekTo = wanted.first;
   let landed = wanted.first;
   for (let attempt = 0; attempt < MAX_SEEKS; attempt += 1) {
-    await copyPackets(media, source, source.packets[seekTo]!.pts!, wanted.last - landed + 1, piece);
+    const count = wanted.last - landed + 1;
+    if (!(await copyPackets(media, source, source.packets[seekTo]!.pts!, count, piece))) {
+      return undefined;
+    }
     const { packets, timeBase } = await readPackets(media, piece, 'v:0');
     const found =
       timeBase === undefined ? undefined : locate(source, { packets, timeBase }, landed);
@@ -87,13 +92,23 @@ export function formatOf(piece: string): string {
   return piece.endsWith('.nut') ? 'nut' : 'matroska';
 }
 
+/** MXF says no tag, and NUT's own list has none for these; of QuickTime's it reads any. */
+const TAGS_FOR_NUT: Readonly<Record<string, string>> = { dnxhd: 'AVdn' };
+
+/** For the muxer of pieces. */
+export function tagOptions({ codec = '' }: CutSource): readonly string[] {
+  const tag = TAGS_FOR_NUT[codec];
+  return tag === undefined ? [] : ['-tag:v', tag];
+}
+
+/** Answers whether the piece's container can hold this codec. */
 async function copyPackets(
   media: MediaProcess,
   source: CutSource,
   pts: number,
   count: number,
   piece: string,
-): Promise<void> {
+): Promise<boolean> {
   // Half a millisecond beyond, so that rounding to microseconds never falls before the keyframe.
   const at = formatUs(Math.round(secondsOf(pts, source.timeBase) * 1e6) + 500);
   const format = formatOf(piece);
@@ -103,14 +118,16 @@ async function copyPackets(
       {
         name: { file: piece },
         options: [
-          ['-map', `0:${source.stream}`, '-c', 'copy', '-copyinkf'],
+          ['-map', `0:${source.stream}`, '-c', 'copy', '-copyinkf', ...tagOptions(source)],
           ['-map_metadata', '-1', '-map_chapters', '-1'],
           ['-frames:v', String(count), '-f', format],
         ].flat(),
       },
     ],
   );
-  if (!run.ok) throw processFault(run, `cutting ${piece} from ${source.name}`);
+  if (run.ok) return true;
+  if (run.complaints.some((line) => /Could not write header/.test(line))) return false;
+  throw processFault(run, `cutting ${piece} from ${source.name}`);
 }
 
 /**

@@ -7,7 +7,14 @@ import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { PacketRow } from './frame-index.ts';
 import type { MediaProcess } from './media-process.ts';
-import { formatOf, locate, type CutRange, type CutSource, type PieceClock } from './piece-cut.ts';
+import {
+  formatOf,
+  locate,
+  tagOptions,
+  type CutRange,
+  type CutSource,
+  type PieceClock,
+} from './piece-cut.ts';
 import { parseTimeBase, type TimeBase } from './timeline.ts';
 
 /** What is to be cut: ranges that follow one another, and a name for each, numbered from 0. */
@@ -37,7 +44,7 @@ export async function cutInOnePass(
       {
         name: { file: pattern },
         options: [
-          ['-map', `0:${source.stream}`, '-c', 'copy', '-copyinkf'],
+          ['-map', `0:${source.stream}`, '-c', 'copy', '-copyinkf', ...tagOptions(source)],
           ['-map_metadata', '-1', '-map_chapters', '-1'],
           ['-f', 'segment', '-segment_format', formatOf(pattern)],
           ['-segment_frames', firsts.slice(1).join(',')],

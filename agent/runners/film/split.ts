@@ -16,6 +16,7 @@ import {
   tooManyFrames,
   type PacketRow,
 } from './frame-index.ts';
+import { backwards } from './film-clock.ts';
 import { PLAN_NAME, writePlan, type FilmPlan, type PlanPiece } from './film-plan.ts';
 import { decodeLimitMs, MAX_FRAMES } from './media-limits.ts';
 import { cutPieces, INDEX_SHARE, type SplitAttempt } from './cut-pieces.ts';
@@ -30,7 +31,7 @@ import {
   type MediaFacts,
   type MediaStream,
 } from './source-facts.ts';
-import { describePicture } from './picture.ts';
+import { describePicture, hasPaletteBeside } from './picture.ts';
 import { hiddenDelaySeconds } from './start-anchor.ts';
 import { timecodeOf } from './timecode.ts';
 import { packTimes, parseTimeBase, secondsOf, type TimeBase } from './timeline.ts';
@@ -71,9 +72,10 @@ async function split(attempt: SplitAttempt): Promise<void> {
   const deinterlace = await fieldsOf(attempt, picture, facts);
   if (timeline !== undefined) refuseEndlessFilm(attempt, timeline, deinterlace);
   const { width = 0, height = 0 } = picture;
-  const source = { name: task.source, stream: picture.index, timeBase: base };
+  const { codec_name: codec, index: stream } = picture;
+  const source = { name: task.source, stream, timeBase: base, codec };
   const pieces =
-    timeline === undefined
+    timeline === undefined || hasPaletteBeside(picture)
       ? undefined
       : await cutPieces(
           { ...attempt, task: withNeighbours(task, deinterlace) },
@@ -206,10 +208,7 @@ async function planWhole(
     throw new FilmFault('invalid-input', `${task.source} has no frame that can be decoded`);
   }
   if (times.some((time, i) => i > 0 && time <= times[i - 1]!)) {
-    throw new FilmFault(
-      'invalid-input',
-      `${task.source} has frames whose times run backwards; remux it first (ffmpeg -i in -c copy out.mkv)`,
-    );
+    throw backwards(task.source);
   }
   refuseEndless(task.source, times, base);
   const timeline = { timeBase: base, times, lastFrameTicks: typicalStep(times) };
@@ -222,9 +221,10 @@ async function planWhole(
   );
   return {
     ...commonPlan(attempt, described, times),
-    // Pieces are read without the other tracks, as the picture was here: its times then begin with its own start.
+    // Pieces are read without the other tracks, as the picture was here: its times then count from its own first
+    // packet, which no frame need come of where a recording begins between keyframes.
     videoDelayUs: Math.round(
-      Math.max(secondsOf(times[0]!, base), hiddenDelaySeconds(facts, picture)) * 1e6,
+      (secondsOf(times[0]!, base) + hiddenDelaySeconds(facts, picture)) * 1e6,
     ),
     lastFrameTicks: typicalStep(times),
     mode: 'whole',

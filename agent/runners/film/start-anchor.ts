@@ -9,6 +9,9 @@ import type { MediaFacts, MediaStream } from './source-facts.ts';
 /** Demuxers of ffmpeg's that say that their clocks may jump. */
 const JUMPING_CLOCKS: ReadonlySet<string> = new Set(['mpegts', 'mpeg', 'ogg', 'nut']);
 
+/** Those of them whose clocks wrap, so that what is read alone begins at 0. */
+const WRAPPING_CLOCKS: ReadonlySet<string> = new Set(['mpegts', 'mpeg']);
+
 /** The output to add where streams `used` of the source, which is this input, are read; empty where none is needed. */
 export function startAnchor(facts: MediaFacts, used: readonly number[], input = 0): MediaOutput[] {
   if (!JUMPING_CLOCKS.has(facts.format.format_name ?? '')) return [];
@@ -26,6 +29,6 @@ export function startAnchor(facts: MediaFacts, used: readonly number[], input = 
 /** How much later than the film a stream begins, of which nothing is seen where it is read alone; else 0. */
 export function hiddenDelaySeconds(facts: MediaFacts, { start_time }: MediaStream): number {
   const delay = Number(start_time) - Number(facts.format.start_time);
-  const isHidden = JUMPING_CLOCKS.has(facts.format.format_name ?? '') && Number.isFinite(delay);
+  const isHidden = WRAPPING_CLOCKS.has(facts.format.format_name ?? '') && Number.isFinite(delay);
   return isHidden ? Math.max(0, delay) : 0;
 }

@@ -50,16 +50,19 @@ export async function steadyFilters(
     .map(([x, y, angle]) => `0 ${fixed(x)} ${fixed(y)} ${fixed(angle)} ${fixed(zoomPercent)} 0`);
   await writeFile(join(directory, STRETCH_NAME), `${lines.join('\n')}\n`);
   return [
-    STEADY_FORMAT,
+    steadyFormat(plan.source),
     // Nothing of its own: no smoothing, no sum, no zoom. The moves are what is done.
     `vidstabtransform=input=${STRETCH_NAME}:smoothing=0:relative=0:optzoom=0:zoom=0:crop=black`,
   ];
 }
 
 /**
- * vid.stab works in eight bits, and aborts on pictures of an odd size: their last column or row is cut off. Said here so that detection and transformation see the same pixels.
+ * vid.stab works in eight bits, and aborts on pictures of an odd size: their last column or row is cut off. A film that
+ * changes its size in the middle keeps its first. Said here so that detection and transformation see the same pixels.
  */
-export const STEADY_FORMAT = 'crop=trunc(iw/2)*2:trunc(ih/2)*2:0:0,format=yuv420p';
+export function steadyFormat({ width, height }: FilmPlan['source']): string {
+  return `scale=${width}:${height}:flags=bicubic,crop=trunc(iw/2)*2:trunc(ih/2)*2:0:0,format=yuv420p`;
+}
 
 async function readMoves(directory: string): Promise<SteadyPlan> {
   const text = await readFile(join(directory, MOVES_NAME), 'utf8').catch(() => {

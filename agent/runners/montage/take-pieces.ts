@@ -13,6 +13,7 @@ import { losslessOptions } from '../film/lossless.ts';
 import { decodeLimitMs, soundLimitMs } from '../film/media-limits.ts';
 import { THUMB_BYTES } from '../film/picture-likeness.ts';
 import { cutPiece } from '../film/piece-cut.ts';
+import { showsItsFirst } from '../film/piece-opening.ts';
 import { formatUs, rescale, secondsOf } from '../film/timeline.ts';
 import { clipThumbsName, readClipAnalysis, type ClipAnalysis } from './analyses.ts';
 import { clipStart } from './analyze-clip.ts';
@@ -111,6 +112,8 @@ async function cutPackets(
   const source = { name: task.clip, stream: clip.stream, timeBase, packets };
   const clock = await cutPiece(media, source, range, pieceName(shot));
   if (clock === undefined) return undefined;
+  const piece = { name: pieceName(shot), clock, fromPts: range.fromPts };
+  if (!(await showsItsFirst(media, source, piece))) return undefined;
   const inPiece = (ticks: number): number =>
     rescale(ticks, timeBase, clock.timeBase) + clock.shiftTicks;
   return {
