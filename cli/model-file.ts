@@ -65,7 +65,8 @@ export async function readManifestFile(path: string): Promise<ModelManifest> {
   if (text.length > MAX_MANIFEST_BYTES) throw badManifest(path, 'it is larger than 1 MiB');
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    // As some editors begin every file.
+    value = JSON.parse(text.replace(/^\uFEFF/, ''));
   } catch (error) {
     throw badManifest(path, `it is no JSON: ${messageOf(error)}`);
   }

@@ -7,6 +7,7 @@ import type { HttpTarget } from '../kit/http-request.ts';
 import { uploadFile } from './blobs.ts';
 import type { CommandContext } from './command.ts';
 import type { LocalFile } from './local-files.ts';
+import { lostFile } from './lost-file.ts';
 import { openTransferView, type TransferView } from './output/transfer-view.ts';
 import { uploadMany } from './upload-many.ts';
 
@@ -54,7 +55,7 @@ export async function uploadFiles(
     }
     return uploaded;
   } catch (error) {
-    if (!signal.aborted) throw error;
+    if (!signal.aborted) throw lostFile(error, files);
     const message = 'interrupted while sending: nothing was submitted';
     throw new FurrowError('aborted', 'UPLOAD_INTERRUPTED', message, { cause: error });
   } finally {

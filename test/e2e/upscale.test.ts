@@ -74,12 +74,14 @@ test('a film comes out twice as large, its model stays for the next piece, and e
   picture('a.png', 'rgba');
   picture('deep/b.jpg', 'yuvj420p');
   picture('c.bmp', 'bgr24');
+  // It has a tag that ffmpeg does not know.
+  picture('d.tif', 'rgba');
   const out = join(farm.workDir, 'out');
   mkdirSync(out);
   const pictures = ['--model', 'twice', '--cpus', '1', '--per-unit', '2', '-o', out];
   const larger = await farm.furrow('submit', 'upscale', folder, ...pictures);
   expect(larger.stderr).toBe('');
-  for (const name of ['a.png', 'deep/b.jpg', 'c.bmp.png']) {
+  for (const name of ['a.png', 'deep/b.jpg', 'c.bmp.png', 'd.tif.png']) {
     const size = await probeLines(join(out, 'large', name), 'v:0', 'stream=width,height');
     expect({ name, size }).toEqual({ name, size: ['122,94'] });
   }

@@ -5,6 +5,8 @@
 import { ModelKind } from '../../../proto/gen/furrow/v1/model.ts';
 import type { CheckedRun, CheckWork, FrameSize, TensorFacts } from '../model-work.ts';
 import { channelsOf } from './channels.ts';
+import { findingsOf } from './detections.ts';
+import { PictureLooker } from './infer-pictures.ts';
 import { type LoadedModel, type ModelOutput, refuseOther } from './load-model.ts';
 import { PairFeeds } from './pair-feeds.ts';
 import { tileOf } from './planes.ts';
@@ -21,10 +23,7 @@ export async function checkRun(
   const { kind, scale } = model.manifest;
   const size = sizeOf(model, work);
   const startMs = performance.now();
-  const made =
-    kind === ModelKind.MODEL_KIND_INTERPOLATE
-      ? await makePair(model, size)
-      : await makeOne(model, size);
+  const made = await makeOf(model, size, context);
   const runMs = performance.now() - startMs;
   context.notePeak(made.pixels, 0);
   const outputs = made.outputs.map(([name, { data, dims }]) => ({
@@ -35,6 +34,7 @@ export async function checkRun(
   const [, first] = made.outputs[0]!;
   if (kind === ModelKind.MODEL_KIND_UPSCALE) refuseScale(first, size, scale);
   refuseLabels(model, first);
+  if (isLooking(model)) refuseFindings(model, made);
   const value: CheckedRun = { ...size, runMs, outputs };
   context.tell({ event: 'result', value });
 }
@@ -42,6 +42,37 @@ export async function checkRun(
 interface Made {
   readonly outputs: readonly (readonly [name: string, output: ModelOutput])[];
   readonly pixels: number;
+}
+
+function makeOf(model: LoadedModel, size: FrameSize, context: WorkContext): Promise<Made> {
+  if (isLooking(model)) return makeLook(model, size, context);
+  return model.manifest.kind === ModelKind.MODEL_KIND_INTERPOLATE
+    ? makePair(model, size)
+    : makeOne(model, size);
+}
+
+function isLooking({ manifest: { kind } }: LoadedModel): boolean {
+  return kind === ModelKind.MODEL_KIND_DETECT || kind === ModelKind.MODEL_KIND_CLASSIFY;
+}
+
+/** All that it finds, however unsure it is. */
+const LOOK = { kind: 'infer', batch: 1, threshold: 0, most: 1 } as const;
+
+async function makeLook(model: LoadedModel, size: FrameSize, context: WorkContext): Promise<Made> {
+  const looker = new PictureLooker(model, LOOK, context);
+  const area = size.width * size.height;
+  const planes = looker.spare();
+  picture(size, 0).forEach((value, at) => {
+    planes[(at % 3) * area + Math.floor(at / 3)] = value;
+  });
+  const outputs = await looker.run([planes]);
+  return { outputs: outputs.map((output) => [output.name, output]), pixels: area };
+}
+
+/** As the work `infer` will read it. */
+function refuseFindings({ manifest }: LoadedModel, { outputs }: Made): void {
+  const views = outputs.map(([name, { data, dims }]) => ({ name, data, dims }));
+  findingsOf(manifest, views, 1, LOOK);
 }
 
 async function makePair(model: LoadedModel, size: FrameSize): Promise<Made> {
@@ -73,14 +104,19 @@ async function makeOne(model: LoadedModel, size: FrameSize): Promise<Made> {
   return { outputs: outputs.map(({ name }) => [name, made[name]!]), pixels: area };
 }
 
-/** As asked for, else as the manifest or the model itself says; a multiple of what it takes. */
-function sizeOf({ manifest, inputs }: LoadedModel, { width, height }: CheckWork): FrameSize {
+/**
+ * What looks at pictures has a size of its own. Others' is as asked for, else as the model itself says; a multiple of what
+ * it takes.
+ */
+function sizeOf(model: LoadedModel, { width, height }: CheckWork): FrameSize {
+  const { manifest, inputs } = model;
+  if (isLooking(model)) return { width: manifest.width, height: manifest.height };
   const multiple = Math.max(1, manifest.sizeMultiple);
   const [high, wide] = fixedSides(inputs[0]);
   const upTo = (side: number): number => Math.ceil(side / multiple) * multiple;
   return {
-    width: upTo(width || wide || manifest.width || USUAL_SIDE),
-    height: upTo(height || high || manifest.height || USUAL_SIDE),
+    width: upTo(width || wide || USUAL_SIDE),
+    height: upTo(height || high || USUAL_SIDE),
   };
 }
 

@@ -35,7 +35,8 @@ export async function inferPictures(
   }
 }
 
-class PictureLooker {
+/** Throws WorkFailure where the model is another than its manifest says. */
+export class PictureLooker {
   readonly #model: LoadedModel;
   readonly #work: InferWork;
   readonly #context: WorkContext;
@@ -76,7 +77,7 @@ class PictureLooker {
   /** What is in each of them; in none when memory is too little for so many: then `atOnce` is smaller. */
   async lookAt(pictures: readonly Uint8Array[]): ReturnType<typeof findingsFor> {
     try {
-      return await findingsFor(this.#model, await this.#run(pictures), pictures.length, this.#work);
+      return await findingsFor(this.#model, await this.run(pictures), pictures.length, this.#work);
     } catch (error) {
       const fault = memoryFaultOf(error, this.#model.provider);
       if (fault === undefined || this.#halvings === MOST_HALVINGS) throw error;
@@ -96,7 +97,8 @@ class PictureLooker {
     }
   }
 
-  async #run(pictures: readonly Uint8Array[]): Promise<readonly OutputView[]> {
+  /** What the model makes of them. */
+  async run(pictures: readonly Uint8Array[]): Promise<readonly OutputView[]> {
     const { manifest, inputs, outputs } = this.#model;
     const count = this.#fixed ?? pictures.length;
     const each = this.#area * this.#channels.length;

@@ -8,6 +8,7 @@ import { createRequire } from 'node:module';
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import { ChannelOrder, type ModelManifest } from '../../../proto/gen/furrow/v1/model.ts';
 import type { LoadCommand, TensorFacts } from '../model-work.ts';
+import { loadFault } from './load-fault.ts';
 import { memoryFaultOf, WorkFailure } from './work-failure.ts';
 
 type Runtime = typeof import('onnxruntime-node');
@@ -106,8 +107,7 @@ async function createSession(
       const remedy = `install its libraries on this machine, or choose another provider`;
       throw new WorkFailure('infrastructure', `${provider} does not work here: ${said}; ${remedy}`);
     }
-    const remedy = 'give a whole ONNX file that onnxruntime can run';
-    throw new WorkFailure('invalid-input', `the model cannot be loaded: ${said}; ${remedy}`);
+    throw new WorkFailure('invalid-input', `the model cannot be loaded: ${loadFault(said)}`);
   }
 }
 
@@ -158,16 +158,26 @@ function ordered(
 
 /** One tensor of floats [1, channels, height, width], as pictures go. WorkFailure when it is another. */
 export function refuseOther(what: string, facts: TensorFacts | undefined, channels: number): void {
-  const shape = facts === undefined ? '' : `${facts.type} [${facts.shape.join(', ')}]`;
-  const [count, depth] = facts?.shape ?? [];
+  const [count, depth, , last] = facts?.shape ?? [];
+  const isLast = typeof depth === 'string' && last === channels;
   const fits =
     facts !== undefined &&
     facts.type === 'float32' &&
     facts.shape.length === 4 &&
     (typeof count === 'string' || count === 1) &&
-    (typeof depth === 'string' || depth === channels);
+    (typeof depth === 'string' || depth === channels) &&
+    !isLast;
   if (fits) return;
+  const shape = facts === undefined ? 'missing' : `${facts.type} [${facts.shape.join(', ')}]`;
   const wanted = `float32 [1, ${channels}, height, width]`;
-  const message = `the model's ${what} is ${shape || 'missing'}, and its manifest asks for ${wanted}: mend the manifest, or export the model anew`;
+  const message = `the model's ${what} is ${shape}, and its manifest asks for ${wanted}: ${remedyOf(facts, isLast)}`;
   throw new WorkFailure('invalid-input', message);
+}
+
+function remedyOf(facts: TensorFacts | undefined, isLast: boolean): string {
+  if (facts !== undefined && facts.type !== 'float32') {
+    return 'export it with inputs and outputs of 32-bit floats (what it reckons in may be others)';
+  }
+  if (isLast) return 'export it with channels first';
+  return 'mend the manifest, or export the model anew';
 }

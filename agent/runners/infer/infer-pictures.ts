@@ -1,5 +1,5 @@
 /** Looks at the unit's part of a list of pictures: a line for each, in the list's order, whatever becomes of it. */
-import { open, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { InferPicturesTask } from '../../../proto/gen/furrow/v1/task_infer.ts';
 import { someAtOnce } from '../../some-at-once.ts';
@@ -8,8 +8,7 @@ import { filmRunner, type FilmAttempt } from '../film/film-runner.ts';
 import type { Runner, UnitWork } from '../runner.ts';
 import { knownLooking, type KnownLooking, look } from './look.ts';
 import { feedPictures, type FedPictures, type Picture, PictureCrash } from './picture-feed.ts';
-import { KIND_BYTES, pictureKindOf, whyNoPicture } from './picture-kind.ts';
-import { ORIENTATION_BYTES, orientationOf } from './picture-orientation.ts';
+import { readPicture } from './read-picture.ts';
 import { foundIn, type ResultLine, textOf } from './result-line.ts';
 import { partNames, writeTime } from './unit-part.ts';
 
@@ -45,25 +44,11 @@ async function inferPictures({
 async function picturesOf(work: UnitWork, lines: ResultLine[]): Promise<readonly Picture[]> {
   const pictures: (Picture | undefined)[] = Array.from({ length: work.files.length });
   await someAtOnce([...work.files.entries()], READS_AT_ONCE, async ([index, { name }]) => {
-    const first = await firstBytes(join(work.directory, name), ORIENTATION_BYTES);
-    const kind = pictureKindOf(first.subarray(0, KIND_BYTES));
-    if (kind === undefined) lines[index] = { image: name, error: whyNoPicture(first) };
-    else {
-      const orientation = kind === 'jpg' ? orientationOf(first) : 1;
-      pictures[index] = { index, name, kind, orientation };
-    }
+    const read = await readPicture(join(work.directory, name));
+    if ('error' in read) lines[index] = { image: name, error: read.error };
+    else pictures[index] = { index, name, ...read };
   });
   return pictures.filter((picture) => picture !== undefined);
-}
-
-async function firstBytes(path: string, count: number): Promise<Buffer> {
-  const file = await open(path, 'r');
-  try {
-    const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(count), 0, count, 0);
-    return buffer.subarray(0, bytesRead);
-  } finally {
-    await file.close();
-  }
 }
 
 /** Answers the picture that ended everything, if one did: nothing is known of the others then. */

@@ -14,17 +14,16 @@ import { decodeLimitMs } from '../film/media-limits.ts';
 import type { RunnerContext } from '../runner.ts';
 import { holdPipe } from './hold-pipe.ts';
 import { fitFilter, modelPixels, type PictureSize } from './picture-fit.ts';
-import { PICTURE_DECODERS, type PictureKind } from './picture-kind.ts';
+import { PICTURE_DECODERS, type PictureKind, strictness } from './picture-kind.ts';
 import { PictureLog } from './picture-log.ts';
 import { type Orientation, UPRIGHT } from './picture-orientation.ts';
+import type { KnownPicture } from './read-picture.ts';
 
 /** A picture of the unit's, by its place among them. */
-export interface Picture {
+export interface Picture extends KnownPicture {
   readonly index: number;
   /** In the unit's directory. */
   readonly name: string;
-  readonly kind: PictureKind;
-  readonly orientation: Orientation;
 }
 
 export interface FedPicture extends PictureSize {
@@ -84,7 +83,8 @@ export async function feedPictures(
 
 /** Those that one ffmpeg can decode: of one kind, and held alike. */
 function alike(pictures: readonly Picture[]): readonly (readonly Picture[])[] {
-  const keyOf = ({ kind, orientation }: Picture): string => `${kind} ${orientation}`;
+  const keyOf = ({ kind, orientation, layout }: Picture): string =>
+    `${kind} ${orientation} ${layout}`;
   const keys = new Set(pictures.map(keyOf));
   return [...keys].map((key) => pictures.filter((picture) => keyOf(picture) === key));
 }
@@ -152,15 +152,16 @@ async function decode(
   }
 }
 
+/** Two pictures that are lost for the same reason are told of twice, not as one that was repeated. */
+const EACH_LINE = ['-loglevel', 'repeat+info'];
+
 /** The reader of numbered pictures alone, and decoders of pictures alone: neither opens anything else. */
 function argvFor(kind: PictureKind, orientation: Orientation, manifest: ModelManifest): string[] {
   const filters = [...UPRIGHT[orientation], 'showinfo=checksum=0', fitFilter(manifest)];
-  // Half a picture is none. But of a TIFF any tag that it does not know would be an error.
-  const strictness = kind === 'tif' ? [] : ['-err_detect', 'explode'];
   return [
-    ['-nostdin', '-hide_banner', '-loglevel', 'info', '-nostats', '-y', ...MEMORY_FENCE],
+    ['-nostdin', '-hide_banner', ...EACH_LINE, '-nostats', '-y', ...MEMORY_FENCE],
     ['-filter_threads', '1', ...inputFence(['image2'])],
-    ['-codec_whitelist', PICTURE_DECODERS.join(','), '-threads', '1', ...strictness],
+    ['-codec_whitelist', PICTURE_DECODERS.join(','), '-threads', '1', ...strictness(kind)],
     ['-f', 'image2', '-pattern_type', 'sequence', '-start_number', '0', '-framerate', '1'],
     ['-noautorotate'],
     ['-i', `file:${FOLDER}/%08d.${kind}`, '-map', '0:v:0'],

@@ -25,3 +25,8 @@ export function whyNoPicture(first: Uint8Array): string {
   if (first.length === 0) return 'it is empty';
   return 'it is no picture of a known kind (PNG, JPEG, WebP, BMP, TIFF)';
 }
+
+/** Half a picture is none. But of a TIFF any tag that ffmpeg does not know would be an error. */
+export function strictness(kind: PictureKind): readonly string[] {
+  return kind === 'tif' ? [] : ['-err_detect', 'explode'];
+}

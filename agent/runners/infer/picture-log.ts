@@ -2,6 +2,7 @@
  * What ffmpeg says while it decodes numbered pictures: which of them came through, how large each was, and what is
  * wrong with the others. Line by line, in whatever words its version has.
  */
+import { pictureFault } from './picture-fault.ts';
 import type { PictureSize } from './picture-fit.ts';
 
 export interface DecodedPicture extends PictureSize {
@@ -25,7 +26,7 @@ export class PictureLog {
   readonly decoded: DecodedPicture[] = [];
   readonly #onDecoded: (picture: DecodedPicture) => void;
   /** By how many had come through: what was said of each that was lost then. */
-  readonly #lost = new Map<number, string[]>();
+  readonly #lost = new Map<number, (readonly string[])[]>();
   #said: string[] = [];
   /** Why it can decode no picture; empty where it said nothing like it. */
   machineFault = '';
@@ -58,15 +59,14 @@ export class PictureLog {
 
   /** What was said of the `position`th picture that was lost after `count` had come through. */
   reasonOf(count: number, position: number): string {
-    const said = this.#lost.get(count)?.[position] ?? '';
-    return said === '' ? 'it cannot be decoded' : `it cannot be decoded: ${said}`;
+    return pictureFault(this.#lost.get(count)?.[position] ?? []);
   }
 
   #loseOne(): void {
     const count = this.decoded.length;
     const lost = this.#lost.get(count) ?? [];
     this.#lost.set(count, lost);
-    lost.push(this.#said.slice(0, 3).join('; '));
+    lost.push(this.#said);
     this.#said = [];
   }
 }

@@ -1,18 +1,14 @@
 /** What is known of a picture before it goes through a model, by its bytes and not by its name. */
-import { MAX_PIXELS } from '../../../kit/film-fence.ts';
+import { join } from 'node:path';
 import { z } from 'zod';
-import { FilmFault, oneLine } from '../film/film-fault.ts';
+import { FilmFault } from '../film/film-fault.ts';
 import type { MediaInput } from '../film/ffmpeg-argv.ts';
-import type { MediaProcess } from '../film/media-process.ts';
-import { describePicture } from '../film/picture.ts';
+import type { FilmAttempt } from '../film/film-runner.ts';
 import { untrustedInput } from '../film/untrusted-input.ts';
-import {
-  KIND_BYTES,
-  PICTURE_DECODERS,
-  type PictureKind,
-  pictureKindOf,
-  whyNoPicture,
-} from '../infer/picture-kind.ts';
+import { pictureFault } from '../infer/picture-fault.ts';
+import { PICTURE_DECODERS, type PictureKind } from '../infer/picture-kind.ts';
+import type { Orientation } from '../infer/picture-orientation.ts';
+import { readPicture } from '../infer/read-picture.ts';
 
 export interface PictureFacts {
   readonly name: string;
@@ -20,8 +16,7 @@ export interface PictureFacts {
   /** As stored. */
   readonly width: number;
   readonly height: number;
-  /** Turns it as its camera was held: see `picture.ts`. */
-  readonly orientation: readonly number[];
+  readonly orientation: Orientation;
   readonly hasAlpha: boolean;
 }
 
@@ -32,7 +27,6 @@ const frameSchema = z.object({
         width: z.number().int().positive(),
         height: z.number().int().positive(),
         pix_fmt: z.string(),
-        side_data_list: z.array(z.record(z.string(), z.unknown())).optional(),
       }),
     )
     .min(1),
@@ -49,26 +43,25 @@ const DEMUXERS: Readonly<Record<PictureKind, string>> = {
 const ALPHA = /^(rgba|bgra|argb|abgr|rgba64|bgra64|ya8|ya16|yuva|gbrap|pal8)/;
 
 /** Throws FilmFault `invalid-input` in one line that names the picture. */
-export async function lookAtPicture(media: MediaProcess, name: string): Promise<PictureFacts> {
+export async function lookAtPicture(
+  { media, work }: Pick<FilmAttempt<unknown>, 'media' | 'work'>,
+  name: string,
+): Promise<PictureFacts> {
   const refuse = (why: string): FilmFault => new FilmFault('invalid-input', `${name}: ${why}`);
   if ((await media.sizeOf(name)) === undefined) throw refuse('it is missing');
-  const first = await media.firstBytes(name, KIND_BYTES);
-  const kind = pictureKindOf(first);
-  if (kind === undefined) throw refuse(whyNoPicture(first));
+  const read = await readPicture(join(work.directory, name));
+  if ('error' in read) throw refuse(read.error);
   // Said last, these are what counts.
-  const fence = [...untrustedInput('picture'), ...decoders(), '-f', DEMUXERS[kind]];
+  const fence = [...untrustedInput('picture'), ...decoders(), '-f', DEMUXERS[read.kind]];
   const entries = ['-show_frames', '-read_intervals', '%+#1', '-show_entries'];
-  const what = 'frame=width,height,pix_fmt:frame_side_data';
+  const what = 'frame=width,height,pix_fmt';
   const { run, json } = await media.ffprobeJson(name, [...fence, ...entries, what]);
   const parsed = frameSchema.safeParse(json);
-  if (!run.ok || !parsed.success) {
-    const said = run.complaints.at(-1) ?? 'it has no picture';
-    throw refuse(`it cannot be decoded (${oneLine(said)}); up to ${MAX_PIXELS} pixels are taken`);
-  }
+  if (!run.ok || !parsed.success) throw refuse(pictureFault(run.complaints));
   const [frame] = parsed.data.frames;
   const { width, height, pix_fmt: format } = frame!;
-  const { orientation } = describePicture({ index: 0, ...frame! });
-  return { name, kind, width, height, orientation, hasAlpha: ALPHA.test(format) };
+  const { kind, orientation } = read;
+  return { name, kind, orientation, width, height, hasAlpha: ALPHA.test(format) };
 }
 
 /** How ffmpeg opens it: this reader, and decoders of pictures alone. */

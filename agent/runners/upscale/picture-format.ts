@@ -1,5 +1,7 @@
 /** How an enlarged picture is written, and under which name. Pure. */
 import type { UpscaleImagesTask } from '../../../proto/gen/furrow/v1/task_upscale.ts';
+import { MAX_PIXELS } from '../../../kit/film-fence.ts';
+import type { FrameSize } from '../../models/model-work.ts';
 import { FilmFault } from '../film/film-fault.ts';
 import type { PictureFacts } from './picture-facts.ts';
 
@@ -41,6 +43,21 @@ export function pictureFormatOf(task: UpscaleImagesTask, facts: PictureFacts): P
     pixels: pixelsOf(format, facts.hasAlpha),
     nameOf: (source) => (ENDINGS[format].test(source) ? source : `${source}.${format}`),
   };
+}
+
+/** Pixels a side; of JPEG as ffmpeg writes it. */
+const MOST_SIDE: Readonly<Record<FormatName, number>> = {
+  png: Infinity,
+  jpg: 65_500,
+  webp: 16_383,
+};
+
+/** Why no picture of such a size is made, with the remedy. */
+export function beyondFormat(format: FormatName, { width, height }: FrameSize): string | undefined {
+  if (width * height > MAX_PIXELS) return `beyond ${MAX_PIXELS} pixels: make it smaller first`;
+  const most = MOST_SIDE[format];
+  if (Math.max(width, height) <= most) return undefined;
+  return `beyond the ${most} a side that ${format} can have: use --format png`;
 }
 
 function pixelsOf(format: FormatName, hasAlpha: boolean): string {

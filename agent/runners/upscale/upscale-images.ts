@@ -7,18 +7,24 @@ import { mkdir, readFile, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { ChannelOrder, type ModelManifest } from '../../../proto/gen/furrow/v1/model.ts';
 import type { UpscaleImagesTask } from '../../../proto/gen/furrow/v1/task_upscale.ts';
-import { MAX_PIXELS } from '../../../kit/film-fence.ts';
 import type { Check } from '../../../kit/proof-report.ts';
 import { type FrameSize, PIPE_IN, PIPE_OUT } from '../../models/model-work.ts';
 import { throughModel } from '../../models/through-model.ts';
 import { upscalingManifest } from '../../models/upscaling-manifest.ts';
 import { FilmFault, processFault } from '../film/film-fault.ts';
 import { filmRunner, type FilmAttempt } from '../film/film-runner.ts';
-import { uprightFilters } from '../film/picture.ts';
 import { compareThumbs, THUMB_FILTER } from '../film/picture-likeness.ts';
+import { pictureFault } from '../infer/picture-fault.ts';
+import { strictness } from '../infer/picture-kind.ts';
+import { isTurned, UPRIGHT } from '../infer/picture-orientation.ts';
 import { provenFile, writeProof } from '../proof-report.ts';
 import { lookAtPicture, pictureInput, type PictureFacts } from './picture-facts.ts';
-import { type PictureFormat, pictureFormatOf, writingOptions } from './picture-format.ts';
+import {
+  beyondFormat,
+  type PictureFormat,
+  pictureFormatOf,
+  writingOptions,
+} from './picture-format.ts';
 
 type Attempt = FilmAttempt<UpscaleImagesTask>;
 
@@ -38,7 +44,7 @@ async function upscaleImages(attempt: Attempt): Promise<void> {
   const checks: Check[] = [];
   const made: string[] = [];
   for (const [i, { name }] of work.files.entries()) {
-    const facts = await lookAtPicture(attempt.media, name);
+    const facts = await lookAtPicture(attempt, name);
     const format = pictureFormatOf(task, facts);
     const output = `${FOLDER}/${format.nameOf(name)}`;
     await mkdir(dirname(join(work.directory, output)), { recursive: true });
@@ -73,12 +79,10 @@ async function enlarge(
   const size = shownSize(facts);
   const pixels = size.width * size.height;
   const large = largeSize(facts, manifest);
-  if (large.width * large.height > MAX_PIXELS) {
+  const beyond = beyondFormat(enlarging.format.format, large);
+  if (beyond !== undefined) {
     const what = `${facts.name} would become ${large.width}x${large.height}`;
-    throw new FilmFault(
-      'invalid-input',
-      `${what}, beyond ${MAX_PIXELS} pixels: make it smaller first`,
-    );
+    throw new FilmFault('invalid-input', `${what}, ${beyond}`);
   }
   const times = { timeBase: { num: 1, den: 1 }, first: 0, runs: [] };
   await throughModel(context, {
@@ -103,7 +107,7 @@ async function decode(
   { width, height }: FrameSize,
   signal: AbortSignal,
 ): Promise<void> {
-  const upright = [...uprightFilters(facts.orientation), 'null'].join(',');
+  const upright = [...UPRIGHT[facts.orientation], 'null'].join(',');
   const range = isLuma(manifest) ? ':out_range=pc,format=yuv444p' : ',format=rgb24';
   const graph =
     `[0:v:0]${upright},split[picture][copy];` +
@@ -119,9 +123,9 @@ async function decode(
     { signal },
   );
   if (run.ok && run.complaints.length === 0) return;
-  if (signal.aborted) throw processFault(run, `decoding ${facts.name}`);
-  const said = run.complaints[0] ?? 'it ends too soon';
-  throw new FilmFault('invalid-input', `${facts.name} is damaged: ${said}`);
+  const isPictures = !signal.aborted && run.result.exitCode !== null;
+  if (!isPictures) throw processFault(run, `decoding ${facts.name}`);
+  throw new FilmFault('invalid-input', `${facts.name}: ${pictureFault(run.complaints)}`);
 }
 
 /** What is cut off or altered is no picture that anybody wants larger. */
@@ -129,7 +133,7 @@ function withStrictness(facts: PictureFacts): ReturnType<typeof pictureInput> {
   const input = pictureInput(facts);
   return {
     ...input,
-    options: ['-noautorotate', '-err_detect', 'explode', ...(input.options ?? [])],
+    options: ['-noautorotate', ...strictness(facts.kind), ...(input.options ?? [])],
   };
 }
 
@@ -142,7 +146,7 @@ async function encode(
   const keepsAlpha = facts.hasAlpha && format.hasAlpha;
   const from = isLuma(manifest) ? ':in_range=pc' : '';
   const colour = `[0:v:0]scale=${EXACT}${from}:out_range=pc,format=${format.pixels}`;
-  const upright = [...uprightFilters(facts.orientation), 'format=rgba', 'alphaextract'].join(',');
+  const upright = [...UPRIGHT[facts.orientation], 'format=rgba', 'alphaextract'].join(',');
   const graph = keepsAlpha
     ? `${colour}[colour];[1:v:0]${upright},scale=${width}:${height}:flags=bicubic[alpha];` +
       '[colour][alpha]alphamerge[picture]'
@@ -178,7 +182,7 @@ async function proven(
   manifest: ModelManifest,
   output: string,
 ): Promise<readonly Check[]> {
-  const made = await lookAtPicture(media, output).catch((error: Error) => {
+  const made = await lookAtPicture({ media, work }, output).catch((error: Error) => {
     throw new FilmFault('bad-output', `what was made of ${facts.name}: ${error.message}`);
   });
   const { width, height } = largeSize(facts, manifest);
@@ -218,8 +222,7 @@ async function proven(
 }
 
 function shownSize({ width, height, orientation }: PictureFacts): FrameSize {
-  const isTurned = orientation[0] === 0 && orientation[1] !== 0;
-  return isTurned ? { width: height, height: width } : { width, height };
+  return isTurned(orientation) ? { width: height, height: width } : { width, height };
 }
 
 function largeSize(facts: PictureFacts, { scale }: ModelManifest): FrameSize {

@@ -96,7 +96,10 @@ export const infer = defineCommand<InferOptions>({
     }
     const { findPictures } = await import('../../picture-files.ts');
     const { pictures, others } = await findPictures(paths);
-    if (others > 0) context.out.note(`${others} files are left out: their names are no pictures'`);
+    if (others > 0)
+      context.out.note(
+        `${others} files are left out: they are no pictures by their names, or no files`,
+      );
     const { submitWithList } = await import('../../submit-list.ts');
     return submitWithList(
       pictures,

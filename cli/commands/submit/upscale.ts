@@ -98,7 +98,9 @@ export const upscale = defineCommand<UpscaleOptions>({
       const { findPictures } = await import('../../picture-files.ts');
       const { pictures, others } = await findPictures(paths);
       if (others > 0)
-        context.out.note(`${others} files are left out: they are no pictures by their names`);
+        context.out.note(
+          `${others} files are left out: they are no pictures by their names, or no files`,
+        );
       const { submitWithList } = await import('../../submit-list.ts');
       const ofList = (list: PictureList) =>
         ({ $case: 'upscale', value: { ...wanted, source: undefined, pictures: list } }) as const;

@@ -16,6 +16,7 @@ beforeAll(async () => {
 afterAll(() => chain.close());
 
 const UPSCALE = { kind: 'upscale', scale: 2, halo: 0 };
+const DETECT = { kind: 'detect', width: 64, height: 64, fit: 'stretch', outputForm: 'yolox' };
 const PAIR = { kind: 'interpolate', pairLayout: 'concat7', timestep: 'plane' };
 
 async function check(file: Buffer, manifest: object): Promise<[RunOutcome, unknown]> {
@@ -50,6 +51,10 @@ test('what it takes and makes is written down', async () => {
 test.each<[string, Buffer, object, string, string]>([
   ['the wrong scale', nearestModel(3), UPSCALE, 'invalid-input', 'its manifest says scale 2'],
   ['another kind', blendModel(), UPSCALE, 'invalid-input', 'mend the manifest'],
+  ['channels last', nearestModel(2, [1, 'h', 'w', 3]), UPSCALE, 'invalid-input', 'channels first'],
+  // What a job that looks at pictures would find wrong, too.
+  ['another size', nearestModel(2, [1, 3, 9, 9]), DETECT, 'invalid-input', 'pictures of 9x9'],
+  ['another form', nearestModel(2), DETECT, 'invalid-input', 'YOLOX at 64x64 makes'],
   ['no numbers', nanModel(2), UPSCALE, 'bad-output', 'no numbers'],
 ])('%s fails in one line, and leaves nothing', async (_what, file, manifest, kind, line) => {
   const [outcome, found] = await check(file, manifest);

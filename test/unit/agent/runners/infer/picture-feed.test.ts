@@ -24,8 +24,9 @@ import {
 } from '../../../../../agent/runners/infer/picture-feed.ts';
 import { pictureKindOf } from '../../../../../agent/runners/infer/picture-kind.ts';
 import { orientationOf } from '../../../../../agent/runners/infer/picture-orientation.ts';
+import { readPicture } from '../../../../../agent/runners/infer/read-picture.ts';
 import type { ProcessRequest, RunnerContext } from '../../../../../agent/runners/runner.ts';
-import { withOrientation } from '../../../../support/exif.ts';
+import { bytesOf, tiffHeader, withOrientation } from '../../../../support/exif.ts';
 import { ModelManifest, PictureFit } from '../../../../../proto/gen/furrow/v1/model.ts';
 
 const SIDE = 8;
@@ -99,7 +100,7 @@ function draw(index: number, ending: string, grey: number, width: number): Pictu
   execFileSync('mv', [path, join(folder, name)]);
   const kind = pictureKindOf(execFileSync('head', ['-c', '16', join(folder, name)]));
   if (kind === undefined) throw new Error(`${ending} is of no kind`);
-  return { index, name, kind, orientation: 1 };
+  return { index, name, kind, orientation: 1, layout: '' };
 }
 
 test('pictures of several kinds and sizes, good and bad, in one pipe', async () => {
@@ -136,6 +137,43 @@ test('where not one is good, all are lost and nothing else is', async () => {
   expect(bytes).toHaveLength(0);
 });
 
+test('those that are lost for the same reason, one after the other, end nothing', async () => {
+  const pictures = [0, 1, 2, 3].map((index) => draw(index, 'webp', 10 + index, 30));
+  for (const { name } of pictures.slice(1)) truncateSync(join(folder, name), 40);
+  const { fed: went, lost } = await fed(realRun, pictures);
+  expect(went.map(({ index }) => index)).toEqual([0]);
+  expect([...lost.keys()]).toEqual([1, 2, 3]);
+});
+
+/** Eight pixels of this number, and what it means. */
+function smallTiff(number: number, meaning: number, palette: readonly number[]): Buffer {
+  const [wide, high, bits, compression, photometric] = [256, 257, 258, 259, 262];
+  const [offset, perPixel, rows, bytes, colours] = [273, 277, 278, 279, 320];
+  const given = { [wide]: 4, [high]: 2, [bits]: 8, [compression]: 1, [photometric]: meaning };
+  const strip = { [offset]: 0, [perPixel]: 1, [rows]: 2, [bytes]: 8 };
+  const tags = { ...given, ...strip, ...(palette.length > 0 && { [colours]: palette }) };
+  const start = tiffHeader(tags).length;
+  return Buffer.concat([tiffHeader({ ...tags, [offset]: start }), Buffer.alloc(8, number)]);
+}
+
+test('a gray TIFF is gray, whatever palette the one before it had', async () => {
+  const red = Array.from({ length: 768 }, (_, i) => (i < 256 ? 65_535 : 0));
+  const held: Picture[] = [];
+  for (const [index, bytes] of [smallTiff(9, 3, red), smallTiff(9, 1, [])].entries()) {
+    const name = `tiff ${index}`;
+    writeFileSync(join(folder, name), bytes);
+    const read = await readPicture(join(folder, name));
+    if ('error' in read) throw new Error(read.error);
+    held.push({ index, name, ...read });
+  }
+  const { fed: went, bytes } = await fed(realRun, held);
+  expect(went.map(({ index }) => index)).toEqual([0, 1]);
+  const plane = SIDE * SIDE;
+  // Green, blue, red: of red, and of a dark gray.
+  const shown = [0, 1, 2, 3, 4, 5].map((i) => bytes[i * plane]!);
+  [0, 0, 255, 9, 9, 9].forEach((level, i) => expect(Math.abs(shown[i]! - level)).toBeLessThan(3));
+});
+
 const ended = {
   stdoutTail: [],
   stderrTail: [],
@@ -148,6 +186,7 @@ const pictures: readonly Picture[] = [0, 1, 2].map((index) => ({
   name: `p${index}`,
   kind: 'png',
   orientation: 1,
+  layout: '',
 }));
 const SHOWN = '[Parsed_showinfo_0 @ 0x1] n:   0 pts:      0 pts_time:0 fmt:rgb24 sar:1/1 s:9x9 i:P';
 
@@ -191,12 +230,14 @@ test('a picture is looked at as it was seen, however the camera was held', async
     7: 'rb',
     8: 'lb',
   };
-  const held = Object.keys(corners).map((key, index): Picture => {
+  const held: Picture[] = [];
+  for (const [index, key] of Object.keys(corners).entries()) {
     const name = `held ${key}`;
     const bytes = withOrientation(jpeg, Number(key));
     writeFileSync(join(folder, name), bytes);
-    return { index, name, kind: 'jpg', orientation: orientationOf(bytes) };
-  });
+    const orientation = await orientationOf(bytesOf(bytes), 'jpg');
+    held.push({ index, name, kind: 'jpg', orientation, layout: '' });
+  }
   const { fed: went, bytes } = await fed(realRun, held);
   expect(went).toHaveLength(8);
   went.forEach(({ index, width, height }, position) => {

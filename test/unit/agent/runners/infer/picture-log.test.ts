@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { pictureKindOf } from '../../../../../agent/runners/infer/picture-kind.ts';
+import { pictureFault } from '../../../../../agent/runners/infer/picture-fault.ts';
 import { PictureLog } from '../../../../../agent/runners/infer/picture-log.ts';
 
 /** As ffmpeg 5.1 says it: 1, 2 and 4 are lost, of 1 and 2 in a row; what is said of 3 does no harm. */
@@ -9,7 +10,7 @@ const SAID = `Input #0, image2, from 'file:furrow-pictures/%08d.png':
 [Parsed_showinfo_0 @ 0x55e6] n:   0 pts:      0 pts_time:0       pos:       -1 fmt:rgb24 sar:1/1 s:512x400 i:P iskey:1 type:I
 [png @ 0x5661] chunk too big
 Error while decoding stream #0:0: Invalid data found when processing input
-[IMGUTILS @ 0x7ffd] Picture size 9000x9000 is invalid
+[IMGUTILS @ 0x7ffd] [IMGUTILS @ 0x7ffd] Picture size 0x10 is invalid
 [png @ 0x5661] ihdr failed
 Error while decoding stream #0:0: Invalid data found when processing input
 [png @ 0x5661] it has a bad comment
@@ -26,10 +27,28 @@ test('what came through, and why the others did not', () => {
   ]);
   expect(log.reasonOf(1, 0)).toBe('it cannot be decoded: chunk too big');
   expect(log.reasonOf(1, 1)).toBe(
-    'it cannot be decoded: Picture size 9000x9000 is invalid; ihdr failed',
+    'it cannot be decoded: Picture size 0x10 is invalid; ihdr failed',
   );
-  expect(log.reasonOf(2, 0)).toBe('it cannot be decoded');
-  expect(log.reasonOf(2, 7)).toBe('it cannot be decoded');
+  const untold = 'it cannot be decoded: it is damaged or cut short';
+  expect(log.reasonOf(2, 0)).toBe(untold);
+  expect(log.reasonOf(2, 7)).toBe(untold);
+});
+
+test.each([
+  [
+    '[IMGUTILS @ 0x7f] Picture size 16000x16000 exceeds specified max pixel count 36000000, see the documentation if you wish to increase it',
+    'it says that it has 16000x16000 pixels: up to 36000000 are taken',
+  ],
+  [
+    'skipping unsupported chunk: ANIM',
+    'it is an animation, which ffmpeg cannot decode: save its frames as pictures, or as a film',
+  ],
+  [
+    'Layout 8 is not implemented. Update your FFmpeg version to the newest one from Git.',
+    'it cannot be decoded: Layout 8 is not implemented.',
+  ],
+])('what ffmpeg says for its own people: %s', (said, expected) => {
+  expect(pictureFault([said])).toBe(expected);
 });
 
 test.each([
