@@ -1,5 +1,5 @@
 /** Pictures of the user's machine: those of folders, and those that are named. */
-import { readdir, stat } from 'node:fs/promises';
+import { readdir, readlink, stat } from 'node:fs/promises';
 import { basename, extname, isAbsolute, join, normalize, relative, sep } from 'node:path';
 import { FurrowError } from '../kit/furrow-error.ts';
 import { unsafeName } from '../kit/safe-name.ts';
@@ -71,9 +71,14 @@ function named(path: string, given: string, sizeBytes: number): LocalFile {
 }
 
 async function statOf(path: string) {
-  return stat(path).catch((error: NodeJS.ErrnoException) => {
+  return stat(path).catch(async (error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT' || error.code === 'ENOTDIR') {
-      throw bad('FILE_MISSING', `there is no file or folder '${path}'`);
+      const target = await readlink(path).catch(() => undefined);
+      const message =
+        target === undefined
+          ? `there is no file or folder '${path}'`
+          : `'${path}' is a link to '${target}', which is not there: remove it, or mend it`;
+      throw bad('FILE_MISSING', message);
     }
     throw bad('FILE_UNREADABLE', `cannot read '${path}': ${error.code ?? error.message}`);
   });

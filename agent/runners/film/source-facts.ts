@@ -236,7 +236,7 @@ function unreadable(name: string, run: MediaRun): FilmFault {
   if (/Format not on whitelist/.test(text)) {
     return new FilmFault(
       'invalid-input',
-      `${name} is a playlist, a picture, sound alone or of another format that is not taken; give the video file itself`,
+      `${name} is a playlist, a picture (moving or not), sound alone or of another format that is not taken; give a video file, or make one of it first (ffmpeg -i in -c:v ffv1 out.mkv)`,
     );
   }
   const codec = /Codec \((\S+)\) not on whitelist/.exec(text)?.[1];

@@ -51,6 +51,11 @@ test('what cannot be is said', async () => {
     reason: 'FILE_MISSING',
   });
   await expect(findPictures([folder])).rejects.toMatchObject({ reason: 'NO_PICTURES' });
+  symlinkSync('gone.png', join(folder, 'link.png'));
+  await expect(findPictures([folder])).rejects.toMatchObject({
+    message: `'${join(folder, 'link.png')}' is a link to 'gone.png', which is not there: remove it, or mend it`,
+  });
+  rmSync(join(folder, 'link.png'));
   put('bad\u202ename.png');
   await expect(findPictures([folder])).rejects.toMatchObject({ reason: 'FILE_NAME_UNSAFE' });
 });
