@@ -73,15 +73,17 @@ const video = fc.record({
   threads: uint32,
 });
 
+/** On the wire it is the 0 that is left out. */
+const withoutMinusZero = (value: number): number => value + 0;
+const float = fc.float({ noNaN: true }).map(withoutMinusZero);
+const number = fc.double({ noNaN: true, noDefaultInfinity: true }).map(withoutMinusZero);
 const poster = fc.record({ atMs: maybe(uint32) });
 const sound = fc.record({
   encoder: text,
   bitrateBps: uint32,
   channels: uint32,
   sampleRate: uint32,
-  loudness: maybe(
-    fc.record({ targetLufs: fc.float({ noNaN: true }), truePeakDbtp: fc.float({ noNaN: true }) }),
-  ),
+  loudness: maybe(fc.record({ targetLufs: float, truePeakDbtp: float })),
 });
 const survey = fc.record({
   clips: fc.array(fc.record({ source: text, name: text })),
@@ -91,7 +93,6 @@ const survey = fc.record({
   sampleRate: uint32,
   channels: uint32,
 });
-const number = fc.double({ noNaN: true, noDefaultInfinity: true });
 const manifest: Arbitrary<ModelManifest> = fc.record({
   kind: fc.nat(4),
   licence: text,
