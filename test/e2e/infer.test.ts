@@ -133,7 +133,9 @@ test('each picture of a folder has its line, in order; broken ones say why and h
     'both',
   );
   expect(exitCode).toBe(0);
-  expect(stderr).toContain("1 files are left out: their names are no pictures'");
+  expect(stderr).toContain(
+    '1 files are left out: they are no pictures by their names, or no files',
+  );
   const lines = linesIn(out);
   const byName = (a: Line, b: Line): number => (a.image! < b.image! ? -1 : 1);
   expect(lines.map(({ image }) => image)).toEqual(
