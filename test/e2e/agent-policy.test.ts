@@ -1,6 +1,6 @@
 /** Whose machine it is: an agent works when its owner lets it, and what it hands back costs nothing. */
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
@@ -132,7 +132,11 @@ function pidIn(path: string): number {
 test('idle: it yields when somebody comes, and goes on when nobody was there for a while', async () => {
   const tools = mkdtempSync(join(tmpdir(), 'furrow-tools-'));
   onTestFinished(() => rmSync(tools, { recursive: true, force: true }));
-  const idleMs = (ms: number): void => writeFileSync(join(tools, 'idle-ms'), `${ms}\n`);
+  const idleMs = (ms: number): void => {
+    // Whole from the moment at which it is there: nobody reads half of it.
+    writeFileSync(join(tools, 'next'), `${ms}\n`);
+    renameSync(join(tools, 'next'), join(tools, 'idle-ms'));
+  };
   // A screen whose last input is as long ago as the test says.
   const screen = join(tools, 'xprintidle');
   writeFileSync(screen, `#!/bin/sh\ncat ${tools}/idle-ms\n`, { mode: 0o755 });
