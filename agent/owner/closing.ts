@@ -18,10 +18,13 @@ export interface Closing {
 
 /** Undefined while it is open. `wallMs` is Unix time. */
 export function closingOf(terms: PolicyTerms, use: Use, wallMs: number): Closing | undefined {
-  const reason = whyClosed(terms, use, wallMs);
-  if (reason === undefined) return undefined;
-  const { onBusy, graceMs } = terms;
-  return { reason, onBusy, graceMs };
+  const { mode, onBusy, graceMs } = terms;
+  const byPlan = whyClosed(terms, wallMs);
+  if (byPlan !== undefined) return { reason: byPlan, onBusy, graceMs };
+  const byUse = mode === 'idle' ? whyBusy(terms, use) : undefined;
+  if (byUse === undefined) return undefined;
+  // What runs is not ended for want of a look.
+  return { reason: byUse, onBusy: use.state === 'unknown' ? 'finish' : onBusy, graceMs };
 }
 
 /** Open only if all are; closed, the one that ends units soonest says how. */
@@ -34,7 +37,8 @@ export function strictestOf(closings: readonly (Closing | undefined)[]): Closing
   return { ...soonest, reason: first.reason };
 }
 
-function whyClosed(terms: PolicyTerms, use: Use, wallMs: number): string | undefined {
+/** Whoever is at the machine. */
+function whyClosed(terms: PolicyTerms, wallMs: number): string | undefined {
   const { mode, hours, timeZone, pausedUntilMs } = terms;
   if (mode === 'never') return 'it is not to work for the farm (mode never)';
   if (wallMs < pausedUntilMs)
@@ -47,7 +51,7 @@ function whyClosed(terms: PolicyTerms, use: Use, wallMs: number): string | undef
       return `it is outside its hours until ${day}${formatMinute(next.at.minute)}`;
     }
   }
-  return mode === 'idle' ? whyBusy(terms, use) : undefined;
+  return undefined;
 }
 
 function whyBusy(terms: PolicyTerms, use: Use): string | undefined {

@@ -43,7 +43,7 @@ interface Closed {
 
 export class OwnerWatch {
   readonly #ports: OwnerWatchPorts;
-  readonly #use = { own: new UseWatch(), farm: new UseWatch() };
+  #use = unread();
   #farm: PolicyTerms = OPEN_TERMS;
   #caps: Caps;
   #closed: Closed | undefined;
@@ -105,6 +105,9 @@ export class OwnerWatch {
       const nowMs = this.#ports.clock.monotonicMs();
       this.#use.own.observe(reading, this.#ports.own, nowMs);
       this.#use.farm.observe(reading, this.#farm, nowMs);
+    } else {
+      // Nobody looks: what was read says nothing of the day on which a policy asks again.
+      this.#use = unread();
     }
     if (this.#units === undefined) return;
     this.#judge();
@@ -116,8 +119,8 @@ export class OwnerWatch {
     const nowMs = clock.monotonicMs();
     const wallMs = clock.wallMs();
     const closing = strictestOf([
-      closingOf(own, this.#use.own.use(own, nowMs), wallMs),
-      closingOf(this.#farm, this.#use.farm.use(this.#farm, nowMs), wallMs),
+      closingOf(own, this.#use.own.use(own), wallMs),
+      closingOf(this.#farm, this.#use.farm.use(this.#farm), wallMs),
     ]);
     const before = this.#closed;
     this.#closed = closing && closedFor(closing, before, nowMs);
@@ -144,6 +147,10 @@ export class OwnerWatch {
     if (dueMs === undefined) return LOOK_MS;
     return Math.max(1, Math.min(LOOK_MS, dueMs - this.#ports.clock.monotonicMs()));
   }
+}
+
+function unread(): { readonly own: UseWatch; readonly farm: UseWatch } {
+  return { own: new UseWatch(), farm: new UseWatch() };
 }
 
 function closedFor(closing: Closing, before: Closed | undefined, nowMs: number): Closed {

@@ -1,5 +1,6 @@
 /**
- * Whether others use this machine, judged from readings every few seconds. No I/O, no clock. Slow to open
+ * Whether others use this machine, judged from readings every few seconds, and as of the last of them: what
+ * happened since nobody knows. No I/O, no clock. Slow to open
  * and not hasty to close: it is idle only after it was so for as long as the policy says, and a moment's
  * load, such as a mail that arrives, is not its owner's return.
  */
@@ -30,12 +31,14 @@ export class UseWatch {
   readonly #load = new Level();
   readonly #gpu = new Level();
   #lastInputMs = -Infinity;
+  #readAtMs = -Infinity;
   #state: 'unknown' | 'blind' | 'read' = 'unknown';
   #looks = 0;
 
   observe(reading: UseReading, terms: PolicyTerms, nowMs: number): void {
     const { inputIdleMs, loadPercent, gpuPercent } = reading;
     this.#looks += 1;
+    this.#readAtMs = nowMs;
     if (inputIdleMs !== undefined || loadPercent !== undefined) this.#state = 'read';
     // Load is what happened since the look before.
     else this.#state = this.#looks > 1 ? 'blind' : 'unknown';
@@ -46,11 +49,12 @@ export class UseWatch {
     this.#gpu.observe((gpuPercent ?? 0) > terms.maxGpuPercent, terms.idleAfterMs, nowMs);
   }
 
-  use({ idleAfterMs }: PolicyTerms, nowMs: number): Use {
+  use({ idleAfterMs }: PolicyTerms): Use {
     if (this.#state !== 'read') return { state: this.#state };
-    if (nowMs - this.#lastInputMs < idleAfterMs) return { state: 'busy', with: 'input' };
-    if (nowMs - this.#load.lastMs < idleAfterMs) return { state: 'busy', with: 'load' };
-    if (nowMs - this.#gpu.lastMs < idleAfterMs) return { state: 'busy', with: 'gpu' };
+    const sinceMs = this.#readAtMs - idleAfterMs;
+    if (this.#lastInputMs > sinceMs) return { state: 'busy', with: 'input' };
+    if (this.#load.lastMs > sinceMs) return { state: 'busy', with: 'load' };
+    if (this.#gpu.lastMs > sinceMs) return { state: 'busy', with: 'gpu' };
     return { state: 'idle' };
   }
 }

@@ -13,6 +13,8 @@ const MAX_SHARE = 0.005;
 const TICK_MS = 10;
 /** Of a core: less is waiting, or asking whether there is something to do. */
 const BUSY_SHARE = 0.1;
+/** Over no less than this: of a tenth of a second the kernel's tick alone is a tenth. */
+const BUSY_SPAN_MS = 500;
 /** Memory is seen no more seldom, however slow the machine. */
 const LONGEST_SAMPLE_MS = 5_000;
 /** The first look comes early, so that a short process is seen at all. */
@@ -54,7 +56,7 @@ export class MemorySampler {
     this.#listener = listener;
   }
 
-  /** `onBusy` is called after each look since which it used a fair part of a core. */
+  /** `onBusy` is called after each look before which it used a fair part of a core for a while. */
   watch(group: number, onBusy?: () => void): void {
     this.#peaks.set(group, UNSEEN);
     if (onBusy !== undefined) this.#busy.set(group, { onBusy, cpuMs: 0, atMs: performance.now() });
@@ -124,6 +126,7 @@ export class MemorySampler {
 
   #tellBusy({ members, atMs }: MemoryLook): void {
     for (const [group, before] of this.#busy) {
+      if (atMs - before.atMs < BUSY_SPAN_MS) continue;
       const ticks = (members.get(group) ?? []).reduce((sum, { cpuTicks }) => sum + cpuTicks, 0);
       const cpuMs = ticks * TICK_MS;
       this.#busy.set(group, { ...before, cpuMs, atMs });
@@ -154,7 +157,7 @@ export class MemorySampler {
   }
 }
 
-/** Who wants to know that a group computes, and how that stood at the look before. */
+/** Who wants to know that a group computes, and how that stood when it was last asked. */
 interface BusyWatch {
   readonly onBusy: () => void;
   readonly cpuMs: number;

@@ -141,6 +141,34 @@ test('idle: closed until the first look, then as the owner comes and goes', asyn
   ]);
 });
 
+test('a policy that is heard between two looks does not open it: what happened since the last, nobody knows', async () => {
+  const bench = new Bench({ mode: 'idle', idleAfterMs: 2_000, onBusy: 'evict', graceMs: 0 });
+  bench.reading = { ...bench.reading, inputIdleMs: 0 };
+  await bench.pass(9_000);
+  bench.watch.heard({ ...OPEN_TERMS, maxCpuMillis: 2000 });
+  expect(bench.closedReason).toMatch(/^its owner is at the machine/);
+  await bench.pass(20_000);
+  expect(bench.orders.filter((order) => order === 'open')).toEqual(['open']);
+  expect(bench.orders.filter((order) => order.startsWith('evict'))).toHaveLength(1);
+});
+
+test('asked for idle again, it looks before it says so; what runs is not ended before that', async () => {
+  const bench = new Bench();
+  const idle = { ...OPEN_TERMS, mode: 'idle', onBusy: 'evict', graceMs: 0 } as const;
+  bench.watch.heard(idle);
+  await bench.pass(10_000);
+  bench.watch.heard(OPEN_TERMS);
+  await bench.pass(60_000);
+  bench.orders.length = 0;
+  bench.reading = { ...bench.reading, inputIdleMs: 0 };
+  bench.watch.heard(idle);
+  expect(bench.closedReason).toMatch(/^it does not know yet/);
+  expect(bench.orders).toEqual([`close: ${bench.closedReason}`]);
+  await bench.pass(1_000);
+  expect(bench.closedReason).toMatch(/^its owner is at the machine/);
+  expect(bench.orders.at(-1)).toBe('evict at 70');
+});
+
 test('a pause ends by itself', async () => {
   const bench = new Bench();
   bench.watch.heard({ ...OPEN_TERMS, pausedUntilMs: 1_800_000_030_000 });

@@ -13,7 +13,7 @@ function changes(untilMs: number, busyAt: (ms: number) => Partial<UseReading>) {
   const seen: { readonly ms: number; readonly use: Use }[] = [];
   for (let ms = 0; ms <= untilMs; ms += LOOK_MS) {
     watch.observe({ ...QUIET, ...busyAt(ms) }, TERMS, ms);
-    const use = watch.use(TERMS, ms);
+    const use = watch.use(TERMS);
     if (JSON.stringify(seen.at(-1)?.use) !== JSON.stringify(use)) seen.push({ ms, use });
   }
   return seen.map(({ ms, use }) => [ms / 1000, use.state === 'busy' ? use.with : use.state]);
@@ -22,13 +22,13 @@ function changes(untilMs: number, busyAt: (ms: number) => Partial<UseReading>) {
 test('before the first look nothing is known; a machine that tells nothing is not taken for idle', () => {
   const watch = new UseWatch();
   const nothing = { inputIdleMs: undefined, loadPercent: undefined, gpuPercent: undefined };
-  expect(watch.use(TERMS, 0).state).toBe('unknown');
+  expect(watch.use(TERMS).state).toBe('unknown');
   watch.observe(nothing, TERMS, 0);
-  expect(watch.use(TERMS, 0).state).toBe('unknown');
+  expect(watch.use(TERMS).state).toBe('unknown');
   watch.observe(nothing, TERMS, LOOK_MS);
-  expect(watch.use(TERMS, LOOK_MS).state).toBe('blind');
+  expect(watch.use(TERMS).state).toBe('blind');
   watch.observe({ ...nothing, loadPercent: 1 }, TERMS, 2 * LOOK_MS);
-  expect(watch.use(TERMS, 2 * LOOK_MS).state).toBe('idle');
+  expect(watch.use(TERMS).state).toBe('idle');
 });
 
 test('a key closes at once, and it opens again only when none came for as long as was asked', () => {
