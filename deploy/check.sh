@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # `npm run check`: format, lint, types, protocol, dead code, unit tests. Runs every one of them even
-# when an earlier one fails, and names those that did.
+# when an earlier one fails, and names those that did. Arguments are for vitest.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 PATH="$PWD/node_modules/.bin:$PATH"
@@ -42,7 +42,7 @@ step 'proto lint' buf lint
 step 'proto breaking' breaking
 step 'dead code' knip
 step scripts scripts
-step 'unit tests' vitest run --project unit
+step 'unit tests' vitest run --project unit "$@"
 
 if ((${#failed[@]} > 0)); then
   printf '\ncheck failed: %s\n' "$(IFS=,; echo "${failed[*]}")" >&2

@@ -82,7 +82,7 @@ test('never, evict: running units end and finish elsewhere at no cost; opened ag
 });
 
 test('a policy is kept over restarts of coordinator and agent; finish lets what runs end', async () => {
-  const farm = await startFarm({ agents: { den: ['--cpus', '1'] } });
+  const farm = await startFarm({ agents: { den: ['--cpus', '1'] }, takeoverGraceMs: 20_000 });
   const gate = new Gate(farm, 'gate');
   const jobId = await submitSteps(farm, gate.step('work', { parameters: count(2) }));
   await until('one runs', () => existsSync(gate.pidFile(0)));

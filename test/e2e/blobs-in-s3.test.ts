@@ -29,6 +29,7 @@ afterAll(async () => {
 test('a film is cut, encoded and joined by way of a bucket that goes away while it is encoded', async () => {
   const location = `s3://${s3.bucket}/${s3.prefix}`;
   const farm = await startFarm({
+    mediaTools: 'ffmpeg',
     coordinatorEnvironment: {
       ...s3.environment,
       FURROW_BLOBS: location,
@@ -55,6 +56,7 @@ test('a film is cut, encoded and joined by way of a bucket that goes away while 
 
 test('the leader dies half-way in a film: the standby, with a folder of its own, ends it whole', async () => {
   const farm = await startFarm({
+    mediaTools: 'ffmpeg',
     hasStandby: true,
     coordinatorEnvironment: {
       ...s3.environment,

@@ -41,7 +41,13 @@ test.each(['cut', 'black hole'] as const)(
     const { replicas, start } = STORES[kind];
     const cut = CUTS[kind];
     const { nats, natsUrl, proxies } = await behindProxies(await start());
-    const farm = await startFarm({ nats, natsUrl, replicas, hasStandby: true });
+    const farm = await startFarm({
+      nats,
+      natsUrl,
+      replicas,
+      hasStandby: true,
+      takeoverGraceMs: 20_000,
+    });
     const { client } = farm;
     const { jobs } = client;
     const jobId = await submitSteps(farm, commandStep('waits', ['true']));

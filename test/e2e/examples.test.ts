@@ -95,7 +95,7 @@ function sha256Of(path: string): string {
 
 test.each(Object.keys(EXAMPLES))('%s', async (name) => {
   const example = EXAMPLES[name]!();
-  const farm = await startFarm({ agents: { one: [], two: [] } });
+  const farm = await startFarm({ mediaTools: 'ffmpeg', agents: { one: [], two: [] } });
   const clip = await clips.path('closed-gop');
   const folder = join(farm.workDir, 'out');
   mkdirSync(folder);

@@ -26,7 +26,7 @@ async function explained(farm: TestFarm, id: string): Promise<string> {
 }
 
 test('explain: too large, no room, blocked, paused, running, done, and what names nothing', async () => {
-  const farm = await startFarm();
+  const farm = await startFarm({ mediaTools: 'ffmpeg' });
   // Nobody is known yet, so anything is taken.
   const tooLarge = await submitSteps(
     farm,
@@ -89,7 +89,10 @@ test('explain: too large, no room, blocked, paused, running, done, and what name
 });
 
 test('dry run: nothing is sent, unknown times are said to be, and a film that ran tells of the next', async () => {
-  const farm = await startFarm({ agents: { den: ['--cpus', '2'], nas: ['--cpus', '1'] } });
+  const farm = await startFarm({
+    mediaTools: 'ffmpeg',
+    agents: { den: ['--cpus', '2'], nas: ['--cpus', '1'] },
+  });
   const clips = await Clips.open();
   onTestFinished(() => clips.close());
   const clip = await clips.path('closed-gop');
@@ -163,7 +166,11 @@ test('dry run: nothing is sent, unknown times are said to be, and a film that ra
 });
 
 test('a standby says what it cannot know; while NATS is away the answer tells its age, and what is held up', async () => {
-  const farm = await startFarm({ hasStandby: true, agents: { only: ['--cpus', '1'] } });
+  const farm = await startFarm({
+    mediaTools: 'ffmpeg',
+    hasStandby: true,
+    agents: { only: ['--cpus', '1'] },
+  });
   const gate = new Gate(farm, 'gate');
   const jobId = await submitSteps(farm, gate.step('long', { parameters: count(2) }));
   await until('one runs', () => existsSync(gate.pidFile(0)));

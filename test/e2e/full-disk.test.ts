@@ -76,7 +76,7 @@ function mountSmallDisk(path: string): boolean {
 }
 
 test('an agent’s disk: its units end as infrastructure and move to the other agent', async (context) => {
-  const farm = await startFarm();
+  const farm = await startFarm({ mediaTools: 'ffmpeg' });
   const small = join(farm.workDir, 'small');
   if (!mountSmallDisk(small)) return context.skip();
   onTestFinished(() => void execFileSync('umount', ['--lazy', small]));
@@ -125,7 +125,7 @@ test('an agent’s disk: its units end as infrastructure and move to the other a
 });
 
 test('a disk that fills while a unit runs: the unit moves, and nothing half-made stays', async (context) => {
-  const farm = await startFarm();
+  const farm = await startFarm({ mediaTools: 'ffmpeg' });
   const small = join(farm.workDir, 'small');
   if (!mountSmallDisk(small)) return context.skip();
   onTestFinished(() => void execFileSync('umount', ['--lazy', small]));

@@ -51,7 +51,11 @@ async function startWithCard(): Promise<{ farm: TestFarm; tools: string }> {
   chmodSync(join(tools, 'ffmpeg'), 0o755);
   onTestFinished(() => rmSync(join(tools, 'broken'), { force: true }));
   const PATH = [tools, process.env['PATH']].join(delimiter);
-  const farm = await startFarm({ agents: { one: [], two: [] }, agentEnvironment: { PATH } });
+  const farm = await startFarm({
+    mediaTools: 'ffmpeg',
+    agents: { one: [], two: [] },
+    agentEnvironment: { PATH },
+  });
   return { farm, tools };
 }
 

@@ -10,6 +10,7 @@ const hasSandbox = (await Sandbox.open({ readable: [], hidden: [] })).state === 
 
 test('a program runs only where its owner allows it, and explain names the reason', async () => {
   const farm = await startFarm({
+    mediaTools: 'ffmpeg',
     agents: {
       films: ['--allow-commands', 'none'],
       tight: ['--allow-commands', 'cat,/bin/echo'],
@@ -39,6 +40,7 @@ test.skipIf(!hasSandbox)(
   'in the sandbox a unit has its folder and no secrets, and films are made',
   async () => {
     const farm = await startFarm({
+      mediaTools: 'ffmpeg',
       agents: { box: ['--allow-commands', 'all', '--sandbox', 'bwrap', '--cpus', '2'] },
       agentEnvironment: { SECRET_OF_TEST: 'hidden-away' },
     });

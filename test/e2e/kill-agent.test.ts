@@ -38,7 +38,7 @@ beforeAll(async () => {
 afterAll(() => clips.close());
 
 test('kill -9 in mid-encode: its units run elsewhere within TTL + 3 s, and the film is exact', async () => {
-  const farm = await startFarm({ agents: AGENTS });
+  const farm = await startFarm({ mediaTools: 'ffmpeg', agents: AGENTS });
   const { jobId, encoders } = await encodingOnSmall(farm);
   const killedAtMs = Date.now();
   await farm.agent('small').kill();
@@ -57,7 +57,7 @@ test('kill -9 in mid-encode: its units run elsewhere within TTL + 3 s, and the f
 });
 
 test('asleep for longer than the TTL in mid-encode: its result is refused, and the film is exact', async () => {
-  const farm = await startFarm({ agents: AGENTS });
+  const farm = await startFarm({ mediaTools: 'ffmpeg', agents: AGENTS });
   const { jobId, encoders } = await encodingOnSmall(farm);
   const asleep = [farm.agent('small').pid, ...encoders.map(({ pid }) => pid)];
   for (const pid of asleep) process.kill(pid, 'SIGSTOP');
@@ -82,7 +82,7 @@ test('asleep for longer than the TTL in mid-encode: its result is refused, and t
 });
 
 test('cut off for longer than the TTL: it finishes its unit, and offers it in vain', async () => {
-  const farm = await startFarm();
+  const farm = await startFarm({ mediaTools: 'ffmpeg' });
   const proxy = await startProxy(farm.grpcPort);
   onTestFinished(() => proxy.close());
   await farm.addAgents({ far: ['--cpus', '1', '--farm', `127.0.0.1:${proxy.port}`] });

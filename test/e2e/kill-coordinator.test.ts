@@ -28,7 +28,7 @@ beforeAll(async () => {
 afterAll(() => clips.close());
 
 test('kill -9: every acknowledged job is there, running leases are adopted, and the film is exact', async () => {
-  const farm = await startFarm();
+  const farm = await startFarm({ mediaTools: 'ffmpeg', takeoverGraceMs: 20_000 });
   const gate = new Gate(farm, 'gate');
   const gated = await submitSteps(farm, gate.step('gated'));
   const film = await submitFilm(farm, await clips.path('closed-gop'));

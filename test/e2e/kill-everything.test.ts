@@ -28,7 +28,7 @@ beforeAll(async () => {
 afterAll(() => clips.close());
 
 test('kill -9 of everything: what was acknowledged is done', async () => {
-  const farm = await startFarm();
+  const farm = await startFarm({ mediaTools: 'ffmpeg' });
   const gate = new Gate(farm, 'gate');
   const gated = await submitSteps(farm, gate.step('gated'));
   const film = await submitFilm(farm, await clips.path('closed-gop'));

@@ -24,7 +24,7 @@ beforeAll(async () => {
 afterAll(() => clips.close());
 
 test('kill -9: grants and submits pause and say so, encoding goes on, and all resumes', async () => {
-  const farm = await startFarm();
+  const farm = await startFarm({ mediaTools: 'ffmpeg' });
   const film = await submitFilm(farm, await clips.path('closed-gop'));
   const watcher = watch(farm, film);
   await farm.addAgents({ only: ['--cpus', '2'] });

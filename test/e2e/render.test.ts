@@ -88,7 +88,10 @@ function pixels(...input: readonly string[]): readonly string[] {
 test.skipIf(!hasBlender)(
   'frames on two agents are those of one Blender, and the film has each once',
   async () => {
-    const farm = await startFarm({ agents: { one: ['--cpus', '1'], two: ['--cpus', '1'] } });
+    const farm = await startFarm({
+      agents: { one: ['--cpus', '1'], two: ['--cpus', '1'] },
+      mediaTools: 'all',
+    });
     const scene = makeScene(farm, 'plain');
     const out = join(farm.workDir, 'out');
     mkdirSync(out);
@@ -124,7 +127,7 @@ test.skipIf(!hasBlender)(
 test.skipIf(!hasBlender)(
   'a texture that is missing is named, and found where it is given; what is in the file runs nothing and writes nowhere',
   async () => {
-    const farm = await startFarm({ agents: { one: ['--cpus', '2'] } });
+    const farm = await startFarm({ agents: { one: ['--cpus', '2'] }, mediaTools: 'all' });
     const textured = makeScene(farm, 'textured');
     const line = ['submit', 'render', textured, '--frames', '2', '--frames-only'];
     const without = await farm.furrow(...line, '--watch');
@@ -156,6 +159,7 @@ test('where no agent has Blender, the farm says so', async () => {
   linkAllBut('blender', programs);
   const farm = await startFarm({
     agents: { bare: ['--cpus', '1'] },
+    mediaTools: 'all',
     agentEnvironment: { PATH: programs },
   });
   const scene = join(farm.workDir, 'a.blend');

@@ -29,7 +29,7 @@ const begun = (gate: Gate, most: number): number =>
   ).length;
 
 test('no more units run at once than there are tickets, over a restart too, and then all of them', async () => {
-  const farm = await startFarm({ agents: { one: ['--cpus', '2'] } });
+  const farm = await startFarm({ agents: { one: ['--cpus', '2'] }, takeoverGraceMs: 20_000 });
   expect(await json<Shares>(farm, 'tickets', 'set', 'nuke', '2')).toEqual({
     tickets: [{ name: 'nuke', limit: 2, used: 0 }],
   });

@@ -74,7 +74,7 @@ test('a standby shows what the leader knows, and sends writers to it', async () 
 });
 
 test('kill -9 of the leader under load: the standby leads, and nothing is lost or run twice', async () => {
-  const farm = await startFarm({ hasStandby: true });
+  const farm = await startFarm({ hasStandby: true, takeoverGraceMs: 20_000 });
   await expectTakeover(farm, () => farm.coordinator.kill());
 
   // The first comes back, and stands by.
@@ -90,7 +90,7 @@ test(
   'a leader that slept finds out that another leads, commits and grants nothing, and exits',
   { timeout: OUTAGE_TEST_TIMEOUT_MS },
   async () => {
-    const farm = await startFarm({ hasStandby: true });
+    const farm = await startFarm({ hasStandby: true, takeoverGraceMs: 20_000 });
     const heard = await hearGrants(farm);
     const stop = async (): Promise<void> => farm.coordinator.signal('SIGSTOP');
     await expectTakeover(farm, stop, async () => {
@@ -108,7 +108,6 @@ test('three servers: kill -9 of the leader', async () => {
   await expectTakeover(farm, () => farm.coordinator.kill());
 });
 
-// Versions differ in how they answer an append that was in doubt.
 test('whom the leader lets in, a standby knows from that moment on', async () => {
   const farm = await startFarm({ hasStandby: true, agents: {} });
   const leader = new GrpcCaller(farm.addresses[0]!, farm.nats.token, farm.trust);
@@ -131,6 +130,7 @@ test('whom the leader lets in, a standby knows from that moment on', async () =>
   leader.close();
 });
 
+// Versions differ in how they answer an append that was in doubt.
 test.each(NATS_VERSIONS)(
   'three servers, nats %s: one dies, the leader leads on',
   async (version) => {
@@ -188,6 +188,7 @@ async function startClusterFarm(
     nats: cluster,
     replicas: 3,
     hasStandby: true,
+    takeoverGraceMs: 20_000,
   });
   return { farm, cluster };
 }

@@ -59,7 +59,8 @@ test('the last unit of a slow box is copied to a quick one, and ends where it wa
 });
 
 test('a coordinator that is killed adopts both copies, and the first to end wins', async () => {
-  const farm = await startFarm({ agents: { quick: ONE_CPU, slow: ONE_CPU } });
+  const agents = { quick: ONE_CPU, slow: ONE_CPU };
+  const farm = await startFarm({ agents, takeoverGraceMs: 20_000 });
   const copied = new Gate(farm, 'copied');
   const mark = join(farm.workDir, 'slow');
   // The copy stands, too: it is the only one elsewhere that finds the mark of the one on the slow box.

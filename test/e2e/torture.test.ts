@@ -20,9 +20,9 @@ beforeAll(async () => {
 
 // At once: each spends most of its time in waiting.
 test.concurrent(
-  'a leader, a standby, three servers of NATS and a bucket: 45 s of other faults each time',
+  'a leader, a standby, three servers of NATS and a bucket: 30 s of other faults each time',
   { timeout: LIMIT_MS },
-  () => expectNothingLost('--nats', 'cluster', '--time', '45s'),
+  () => expectNothingLost('--nats', 'cluster', '--time', '30s'),
 );
 
 test.concurrent('one coordinator on one nats-server 2.10: 20 s', { timeout: LIMIT_MS }, () =>

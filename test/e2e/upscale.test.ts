@@ -28,7 +28,10 @@ async function addModel(farm: TestFarm, name: string, file: Buffer, scale = 2): 
 
 test('a film comes out twice as large, its model stays for the next piece, and errors say what to do', async () => {
   const sandbox = hasSandbox ? 'bwrap' : 'off';
-  const farm = await startFarm({ agents: { box: ['--cpus', '2', '--sandbox', sandbox] } });
+  const farm = await startFarm({
+    mediaTools: 'ffmpeg',
+    agents: { box: ['--cpus', '2', '--sandbox', sandbox] },
+  });
   await addModel(farm, 'twice', nearestModel(2));
   await addModel(farm, 'broken', nanModel(2));
   const clip = await clips.path('odd-size');

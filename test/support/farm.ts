@@ -16,7 +16,7 @@ import {
 } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { onTestFinished } from 'vitest';
 import { blobTarget } from '../../cli/blobs.ts';
@@ -34,6 +34,7 @@ const POLL_MS = 25;
 
 /** Tests' programs leave marks and wait at gates outside of their folders. */
 const ANY_PROGRAM = { FURROW_AGENT_ALLOW_COMMANDS: 'all', FURROW_AGENT_SANDBOX: 'off' };
+const MEDIA_TOOLS = { none: ['ffmpeg', 'ffprobe', 'blender'], ffmpeg: ['blender'], all: [] };
 
 /** Flags of each agent, by its name. */
 export type AgentFlags = Readonly<Record<string, readonly string[]>>;
@@ -41,6 +42,13 @@ export type AgentFlags = Readonly<Record<string, readonly string[]>>;
 export interface TestFarmOptions {
   readonly agents?: AgentFlags;
   readonly leaseTtlMs?: number;
+  /**
+   * Nothing expires so long after a coordinator leads: agents on a busy machine take longer than a lease of tests
+   * lives to come back. Default 0.
+   */
+  readonly takeoverGraceMs?: number;
+  /** What agents find of the programs that recipes use: proving them is most of an agent's start. Default none. */
+  readonly mediaTools?: 'none' | 'ffmpeg' | 'all';
   /** Settings of the coordinator beyond the usual ones. */
   readonly coordinatorEnvironment?: NodeJS.ProcessEnv;
   /** Settings of the agents beyond the usual ones. */
@@ -180,7 +188,7 @@ export async function startFarm(options: TestFarmOptions = {}): Promise<TestFarm
   endWithTest(root, started);
   const environment = { ...withoutFurrow(process.env), FURROW_HOME: home.root };
   const leaseTtlMs = options.leaseTtlMs ?? 3_000;
-  const argv = ['coordinator', '--takeover-grace-ms', '0'];
+  const argv = ['coordinator', '--takeover-grace-ms', String(options.takeoverGraceMs ?? 0)];
   argv.push('--lease-ttl-ms', String(leaseTtlMs), '--heartbeat-ms', '500');
   argv.push('--replicas', String(options.replicas ?? 1));
   const startCoordinator = async (
@@ -227,6 +235,7 @@ export async function startFarm(options: TestFarmOptions = {}): Promise<TestFarm
   const client = new FarmClient({ address, trust, token: nats.token }, signal);
   started.push(async () => client.close());
   const agents = new Map<string, Role>();
+  const agentsPath = pathWithout(MEDIA_TOOLS[options.mediaTools ?? 'none'], join(root, 'bin'));
   const farm: TestFarm = {
     home: home.root,
     workDir,
@@ -246,6 +255,7 @@ export async function startFarm(options: TestFarmOptions = {}): Promise<TestFarm
         const agent = new Role(name, logPath, () => argv, {
           ...environment,
           ...ANY_PROGRAM,
+          PATH: agentsPath,
           ...options.agentEnvironment,
         });
         agents.set(name, agent);
@@ -264,6 +274,15 @@ export async function startFarm(options: TestFarmOptions = {}): Promise<TestFarm
   };
   await farm.addAgents(options.agents ?? {});
   return farm;
+}
+
+/** A PATH on which these programs fail. */
+function pathWithout(programs: readonly string[], folder: string): string {
+  mkdirSync(folder);
+  for (const program of programs) {
+    writeFileSync(join(folder, program), '#!/bin/sh\nexit 1\n', { mode: 0o755 });
+  }
+  return `${folder}${delimiter}${process.env['PATH'] ?? ''}`;
 }
 
 /** Polls until there is an answer other than undefined or false. */

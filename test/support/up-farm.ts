@@ -49,7 +49,9 @@ export interface UpFarm {
 
 export async function startUpFarm(options: UpFarmOptions = {}): Promise<UpFarm> {
   const home = await mkdtemp(join(tmpdir(), 'furrow-farm-'));
-  const environment = { ...process.env, FURROW_HOME: home, ...options.environment };
+  // Proving Blender takes more than all else that an agent proves.
+  const own = { FURROW_HOME: home, FURROW_AGENT_TOOLS: 'blender=false' };
+  const environment = { ...process.env, ...own, ...options.environment };
   const ports = ['--grpc-port', '0', '--http-port', '0', '--nats-port', '0'];
   const child = spawn(
     process.execPath,
