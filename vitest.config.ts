@@ -64,7 +64,7 @@ export default defineConfig({
           isolate: false,
           // Processes: a test may start a nats-server and must not share its globals.
           pool: 'forks',
-          maxWorkers: 3,
+          maxWorkers: 2,
           sequence: { groupOrder: 1 },
           testTimeout: 60_000,
           hookTimeout: 60_000,
