@@ -5,7 +5,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 // that at the end nobody waits for one file alone.
 const LONGEST: readonly string[] = [
   ...'every-kind failures montage install-agent other-frames other-pictures archive'.split(' '),
-  ...'torture standby cut-off examples bad-input demo explain render service'.split(' '),
+  ...'torture bad-input demo standby examples cut-off explain service render'.split(' '),
 ];
 
 class LongestFirst extends BaseSequencer {

@@ -4,7 +4,7 @@
  */
 import { randomInt } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from 'nats';
@@ -36,6 +36,8 @@ const TAKEOVER_GRACE_MS = 8_000;
 const SNAPSHOT_COMMITS = 40;
 const FIRST_PORT = 12_000;
 const LAST_PORT = 32_000;
+/** Tortures that run at once see there which ports are another's. */
+const RESERVED_AT = '127.0.0.250';
 /** Several times what an election takes on a busy machine. */
 const STORES_LIMIT_MS = 40_000;
 const STORES_PAUSE_MS = 200;
@@ -312,19 +314,28 @@ export function environmentOf({ mark }: Pick<StageOptions, 'mark'>): NodeJS.Proc
  * Below the ports that the system gives to whoever asks for any: what is down for a while finds its
  * port free when it comes back.
  */
+/** Nobody else who asks gets them, though it is long until they are listened on. */
 async function freePorts(count: number): Promise<readonly number[]> {
-  const ports = new Set<number>();
-  while (ports.size < count) {
+  const ports: number[] = [];
+  while (ports.length < count) {
     const port = randomInt(FIRST_PORT, LAST_PORT);
-    if (!ports.has(port) && (await isFree(port))) ports.add(port);
+    // Kept until this process ends.
+    const keeper = await listen(port, RESERVED_AT);
+    if (keeper === undefined) continue;
+    keeper.unref();
+    const trial = await listen(port, '127.0.0.1');
+    if (trial === undefined) continue;
+    await new Promise((resolve) => trial.close(resolve));
+    ports.push(port);
   }
-  return [...ports];
+  return ports;
 }
 
-async function isFree(port: number): Promise<boolean> {
+/** Undefined where somebody else listens. */
+async function listen(port: number, host: string): Promise<Server | undefined> {
   const server = createServer();
   return new Promise((resolve) => {
-    server.once('error', () => resolve(false));
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+    server.once('error', () => resolve(undefined));
+    server.listen(port, host, () => resolve(server));
   });
 }
