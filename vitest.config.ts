@@ -62,7 +62,7 @@ export default defineConfig({
           include: ['test/integration/**/*.test.ts'],
           environment: 'node',
           isolate: false,
-          // Processes: a test may start a nats-server and must not share its globals.
+          // Processes: what one of them does to its own (signals, memory) must not reach the other.
           pool: 'forks',
           maxWorkers: 2,
           sequence: { groupOrder: 1 },
@@ -77,8 +77,8 @@ export default defineConfig({
           environment: 'node',
           isolate: false,
           pool: 'forks',
-          // Three farms at a time: their tests wait more than they compute, and what they promise in seconds
-          // has to hold on a busy machine.
+          // Three farms at a time: some of their tests wait, and what they promise in seconds has to hold on a
+          // busy machine. With three, two cores have hardly a moment left.
           maxWorkers: 3,
           testTimeout: 180_000,
           hookTimeout: 120_000,

@@ -34,7 +34,8 @@ const POLL_MS = 25;
 
 /** Tests' programs leave marks and wait at gates outside of their folders. */
 const ANY_PROGRAM = { FURROW_AGENT_ALLOW_COMMANDS: 'all', FURROW_AGENT_SANDBOX: 'off' };
-const MEDIA_TOOLS = { none: ['ffmpeg', 'ffprobe', 'blender'], ffmpeg: ['blender'], all: [] };
+/** By what agents find: what fails instead. */
+const FAILING_TOOLS = { none: ['ffmpeg', 'ffprobe', 'blender'], ffmpeg: ['blender'], all: [] };
 
 /** Flags of each agent, by its name. */
 export type AgentFlags = Readonly<Record<string, readonly string[]>>;
@@ -235,7 +236,7 @@ export async function startFarm(options: TestFarmOptions = {}): Promise<TestFarm
   const client = new FarmClient({ address, trust, token: nats.token }, signal);
   started.push(async () => client.close());
   const agents = new Map<string, Role>();
-  const agentsPath = pathWithout(MEDIA_TOOLS[options.mediaTools ?? 'none'], join(root, 'bin'));
+  const agentsPath = pathWithout(FAILING_TOOLS[options.mediaTools ?? 'none'], join(root, 'bin'));
   const farm: TestFarm = {
     home: home.root,
     workDir,

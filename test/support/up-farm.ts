@@ -49,7 +49,7 @@ export interface UpFarm {
 
 export async function startUpFarm(options: UpFarmOptions = {}): Promise<UpFarm> {
   const home = await mkdtemp(join(tmpdir(), 'furrow-farm-'));
-  // Proving Blender takes more than all else that an agent proves.
+  // No Blender: nothing takes as long to prove.
   const own = { FURROW_HOME: home, FURROW_AGENT_TOOLS: 'blender=false' };
   const environment = { ...process.env, ...own, ...options.environment };
   const ports = ['--grpc-port', '0', '--http-port', '0', '--nats-port', '0'];

@@ -312,9 +312,8 @@ export function environmentOf({ mark }: Pick<StageOptions, 'mark'>): NodeJS.Proc
 
 /**
  * Below the ports that the system gives to whoever asks for any: what is down for a while finds its
- * port free when it comes back.
+ * port free when it comes back. Nobody else who asks here gets them, though it is long until they are listened on.
  */
-/** Nobody else who asks gets them, though it is long until they are listened on. */
 async function freePorts(count: number): Promise<readonly number[]> {
   const ports: number[] = [];
   while (ports.length < count) {
