@@ -1,6 +1,6 @@
 /** Whose machine it is: an agent works when its owner lets it, and what it hands back costs nothing. */
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
@@ -10,7 +10,6 @@ import type { Step } from '../../proto/gen/furrow/v1/step.ts';
 import { found, startFarm, type TestFarm, until } from '../support/farm.ts';
 import { expectSuccess, Gate, commandStep, listUnits, submitSteps } from '../support/farm-jobs.ts';
 import { type JournalRecord, readJournal } from '../support/journal-record.ts';
-import { watchProcess } from '../support/processes.ts';
 
 const count = (value: number): Step['parameters'] => ({ kind: { $case: 'count', value } });
 
@@ -47,8 +46,8 @@ test('never, evict: running units end and finish elsewhere at no cost; opened ag
   const limits = { maxAttempts: 1, runTimeoutMs: 0, stallTimeoutMs: 0 };
   const step = gate.step('work', { parameters: count(2), limits });
   const jobId = await submitSteps(farm, step);
-  await until('both run', () => [0, 1].every((index) => existsSync(gate.pidFile(index))));
-  const units = [0, 1].map((index) => watchProcess(pidIn(gate.pidFile(index))));
+  await until('both run', () => [0, 1].every((index) => gate.hasBegun(index)));
+  const units = [0, 1].map((index) => gate.process(index));
 
   const policy = ['agents', 'policy', 'den', '--mode', 'never', '--on-busy', 'evict'];
   const shown = await furrow(farm, ...policy, '--grace', '0s');
@@ -85,7 +84,7 @@ test('a policy is kept over restarts of coordinator and agent; finish lets what 
   const farm = await startFarm({ agents: { den: ['--cpus', '1'] }, takeoverGraceMs: 20_000 });
   const gate = new Gate(farm, 'gate');
   const jobId = await submitSteps(farm, gate.step('work', { parameters: count(2) }));
-  await until('one runs', () => existsSync(gate.pidFile(0)));
+  await until('one runs', () => gate.hasBegun(0));
   await furrow(farm, 'agents', 'policy', 'den', '--mode', 'never');
   await until('it is closed', async () => (await closedReason(farm, 'den')) !== undefined);
   await farm.coordinator.restart();
@@ -125,10 +124,6 @@ test('bad input is refused in one line that names the remedy', async () => {
   expect(await furrow(farm, 'agents', 'policy', 'den')).toMatch(/den has no policy/);
 });
 
-function pidIn(path: string): number {
-  return found(Number(readFileSync(path, 'utf8').split('\n')[0]), path);
-}
-
 test('idle: it yields when somebody comes, and goes on when nobody was there for a while', async () => {
   const tools = mkdtempSync(join(tmpdir(), 'furrow-tools-'));
   onTestFinished(() => rmSync(tools, { recursive: true, force: true }));
@@ -150,8 +145,8 @@ test('idle: it yields when somebody comes, and goes on when nobody was there for
   const farm = await startFarm({ agents: { den: flags } });
   const gate = new Gate(farm, 'gate');
   const jobId = await submitSteps(farm, gate.step('work'));
-  await until('it runs', () => existsSync(gate.pidFile(0)));
-  const unit = watchProcess(pidIn(gate.pidFile(0)));
+  await until('it runs', () => gate.hasBegun(0));
+  const unit = gate.process(0);
   idleMs(0);
   await until('it is ended', () => !unit.runs());
   // The farm cannot open what its owner closed.

@@ -1,5 +1,4 @@
 /** `furrow explain` on a real farm: what holds a unit, in words that name the thing and the remedy. */
-import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
@@ -46,7 +45,7 @@ test('explain: too large, no room, blocked, paused, running, done, and what name
     gate.step('long', { parameters: count(2), demand: two }),
     commandStep('after', ['true'], { dependsOn: ['long'] }),
   );
-  await until('one runs', () => existsSync(gate.pidFile(0)));
+  await until('one runs', () => gate.hasBegun(0));
   await until('it is known to run', async () =>
     (await told(farm, `${jobId}/long/0`)).includes('runs on den'),
   );
@@ -173,7 +172,7 @@ test('a standby says what it cannot know; while NATS is away the answer tells it
   });
   const gate = new Gate(farm, 'gate');
   const jobId = await submitSteps(farm, gate.step('long', { parameters: count(2) }));
-  await until('one runs', () => existsSync(gate.pidFile(0)));
+  await until('one runs', () => gate.hasBegun(0));
   const explainAt = async (which: number, id: string): Promise<ExplainResponse> => {
     const client = clientOf(farm, which);
     return client.call(client.jobs.explain.bind(client.jobs), { id });

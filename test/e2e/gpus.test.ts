@@ -20,7 +20,6 @@ import {
   submitSteps,
 } from '../support/farm-jobs.ts';
 import { TestGpus, uuidOf } from '../support/gpus.ts';
-import { watchProcess } from '../support/processes.ts';
 
 const GIB = 2 ** 30;
 const MIB = 2 ** 20;
@@ -63,8 +62,8 @@ test('a game that starts shrinks the box at once, and gives it back when it ends
   const farm = await farmWithGpus(gpus);
   const gate = new Gate(farm, 'gate');
   const first = await submitSteps(farm, gate.step('first', onGpu(5 * GIB)));
-  await until('the first unit runs', () => existsSync(gate.pidFile(0)));
-  const pid = readFileSync(gate.pidFile(0), 'utf8').trim();
+  await until('the first unit runs', () => gate.hasBegun(0));
+  const pid = String(gate.process(0).pid);
   gpus.showApps(`${pid}, ${uuidOf(0)}, 4096`);
   gpus.show([{ 'memory.used': '4396', 'memory.free': '7638' }]);
   await until('its memory is known as ours', async () => {
@@ -111,10 +110,10 @@ test('a GPU that is lost costs its units alone: they go on elsewhere, and the bo
     const path = join(farm.workDir, `gpu-${index}`);
     return existsSync(path) ? readFileSync(path, 'utf8').trimEnd().split('\n') : [];
   };
-  await until('both run', () => existsSync(gate.pidFile(0)) && existsSync(gate.pidFile(1)));
+  await until('both run', () => gate.hasBegun(0) && gate.hasBegun(1));
   expect([...gpusOf(0), ...gpusOf(1)].toSorted()).toEqual([uuidOf(0), uuidOf(1)]);
   const victim = gpusOf(0)[0] === uuidOf(0) ? 0 : 1;
-  const process = watchProcess(Number(readFileSync(gate.pidFile(victim), 'utf8').trim()));
+  const process = gate.process(victim);
 
   gpus.show([{ 'memory.total': LOST, 'memory.used': LOST, 'memory.free': LOST }, {}]);
   await until('its unit ended', () => !process.runs());
@@ -135,7 +134,7 @@ test('a GPU that is lost costs its units alone: they go on elsewhere, and the bo
   );
   expect((await farm.furrow('agents', 'den')).stdout).toMatch(/RTX 3060 +unusable +12 GiB/);
   await expectSuccess(farm, await submitSteps(farm, commandStep('beside', ['true'])));
-  expect(existsSync(gate.pidFile(1 - victim))).toBe(true);
+  expect(gate.hasBegun(1 - victim)).toBe(true);
 
   gate.open(0, 1);
   await expectSuccess(farm, jobId);
@@ -155,7 +154,7 @@ test('a unit that fails before the driver says why is not to blame, nor is its b
       limits: { maxAttempts: 1, runTimeoutMs: 0, stallTimeoutMs: 0 },
     }),
   );
-  await until('it runs', () => existsSync(gate.pidFile(0)));
+  await until('it runs', () => gate.hasBegun(0));
   gpus.show([{ 'utilization.gpu': '[GPU requires reset]' }]);
   gate.open(0);
   const unit = await until('it has failed', async () => {

@@ -2,7 +2,6 @@
  * What an agent needs is three planes, and each may be out of reach alone: NATS, gRPC, the blobs. Nothing that
  * runs is lost or done twice, and nothing is held against a unit or an agent.
  */
-import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import type { Step } from '../../proto/gen/furrow/v1/step.ts';
@@ -38,7 +37,7 @@ test(
     const script = `${gate.script('{index}')}; echo done > result`;
     const step = commandStep('far', ['sh', '-c', script], { parameters: count(2), outputs });
     const jobId = await submitSteps(farm, step);
-    await until('the first runs', () => existsSync(gate.pidFile(0)));
+    await until('the first runs', () => gate.hasBegun(0));
     proxy.cut();
     await until('its lease is over', async () => {
       const [first] = await listUnits(farm, jobId);
@@ -48,7 +47,7 @@ test(
     await until('its result is accepted', async () => {
       return (await getJob(farm, jobId)).steps[0]?.accepted === 1;
     });
-    expect(existsSync(gate.pidFile(1)), 'no lease is renewed').toBe(false);
+    expect(gate.hasBegun(1), 'no lease is renewed').toBe(false);
     proxy.heal();
     await expectSuccess(farm, jobId);
     const journal = await readJournal(farm);
@@ -72,7 +71,7 @@ test(
     await starting;
     const gate = new Gate(farm, 'gate');
     const jobId = await submitSteps(farm, gate.step('far'));
-    await until('it runs', () => existsSync(gate.pidFile(0)));
+    await until('it runs', () => gate.hasBegun(0));
     proxy.cut();
     const cutAtMs = performance.now();
     const listAgents = farm.client.farm.listAgents.bind(farm.client.farm);
@@ -116,7 +115,7 @@ test(
       outputs: [{ pattern: 'copy', keep: true, optional: false }],
     });
     const jobId = await submitSteps(farm, step, next);
-    await until('both run', () => [0, 1].every((index) => existsSync(gate.pidFile(index))));
+    await until('both run', () => [0, 1].every((index) => gate.hasBegun(index)));
     proxy.cut();
     const cutAtMs = performance.now();
     gate.open(0, 1);

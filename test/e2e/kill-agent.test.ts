@@ -92,8 +92,8 @@ test('cut off for longer than the TTL: it finishes its unit, and offers it in va
   const script = `${own}; ${gate.script('$n')}; echo done > result`;
   const outputs = [{ pattern: 'result', keep: true, optional: false }];
   const jobId = await submitSteps(farm, commandStep('far', ['sh', '-c', script], { outputs }));
-  await until('it runs', () => existsSync(gate.pidFile(0)));
-  const unit = watchProcess(Number(readFileSync(gate.pidFile(0), 'utf8')));
+  await until('it runs', () => gate.hasBegun(0));
+  const unit = gate.process(0);
   proxy.cut();
   await farm.addAgents({ near: ['--cpus', '1'] });
   await until('it runs elsewhere', async () => {

@@ -1,5 +1,4 @@
 /** The coordinator dies with work in flight and submits under way. */
-import { existsSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Clips } from '../support/clips.ts';
 import { found, startFarm, type TestFarm, until } from '../support/farm.ts';
@@ -14,7 +13,7 @@ import {
   submitSteps,
 } from '../support/farm-jobs.ts';
 import { readJournal } from '../support/journal-record.ts';
-import { encodersUnder, watchProcess } from '../support/processes.ts';
+import { encodersUnder } from '../support/processes.ts';
 import { linesOf, watch } from '../support/watcher.ts';
 
 const CLIP_FRAMES = 100;
@@ -34,8 +33,8 @@ test('kill -9: every acknowledged job is there, running leases are adopted, and 
   const film = await submitFilm(farm, await clips.path('closed-gop'));
   const watchers = [gated, film].map((jobId) => ({ jobId, ...watch(farm, jobId) }));
   await farm.addAgents({ one: ['--cpus', '2'], two: ['--cpus', '2'] });
-  await until('the gated unit runs', () => existsSync(gate.pidFile(0)));
-  const unit = watchProcess(Number(readFileSync(gate.pidFile(0), 'utf8')));
+  await until('the gated unit runs', () => gate.hasBegun(0));
+  const unit = gate.process(0);
   await until('both agents encode', () => {
     return ['one', 'two'].every((name) => encodersUnder(farm.agent(name).pid).length > 0);
   });

@@ -1,5 +1,4 @@
 /** The whole machine goes: nats-server, coordinator and agents at once, in the middle of all. */
-import { existsSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Clips } from '../support/clips.ts';
 import { found, startFarm, type TestFarm, until } from '../support/farm.ts';
@@ -36,7 +35,7 @@ test('kill -9 of everything: what was acknowledged is done', async () => {
   await farm.addAgents({ one: ['--cpus', '2'], two: ['--cpus', '2'] });
   await until('units run', () => {
     const encoders = encodersUnder(farm.agent('one').pid);
-    return existsSync(gate.pidFile(0)) && encoders.length > 0;
+    return gate.hasBegun(0) && encoders.length > 0;
   });
 
   const acknowledged = await submitUntilKilled(farm);

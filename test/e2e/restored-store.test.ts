@@ -33,7 +33,7 @@ test.each(NATS_VERSIONS)(
     await farm.agentsOnline('one');
     const gate = new Gate(farm, 'gate');
     const lost = await submitSteps(farm, gate.step('work'));
-    await until('the unit runs', () => existsSync(gate.pidFile(0)));
+    await until('the unit runs', () => gate.hasBegun(0));
     await farm.coordinator.kill();
     gate.open(0);
     const outbox = async (): Promise<boolean> => {

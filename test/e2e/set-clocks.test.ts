@@ -56,7 +56,7 @@ test.skipIf(library === undefined)(
     });
     const gate = new Gate(farm, 'gate');
     const running = await submitSteps(farm, gate.step('long'));
-    await until('it runs', () => existsSync(gate.pidFile(0)));
+    await until('it runs', () => gate.hasBegun(0));
     for (const { coordinator, agent } of SETTINGS) {
       // Fails once, and is due again in a second: by a clock that is about to be another.
       const mark = join(farm.workDir, `mark${coordinator}`);

@@ -1,5 +1,4 @@
 /** Tickets, owners, tags and limits, from the command line to the units that run, on a real farm. */
-import { existsSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { startFarm, type TestFarm, until } from '../support/farm.ts';
 import { expectSuccess, Gate, listUnits } from '../support/farm-jobs.ts';
@@ -24,9 +23,7 @@ async function submitGated(farm: TestFarm, gate: Gate, ...flags: readonly string
 }
 
 const begun = (gate: Gate, most: number): number =>
-  Array.from({ length: most }, (_, index) => index).filter((index) =>
-    existsSync(gate.pidFile(index)),
-  ).length;
+  Array.from({ length: most }, (_, index) => index).filter((index) => gate.hasBegun(index)).length;
 
 test('no more units run at once than there are tickets, over a restart too, and then all of them', async () => {
   const farm = await startFarm({ agents: { one: ['--cpus', '2'] }, takeoverGraceMs: 20_000 });

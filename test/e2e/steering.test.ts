@@ -1,5 +1,5 @@
 /** What people do to running jobs and agents, and what the farm does to a unit that hangs. */
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { downloadFile } from '../../cli/blobs.ts';
@@ -15,7 +15,7 @@ import {
   submitSteps,
 } from '../support/farm-jobs.ts';
 import { readJournal } from '../support/journal-record.ts';
-import { processesUnder, watchProcess } from '../support/processes.ts';
+import { processesUnder } from '../support/processes.ts';
 
 /** Of the agent on which leases wait. */
 const PLACES = 2;
@@ -30,10 +30,10 @@ test('cancel: processes end, their files go, and cancelled is final, also after 
   const jobId = await submitSteps(farm, gate.step('long', { parameters: count(6) }));
   const all = [0, 1, 2, 3, 4, 5];
   const running = await until('four units run', () => {
-    const pids = all.filter((index) => existsSync(gate.pidFile(index)));
+    const pids = all.filter((index) => gate.hasBegun(index));
     return pids.length === 4 && pids;
   });
-  const units = running.map((index) => watchProcess(pidIn(gate.pidFile(index))));
+  const units = running.map((index) => gate.process(index));
   const { client } = farm;
   const { job } = await client.call(client.jobs.cancelJob.bind(client.jobs), {
     jobId,
@@ -62,7 +62,7 @@ test('pause: what runs finishes and counts, nothing else starts; resume goes on'
   const farm = await startFarm({ agents: { only: ['--cpus', '2'] } });
   const gate = new Gate(farm, 'gate');
   const jobId = await submitSteps(farm, gate.step('work', { parameters: count(4) }));
-  await until('two units run', () => [0, 1].every((index) => existsSync(gate.pidFile(index))));
+  await until('two units run', () => [0, 1].every((index) => gate.hasBegun(index)));
   const { client } = farm;
   await client.call(client.jobs.pauseJob.bind(client.jobs), { jobId });
   gate.open(0, 1, 2, 3);
@@ -103,14 +103,14 @@ test('pause: leases that wait behind running ones are handed back unbegun; resum
     await until('more is held than can run', async () => (await leased()) > PLACES);
     writeFileSync(dam, '');
     const standing = await until('all places are taken by units that stand', () => {
-      const found = all.filter((index) => existsSync(gate.pidFile(index)));
+      const found = all.filter((index) => gate.hasBegun(index));
       return found.length === PLACES && found;
     });
     if ((await leased()) > PLACES) break;
     // All that waited has begun by now: once more.
     rmSync(dam);
     gate.open(...standing);
-    for (const index of standing) rmSync(gate.pidFile(index));
+    for (const index of standing) gate.forget(index);
   }
   const { client } = farm;
   await client.call(client.jobs.pauseJob.bind(client.jobs), { jobId });
@@ -165,10 +165,10 @@ test('SIGTERM: an agent hands over nothing half-made, and what it finished count
   const script = `echo half > result; ${gate.script('{index}')}; echo whole > result`;
   const step = commandStep('work', ['sh', '-c', script], { parameters: count(2), outputs });
   const jobId = await submitSteps(farm, step);
-  await until('both run', () => [0, 1].every((index) => existsSync(gate.pidFile(index))));
+  await until('both run', () => [0, 1].every((index) => gate.hasBegun(index)));
   gate.open(0);
   await until('one is done', async () => (await getJob(farm, jobId)).steps[0]?.accepted === 1);
-  const unit = watchProcess(pidIn(gate.pidFile(1)));
+  const unit = gate.process(1);
   farm.agent('leaving').signal('SIGTERM');
   expect(await farm.agent('leaving').exited).toBe(0);
   expect(unit.runs()).toBe(false);
@@ -215,7 +215,3 @@ test('a unit that hangs under a healthy heartbeat is stalled, and is done elsewh
     new Set(names.map((name) => farm.agentId(name))),
   );
 });
-
-function pidIn(path: string): number {
-  return found(Number(readFileSync(path, 'utf8').split('\n')[0]), path);
-}

@@ -1,12 +1,10 @@
 /** A box that is slower than the others holds up nobody: its last unit runs elsewhere, too. */
-import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Step } from '../../proto/gen/furrow/v1/step.ts';
 import { startFarm, type TestFarm, until } from '../support/farm.ts';
 import { commandStep, expectSuccess, Gate, submitSteps } from '../support/farm-jobs.ts';
 import { type JournalRecord, readJournal } from '../support/journal-record.ts';
-import { watchProcess } from '../support/processes.ts';
 
 const UNITS = 5;
 const ONE_CPU = ['--cpus', '1'];
@@ -21,9 +19,7 @@ function step(farm: TestFarm, elsewhere = 'true'): { readonly work: Step; readon
 
 /** The unit that stands on the agent `slow`. */
 function standing(gate: Gate): number | undefined {
-  return Array.from({ length: UNITS }, (_, index) => index).find((index) =>
-    existsSync(gate.pidFile(index)),
-  );
+  return Array.from({ length: UNITS }, (_, index) => index).find((index) => gate.hasBegun(index));
 }
 
 function copiesIn({ facts }: JournalRecord): { readonly agentId: string; readonly unit: number }[] {
@@ -39,7 +35,7 @@ test('the last unit of a slow box is copied to a quick one, and ends where it wa
   const { work, gate } = step(farm);
   const jobId = await submitSteps(farm, work);
   const unit = await until('a unit stands', () => standing(gate));
-  const process = watchProcess(Number(readFileSync(gate.pidFile(unit), 'utf8')));
+  const process = gate.process(unit);
   await expectSuccess(farm, jobId);
   await until('what was beaten ends', () => !process.runs());
   await until('its files go', () => farm.attemptDirs('slow').length === 0);
@@ -68,8 +64,8 @@ test('a coordinator that is killed adopts both copies, and the first to end wins
   const { work, gate } = step(farm, script);
   const jobId = await submitSteps(farm, work);
   const unit = await until('a unit stands', () => standing(gate));
-  await until('its copy stands', () => existsSync(copied.pidFile(unit)));
-  const copy = watchProcess(Number(readFileSync(copied.pidFile(unit), 'utf8')));
+  await until('its copy stands', () => copied.hasBegun(unit));
+  const copy = copied.process(unit);
 
   await farm.coordinator.kill();
   farm.coordinator.start();

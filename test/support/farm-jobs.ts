@@ -1,5 +1,5 @@
 /** Jobs for tests on a real farm: commands that a test steers by files, and films. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { downloadFile, uploadFile } from '../../cli/blobs.ts';
@@ -15,6 +15,7 @@ import {
 import type { Step } from '../../proto/gen/furrow/v1/step.ts';
 import { found, type TestFarm, until } from './farm.ts';
 import { frameNumbers } from './clips.ts';
+import { watchProcess, type Watched } from './processes.ts';
 
 /** One unit of one CPU that runs a program. */
 export function commandStep(name: string, argv: readonly string[], more: Partial<Step> = {}): Step {
@@ -61,8 +62,31 @@ export class Gate {
     return `echo $$ >> ${dir}/pid-${index}; while [ ! -e ${dir}/open-${index} ]; do sleep 0.05; done`;
   }
 
-  pidFile(index: number): string {
+  /** Of all that began with this index: pids, in order. A line that is still being written is none yet. */
+  #pids(index: number): readonly number[] {
+    const path = this.#pidFile(index);
+    if (!existsSync(path)) return [];
+    return readFileSync(path, 'utf8').split('\n').slice(0, -1).map(Number);
+  }
+
+  #pidFile(index: number): string {
     return join(this.#directory, `pid-${index}`);
+  }
+
+  hasBegun(index: number): boolean {
+    return this.#pids(index).length > 0;
+  }
+
+  /** Of the unit, which has begun, and once. */
+  process(index: number): Watched {
+    const [pid, ...more] = this.#pids(index);
+    if (more.length > 0) throw new Error(`unit ${index} was started ${more.length + 1} times`);
+    return watchProcess(found(pid, `unit ${index} that has begun`));
+  }
+
+  /** As if no unit with this index had begun yet. */
+  forget(index: number): void {
+    rmSync(this.#pidFile(index));
   }
 
   open(...indexes: readonly number[]): void {

@@ -1,5 +1,4 @@
 /** A farm under load whose leader goes away, and what must hold then. */
-import { existsSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { FarmClient } from '../../cli/client.ts';
@@ -18,7 +17,7 @@ import {
   submitSteps,
 } from './farm-jobs.ts';
 import { readJournal } from './journal-record.ts';
-import { watchProcess, type Watched } from './processes.ts';
+import type { Watched } from './processes.ts';
 import { linesOf, watch, type Watcher } from './watcher.ts';
 
 export const EXIT_DEPOSED = 7;
@@ -76,8 +75,8 @@ export async function startRunningUnits(farm: TestFarm): Promise<RunningUnits> {
   const watcher = watch(farm, jobId);
   await farm.addAgents(AGENTS);
   const units = await until('the gated units run', () => {
-    const files = [0, 1].map((index) => gate.pidFile(index));
-    return files.every((file) => existsSync(file)) && files.map(runOf);
+    const both = [0, 1];
+    return both.every((index) => gate.hasBegun(index)) && both.map((index) => gate.process(index));
   });
   return { farm, gate, jobId, watcher, units };
 }
@@ -151,12 +150,6 @@ export async function hearGrants(farm: TestFarm): Promise<ReadonlySet<Token>> {
   });
   await nats.flush();
   return tokens;
-}
-
-function runOf(pidFile: string): Watched {
-  const pids = readFileSync(pidFile, 'utf8').trim().split('\n');
-  expect(pids, 'it was started once').toHaveLength(1);
-  return watchProcess(Number(pids[0]));
 }
 
 /** One that knows only the first coordinator, or only the second. */
