@@ -4,7 +4,7 @@
  * signal's reason). Rejects with FurrowError.
  */
 import { createHash } from 'node:crypto';
-import { open, rm, type FileHandle } from 'node:fs/promises';
+import { constants, open, rm, type FileHandle } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { MAX_PUT_BYTES, PURPOSE_HEADER } from './blob-protocol.ts';
 import { readFrom } from './file-source.ts';
@@ -173,12 +173,10 @@ export async function downloadBlob(
   options: DownloadOptions = {},
 ): Promise<void> {
   await retryingAt(target, options, async (moved) => {
-    const handle = await open(path, 'a+', 0o600).then(async (file) => {
-      await file.close();
-      return open(path, 'r+');
-    });
+    const { handle, isNew } = await openBegun(path);
     try {
-      await fetchRest(target, blob, path, handle, { ...options, moved });
+      const offset = isNew ? 0 : (await handle.stat()).size;
+      await fetchRest(target, blob, path, handle, offset, { ...options, moved });
       if (options.isSynced !== false) await syncOrDelete(handle, path);
     } finally {
       await handle.close();
@@ -186,16 +184,28 @@ export async function downloadBlob(
   });
 }
 
+/** Made where there is none: most blobs are fetched once, and each look at a disk counts where there are thousands. */
+async function openBegun(path: string): Promise<{ handle: FileHandle; isNew: boolean }> {
+  const { O_RDWR, O_CREAT, O_EXCL } = constants;
+  try {
+    return { handle: await open(path, O_RDWR | O_CREAT | O_EXCL, 0o600), isNew: true };
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    return { handle: await open(path, O_RDWR | O_CREAT, 0o600), isNew: false };
+  }
+}
+
 async function fetchRest(
   target: HttpTarget,
   blob: BlobName,
   path: string,
   handle: FileHandle,
+  begunBytes: number,
   options: TransferOptions & { readonly moved: () => void },
 ): Promise<void> {
   const { signal, onProgress, moved } = options;
   const hash = createHash('sha256');
-  let offset = (await handle.stat()).size;
+  let offset = begunBytes;
   if (offset > blob.sizeBytes) {
     await handle.truncate(0);
     offset = 0;

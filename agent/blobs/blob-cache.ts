@@ -120,8 +120,7 @@ export class BlobCache {
     try {
       await this.#readying.run(file.sha256, signal, (shared) => this.#ready(file, shared));
       const target = join(directory, file.name);
-      if (dirname(target) !== directory) await mkdir(dirname(target), { recursive: true });
-      await this.#placer.place(this.#pathOf(file.sha256), target);
+      await inFolder(target, () => this.#placer.place(this.#pathOf(file.sha256), target));
     } finally {
       this.#use(file.sha256, -1);
     }
@@ -136,8 +135,9 @@ export class BlobCache {
     if (this.#entries.has(sha256) || this.#inUse.has(sha256)) return;
     this.#use(sha256, 1);
     try {
-      await mkdir(dirname(this.#pathOf(sha256)), { recursive: true });
-      await this.#placer.place(path, this.#pathOf(sha256));
+      const own = this.#pathOf(sha256);
+      await inFolder(own, () => this.#placer.place(path, own));
+      await chmod(own, 0o444);
       // Its digest is checked before its first use: nobody knows what happened since it was hashed.
       this.#enter(sha256, { sizeBytes, verifiedMtimeMs: undefined });
     } catch (error) {
@@ -181,10 +181,9 @@ export class BlobCache {
     const incoming = join(this.#options.directory, 'incoming', blob.sha256);
     await this.#fetch(blob, incoming, signal);
     const path = this.#pathOf(blob.sha256);
-    await mkdir(dirname(path), { recursive: true });
     await this.#deleting.get(blob.sha256);
     await chmod(incoming, 0o444);
-    await rename(incoming, path);
+    await inFolder(path, () => rename(incoming, path));
     const entry: Entry = { sizeBytes: blob.sizeBytes, verifiedMtimeMs: 0 };
     await this.#touch(blob.sha256, entry, Date.now());
     return entry;
@@ -276,6 +275,17 @@ export class BlobCache {
 
   #pathOf(sha256: string): string {
     return join(this.#options.directory, 'files', sha256.slice(0, 2), sha256.slice(2));
+  }
+}
+
+/** Puts something at `path`. Its folder is made where it is missing: most often it is there. */
+async function inFolder(path: string, put: () => Promise<void>): Promise<void> {
+  try {
+    await put();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    await mkdir(dirname(path), { recursive: true });
+    await put();
   }
 }
 

@@ -1,6 +1,6 @@
-/** Gives a file a second place, in the cheapest way that the disks allow; what lies there is read-only. */
+/** Gives a file a second place, in the cheapest way that the disks allow, with the mode that it has. */
 import { constants } from 'node:fs';
-import { chmod, copyFile, link, unlink } from 'node:fs/promises';
+import { copyFile, link, unlink } from 'node:fs/promises';
 import { FurrowError } from '../../kit/furrow-error.ts';
 
 export class FilePlacer {
@@ -11,9 +11,7 @@ export class FilePlacer {
   async place(from: string, to: string): Promise<void> {
     for (const way of this.#sharesBlocks ? [reflink, link, copy] : [link, copy]) {
       try {
-        await way(from, to);
-        await chmod(to, 0o444);
-        return;
+        return await way(from, to);
       } catch (error) {
         const { code } = error as NodeJS.ErrnoException;
         if (code === 'EEXIST') {
