@@ -101,7 +101,10 @@ export function planOf(
     case 'infer': {
       const { source, model } = work.value;
       const what = source?.$case === 'film' ? source.value.name : 'pictures';
-      return { plan: inferSteps(work.value, models), usualName: `${model} on ${what}` };
+      return {
+        plan: inferSteps(work.value, models, unitsAtOnce),
+        usualName: `${model} on ${what}`,
+      };
     }
     case 'folder':
       return {

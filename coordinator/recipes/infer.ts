@@ -7,6 +7,7 @@ import type { Demand, File, FileListSpace, Input, StepSpec, TaskKind } from '../
 import { splitStep } from './film-chain.ts';
 import { ramOfModel } from './model-demand.ts';
 import { chooseModel, type ChosenModel, type KnownModels } from './models.ts';
+import { picturesAUnit } from './pictures-a-unit.ts';
 import {
   baseName,
   demand,
@@ -20,6 +21,7 @@ import {
   quote,
   type RecipePlan,
   stallsAfter,
+  type UnitsAtOnce,
 } from './recipe.ts';
 
 export interface PictureList {
@@ -53,8 +55,6 @@ const KEPT: Readonly<Record<string, readonly string[]>> = {
   parquet: [TABLE],
   both: [LINES, TABLE],
 };
-/** Some seconds of work for most models: short enough that little is lost with an agent. */
-const PICTURES_A_UNIT = 256;
 const PIECE_MS = 10_000;
 const MOST_BATCH = 1_024;
 const MOST_FINDINGS = 1_000;
@@ -69,7 +69,11 @@ const LINE_BYTES = 512;
 /** An hour of film: how many frames one has is known when it has been cut. */
 const USUAL_FRAMES = 100_000;
 
-export function inferSteps(request: InferRequest, models: KnownModels): RecipePlan {
+export function inferSteps(
+  request: InferRequest,
+  models: KnownModels,
+  unitsAtOnce: UnitsAtOnce,
+): RecipePlan {
   const fault = faultOf(request);
   if (fault !== undefined) return invalid(fault);
   const model = chooseModel(models, request.model, 'detect', 'classify');
@@ -77,7 +81,7 @@ export function inferSteps(request: InferRequest, models: KnownModels): RecipePl
   const { source } = request;
   switch (source?.$case) {
     case 'pictures':
-      return ofPictures(request, source.value, model);
+      return ofPictures(request, source.value, model, unitsAtOnce);
     case 'film':
       return { state: 'ok', steps: ofFilm(request, source.value, model) };
     case undefined:
@@ -107,9 +111,12 @@ function ofPictures(
   request: InferRequest,
   { list, count, filesBytes }: PictureList,
   model: ChosenModel,
+  unitsAtOnce: UnitsAtOnce,
 ): RecipePlan {
   if (list === undefined || count === 0) return invalid('there are no pictures: give at least one');
-  const perUnit = Math.min(count, request.perUnit || PICTURES_A_UNIT);
+  const { width, height } = model.unit.manifest;
+  const places = unitsAtOnce(lookDemand(request, model, 0));
+  const perUnit = Math.min(count, request.perUnit || picturesAUnit(count, width * height, places));
   const space: FileListSpace = { list, perUnit, count, filesBytes };
   // Those of one unit may be larger than others'.
   const partBytes = Math.ceil((filesBytes / count) * perUnit) * 2;

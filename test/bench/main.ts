@@ -47,7 +47,7 @@ const { values } = parseArgs({
     'upscale-frames': { type: 'string', default: '16' },
     'upscale-rounds': { type: 'string', default: '3' },
     /** Pictures that `infer` looks at, and tiny ones that it queues. */
-    pictures: { type: 'string', default: '600' },
+    pictures: { type: 'string', default: '1000' },
     tiny: { type: 'string', default: '10000' },
     /** Days and machines of `year`, and the seed that it is drawn from. */
     days: { type: 'string', default: '365' },

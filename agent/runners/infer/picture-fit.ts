@@ -27,10 +27,12 @@ const SCALER = 'flags=bilinear+accurate_rnd+full_chroma_int';
 export function fitFilter(manifest: ModelManifest): string {
   const { width, height, fill } = manifest;
   const pixels = modelPixels(manifest);
+  // What is filled is filled as said: of brightness alone, ffmpeg would take the fill for a film's, with less range.
+  const canvas = pixels === 'gray' ? 'rgb24' : pixels;
   const side = (of: 'iw' | 'ih', pick: 'min' | 'max'): string =>
     `'max(1,trunc(${of}*${pick}(${width}/iw,${height}/ih)+0.5))'`;
   const scaled = (pick: 'min' | 'max'): string =>
-    `scale=w=${side('iw', pick)}:h=${side('ih', pick)}:${SCALER},format=rgb24`;
+    `scale=w=${side('iw', pick)}:h=${side('ih', pick)}:${SCALER},format=${canvas}`;
   const byte = fill.toString(16).padStart(2, '0');
   const colour = `0x${byte}${byte}${byte}`;
   switch (manifest.fit) {

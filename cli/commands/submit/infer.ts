@@ -49,7 +49,7 @@ export const infer = defineCommand<InferOptions>({
     },
     {
       flags: '--per-unit <n>',
-      help: 'pictures that one unit looks at (default: 256)',
+      help: 'pictures that one unit looks at (default: some seconds of work)',
       parse: integerIn(1, 10_000),
     },
     {

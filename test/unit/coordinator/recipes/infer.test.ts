@@ -34,14 +34,14 @@ const request: InferRequest = {
 };
 
 function stepsOf(over: Partial<InferRequest>): readonly StepSpec[] {
-  const plan = inferSteps({ ...request, ...over }, MODELS);
+  const plan = inferSteps({ ...request, ...over }, MODELS, () => 2);
   if (plan.state === 'invalid') throw new Error(plan.message);
   expect(faultOfSteps(plan.steps)).toBeUndefined();
   return plan.steps;
 }
 
 function faultOf(over: Partial<InferRequest>): string {
-  const plan = inferSteps({ ...request, ...over }, MODELS);
+  const plan = inferSteps({ ...request, ...over }, MODELS, () => 2);
   return plan.state === 'invalid' ? plan.message : '';
 }
 
@@ -51,7 +51,7 @@ test('pictures: a step over the list, joined and proven', () => {
   const [look, join, proof] = steps;
   expect(look?.parameters?.kind).toEqual({
     $case: 'fileList',
-    value: { ...pictures, perUnit: 256 },
+    value: { ...pictures, perUnit: 1_018 },
   });
   expect(look?.demand?.attributes).toEqual(['tool:ffmpeg', 'onnx:cpu']);
   expect(join?.outputs.map(({ pattern, keep }) => [pattern, keep])).toEqual([
@@ -60,6 +60,8 @@ test('pictures: a step over the list, joined and proven', () => {
     ['summary.json', true],
   ]);
   expect(proof?.outputs).toEqual([{ pattern: 'proof.json', keep: true, optional: false }]);
+  const [asked] = stepsOf({ perUnit: 10 });
+  expect(asked?.parameters?.kind?.value).toMatchObject({ perUnit: 10 });
   // No unit is given more pictures than there are.
   const few = stepsOf({ source: { $case: 'pictures', value: { ...pictures, count: 3 } } });
   expect(few[0]?.parameters?.kind?.value).toMatchObject({ perUnit: 3 });

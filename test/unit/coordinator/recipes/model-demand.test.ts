@@ -70,7 +70,7 @@ test('looking at pictures demands what the model was seen to take', () => {
   const source = { $case: 'pictures', value: { list, count: 5, filesBytes: 500 } } as const;
   const rest = { batch: 0, most: 0, everyMs: 0, perUnit: 0, provider: '', vramBytes: 0 };
   const ramWith = (known: typeof models): number => {
-    const plan = inferSteps({ source, model: name, ...rest }, known);
+    const plan = inferSteps({ source, model: name, ...rest }, known, () => 0);
     if (plan.state === 'invalid') throw new Error(plan.message);
     return plan.steps[0]!.demand!.ramBytes;
   };

@@ -1,0 +1,25 @@
+/**
+ * How many pictures a unit looks at where nobody says. A unit begins with half a second in which the model waits,
+ * and what it did is lost with its agent: it takes some seconds with most models. Pure.
+ */
+
+/** Of the model's own size, all together. */
+const PIXELS_A_UNIT = 90_000_000;
+const MOST = 1_024;
+/** Fewer are hardly worth a beginning. */
+const LEAST = 32;
+
+/**
+ * `modelPixels`: of one picture as the model takes it. `places`: units that can run at once; 0 where that is not
+ * known. Units are as even as they can be, so that none is left over for the end, and no place goes without.
+ */
+export function picturesAUnit(count: number, modelPixels: number, places: number): number {
+  const most = within(Math.floor(PIXELS_A_UNIT / Math.max(1, modelPixels)), LEAST, MOST);
+  const atOnce = Math.max(1, places);
+  const rounds = Math.ceil(count / (atOnce * most));
+  return Math.min(count, within(Math.ceil(count / (atOnce * rounds)), LEAST, most));
+}
+
+function within(value: number, least: number, most: number): number {
+  return Math.min(most, Math.max(least, value));
+}
