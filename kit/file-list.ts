@@ -2,7 +2,7 @@
  * The text of a long list of files, as furrow.v1.FileListSpace describes it: a line for each file, with its
  * SHA-256, its length in bytes and its name. It is read as it comes, and checked: whatever is wrong names its line.
  */
-import { TextDecoder } from 'node:util';
+import { isUtf8 } from 'node:buffer';
 import { FurrowError } from './furrow-error.ts';
 import { unsafeName } from './safe-name.ts';
 import type { BlobName } from './sha256-file.ts';
@@ -27,22 +27,22 @@ export function lineOf({ sha256, sizeBytes, name }: ListedFile): string {
 export async function* readFileList(
   source: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<readonly ListedFile[]> {
-  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-  let rest = '';
+  let rest: Buffer = Buffer.alloc(0);
   let lineNumber = 0;
-  for await (const bytes of source) {
-    const lines = (rest + decode(decoder, bytes, lineNumber)).split('\n');
-    rest = lines.pop() ?? '';
-    if (rest.length > LONGEST_LINE_BYTES) throw invalid(lineNumber + 1, 'is too long');
+  for await (const part of source) {
+    const bytes = rest.length === 0 ? viewOf(part) : Buffer.concat([rest, part]);
+    const end = bytes.lastIndexOf(LINE_FEED) + 1;
+    // A copy: whoever reads may fill the same bytes anew.
+    rest = Buffer.from(bytes.subarray(end));
     const files: ListedFile[] = [];
-    for (const line of lines) {
+    for (const line of linesOf(bytes.subarray(0, end), lineNumber)) {
       lineNumber += 1;
       files.push(parseLine(line, lineNumber));
     }
     if (files.length > 0) yield files;
+    if (rest.length > LONGEST_LINE_BYTES) throw invalid(lineNumber + 1, 'is too long');
   }
-  rest += decode(decoder, undefined, lineNumber);
-  if (rest !== '') throw invalid(lineNumber + 1, 'has no line feed at its end');
+  if (rest.length > 0) throw invalid(lineNumber + 1, 'has no line feed at its end');
 }
 
 /**
@@ -102,15 +102,16 @@ function misshapen(number: number): FurrowError {
   return invalid(number, 'is not "SHA256 BYTES NAME"');
 }
 
-function decode(decoder: TextDecoder, bytes: Uint8Array | undefined, lineNumber: number): string {
-  try {
-    return bytes === undefined ? decoder.decode() : decoder.decode(bytes, { stream: true });
-  } catch (error) {
-    throw invalid(lineNumber + 1, 'or one soon after is not UTF-8', error);
-  }
+/** Whole ones, so that no letter is cut. */
+function linesOf(bytes: Buffer, lineNumber: number): readonly string[] {
+  if (!isUtf8(bytes)) throw invalid(lineNumber + 1, 'or one soon after is not UTF-8');
+  return bytes.toString('utf8').split('\n').slice(0, -1);
 }
 
-function invalid(line: number, what: string, cause?: unknown): FurrowError {
-  const message = `line ${line} of the list of files ${what}`;
-  return new FurrowError('invalid', 'LIST_INVALID', message, { cause });
+function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength);
+}
+
+function invalid(line: number, what: string): FurrowError {
+  return new FurrowError('invalid', 'LIST_INVALID', `line ${line} of the list of files ${what}`);
 }

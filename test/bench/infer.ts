@@ -24,6 +24,7 @@ import { ending } from './open-ends.ts';
 import { exitOf } from './processes.ts';
 
 const ROUNDS = 3;
+const QUEUED_JOBS = 5;
 const REACH_SHARE = 0.9;
 const REACH_QUEUED_MS = 100;
 const SIDE = 416;
@@ -39,7 +40,11 @@ export async function measureInfer(
   const farm = await BenchFarm.start(options);
   try {
     const queuedMs = await queueTiny(farm, join(folder, 'tiny'), tiny);
-    const figures = [atMost('infer.queued', queuedMs, 'ms', REACH_QUEUED_MS)];
+    const figures = [
+      atMost('infer.queued', percentile(queuedMs, 0.5), 'ms', REACH_QUEUED_MS),
+      // By a coordinator that has never seen a list.
+      plain('infer.queued_first', queuedMs[0]!, 'ms'),
+    ];
     if (!hasSharedPhotos) return figures;
     await farm.addAgents(['only'], ['--cpus', '1']);
     return [...figures, ...(await againstBare(farm, folder, pictures))];
@@ -160,15 +165,29 @@ function submit(farm: BenchFarm, value: List, name: string) {
   });
 }
 
-/** Milliseconds from a submit of many to its answer. */
-async function queueTiny(farm: BenchFarm, folder: string, tiny: number): Promise<number> {
+/** Milliseconds from a submit of many to its answer, of one job after another. */
+async function queueTiny(farm: BenchFarm, folder: string, tiny: number): Promise<number[]> {
   await mkdir(folder);
   for (let n = 0; n < tiny; n += 1) {
     await writeFile(join(folder, `${String(n).padStart(6, '0')}.png`), `tiny picture ${n}`);
   }
-  const space = await upload(farm, folder);
-  const startMs = performance.now();
-  await farm.submit('tiny', [
+  const times: number[] = [];
+  for (let n = 0; n < QUEUED_JOBS; n += 1) {
+    // The pictures are there; the list is another.
+    await writeFile(join(folder, `more-${n}.png`), `one more, ${n}`);
+    const space = await upload(farm, folder);
+    const startMs = performance.now();
+    const { id: jobId } = await submitTiny(farm, `tiny-${n}`, space);
+    times.push(performance.now() - startMs);
+    // Nobody is to work on it while others are measured.
+    const { jobs } = farm.client;
+    await farm.client.call(jobs.cancelJob.bind(jobs), { jobId, reason: 'measured' });
+  }
+  return times;
+}
+
+function submitTiny(farm: BenchFarm, name: string, space: List) {
+  return farm.submit(name, [
     {
       name: 'nothing',
       dependsOn: [],
@@ -180,7 +199,6 @@ async function queueTiny(farm: BenchFarm, folder: string, tiny: number): Promise
       limits: undefined,
     },
   ]);
-  return performance.now() - startMs;
 }
 
 /** Brings a folder's files to the farm, and their list. */
