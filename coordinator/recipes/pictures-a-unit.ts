@@ -4,7 +4,7 @@
  */
 
 /** Of the model's own size, all together. */
-const PIXELS_A_UNIT = 90_000_000;
+const PIXELS_A_UNIT = 180_000_000;
 const MOST = 1_024;
 /** Fewer are hardly worth a beginning. */
 const LEAST = 32;

@@ -61,7 +61,7 @@ const LOOK = { kind: 'infer', batch: 1, threshold: 0, most: 1 } as const;
 async function makeLook(model: LoadedModel, size: FrameSize, context: WorkContext): Promise<Made> {
   const looker = new PictureLooker(model, LOOK, context);
   const area = size.width * size.height;
-  const planes = looker.spare();
+  const planes = looker.newPicture();
   picture(size, 0).forEach((value, at) => {
     planes[(at % 3) * area + Math.floor(at / 3)] = value;
   });

@@ -17,9 +17,11 @@ export async function inferPictures(
   const looker = new PictureLooker(model, work, context);
   const { pipes } = context;
   const batch: Uint8Array[] = [];
+  // Used again: a new one for each would cost the system and the collector more than its bytes do.
+  const spare: Uint8Array[] = [];
   let done = 0;
   for (let isOver = false; !isOver;) {
-    const picture = looker.spare();
+    const picture = spare.pop() ?? looker.newPicture();
     isOver = !pipes.read(picture);
     if (!isOver) batch.push(picture);
     if (batch.length < looker.atOnce && !isOver) continue;
@@ -27,6 +29,7 @@ export async function inferPictures(
       const some = batch.splice(0, looker.atOnce);
       const found = await looker.lookAt(some);
       done += found.length;
+      spare.push(...some.slice(0, found.length));
       context.tell({ event: 'result', value: found });
       context.tell({ event: 'progress', done });
       // What memory was too little for is looked at again.
@@ -70,7 +73,7 @@ export class PictureLooker {
   }
 
   /** Bytes for one picture. */
-  spare(): Uint8Array {
+  newPicture(): Uint8Array {
     return new Uint8Array(this.#area * this.#channels.length);
   }
 

@@ -5,7 +5,7 @@
  */
 import { writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
-import type { ModelCommand, WorkCommand, WorkerAnswer } from '../model-work.ts';
+import type { ModelCommand, WorkCommand, WorkerAnswer, WorkPeak } from '../model-work.ts';
 import { FramePipes } from './frame-pipes.ts';
 import { type LoadedModel, loadModel } from './load-model.ts';
 import { forgetPeak, limitOwnMemory, readOwnMemory } from './own-memory.ts';
@@ -51,7 +51,7 @@ async function work(holding: LoadedModel, command: WorkCommand): Promise<WorkerA
   // A GPU's driver maps far more than it takes.
   if (holding.provider === 'cpu') limitOwnMemory(command.memoryBytes ?? Infinity);
   forgetPeak();
-  let peak: { bytes: number; pixels: number } | null = null;
+  let most = { pixels: 0, otherBytes: 0 };
   let garbageBytes = 0;
   let toldAtMs = -Infinity;
   const pipes = new FramePipes();
@@ -66,8 +66,7 @@ async function work(holding: LoadedModel, command: WorkCommand): Promise<WorkerA
       say(answer);
     },
     notePeak: (pixels, otherBytes) => {
-      const bytes = (readOwnMemory()?.peakBytes ?? 0) - loadedBytes - otherBytes;
-      if (bytes > 0) peak = { bytes, pixels: Math.max(peak?.pixels ?? 0, pixels) };
+      if (pixels >= most.pixels) most = { pixels, otherBytes };
     },
     noteGarbage: (bytes) => {
       garbageBytes += bytes;
@@ -79,10 +78,16 @@ async function work(holding: LoadedModel, command: WorkCommand): Promise<WorkerA
   };
   try {
     await doWork(holding, command.work, context);
-    return { event: 'done', peak };
+    return { event: 'done', peak: peakOf(most) };
   } finally {
     pipes.close();
   }
+}
+
+/** The system keeps the peak itself: it is read once, not after each picture. */
+function peakOf({ pixels, otherBytes }: { pixels: number; otherBytes: number }): WorkPeak | null {
+  const bytes = (readOwnMemory()?.peakBytes ?? 0) - loadedBytes - otherBytes;
+  return pixels > 0 && bytes > 0 ? { bytes, pixels } : null;
 }
 
 function failed(error: unknown, command: ModelCommand): WorkerAnswer {
