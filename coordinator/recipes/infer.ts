@@ -116,7 +116,8 @@ function ofPictures(
   if (list === undefined || count === 0) return invalid('there are no pictures: give at least one');
   const { width, height } = model.unit.manifest;
   const places = unitsAtOnce(lookDemand(request, model, 0));
-  const perUnit = Math.min(count, request.perUnit || picturesAUnit(count, width * height, places));
+  const usual = picturesAUnit({ count, filesBytes }, width * height, places);
+  const perUnit = Math.min(count, request.perUnit || usual);
   const space: FileListSpace = { list, perUnit, count, filesBytes };
   // Those of one unit may be larger than others'.
   const partBytes = Math.ceil((filesBytes / count) * perUnit) * 2;

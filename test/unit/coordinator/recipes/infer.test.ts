@@ -63,7 +63,8 @@ test('pictures: a step over the list, joined and proven', () => {
   const [asked] = stepsOf({ perUnit: 10 });
   expect(asked?.parameters?.kind?.value).toMatchObject({ perUnit: 10 });
   // No unit is given more pictures than there are.
-  const few = stepsOf({ source: { $case: 'pictures', value: { ...pictures, count: 3 } } });
+  const three = { ...pictures, count: 3, filesBytes: 300 };
+  const few = stepsOf({ source: { $case: 'pictures', value: three } });
   expect(few[0]?.parameters?.kind?.value).toMatchObject({ perUnit: 3 });
 });
 
