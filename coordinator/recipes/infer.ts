@@ -1,6 +1,6 @@
 /**
- * A model looks at many pictures, a few hundred a unit, or at a film's frames, a piece a unit; what it finds is
- * joined into one line for each, in order, or a row of a table, and that is proven.
+ * A model looks at many pictures (how many a unit: `pictures-a-unit.ts`), or at a film's frames, a piece a unit; what
+ * it finds is joined into one line for each, in order, or a row of a table, and that is proven.
  */
 import type { Looking } from '../domain/infer-tasks.ts';
 import type { Demand, File, FileListSpace, Input, StepSpec, TaskKind } from '../domain/task.ts';
